@@ -1,0 +1,1 @@
+"""Methods of personalized federated learning, each a plugin of pflbench."""

@@ -1,0 +1,58 @@
+"""pflbench: a benchmark suite for personalized federated learning."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pflbench.hookspecs import hookimpl
+from pflbench.parameters import NoParameters, Param
+from pflbench.specs import (
+    AlgorithmSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ObserverSpec,
+    PartitionerSpec,
+    Reference,
+)
+
+if TYPE_CHECKING:
+    from pflbench.federation import Federation
+    from pflbench.method import Client, Server
+    from pflbench.runs import Result, run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AlgorithmSpec",
+    "Client",
+    "DatasetSpec",
+    "Federation",
+    "MetricSpec",
+    "ModelSpec",
+    "NoParameters",
+    "ObserverSpec",
+    "Param",
+    "PartitionerSpec",
+    "Reference",
+    "Result",
+    "Server",
+    "hookimpl",
+    "run",
+]
+
+_LAZY = {
+    "Client": "pflbench.method",
+    "Federation": "pflbench.federation",
+    "Result": "pflbench.runs",
+    "Server": "pflbench.method",
+    "run": "pflbench.runs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'pflbench' has no attribute {name!r}")

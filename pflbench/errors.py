@@ -1,0 +1,68 @@
+"""What can go wrong, in words for people.
+
+Every message says what was wrong, what was expected, and the nearest valid choice.
+The command line turns `InputError` into exit status 2 and `WorkError` into 1.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PflbenchError(Exception):
+    """Anything this package raises on purpose; `exit_status` is the command's."""
+
+    exit_status = 1
+
+
+class InputError(PflbenchError):
+    """Something that was asked for cannot be done as asked: nothing was started or written."""
+
+    exit_status = 2
+
+
+class WorkError(PflbenchError):
+    """Valid work that failed: a run that diverged, a result that could not be written."""
+
+    exit_status = 1
+
+
+class UnknownNameError(InputError):
+    """A name that nothing is registered under.
+
+    Parameters
+    ----------
+    kind
+        What was looked for, in the singular: "algorithm", "parameter of fedora".
+    name
+        The name as given.
+    known
+        The names there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(f"There is no {kind} {name!r}.{suggestion(name, self.known)}")
+
+
+class DivergedError(WorkError):
+    """A loss became NaN or infinite in local training."""
+
+    def __init__(self, round: int, client: int, step: int) -> None:
+        self.round, self.client, self.step = round, client, step
+        super().__init__(
+            f"The training loss of client {client} became NaN or infinite in round {round}, "
+            f"local step {step}. A smaller learning rate is the usual cure."
+        )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'? Known: a, b, x." for a mistyped name (empty if none is known)."""
+    names = sorted(known)
+    if not names:
+        return ""
+    lowered = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
+    meant = f" Did you mean {lowered[near[0]]!r}?" if near else ""
+    return f"{meant} Known: {', '.join(names)}."

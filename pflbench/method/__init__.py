@@ -1,0 +1,22 @@
+"""The interface of a method: a client half, a server half, and messages between them."""
+
+from pflbench.method.client import Client, Message, State
+from pflbench.method.layout import Layout
+from pflbench.method.server import AveragingServer, Rows, Server, Setup
+from pflbench.method.task import LocalBudget, LocalData, Samples, Sgd, Task
+
+__all__ = [
+    "AveragingServer",
+    "Client",
+    "Layout",
+    "LocalBudget",
+    "LocalData",
+    "Message",
+    "Rows",
+    "Samples",
+    "Server",
+    "Setup",
+    "Sgd",
+    "State",
+    "Task",
+]

@@ -1,0 +1,119 @@
+"""A method's client half: what one client computes, as pure functions over explicit state.
+
+Write it for **one** client: a model is a row w [P], a loss a scalar. The engine maps it over the
+rows of a cohort, stacked (`torch.func.vmap`) or one after the other; both give the same numbers.
+So there must be no Python branching on tensor values (`torch.where` instead), no `.item()`, and
+no state but what is returned. Override the smallest place that suffices; they are, smallest
+first, `loss`, `gradient`, `after_step`, `step`, `train`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Generic, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from pflbench.method.task import LocalBudget, LocalData, Samples, Task
+
+P = TypeVar("P")
+
+State = dict[str, Tensor]
+"""Named tensors that belong to one client."""
+
+Message = dict[str, Tensor]
+"""Named tensors that cross between one client and the server; their bytes are counted by name."""
+
+
+class Client(Generic[P]):
+    """Base of all client halves; as it stands, it is FedAvg's.
+
+    Attributes
+    ----------
+    parameters
+        The method's hyper-parameters.
+    task
+        The learning problem.
+    personal_model
+        Where a client's personal model comes from when it is evaluated: "kept" if the client has
+        it (`personal` gets an empty message), "served" if the server must send it first.
+    """
+
+    personal_model: ClassVar[Literal["kept", "served"]] = "served"
+
+    def __init__(self, parameters: P, task: Task) -> None:
+        self.parameters, self.task = parameters, task
+
+    # Once
+
+    def initial_state(self) -> State:
+        """Return what a client keeps between rounds, before its first one."""
+        return {}
+
+    def enrol(self, data: LocalData) -> Message:
+        """Return what a client uploads once, before the first round. Called unmapped."""
+        return {"samples": torch.tensor(len(data.train.y), dtype=torch.int64)}
+
+    # Every round
+
+    def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
+        """Begin a round.
+
+        Returns
+        -------
+        carry
+            What local training changes: "w" [P], and "momentum" [P] unless it starts at zero.
+        context
+            What local training only reads: the received model, coefficients, ...
+        """
+        return {"w": received["model"]}, {}
+
+    def loss(self, w: Tensor, batch: Samples, context: State) -> Tensor:
+        """Return the objective (a scalar) whose gradient a local step follows."""
+        return self.task.loss(w, batch)
+
+    def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
+        """Return the gradient that the optimiser gets, given that of `loss`, g [P], at w [P]."""
+        return g
+
+    def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
+        """Return the model after a step, given what the optimiser made of `before`."""
+        return w
+
+    def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
+        """Do one local step; return the new carry and the batch's loss (a scalar)."""
+        w, sgd = carry["w"], self.task.sgd
+        g, loss = torch.func.grad_and_value(self.loss)(w, batch, context)
+        g = self.gradient(g, w, context) + sgd.weight_decay * w
+        momentum = sgd.momentum * carry["momentum"] + g
+        w = self.after_step(w - sgd.lr * momentum, w, context)
+        return {**carry, "w": w, "momentum": momentum}, loss
+
+    def train(self, carry: State, batches: Samples, context: State) -> tuple[State, Tensor]:
+        """Do the whole local training over `batches` (fields [steps, B, ...]).
+
+        Return the new carry and the steps' losses [steps]. Override this only if no smaller
+        place suffices: the engine then groups clients by their number of steps.
+        """
+        losses = []
+        for s in range(len(batches.y)):
+            batch = Samples(batches.x[s], batches.y[s], batches.mask[s])
+            carry, loss = self.step(carry, batch, context)
+            losses.append(loss)
+        return carry, torch.stack(losses)
+
+    def finish(
+        self, state: State, carry: State, received: Message, context: State
+    ) -> tuple[State, Message]:
+        """End a round: return what the client keeps, and what it uploads."""
+        return state, {"model": carry["w"]}
+
+    # At evaluation
+
+    def personal(self, state: State, served: Message) -> Tensor:
+        """Return the client's personal model [P]."""
+        return served["model"]
+
+    def adaptation(self) -> LocalBudget | None:
+        """Return a budget of plain SGD that the personal model gets before each evaluation."""
+        return None

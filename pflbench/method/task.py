@@ -1,0 +1,114 @@
+"""What a client knows of the learning problem: the network as a function of a row, and the loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+
+from pflbench.method.layout import Layout
+
+
+class Samples(NamedTuple):
+    """Samples of one client.
+
+    Attributes
+    ----------
+    x
+        [n, *shape] float32 inputs.
+    y
+        [n] int64 labels.
+    mask
+        [n] float32: 1 for a sample, 0 for padding (clients that train together may differ in
+        size). `Task.loss` heeds it; code of your own must, too.
+    """
+
+    x: Tensor
+    y: Tensor
+    mask: Tensor
+
+
+class LocalData(NamedTuple):
+    """What a client's own code may see: its training and validation samples, nothing else."""
+
+    train: Samples
+    val: Samples
+
+
+@dataclass(frozen=True)
+class LocalBudget:
+    """How long a client trains in a round: exactly one of epochs and steps is set.
+
+    With `epochs`, each epoch is a fresh permutation cut into batches, the last one possibly
+    short. With `steps`, every step draws a batch of min(batch_size, n) samples without
+    replacement.
+    """
+
+    batch_size: int
+    epochs: int | None = None
+    steps: int | None = None
+
+
+@dataclass(frozen=True)
+class Sgd:
+    """The clients' optimiser: SGD with momentum and weight decay, fresh in every round."""
+
+    lr: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+
+
+class Task:
+    """The learning problem, the same for every client.
+
+    Attributes
+    ----------
+    module
+        The network; its own parameters are never used, only its `forward`.
+    layout
+        The columns of a row.
+    initial
+        [P] the initial model that every method and every client shares.
+    classes
+        Number of classes C.
+    sgd, budget
+        The scenario's local optimiser and local budget.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        layout: Layout,
+        initial: Tensor,
+        classes: int,
+        sgd: Sgd,
+        budget: LocalBudget,
+    ) -> None:
+        self.module, self.layout, self.initial = module, layout, initial
+        self.classes, self.sgd, self.budget = classes, sgd, budget
+
+    def logits(self, w: Tensor, x: Tensor) -> Tensor:
+        """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape]."""
+        out: Tensor = functional_call(self.module, self.layout.unflatten(w), (x,))
+        return out
+
+    def loss(self, w: Tensor, samples: Samples) -> Tensor:
+        """Return the mean cross entropy (a scalar) of the model w [P] over the samples."""
+        losses = F.cross_entropy(self.logits(w, samples.x), samples.y, reduction="none")
+        return (losses * samples.mask).sum() / samples.mask.sum().clamp(min=1.0)
+
+    def gradient(self, w: Tensor, samples: Samples) -> tuple[Tensor, Tensor]:
+        """Return (∇loss(w) [P], loss)."""
+        gradient, value = grad_and_value(self.loss)(w, samples)
+        return gradient, value
+
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Task:
+        """Return the task with its tensors on a device."""
+        return Task(
+            self.module.to(device=device, dtype=dtype), self.layout,
+            self.initial.to(device=device, dtype=dtype), self.classes, self.sgd, self.budget,
+        )  # fmt: skip

@@ -1,0 +1,201 @@
+"""Hyper-parameters: frozen dataclasses whose annotations drive parsing, bounds and help.
+
+A plugin writes ::
+
+    @dataclass(frozen=True)
+    class FedProx:
+        mu: Annotated[float, Param("weight of the proximal term", ge=0, source="Li 2020, eq. 2")] = 0.01
+
+and gets parsing from text (`--set fedprox.mu=0.1`), bounds, suggestions and help.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from pflbench.errors import InputError, UnknownNameError
+
+T = TypeVar("T")
+Scalar = bool | int | float | str | None
+
+
+@dataclass(frozen=True)
+class NoParameters:
+    """The parameters of a plugin that has none."""
+
+
+def Param(  # noqa: N802 - reads as the type annotation that it is
+    help: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+    source: str = "",
+    tune: tuple[float, float] | None = None,
+    log: bool = False,
+) -> msgspec.Meta:
+    """Describe one hyper-parameter, for `typing.Annotated`.
+
+    Parameters
+    ----------
+    help
+        One line, lower case, no full stop.
+    ge, gt, le, lt
+        Bounds.
+    source
+        Where the default comes from: "official code", "paper, section 5".
+    tune
+        The range worth searching when methods are tuned; `log` says on a logarithmic scale.
+    """
+    return msgspec.Meta(
+        ge=ge, gt=gt, le=le, lt=lt, description=help,
+        extra={"source": source, "tune": tune, "log": log},
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """One hyper-parameter as help and documentation show it."""
+
+    name: str
+    type: str
+    default: Scalar
+    bounds: str
+    help: str
+    source: str
+    tune: tuple[float, float] | None
+    log: bool
+    required: bool
+
+
+def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T:
+    """Make an instance of the parameter class from texts or values.
+
+    Parameters
+    ----------
+    cls
+        A frozen dataclass.
+    given
+        Parameter name to value, or to the text of it ("0.7", "true", "none").
+    owner
+        Whose parameters these are, for messages: "fedora".
+
+    Raises
+    ------
+    UnknownNameError
+        A name that is not a parameter; the message has the nearest one.
+    InputError
+        A value of the wrong type or out of bounds, or a missing one.
+    """
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in fields:
+            raise UnknownNameError(f"parameter of {owner}", name, fields)
+        values[name] = _convert(value, hints[name], f"{owner}.{name}")
+    for name, field in fields.items():
+        absent = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
+        if absent and name not in values:
+            raise InputError(f"{owner} needs a value for {name}: {owner}({name}=...).")
+    try:
+        return cls(**values)
+    except ValueError as error:  # a __post_init__ that relates parameters to each other
+        raise InputError(f"Parameters of {owner}: {error}") from error
+
+
+def parameters_to_json(instance: object) -> dict[str, Scalar]:
+    """Return every parameter with its value, defaults included, ready for JSON."""
+    return dataclasses.asdict(instance)  # type: ignore[call-overload, no-any-return]  # a dataclass
+
+
+def describe_parameters(cls: type) -> list[ParameterInfo]:
+    """List a parameter class's parameters in order of definition."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    infos = []
+    for field in dataclasses.fields(cls):
+        meta = _meta(hints[field.name])
+        extra = (meta.extra if meta else None) or {}
+        required = field.default is dataclasses.MISSING
+        infos.append(
+            ParameterInfo(
+                name=field.name,
+                type=_type_name(hints[field.name]),
+                default=None if required else field.default,
+                bounds=_bounds(meta),
+                help=(meta.description if meta else None) or "",
+                source=extra.get("source", ""),
+                tune=extra.get("tune"),
+                log=bool(extra.get("log", False)),
+                required=required,
+            )
+        )
+    return infos
+
+
+def _meta(hint: Any) -> msgspec.Meta | None:
+    if typing.get_origin(hint) is typing.Annotated:
+        for extra in hint.__metadata__:
+            if isinstance(extra, msgspec.Meta):
+                return extra
+    return None
+
+
+def _convert(value: Any, hint: Any, where: str) -> Any:
+    base = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
+    expected = _type_name(hint)
+    bounds = _bounds(_meta(hint))
+    wanted = f"{expected} {bounds}".strip()
+    if isinstance(value, str) and not _accepts(base, str):
+        text = value.strip()
+        if text.lower() in ("none", "null") and _accepts(base, type(None)):
+            return None
+        value = text.lower() if _accepts(base, bool) else text
+    try:
+        converted = msgspec.convert(value, hint, strict=False)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise InputError(f"{where} = {value!r} is not valid: expected a finite number.")
+    return converted
+
+
+def _accepts(base: Any, kind: type) -> bool:
+    if typing.get_origin(base) in (typing.Union, types.UnionType):
+        return any(_accepts(arm, kind) for arm in typing.get_args(base))
+    if typing.get_origin(base) is typing.Annotated:
+        return _accepts(base.__origin__, kind)
+    if typing.get_origin(base) is Literal:
+        return any(isinstance(choice, kind) for choice in typing.get_args(base))
+    return base is kind
+
+
+def _type_name(hint: Any) -> str:
+    if typing.get_origin(hint) is typing.Annotated:
+        hint = hint.__origin__
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(str(choice) for choice in typing.get_args(hint))
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(arm) for arm in typing.get_args(hint))
+    if hint is type(None):
+        return "none"
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+    return names.get(hint, str(hint))
+
+
+def _bounds(meta: msgspec.Meta | None) -> str:
+    if meta is None:
+        return ""
+    signs = (("≥", meta.ge), (">", meta.gt), ("≤", meta.le), ("<", meta.lt))
+    return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)

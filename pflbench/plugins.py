@@ -1,0 +1,153 @@
+"""Loading plugins: entry points, one at a time, so that a broken one stops nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from pflbench import hookspecs
+from pflbench.errors import InputError, UnknownNameError
+from pflbench.specs import (
+    AlgorithmSpec,
+    DatasetSpec,
+    MetricSpec,
+    ModelSpec,
+    ObserverSpec,
+    PartitionerSpec,
+    Problem,
+    Spec,
+)
+
+GROUP = "pflbench"
+S = TypeVar("S", bound=Spec)
+
+
+@dataclass
+class Shelf(Generic[S]):
+    """The records of one kind, by name, each with the plugin it came from."""
+
+    kind: str
+    hook: str
+    record: type[S]
+    entries: dict[str, list[tuple[str, S]]] = field(default_factory=dict)
+
+    def names(self) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(self.entries)
+
+    def specs(self) -> list[S]:
+        """Return the records that can be used (those without a rival of the same name)."""
+        return [self.entries[name][0][1] for name in self.names() if len(self.entries[name]) == 1]
+
+    def owner(self, name: str) -> str:
+        """Return the plugin that a name came from."""
+        return self.entries[name][0][0]
+
+
+class Registry:
+    """Everything that the plugins bring, and the problems met on the way."""
+
+    def __init__(self) -> None:
+        self.algorithms = Shelf("algorithm", "pflbench_algorithms", AlgorithmSpec)
+        self.datasets = Shelf("data set", "pflbench_datasets", DatasetSpec)
+        self.partitioners = Shelf("partitioner", "pflbench_partitioners", PartitionerSpec)
+        self.models = Shelf("model", "pflbench_models", ModelSpec)
+        self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
+        self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
+        self.problems: list[Problem] = []
+
+    @property
+    def shelves(self) -> tuple[Shelf[Any], ...]:
+        """All kinds, in the order in which they are listed."""
+        return (
+            self.algorithms, self.datasets, self.partitioners,
+            self.models, self.metrics, self.observers,
+        )  # fmt: skip
+
+    def get(self, shelf: Shelf[S], name: str) -> S:
+        """Return the record of a name.
+
+        Raises
+        ------
+        UnknownNameError
+            Nothing has that name; the message has the nearest one.
+        InputError
+            Two plugins claim the name, or the plugin that would bring it is broken.
+        """
+        found = shelf.entries.get(name, [])
+        if len(found) > 1:
+            owners = " and ".join(repr(owner) for owner, _ in found)
+            raise InputError(
+                f"Two plugins bring the {shelf.kind} {name!r}: {owners}. "
+                "Uninstall one of them, or have its author rename it."
+            )
+        if found:
+            return found[0][1]
+        for problem in self.problems:
+            if name == problem.plugin or name in problem.names:
+                raise InputError(f"The plugin {problem.plugin!r} is broken: {problem.message}")
+        raise UnknownNameError(shelf.kind, name, shelf.entries)
+
+    def add(self, plugin: object, owner: str) -> None:
+        """Ask one plugin (a module or object with hook implementations) for its records.
+
+        A hook that raises or returns something else becomes a `Problem`; the plugin's other
+        hooks still count.
+        """
+        manager = pluggy.PluginManager(GROUP)
+        manager.add_hookspecs(hookspecs)
+        try:
+            manager.register(plugin, name=owner)
+            manager.check_pending()
+        except Exception as error:
+            self.problems.append(Problem(owner, _one_line(error)))
+            return
+        for shelf in self.shelves:
+            try:
+                self._shelve(shelf, getattr(manager.hook, shelf.hook)(), owner)
+            except Exception as error:
+                self.problems.append(Problem(owner, f"{shelf.hook}: {_one_line(error)}"))
+
+    def _shelve(self, shelf: Shelf[Any], answers: Sequence[Any], owner: str) -> None:
+        for spec in (spec for answer in answers for spec in answer):
+            if not isinstance(spec, shelf.record):
+                raise TypeError(f"returned {spec!r}, expected {shelf.record.__name__} records")
+            rivals = shelf.entries.setdefault(spec.name, [])
+            rivals.append((owner, spec))
+            if len(rivals) > 1:
+                owners = " and ".join(repr(name) for name, _ in rivals)
+                self.problems.append(
+                    Problem(owner, f"the {shelf.kind} {spec.name!r} comes from {owners}")
+                )
+
+
+def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object] = {}) -> Registry:  # noqa: B006 - never written
+    """Load the plugins of the entry points given (default: all installed) and of `extra`."""
+    registry = Registry()
+    chosen = entry_points(group=GROUP) if points is None else points
+    for point in sorted(set(chosen), key=lambda p: (p.dist.name if p.dist else "", p.name)):
+        owner = f"{point.dist.name}:{point.name}" if point.dist else point.name
+        try:
+            plugin = point.load()
+        except Exception as error:  # a third party's import: anything can be raised
+            registry.problems.append(Problem(owner, _one_line(error), names=(point.name,)))
+            continue
+        registry.add(plugin, owner)
+    for owner, plugin in extra.items():
+        registry.add(plugin, owner)
+    return registry
+
+
+@cache
+def installed() -> Registry:
+    """Return the registry of all installed plugins, loaded once a process."""
+    return load()
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}".replace("\n", " ")

@@ -1,0 +1,120 @@
+"""What decides a run's numbers, and the identity that follows from it.
+
+A scenario is everything but the method and the seed; runs of one scenario share a leaderboard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pflbench.parameters import Scalar
+
+SCHEMA = 1
+"""Version of the identity's form: part of every identity."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin by name with all of its parameters resolved, and its version."""
+
+    name: str
+    parameters: Mapping[str, Scalar]
+    version: str = ""
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return self.name
+        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items() if v is not None)
+        return f"{self.name}({inside})" if inside else self.name
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Data set × partitioner × model × local budget × rounds × participation.
+
+    Attributes
+    ----------
+    dataset
+        As written: "mnist", "npz:federation.npz".
+    fingerprint
+        SHA-256 (hex) of the data.
+    partition, model
+        Resolved choices.
+    clients
+        Number of clients N.
+    rounds
+        Communication rounds.
+    local_epochs, local_steps
+        The local budget; exactly one is set.
+    participation
+        Share of clients in a round, in (0, 1].
+    eval_every
+        Personal models are evaluated after every so many rounds, and after the last.
+    """
+
+    dataset: str
+    fingerprint: str
+    partition: Choice
+    clients: int
+    model: Choice
+    rounds: int
+    local_epochs: int | None
+    local_steps: int | None
+    batch_size: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    participation: float
+    eval_every: int
+
+    @property
+    def id(self) -> str:
+        """First 12 hex digits of SHA-256 over the canonical JSON of the scenario."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scenario as plain JSON values.
+
+        The data set is named by what it holds: a path does not decide numbers, the
+        fingerprint does.
+        """
+        return {
+            **dataclasses.asdict(self),
+            "dataset": self.dataset.split(":", 1)[0],
+            "partition": dataclasses.asdict(self.partition),
+            "model": dataclasses.asdict(self.model),
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to be: scenario × algorithm × parameters × seed."""
+
+    scenario: Scenario
+    algorithm: Choice
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run id: first 12 hex digits of SHA-256 over the canonical JSON of the cell."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as plain JSON values: everything that decides the numbers."""
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario.to_json(),
+            "algorithm": dataclasses.asdict(self.algorithm),
+            "seed": self.seed,
+        }
+
+
+def digest(value: Any) -> str:
+    """Return the first 12 hex digits of SHA-256 over canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
