@@ -8,9 +8,12 @@ execution, on chunking, on workers or on where a run was resumed.
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def stream(seed: int, role: str, *keys: int) -> np.random.Generator:
@@ -20,6 +23,8 @@ def stream(seed: int, role: str, *keys: int) -> np.random.Generator:
 
 def torch_stream(seed: int, role: str, *keys: int) -> torch.Generator:
     """Return the torch (CPU) generator named (seed, role, *keys)."""
+    import torch  # here, so that what draws with numpy alone (a leaderboard) starts at once
+
     generator = torch.Generator(device="cpu")
     generator.manual_seed(_entropy(seed, role, keys) % 2**63)
     return generator

@@ -1,0 +1,20 @@
+"""Results: a folder a run, written so that whatever is there is whole."""
+
+from __future__ import annotations
+
+from pflbench.results.checkpoint import Checkpoint
+from pflbench.results.measures import ClientTable, client_table, selected_round, worst_tenth
+from pflbench.results.store import Store
+from pflbench.results.stored import StoredRun
+from pflbench.results.writer import RunWriter
+
+__all__ = [
+    "Checkpoint",
+    "ClientTable",
+    "RunWriter",
+    "Store",
+    "StoredRun",
+    "client_table",
+    "selected_round",
+    "worst_tenth",
+]

@@ -1,0 +1,183 @@
+"""A run's state on disk, from which it resumes.
+
+A checkpoint is a numbered folder with tensors (safetensors), tables (Parquet), counters (JSON)
+and a manifest of their SHA-256, which is how a damaged one is known. It is written under another
+name and renamed when whole; only then is the one before it removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pflbench.errors import InputError, WorkError
+from pflbench.results.files import (
+    read_arrow,
+    read_json,
+    remove_folder,
+    sync_folder,
+    temporary_name,
+    write_file,
+    write_json,
+    write_table,
+    writing,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+_FORMAT = {"format": "pflbench checkpoint", "version": 1}
+_FOLDER = re.compile(r"\d{9}")
+_TABLE = re.compile(r"[a-z][a-z0-9_]*")
+_TENSORS, _COUNTERS, _MANIFEST = "tensors.safetensors", "counters.json", "manifest.json"
+
+
+class CheckpointWarning(UserWarning):
+    """A checkpoint is damaged: an older one is used, or the run starts from the beginning."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run resumes from.
+
+    Attributes
+    ----------
+    round
+        Rounds that were done when it was written.
+    tensors
+        By name, on the CPU, with the types they were given in.
+    tables, counters
+        As given; counters have passed through JSON (tuples are lists, keys are texts).
+    """
+
+    round: int
+    tensors: Mapping[str, Tensor] = field(repr=False)
+    tables: Mapping[str, pd.DataFrame] = field(repr=False)
+    counters: Mapping[str, Any] = field(repr=False)
+
+
+def save(
+    parent: Path,
+    round: int,
+    tensors: Mapping[str, Tensor],
+    tables: Mapping[str, pd.DataFrame],
+    counters: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint below `parent`, then remove those before it.
+
+    Raises
+    ------
+    WorkError
+        It could not be written; the one before it is still there.
+    """
+    for name in tables:
+        if not _TABLE.fullmatch(name):
+            raise ValueError(f"{name!r} is not a name for a table")
+    before = _folders(parent)
+    final = parent / f"{int(before[0].name) + 1 if before else 1:09d}"
+    new = temporary_name(final)
+    with writing(final):
+        new.mkdir(parents=True)
+        try:
+            write_file(new / _TENSORS, partial(_save_tensors, _storable(tensors)))
+            write_json(new / _COUNTERS, counters, allow_nan=True)
+            for name, table in tables.items():
+                write_table(new / f"{name}.parquet", table)
+            digests = {file.name: _digest(file) for file in sorted(new.iterdir())}
+            manifest = {**_FORMAT, "round": round, "tables": list(tables), "sha256": digests}
+            write_json(new / _MANIFEST, manifest)
+            new.replace(final)
+            sync_folder(parent)
+        except BaseException:
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    for older in before:
+        remove_folder(older)
+
+
+def restore(parent: Path) -> Checkpoint | None:
+    """Return the latest whole checkpoint below `parent`, None if there is none.
+
+    Warns
+    -----
+    CheckpointWarning
+        A later one is damaged.
+    """
+    folders = _folders(parent)
+    for folder in folders:
+        try:
+            return _load(folder)
+        except InputError as error:
+            then = "an older one is used" if folder != folders[-1] else "the run starts again"
+            warnings.warn(f"{error} The checkpoint is ignored: {then}.", CheckpointWarning, 3)
+    return None
+
+
+def _folders(parent: Path) -> list[Path]:
+    """Return the checkpoints, latest first."""
+    if not parent.is_dir():
+        return []
+    return sorted((f for f in parent.iterdir() if _FOLDER.fullmatch(f.name)), reverse=True)
+
+
+def _load(folder: Path) -> Checkpoint:
+    import safetensors.torch  # here: listing and reading results need no torch
+
+    manifest = read_json(folder / _MANIFEST)
+    if {key: manifest.get(key) for key in _FORMAT} != _FORMAT:
+        raise InputError(f"{folder / _MANIFEST} is of another format.")
+    names, digests, round = (manifest.get(key) for key in ("tables", "sha256", "round"))
+    if (
+        not isinstance(round, int)
+        or not isinstance(digests, dict)
+        or not isinstance(names, list)
+        or not all(isinstance(name, str) and _TABLE.fullmatch(name) for name in names)
+        or set(digests) != {_TENSORS, _COUNTERS, *(f"{name}.parquet" for name in names)}
+    ):
+        raise InputError(f"{folder / _MANIFEST} is damaged.")
+    for name, expected in digests.items():
+        if not (folder / name).is_file() or _digest(folder / name) != expected:
+            raise InputError(f"{folder / name} is damaged.")
+    try:
+        tensors = safetensors.torch.load_file(folder / _TENSORS)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{folder / _TENSORS} is damaged: {error}") from error
+    tables = {name: read_arrow(folder / f"{name}.parquet").to_pandas() for name in names}
+    return Checkpoint(round, tensors, tables, read_json(folder / _COUNTERS))
+
+
+def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors on the CPU, contiguous, no two of them on the same memory."""
+    storable: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():
+        plain = tensor.detach().cpu().contiguous()
+        address = plain.untyped_storage().data_ptr()
+        storable[name] = plain.clone() if address in seen else plain
+        seen.add(address)
+    return storable
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    import safetensors.torch
+
+    try:
+        safetensors.torch.save_file(tensors, path)
+    except safetensors.SafetensorError as error:  # its way of passing on the system's errors
+        raise WorkError(f"Results could not be written to {path.parent}: {error}") from error
+
+
+def _digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -1,0 +1,276 @@
+"""The results folder: a marker file and a folder a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pflbench.errors import InputError, WorkError
+from pflbench.results.files import (
+    read_json,
+    remove_folder,
+    remove_temporaries,
+    sync_folder,
+    temporary_name,
+    write_json,
+    writing,
+)
+from pflbench.results.locking import RunLock
+from pflbench.results.stored import (
+    CHECKPOINT,
+    ENVIRONMENT,
+    FAILURE,
+    RUN,
+    StoredRun,
+    is_run_id,
+    load,
+)
+from pflbench.results.writer import RunWriter
+from pflbench.scenario import digest
+
+MARKER = "pflbench.json"
+_FORMAT = {"format": "pflbench results", "version": 1}
+
+
+class Store:
+    """A results folder.
+
+    Making a `Store` writes nothing: a folder that is not there yet is made when the first run is
+    opened.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    create
+        Whether runs will be written: then the folder may be missing or empty, and must be
+        writable.
+
+    Raises
+    ------
+    InputError
+        It is not a results folder, or a damaged one, or it cannot be read or written.
+    """
+
+    def __init__(self, root: Path, *, create: bool = False) -> None:
+        self.root = Path(root)
+        self._check(create)
+
+    @property
+    def _runs(self) -> Path:
+        return self.root / "runs"
+
+    def get(self, run_id: str) -> StoredRun | None:
+        """Return a run, None if there is none of that id.
+
+        Raises
+        ------
+        InputError
+            The text is not a run id, or the run's files are damaged.
+        """
+        folder = self._folder(run_id)
+        return load(folder) if _there(folder) else None
+
+    def runs(self) -> list[StoredRun]:
+        """Return all runs, whatever their status, ordered by id.
+
+        Raises
+        ------
+        InputError
+            A run's files are damaged; the message names the file.
+        """
+        if not self._runs.exists():
+            return []
+        try:
+            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+        except OSError as error:
+            raise InputError(f"{self._runs} cannot be read: {error.strerror}.") from error
+        found = (self._load(self._runs / name) for name in names if is_run_id(name))
+        return [run for run in found if run is not None]
+
+    @staticmethod
+    def _load(folder: Path) -> StoredRun | None:
+        """Load a run that another process may be removing just now."""
+        try:
+            return load(folder)
+        except InputError:
+            if folder.exists():
+                raise
+            return None
+
+    def open(
+        self,
+        cell_json: Mapping[str, Any],
+        labels: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        *,
+        replace: bool = False,
+    ) -> RunWriter:
+        """Take a run's lock and make its folder ready.
+
+        An unfinished run keeps its checkpoint; a failed one starts afresh. The environment of
+        earlier attempts is kept under "earlier".
+
+        Parameters
+        ----------
+        cell_json
+            `Cell.to_json()` of the run.
+        labels
+            What names the run for people: "dataset" as written, "command" that repeats it.
+        environment
+            Machine, versions, device, engine, start.
+        replace
+            Remove what is there of this run, once the new folder is ready.
+
+        Raises
+        ------
+        WorkError
+            Another process is running it, it is complete already (and not to be replaced), or
+            the disk is full or the like: then nothing finished was touched.
+        InputError
+            What is there of this run is damaged.
+        """
+        run_id = digest(cell_json)
+        folder = self._folder(run_id)
+        self._make()
+        lock = RunLock(self.root / ".locks", run_id)
+        try:
+            run = {"cell": cell_json, "labels": labels}
+            if _there(folder) and not replace:
+                _reopen(load(folder), environment)
+            else:
+                _start(folder, run, environment)
+        except BaseException:
+            lock.release()
+            raise
+        return RunWriter(folder, lock)
+
+    def reset(self, run_id: str) -> None:
+        """Remove a run, if it is there; see `open(replace=True)` for one that is run again.
+
+        Raises
+        ------
+        WorkError
+            A process is running it, or it cannot be removed.
+        """
+        folder = self._folder(run_id)
+        if not _there(folder):
+            return
+        lock = RunLock(self.root / ".locks", run_id)
+        try:
+            remove_folder(folder)
+        finally:
+            lock.release()
+
+    def _folder(self, run_id: str) -> Path:
+        if not is_run_id(run_id):
+            raise InputError(f"{run_id!r} is not a run id: expected 12 digits of 0-9 and a-f.")
+        return self._runs / run_id
+
+    def _check(self, create: bool) -> None:
+        root, marker = self.root, self.root / MARKER
+        try:
+            if not root.exists():
+                if not create:
+                    raise InputError(f"There is no results folder {root}.")
+                self._check_parent()
+                return
+            if not root.is_dir():
+                raise InputError(f"{root} is a file: expected a results folder.")
+            if not os.access(root, os.R_OK | os.X_OK):
+                raise InputError(f"The results folder {root} cannot be read.")
+            if marker.exists():
+                self._check_marker(marker)
+            elif not create or not self._vacant():
+                raise InputError(
+                    f"{root} is not a results folder: it has no {MARKER}. "
+                    "Name one that pflbench made, or a new or empty folder to write to."
+                )
+            if self._runs.exists() and not self._runs.is_dir():
+                raise InputError(f"The results folder is damaged: {self._runs} is not a folder.")
+            for folder in (root, self._runs) if create else ():
+                if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+                    raise InputError(f"The results folder {folder} cannot be written.")
+        except OSError as error:
+            raise InputError(f"{root} cannot be read: {error.strerror or error}.") from error
+
+    def _check_parent(self) -> None:
+        parent = next(p for p in self.root.absolute().parents if p.exists())
+        if not parent.is_dir():
+            raise InputError(f"{self.root} cannot be made: {parent} is a file.")
+        if not os.access(parent, os.W_OK | os.X_OK):
+            raise InputError(f"{self.root} cannot be made: {parent} cannot be written.")
+
+    def _vacant(self) -> bool:
+        """Whether nothing is there but what a process leaves that was killed while making it."""
+        return all(
+            entry.name.startswith((f".{MARKER}.", ".locks")) for entry in os.scandir(self.root)
+        )
+
+    @staticmethod
+    def _check_marker(marker: Path) -> None:
+        content = read_json(marker)
+        if content.get("format") != _FORMAT["format"]:
+            raise InputError(f"{marker} belongs to something else: this is not a results folder.")
+        if content.get("version") != _FORMAT["version"]:
+            raise InputError(
+                f"{marker} says version {content.get('version')!r} of the results format; this "
+                f"pflbench reads version {_FORMAT['version']}."
+            )
+
+    def _make(self) -> None:
+        with writing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+        if not (self.root / MARKER).exists():
+            write_json(self.root / MARKER, _FORMAT)
+        with writing(self._runs):
+            self._runs.mkdir(exist_ok=True)
+
+
+def _there(folder: Path) -> bool:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"The results folder is damaged: {folder} is not a folder.")
+    return folder.exists()
+
+
+def _start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    """Make a run's folder: whole under another name, then put in the place of what was there."""
+    new, old = temporary_name(folder), temporary_name(folder)
+    with writing(folder):
+        try:
+            new.mkdir()
+            write_json(new / RUN, run)
+            write_json(new / ENVIRONMENT, environment)
+            if folder.exists():
+                folder.replace(old)
+            new.replace(folder)
+            sync_folder(folder.parent)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    # What was replaced, and what processes left that were killed here; this one holds the lock.
+    remove_temporaries(folder.parent, folder.name)
+
+
+def _reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
+    """Make an unfinished or failed run ready to go on."""
+    if run.status == "complete":
+        raise WorkError(f"Run {run.id} is complete already.")
+    path = run.folder / ENVIRONMENT
+    before = read_json(path)
+    earlier = [*before.pop("earlier", []), before]
+    remove_temporaries(run.folder)
+    if (run.folder / CHECKPOINT).is_dir():
+        remove_temporaries(run.folder / CHECKPOINT)
+    write_json(path, {**environment, "earlier": earlier})
+    if run.status == "failed":
+        with writing(run.folder / FAILURE):
+            (run.folder / FAILURE).unlink()
+    with writing(run.folder):
+        for table in run.folder.glob("[!.]*.parquet"):  # as far as an earlier attempt came
+            table.unlink()

@@ -1,0 +1,99 @@
+"""Writing one run: checkpoints while it goes on, its tables and summary when it ends."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from pflbench.errors import WorkError
+from pflbench.results import checkpoint
+from pflbench.results.checkpoint import Checkpoint
+from pflbench.results.files import write_json, write_table
+from pflbench.results.locking import RunLock
+from pflbench.results.stored import CHECKPOINT, FAILURE, SUMMARY, StoredRun, load, table_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+
+class RunWriter:
+    """The one door through which a run's results are written; made by `Store.open`.
+
+    A context manager: leaving it gives the run's lock back. A run left without `complete` or
+    `fail` is unfinished, and resumes from its last checkpoint when it is opened again.
+
+    Every method raises `WorkError` if something cannot be written, and leaves what was whole
+    before as it was.
+
+    Attributes
+    ----------
+    id
+        The run id.
+    folder
+        The run's folder.
+    """
+
+    def __init__(self, folder: Path, lock: RunLock) -> None:
+        self.id, self.folder = folder.name, folder
+        self._lock = lock
+
+    def __enter__(self) -> RunWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the run's lock back; nothing can be written afterwards."""
+        self._lock.release()
+
+    def checkpoint(
+        self,
+        round: int,
+        tensors: Mapping[str, Tensor],
+        tables: Mapping[str, pd.DataFrame],
+        counters: Mapping[str, Any],
+    ) -> None:
+        """Keep the run's state after `round` rounds; the last one is kept until this is whole."""
+        self._held()
+        checkpoint.save(self.folder / CHECKPOINT, round, tensors, tables, counters)
+
+    def restore(self) -> Checkpoint | None:
+        """Return the state to resume from, None to start at the beginning.
+
+        A damaged checkpoint is reported by a `CheckpointWarning` and passed over.
+        """
+        self._held()
+        return checkpoint.restore(self.folder / CHECKPOINT)
+
+    def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
+        """Write the tables, then the summary, whose presence says that all is there."""
+        return self._end(tables, SUMMARY, summary)
+
+    def fail(self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]) -> StoredRun:
+        """Write the tables as far as they go, then what went wrong and where."""
+        return self._end(tables, FAILURE, failure)
+
+    def _end(
+        self, tables: Mapping[str, pd.DataFrame], last: str, content: Mapping[str, Any]
+    ) -> StoredRun:
+        self._held()
+        for name, table in tables.items():
+            write_table(self.folder / table_file(name), table)
+        write_json(self.folder / last, content)
+        # The run is whole now: a checkpoint that resists removal wastes space and harms nothing.
+        shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)
+        return load(self.folder)
+
+    def _held(self) -> None:
+        if not self._lock.held:
+            raise WorkError(f"Run {self.id} has been closed and cannot be written any more.")
