@@ -4,7 +4,7 @@ A plugin writes ::
 
     @dataclass(frozen=True)
     class FedProx:
-        mu: Annotated[float, Param("weight of the proximal term", ge=0, source="Li 2020, eq. 2")] = 0.01
+        mu: Annotated[float, Param("weight of the proximal term", ge=0, source="paper")] = 0.01
 
 and gets parsing from text (`--set fedprox.mu=0.1`), bounds, suggestions and help.
 """
@@ -56,10 +56,10 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
     tune
         The range worth searching when methods are tuned; `log` says on a logarithmic scale.
     """
-    return msgspec.Meta(
-        ge=ge, gt=gt, le=le, lt=lt, description=help,
-        extra={"source": source, "tune": tune, "log": log},
-    )  # fmt: skip
+    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+    extra = {"source": source, "tune": tune, "log": log}
+    return msgspec.Meta(description=help, extra=extra, **given)
 
 
 @dataclass(frozen=True)
@@ -127,12 +127,15 @@ def describe_parameters(cls: type) -> list[ParameterInfo]:
     for field in dataclasses.fields(cls):
         meta = _meta(hints[field.name])
         extra = (meta.extra if meta else None) or {}
-        required = field.default is dataclasses.MISSING
+        default: Any = field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
+        required = default is dataclasses.MISSING
         infos.append(
             ParameterInfo(
                 name=field.name,
                 type=_type_name(hints[field.name]),
-                default=None if required else field.default,
+                default=None if required else default,
                 bounds=_bounds(meta),
                 help=(meta.description if meta else None) or "",
                 source=extra.get("source", ""),
@@ -149,21 +152,39 @@ def _meta(hint: Any) -> msgspec.Meta | None:
         for extra in hint.__metadata__:
             if isinstance(extra, msgspec.Meta):
                 return extra
+    if _is_union(hint):
+        return next((meta for arm in typing.get_args(hint) if (meta := _meta(arm))), None)
     return None
+
+
+def _is_union(hint: Any) -> bool:
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
+
+
+def _bounded_arms(hint: Any) -> Any:
+    """Move the bounds of `Annotated[int | None, ...]` to the number: msgspec takes them there."""
+    meta = _meta(hint)
+    if typing.get_origin(hint) is not typing.Annotated or not _is_union(hint.__origin__):
+        return hint
+    arms = typing.get_args(hint.__origin__)
+    return typing.Union[  # noqa: UP007 - a union made at run time
+        tuple(typing.Annotated[arm, meta] if arm in (int, float) else arm for arm in arms)
+    ]
 
 
 def _convert(value: Any, hint: Any, where: str) -> Any:
     base = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
-    expected = _type_name(hint)
+    expected, optional, _ = _type_name(hint).partition(" or none")
     bounds = _bounds(_meta(hint))
-    wanted = f"{expected} {bounds}".strip()
-    if isinstance(value, str) and not _accepts(base, str):
+    wanted = f"{expected} {bounds}".strip() + optional
+    if isinstance(value, str):
         text = value.strip()
         if text.lower() in ("none", "null") and _accepts(base, type(None)):
             return None
-        value = text.lower() if _accepts(base, bool) else text
+        if not _accepts(base, str):
+            value = text.lower() if _accepts(base, bool) else text
     try:
-        converted = msgspec.convert(value, hint, strict=False)
+        converted = msgspec.convert(value, _bounded_arms(hint), strict=False)
     except msgspec.ValidationError as error:
         raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
     if isinstance(converted, float) and not math.isfinite(converted):
@@ -172,7 +193,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
 
 
 def _accepts(base: Any, kind: type) -> bool:
-    if typing.get_origin(base) in (typing.Union, types.UnionType):
+    if _is_union(base):
         return any(_accepts(arm, kind) for arm in typing.get_args(base))
     if typing.get_origin(base) is typing.Annotated:
         return _accepts(base.__origin__, kind)
@@ -186,7 +207,7 @@ def _type_name(hint: Any) -> str:
         hint = hint.__origin__
     if typing.get_origin(hint) is Literal:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(hint))
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+    if _is_union(hint):
         return " or ".join(_type_name(arm) for arm in typing.get_args(hint))
     if hint is type(None):
         return "none"

@@ -91,7 +91,9 @@ class Registry:
         for problem in self.problems:
             if name == problem.plugin or name in problem.names:
                 raise InputError(f"The plugin {problem.plugin!r} is broken: {problem.message}")
-        raise UnknownNameError(shelf.kind, name, shelf.entries)
+        broken = sorted({problem.plugin for problem in self.problems})
+        hint = f" Broken plugins (see pflbench list): {', '.join(broken)}." if broken else ""
+        raise UnknownNameError(shelf.kind, name, shelf.entries, hint=hint)
 
     def add(self, plugin: object, owner: str) -> None:
         """Ask one plugin (a module or object with hook implementations) for its records.
@@ -105,13 +107,14 @@ class Registry:
             manager.register(plugin, name=owner)
             manager.check_pending()
         except Exception as error:
-            self.problems.append(Problem(owner, _one_line(error)))
+            self.problems.append(Problem(owner, _one_line(error), names=(_point(owner),)))
             return
         for shelf in self.shelves:
             try:
                 self._shelve(shelf, getattr(manager.hook, shelf.hook)(), owner)
             except Exception as error:
-                self.problems.append(Problem(owner, f"{shelf.hook}: {_one_line(error)}"))
+                message = f"{shelf.hook}: {_one_line(error)}"
+                self.problems.append(Problem(owner, message, names=(_point(owner),)))
 
     def _shelve(self, shelf: Shelf[Any], answers: Sequence[Any], owner: str) -> None:
         for spec in (spec for answer in answers for spec in answer):
@@ -126,7 +129,7 @@ class Registry:
                 )
 
 
-def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object] = {}) -> Registry:  # noqa: B006 - never written
+def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object] = {}) -> Registry:
     """Load the plugins of the entry points given (default: all installed) and of `extra`."""
     registry = Registry()
     chosen = entry_points(group=GROUP) if points is None else points
@@ -134,7 +137,7 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
         owner = f"{point.dist.name}:{point.name}" if point.dist else point.name
         try:
             plugin = point.load()
-        except Exception as error:  # a third party's import: anything can be raised
+        except (Exception, SystemExit) as error:  # a third party's import: anything can be raised
             registry.problems.append(Problem(owner, _one_line(error), names=(point.name,)))
             continue
         registry.add(plugin, owner)
@@ -147,6 +150,11 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
 def installed() -> Registry:
     """Return the registry of all installed plugins, loaded once a process."""
     return load()
+
+
+def _point(owner: str) -> str:
+    """Return the entry point's name of a plugin: the name that people are likely to ask for."""
+    return owner.rpartition(":")[2]
 
 
 def _one_line(error: BaseException) -> str:

@@ -38,7 +38,8 @@ def resolve(target: str, *, owner: str) -> Any:
 def _check(kind: str, name: str, *targets: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} is not a name for {kind}: lower-case words joined by hyphens, such as 'my-method'"
+            f"{name!r} is not a name for {kind}: lower-case words joined by hyphens, "
+            "such as 'my-method'"
         )
     for target in targets:
         if not _TARGET.fullmatch(target):

@@ -1,0 +1,20 @@
+"""FedProx's client half: min_w F_k(w) + μ/2 ‖w - w_received‖² (Li et al. 2020, equation 2)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from pflbench.method import Client, LocalData, Message, State
+from pflbench_algorithms.fedprox import FedProx
+
+
+class FedProxClient(Client[FedProx]):
+    """Adds the proximal term's gradient, μ(w - w_received)."""
+
+    def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
+        """Start from the received model, and remember it."""
+        return {"w": received["model"]}, {"received": received["model"]}
+
+    def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
+        """Return g + μ(w - w_received)."""
+        return g + self.parameters.mu * (w - context["received"])

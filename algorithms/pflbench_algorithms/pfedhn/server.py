@@ -1,0 +1,125 @@
+"""pFedHN's server half: the hypernetwork, trained by what its models' training changed.
+
+Shamsian et al. 2021, Algorithm 1: with Δθ = θ - θ̃ what local training took away from the row
+θ = h(v; φ), the update of φ (and v) follows (∇_φ θ)ᵀ Δθ, a vector-Jacobian product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pflbench.method import Rows, Server, Setup
+from pflbench.streams import torch_stream
+from pflbench_algorithms.pfedhn import PFedHN
+from pflbench_algorithms.pfedhn.network import Hypernetwork
+
+
+class PFedHNServer(Server[PFedHN]):
+    """Writes whole models.
+
+    Attributes
+    ----------
+    network
+        h, with the clients' embeddings.
+    optimiser
+        SGD with momentum; it keeps its state over the rounds.
+    """
+
+    def __init__(self, parameters: PFedHN, setup: Setup) -> None:
+        super().__init__(parameters, setup)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_stream(setup.seed, "hypernetwork").initial_seed())
+            network = Hypernetwork(
+                clients=setup.clients,
+                embedding_dim=parameters.embedding_dim or int(1 + setup.clients / 4),
+                hidden=parameters.hidden,
+                n_hidden=parameters.n_hidden,
+                shapes=self.target_shapes(setup),
+                normalise=parameters.spectral_norm,
+            )
+        self.network = network.to(setup.initial)
+        body = [*self.network.mlp.parameters(), *self.network.heads.parameters()]
+        groups: list[dict[str, Any]] = [
+            {"params": body},
+            {
+                "params": list(self.network.embeddings.parameters()),
+                "lr": parameters.embedding_lr or parameters.lr,
+            },
+        ]
+        self.optimiser = torch.optim.SGD(
+            groups,
+            lr=parameters.lr,
+            momentum=parameters.momentum,
+            weight_decay=parameters.weight_decay,
+        )
+        self._sent: tuple[Tensor, Tensor] | None = None
+
+    def target_shapes(self, setup: Setup) -> list[tuple[int, ...]]:
+        """Return the shapes of the tensors that the hypernetwork writes."""
+        return list(setup.layout.shapes)
+
+    def send(self, round: int, cohort: Tensor) -> Rows:
+        """Send each client its row of W = h(E)."""
+        self.network.train()
+        with torch.enable_grad():
+            W = self.network(cohort)
+        self._sent = (cohort, W)  # with its graph: aggregate goes back through it
+        return {"model": W.detach()}
+
+    def serve(self, clients: Tensor) -> Rows:
+        """Return the clients' rows."""
+        self.network.eval()
+        with torch.no_grad():
+            return {"model": self.network(clients)}
+
+    def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
+        """Step φ and the embeddings along (∇W)ᵀ Δ, summed over the cohort."""
+        assert self._sent is not None, "aggregate follows send"
+        sent, W = self._sent
+        position = torch.searchsorted(sent, cohort)
+        variables = list(self.network.parameters())
+        gradients = torch.autograd.grad(W[position], variables, grad_outputs=uploads["delta"])
+        for variable, gradient in zip(variables, gradients, strict=True):
+            variable.grad = gradient
+        torch.nn.utils.clip_grad_norm_(variables, self.parameters.clip_norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self._sent = None
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the hypernetwork and its optimiser's momentum."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for i, variable in enumerate(self.network.parameters()):
+            momentum = self.optimiser.state[variable].get("momentum_buffer")
+            if momentum is not None:
+                tensors[f"momentum.{i}"] = momentum
+        return tensors
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up a state."""
+        prefix = "network."
+        self.network.load_state_dict(
+            {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        )
+        self.optimiser.state.clear()
+        for i, variable in enumerate(self.network.parameters()):
+            if f"momentum.{i}" in state:
+                momentum = state[f"momentum.{i}"].clone()
+                self.optimiser.state[variable]["momentum_buffer"] = momentum
+
+
+class PFedHNPCServer(PFedHNServer):
+    """Writes bodies; the classifiers stay with the clients."""
+
+    def target_shapes(self, setup: Setup) -> list[tuple[int, ...]]:
+        """Return the shapes of the body's tensors."""
+        layout = setup.layout
+        return [
+            shape
+            for name, shape in zip(layout.names, layout.shapes, strict=True)
+            if not name.startswith(layout.head)
+        ]

@@ -1,0 +1,102 @@
+"""What an engine is: it maps a method's client half over the clients of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+from pflbench.federation import Shards
+from pflbench.method import Client, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class LocalShards:
+    """What clients may see of a federation: training and validation samples."""
+
+    train: Shards
+    val: Shards
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a cohort's local training gave, rows in the order of the cohort.
+
+    Attributes
+    ----------
+    states, uploads, context
+        Rows, [K, ...]; the context is kept only if asked for.
+    losses
+        [K] mean training loss over each row's steps.
+    steps
+        [K] int64 gradient steps of each row.
+    diverged
+        [K] int64: the first step whose loss was not finite, or -1.
+    """
+
+    states: Rows
+    uploads: Rows
+    context: Rows
+    losses: Tensor
+    steps: Tensor
+    diverged: Tensor
+
+
+class Engine(Protocol):
+    """Maps client code over rows."""
+
+    name: str
+
+    def train(
+        self,
+        client: Client[Any],
+        states: Rows,
+        received: Rows,
+        clients: Sequence[int],
+        data: LocalShards,
+        batches: Sequence[np.ndarray],
+        *,
+        record: bool = False,
+    ) -> Trained:
+        """Run one round's local training for K clients.
+
+        Parameters
+        ----------
+        states, received
+            [K, ...] rows.
+        clients
+            Their K numbers, in any order.
+        batches
+            For each client, [steps, B] indices into its training samples; -1 pads.
+        record
+            Keep the rows' contexts.
+        """
+        ...
+
+    def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
+        """Return the personal models [K, P]."""
+        ...
+
+    def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
+        """Return the models' outputs on their clients' samples."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """Outputs of K models on their clients' samples, padded to the largest client.
+
+    Attributes
+    ----------
+    logits
+        [K, n, C].
+    y, mask
+        [K, n]; the mask is 0 on padding.
+    """
+
+    logits: Tensor
+    y: Tensor
+    mask: Tensor

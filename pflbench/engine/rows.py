@@ -1,0 +1,51 @@
+"""Gathering rows and samples for a chunk of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.federation import Shards
+from pflbench.method import Rows, Samples
+
+
+def take(rows: Rows, index: Tensor | slice) -> Rows:
+    """Return some of the rows."""
+    return {name: tensor[index] for name, tensor in rows.items()}
+
+
+def join(parts: Sequence[Rows]) -> Rows:
+    """Put chunks of rows below each other."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def samples_of(shards: Shards, clients: Sequence[int], dtype: torch.dtype) -> Samples:
+    """Return the clients' samples as [K, n, ...], padded to the largest client.
+
+    Clients of one size that follow each other are a view, without a copy.
+    """
+    sizes = shards.sizes[list(clients)]
+    n, first = int(sizes.max()), int(clients[0])
+    device = shards.x.device
+    alike = bool((sizes == n).all())
+    if alike and list(clients) == list(range(first, first + len(clients))):
+        start = int(shards.offsets[first])
+        stop = start + n * len(clients)
+        x = shards.x[start:stop].view(len(clients), n, *shards.x.shape[1:])
+        y = shards.y[start:stop].view(len(clients), n)
+        return Samples(x, y, torch.ones(len(clients), n, device=device, dtype=dtype))
+    position = np.arange(n)
+    real = position[None, :] < sizes[:, None]
+    index = shards.offsets[list(clients)][:, None] + np.where(real, position[None, :], 0)
+    gathered = torch.from_numpy(index).to(device)
+    mask = torch.from_numpy(real).to(device=device, dtype=dtype)
+    return Samples(shards.x[gathered], shards.y[gathered], mask)
+
+
+def unpadded(shards: Shards, client: int, dtype: torch.dtype) -> Samples:
+    """Return one client's samples, without padding."""
+    x, y = shards.client(client)
+    return Samples(x, y, torch.ones(len(y), device=x.device, dtype=dtype))

@@ -1,0 +1,151 @@
+"""The sequential engine: one client after the other, with ordinary autograd.
+
+It is the reference that the stacked engine is checked against, and the fallback for client
+code that `torch.func.vmap` cannot map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.engine.base import LocalShards, Padded, Trained
+from pflbench.engine.rows import unpadded
+from pflbench.engine.sgd import sgd_step_
+from pflbench.federation import Shards
+from pflbench.method import Client, LocalData, Rows, Samples, State, Task
+
+
+class SequentialEngine:
+    """Calls client code once a client, on samples without padding."""
+
+    name = "sequential"
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def train(
+        self,
+        client: Client[Any],
+        states: Rows,
+        received: Rows,
+        clients: Sequence[int],
+        data: LocalShards,
+        batches: Sequence[np.ndarray],
+        *,
+        record: bool = False,
+    ) -> Trained:
+        """See `Engine`."""
+        results = [
+            self._one(
+                client, {n: t[k] for n, t in states.items()},
+                {n: t[k] for n, t in received.items()}, i, data, batches[k],
+            )
+            for k, i in enumerate(clients)
+        ]  # fmt: skip
+        device = data.train.x.device
+        return Trained(
+            states=_stack([r[0] for r in results]),
+            uploads=_stack([r[1] for r in results]),
+            context=_stack([r[2] for r in results]) if record else {},
+            losses=torch.stack([r[3].mean() for r in results]),
+            steps=torch.tensor([len(b) for b in batches], device=device),
+            diverged=torch.tensor([_first_bad(r[3]) for r in results], device=device),
+        )
+
+    def _one(
+        self,
+        client: Client[Any],
+        state: State,
+        received: State,
+        number: int,
+        data: LocalShards,
+        batches: np.ndarray,
+    ) -> tuple[State, State, State, Tensor]:
+        dtype = self.task.initial.dtype
+        own = LocalData(unpadded(data.train, number, dtype), unpadded(data.val, number, dtype))
+        carry, context = client.start(state, received, own)
+        carry = {name: t.contiguous().clone() for name, t in carry.items()}
+        carry.setdefault("momentum", torch.zeros_like(carry["w"]))
+        kind = type(client)
+        if kind.train is not Client.train:
+            carry, losses = client.train(carry, _stack_batches(own.train, batches), context)
+        else:
+            # _default_step is Client.step's rule, in place and with ordinary autograd.
+            step = _default_step if kind.step is Client.step else _own_step
+            values = []
+            for indices in batches:
+                carry, loss = step(client, carry, _pick(own.train, indices), context)
+                values.append(loss)
+            losses = torch.stack(values)
+        state, upload = client.finish(state, carry, received, context)
+        return state, upload, context, losses
+
+    def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
+        """See `Engine`."""
+        rows = len(next(iter((states or served).values())))
+        return torch.stack(
+            [
+                client.personal(
+                    {n: t[k] for n, t in states.items()}, {n: t[k] for n, t in served.items()}
+                )
+                for k in range(rows)
+            ]
+        )
+
+    def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
+        """See `Engine`."""
+        outputs, labels, masks = [], [], []
+        largest = int(shards.sizes[list(clients)].max())
+        for w, i in zip(W, clients, strict=True):
+            x, y = shards.client(i)
+            out = torch.cat([self.task.logits(w, block) for block in torch.split(x, 2048)])
+            pad = largest - len(y)
+            outputs.append(torch.nn.functional.pad(out, (0, 0, 0, pad)))
+            labels.append(torch.nn.functional.pad(y, (0, pad)))
+            masks.append(torch.arange(largest, device=y.device) < len(y))
+        return Padded(torch.stack(outputs), torch.stack(labels), torch.stack(masks).to(W.dtype))
+
+
+def _default_step(
+    client: Client[Any], carry: State, batch: Samples, context: State
+) -> tuple[State, Tensor]:
+    w = carry["w"].requires_grad_()
+    loss = client.loss(w, batch, context)
+    (g,) = torch.autograd.grad(loss, w)
+    w = w.detach_()
+    g = client.gradient(g, w, context)
+    before = w.clone() if type(client).after_step is not Client.after_step else w
+    sgd_step_(w, g, carry["momentum"], client.task.sgd)
+    carry["w"] = client.after_step(w, before, context).contiguous()
+    return carry, loss.detach()
+
+
+def _own_step(
+    client: Client[Any], carry: State, batch: Samples, context: State
+) -> tuple[State, Tensor]:
+    return client.step(carry, batch, context)
+
+
+def _pick(samples: Samples, indices: np.ndarray) -> Samples:
+    index = torch.from_numpy(indices[indices >= 0]).to(samples.y.device)
+    return Samples(samples.x[index], samples.y[index], samples.mask[index])
+
+
+def _stack_batches(samples: Samples, batches: np.ndarray) -> Samples:
+    index = torch.from_numpy(np.maximum(batches, 0)).to(samples.y.device)
+    mask = torch.from_numpy(batches >= 0).to(samples.mask)
+    return Samples(samples.x[index], samples.y[index], mask)
+
+
+def _stack(rows: Sequence[State]) -> Rows:
+    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
+
+
+def _first_bad(losses: Tensor) -> int:
+    bad = (~losses.isfinite()).nonzero()
+    return int(bad[0]) if len(bad) else -1

@@ -1,0 +1,313 @@
+"""A federation being trained by a method: everything a round needs, and nothing about files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from pflbench.engine.base import LocalShards, Trained
+from pflbench.engine.choose import make_engine
+from pflbench.engine.evaluation import Metric, measure
+from pflbench.engine.plan import Batches, seeded_batches
+from pflbench.engine.rows import take, unpadded
+from pflbench.engine.traffic import SET_UP, Traffic
+from pflbench.errors import DivergedError
+from pflbench.federation import Federation, Shards, Split
+from pflbench.method import (
+    Client,
+    Layout,
+    LocalBudget,
+    LocalData,
+    Rows,
+    Server,
+    Setup,
+    Sgd,
+    Task,
+)
+from pflbench.specs import AlgorithmSpec, resolve
+from pflbench.streams import stream, torch_stream
+
+_EVALUATED_TOGETHER = 256
+
+
+@dataclass(frozen=True, eq=False)
+class RoundReport:
+    """What one round did.
+
+    Attributes
+    ----------
+    cohort
+        [K] int64 client numbers.
+    steps
+        Gradient steps, summed over the cohort.
+    train_loss
+        Mean over the cohort of each client's mean training loss in the round.
+    bytes_down, bytes_up
+        Of this round.
+    client_seconds, server_seconds
+        Wall time of local training, and of sending and aggregating.
+    received, context
+        The cohort's rows, if the simulation records them.
+    """
+
+    cohort: Tensor
+    steps: int
+    train_loss: float
+    bytes_down: int
+    bytes_up: int
+    client_seconds: float
+    server_seconds: float
+    received: Rows
+    context: Rows
+
+
+def initial_model(module: nn.Module, layout: Layout, seed: int) -> Tensor:
+    """Return the initial row [P] that all methods and clients share, by PyTorch's own rules.
+
+    Drawn from the stream (seed, "init"): methods compared on a seed start from one model.
+    """
+    fresh = torch_stream(seed, "init").initial_seed()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(fresh)
+        for part in module.modules():
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+    return layout.flatten({n: p.detach() for n, p in module.named_parameters()}).clone()
+
+
+class Simulation:
+    """N clients and a server, and the rounds between them.
+
+    Parameters
+    ----------
+    spec, parameters
+        The method and an instance of its parameter class.
+    federation
+        The data.
+    module, head
+        The network, and the name prefix of its classifier.
+    seed
+        Names every random stream.
+    sgd, budget
+        The clients' optimiser and local budget.
+    participation
+        Share of clients in a round; at least one takes part.
+    engine, chunk
+        "stacked" or "sequential"; rows that train together.
+    initial
+        [P] the shared initial model, if not drawn from the seed.
+    batches
+        (client, round) to batch indices, if not drawn from the seed.
+    metrics
+        Further columns of `evaluate`.
+    record
+        Keep what the cohort received and its contexts in the reports.
+    """
+
+    def __init__(
+        self,
+        spec: AlgorithmSpec,
+        parameters: Any,
+        federation: Federation,
+        module: nn.Module,
+        head: str,
+        *,
+        seed: int,
+        sgd: Sgd,
+        budget: LocalBudget,
+        participation: float = 1.0,
+        engine: str = "stacked",
+        chunk: int | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        initial: Tensor | None = None,
+        batches: Batches | None = None,
+        metrics: Mapping[str, Metric] | None = None,
+        record: bool = False,
+    ) -> None:
+        self.federation, self.seed, self.record = federation, seed, record
+        self.device, self.participation = torch.device(device), participation
+        layout = Layout.of(module, head)
+        w0 = initial_model(module, layout, seed) if initial is None else initial
+        self.task = Task(module, layout, w0, federation.classes, sgd, budget).to(self.device, dtype)
+        client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
+        server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
+        self.client = client_class(parameters, self.task)
+        setup = Setup(layout, self.task.initial, federation.clients, federation.classes, seed)
+        self.server = server_class(parameters, setup)
+        self.engine = make_engine(engine, self.task, chunk=chunk)
+        self.traffic = Traffic()
+        self._metrics = dict(metrics or {})
+        self._shards: dict[Split, Shards] = {
+            "train": _on(federation.train, self.device, dtype),
+            "val": _on(federation.val, self.device, dtype),
+            "test": _on(federation.test, self.device, dtype),
+        }
+        self._local = LocalShards(self._shards["train"], self._shards["val"])
+        self._batches = batches or seeded_batches(seed, "batches", federation.train.sizes, budget)
+        n = federation.clients
+        self.states: Rows = {
+            name: value.to(self.device).expand(n, *value.shape).clone()
+            for name, value in self.client.initial_state().items()
+        }
+
+    @property
+    def everyone(self) -> Tensor:
+        """[N] all client numbers."""
+        return torch.arange(self.federation.clients, device=self.device)
+
+    def enrol(self) -> None:
+        """Let every client enrol; do this once, before the first round."""
+        dtype = self.task.initial.dtype
+        messages = []
+        with torch.no_grad():
+            for i in range(self.federation.clients):
+                data = LocalData(
+                    unpadded(self._local.train, i, dtype), unpadded(self._local.val, i, dtype)
+                )
+                messages.append(self.client.enrol(data))
+        self.traffic.count_messages(SET_UP, "up", messages)
+        self.server.enrol(self.everyone, messages)
+
+    def cohort(self, r: int) -> Tensor:
+        """Draw who takes part in round r: [K] client numbers, ascending."""
+        n = self.federation.clients
+        k = max(1, round(self.participation * n))
+        if k >= n:
+            return self.everyone
+        drawn = stream(self.seed, "cohort", r).choice(n, k, replace=False)
+        return torch.from_numpy(np.sort(drawn)).to(self.device)
+
+    def round(self, r: int, cohort: Tensor | None = None) -> RoundReport:
+        """Play round r (the first is 0): send, train, upload, aggregate.
+
+        Raises
+        ------
+        DivergedError
+            A training loss became NaN or infinite.
+        """
+        cohort = self.cohort(r) if cohort is None else cohort.to(self.device)
+        began = time.perf_counter()
+        received = self.server.send(r, cohort)
+        down = self.traffic.count_rows(r + 1, "down", received)
+        received = {name: tensor.detach() for name, tensor in received.items()}
+        self._wait()
+        sent = time.perf_counter()
+        trained = self._train(r, cohort, received)
+        self._wait()
+        finished = time.perf_counter()
+        up = self.traffic.count_rows(r + 1, "up", trained.uploads)
+        self.server.aggregate(r, cohort, trained.uploads)
+        self._wait()
+        return RoundReport(
+            cohort=cohort,
+            steps=int(trained.steps.sum()),
+            train_loss=float(trained.losses.mean()),
+            bytes_down=down,
+            bytes_up=up,
+            client_seconds=finished - sent,
+            server_seconds=time.perf_counter() - finished + sent - began,
+            received=received if self.record else {},
+            context=trained.context,
+        )
+
+    def personal(self, clients: Tensor) -> Tensor:
+        """Return the clients' personal models [K, P], before any adaptation."""
+        with torch.no_grad():
+            served: Rows = {}
+            if self.client.personal_model == "served":
+                served = {n: t.detach() for n, t in self.server.serve(clients).items()}
+            return self.engine.personal(self.client, take(self.states, clients), served)
+
+    def evaluate(
+        self, r: int, splits: Sequence[Split] = ("val", "test")
+    ) -> tuple[pd.DataFrame, int]:
+        """Evaluate every client's personal model after r rounds.
+
+        Returns
+        -------
+        The table (round, client, split, stage, samples, loss, correct, brier, ece, ...), and the
+        gradient steps that adaptation took before it.
+        """
+        frames, steps = [], 0
+        order = np.argsort(-self.federation.test.sizes, kind="stable")
+        for part in np.split(order, range(_EVALUATED_TOGETHER, len(order), _EVALUATED_TOGETHER)):
+            clients = torch.from_numpy(part).to(self.device)
+            W = self.personal(clients)
+            adapted = self._adapt(r, clients, W)
+            if adapted is not None:
+                W, steps = adapted.uploads["model"], steps + int(adapted.steps.sum())
+            for split in splits:
+                with torch.no_grad():
+                    outputs = self.engine.logits(W, self._shards[split], part.tolist())
+                    values = measure(outputs, self._metrics)
+                columns = {name: value.cpu().numpy() for name, value in values.items()}
+                frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
+        table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
+        table.insert(0, "round", r)
+        table.insert(3, "stage", "personal")
+        return table, steps
+
+    def state(self) -> dict[str, Tensor]:
+        """Return everything that rounds change, flat and named, for a checkpoint."""
+        return {
+            **{f"client/{name}": value for name, value in self.states.items()},
+            **{f"server/{name}": value for name, value in self.server.state().items()},
+        }
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take up what `state` returned."""
+        moved = {name: value.to(self.device) for name, value in state.items()}
+        self.states = {n: moved[f"client/{n}"] for n in self.states}
+        prefix = "server/"
+        self.server.restore(
+            {n.removeprefix(prefix): v for n, v in moved.items() if n.startswith(prefix)}
+        )
+
+    def _train(self, r: int, cohort: Tensor, received: Rows) -> Trained:
+        clients = cohort.tolist()
+        trained = self.engine.train(
+            self.client, take(self.states, cohort), received, clients, self._local,
+            [self._batches(i, r) for i in clients], record=self.record,
+        )  # fmt: skip
+        _refuse_divergence(trained, clients, r)
+        for name, value in trained.states.items():
+            self.states[name][cohort] = value
+        return trained
+
+    def _adapt(self, r: int, clients: Tensor, W: Tensor) -> Trained | None:
+        """Give personal models the plain SGD that the method asks for before evaluation."""
+        budget = self.client.adaptation()
+        if budget is None:
+            return None
+        numbers = clients.tolist()
+        batches = seeded_batches(self.seed, "adaptation", self.federation.train.sizes, budget)
+        plain: Client[Any] = Client(None, self.task)
+        trained = self.engine.train(
+            plain, {}, {"model": W}, numbers, self._local, [batches(i, r) for i in numbers]
+        )
+        _refuse_divergence(trained, numbers, r - 1)
+        return trained
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def _on(shards: Shards, device: torch.device, dtype: torch.dtype) -> Shards:
+    return Shards(shards.x.to(device, dtype), shards.y.to(device), shards.offsets)
+
+
+def _refuse_divergence(trained: Trained, clients: Sequence[int], r: int) -> None:
+    diverged = trained.diverged.tolist()
+    for client, step in zip(clients, diverged, strict=True):
+        if step >= 0:
+            raise DivergedError(round=r + 1, client=client, step=step + 1)
