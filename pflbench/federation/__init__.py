@@ -1,5 +1,7 @@
 """Federations: clients with their splits, and how they are made from data."""
 
+from pflbench.federation.allocation import deal
+from pflbench.federation.build import build
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, DataRequest, Pool
 from pflbench.federation.shards import SPLITS, Federation, Shards, Split
@@ -14,4 +16,6 @@ __all__ = [
     "Pool",
     "Shards",
     "Split",
+    "build",
+    "deal",
 ]

@@ -35,7 +35,16 @@ class PartitionRequest:
 
 
 class Partitioner:
-    """Base of all partitioners: one object a federation, made from its parameters."""
+    """Base of all partitioners: one object a federation, made from its parameters.
+
+    Attributes
+    ----------
+    keeps_clients
+        Whether it leaves samples with the clients that the data knows. Only such a partitioner
+        suits data that are divided among clients already.
+    """
+
+    keeps_clients: bool = False
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from pflbench.errors import InputError, UnknownNameError
+from pflbench.federation.arrays import (
+    ContentHash,
+    as_numpy,
+    check_inputs,
+    check_labels,
+    to_inputs,
+    to_labels,
+)
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -68,7 +78,8 @@ class Federation:
     source
         The data in words: "MNIST (60,000 + 10,000 images) from PFLBENCH_DATA".
     index_hashes
-        SHA-256 (hex) of each split's sample indices, client by client: equal hashes, equal splits.
+        SHA-256 (hex) of each split's sample indices, client by client (of the samples themselves
+        where they came without indices): equal hashes, equal splits.
     """
 
     train: Shards
@@ -92,3 +103,89 @@ class Federation:
     def split(self, name: Split) -> Shards:
         """Return the shards of a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    @staticmethod
+    def from_arrays(
+        clients: Sequence[Mapping[str, Any]],
+        classes: int | None = None,
+        *,
+        source: str = "arrays in memory",
+    ) -> Federation:
+        """Make a federation of the arrays of its clients.
+
+        Parameters
+        ----------
+        clients
+            For each client its arrays `train_x`, `train_y`, `val_x`, `val_y`, `test_x` and
+            `test_y`, of numpy or torch. Inputs are [n, *shape]: floating point is taken as it
+            is, uint8 is scaled to [0, 1]. Labels are [n] integers from 0. Every split has a
+            sample or more.
+        classes
+            Number of classes C; None for the largest label plus one.
+        source
+            The data in words, for people.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            The arrays are not so; the message names the client and the array.
+        """
+        if not clients:
+            raise InputError("A federation needs at least one client, and none was given.")
+        if classes is not None and classes < 1:
+            raise InputError(
+                f"A federation of {classes} classes cannot be made: expected 1 or more."
+            )
+        shards: dict[Split, Shards] = {}
+        hashes: dict[Split, str] = {}
+        arrays = [_client_arrays(i, given, classes) for i, given in enumerate(clients)]
+        shape = arrays[0]["train_x"].shape[1:]
+        for i, own in enumerate(arrays):
+            for name in (f"{split}_x" for split in SPLITS):
+                if own[name].shape[1:] != shape:
+                    raise InputError(
+                        f"{name} of client {i} holds samples of shape {own[name].shape[1:]}, "
+                        f"expected {shape} as in train_x of client 0."
+                    )
+        for split in SPLITS:
+            pairs = [(own[f"{split}_x"], own[f"{split}_y"]) for own in arrays]
+            shards[split] = Shards.of([(to_inputs(x), to_labels(y)) for x, y in pairs])
+            content = ContentHash()
+            for x, y in pairs:
+                content.inputs(x)
+                content.integers(y)
+            hashes[split] = content.hexdigest()
+        if classes is None:
+            classes = 1 + max(int(part.y.max()) for part in shards.values())
+        content = ContentHash()
+        content.value((classes, *hashes.values()))
+        return Federation(
+            train=shards["train"],
+            val=shards["val"],
+            test=shards["test"],
+            classes=classes,
+            fingerprint=content.hexdigest(),
+            source=source,
+            index_hashes=hashes,
+        )
+
+
+_ARRAYS = tuple(f"{split}_{part}" for split in SPLITS for part in "xy")
+
+
+def _client_arrays(
+    i: int, given: Mapping[str, Any], classes: int | None
+) -> Mapping[str, np.ndarray]:
+    """Return the six arrays of client i, checked each for itself."""
+    for name in given:
+        if name not in _ARRAYS:
+            raise UnknownNameError(f"array of client {i}", name, _ARRAYS)
+    missing = [name for name in _ARRAYS if name not in given]
+    if missing:
+        raise InputError(f"Client {i} lacks {', '.join(missing)}.")
+    arrays = {name: as_numpy(given[name], f"{name} of client {i}") for name in _ARRAYS}
+    for split in SPLITS:
+        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
+        check_inputs(x, f"{split}_x of client {i}")
+        check_labels(y, len(x), classes, f"{split}_y of client {i}")
+    return arrays
