@@ -39,11 +39,13 @@ class UnknownNameError(InputError):
         The name as given.
     known
         The names there are.
+    hint
+        A further sentence, with a leading space: why the name may be missing.
     """
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
         self.kind, self.name, self.known = kind, name, sorted(known)
-        super().__init__(f"There is no {kind} {name!r}.{suggestion(name, self.known)}")
+        super().__init__(f"There is no {kind} {name!r}.{suggestion(name, self.known)}{hint}")
 
 
 class DivergedError(WorkError):

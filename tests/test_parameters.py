@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pflbench import Param
+from pflbench.errors import InputError, UnknownNameError
+from pflbench.expressions import Expression, format_scalar, parse_expression
+from pflbench.parameters import describe_parameters, parameters_to_json, parse_parameters
+
+
+@dataclass(frozen=True)
+class Sample:
+    alpha: Annotated[float, Param("share", ge=0, lt=1, source="paper", tune=(0.1, 0.9))] = 0.5
+    top_k: Annotated[int, Param("neighbours", ge=1)] = 2
+    limit: Annotated[int | None, Param("at most", gt=0)] = None
+    fast: Annotated[bool, Param("skip")] = False
+    kind: Annotated[Literal["mean", "median"], Param("of what")] = "mean"
+    label: Annotated[str | None, Param("a word")] = None
+    tail: Annotated[float, Param("rest", le=0)] | None = None
+
+
+@dataclass(frozen=True)
+class Needy:
+    must: Annotated[int, Param("needed")]
+    made: int = field(default_factory=lambda: 7)
+
+
+@dataclass(frozen=True)
+class Related:
+    low: int = 0
+    high: int = 1
+
+    def __post_init__(self) -> None:
+        if self.low > self.high:
+            raise ValueError("low must not be above high")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("alpha", "0.25", 0.25),
+        ("alpha", " 1e-3 ", 1e-3),
+        ("alpha", 0, 0.0),
+        ("top_k", "3", 3),
+        ("limit", "5", 5),
+        ("limit", "None", None),
+        ("fast", "True", True),
+        ("fast", "0", False),
+        ("kind", "median", "median"),
+        ("label", "none", None),
+        ("label", "x", "x"),
+        ("tail", "-1.5", -1.5),
+        ("tail", "null", None),
+    ],
+)
+def test_texts_and_values_are_read(name: str, text: Any, value: Any) -> None:
+    read = getattr(parse_parameters(Sample, {name: text}, owner="m"), name)
+    assert read == value
+    assert type(read) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("alpha", "1", "m.alpha = '1' is not valid: expected a number ≥ 0 and < 1."),
+        ("alpha", "nan", "m.alpha = 'nan' is not valid: expected a number ≥ 0 and < 1."),
+        ("alpha", "", "m.alpha = '' is not valid: expected a number ≥ 0 and < 1."),
+        ("alpha", "none", "m.alpha = 'none' is not valid: expected a number ≥ 0 and < 1."),
+        ("alpha", True, "m.alpha = True is not valid: expected a number ≥ 0 and < 1."),
+        ("top_k", "0", "m.top_k = '0' is not valid: expected a whole number ≥ 1."),
+        ("top_k", "2.5", "m.top_k = '2.5' is not valid: expected a whole number ≥ 1."),
+        ("limit", "0", "m.limit = '0' is not valid: expected a whole number > 0 or none."),
+        ("fast", "perhaps", "m.fast = 'perhaps' is not valid: expected true or false."),
+        ("kind", "mode", "m.kind = 'mode' is not valid: expected one of mean, median."),
+        ("tail", "1", "m.tail = '1' is not valid: expected a number ≤ 0 or none."),
+        ("tail", "-inf", "m.tail = '-inf' is not valid: expected a finite number."),
+    ],
+)
+def test_a_bad_value_is_named_with_what_was_expected(name: str, text: Any, expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_parameters(Sample, {name: text}, owner="m")
+    assert str(caught.value) == expected
+
+
+def test_an_unknown_parameter_gets_the_nearest_one_and_the_list() -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        parse_parameters(Sample, {"topk": 3}, owner="m")
+    message = str(caught.value)
+    assert "Did you mean 'top_k'?" in message
+    assert all(name in message for name in ("alpha", "fast", "kind", "label", "limit", "tail"))
+
+
+def test_a_missing_parameter_and_related_ones() -> None:
+    with pytest.raises(InputError, match=r"needy needs a value for must: needy\(must=\.\.\.\)"):
+        parse_parameters(Needy, {}, owner="needy")
+    assert parse_parameters(Needy, {"must": "1"}, owner="needy").made == 7
+    with pytest.raises(InputError, match="Parameters of r: low must not be above high"):
+        parse_parameters(Related, {"low": "3"}, owner="r")
+
+
+def test_descriptions() -> None:
+    infos = {info.name: info for info in describe_parameters(Sample)}
+    assert list(infos) == ["alpha", "top_k", "limit", "fast", "kind", "label", "tail"]
+    alpha = infos["alpha"]
+    assert (alpha.type, alpha.default, alpha.bounds) == ("a number", 0.5, "≥ 0 and < 1")
+    assert (alpha.help, alpha.source, alpha.tune) == ("share", "paper", (0.1, 0.9))
+    assert (infos["limit"].type, infos["limit"].bounds) == ("a whole number or none", "> 0")
+    assert (infos["tail"].bounds, infos["tail"].help) == ("≤ 0", "rest")
+    must, made = describe_parameters(Needy)
+    assert must.required
+    assert (made.required, made.default) == (False, 7)
+
+
+samples = st.builds(
+    Sample,
+    alpha=st.floats(0, 1, exclude_max=True),
+    top_k=st.integers(1, 10**9),
+    limit=st.none() | st.integers(1, 10**9),
+    fast=st.booleans(),
+    kind=st.sampled_from(["mean", "median"]),
+    label=st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True).filter(
+        lambda text: text not in ("none", "null")
+    ),
+    tail=st.none() | st.floats(-1e300, 0),
+)  # fmt: skip
+
+
+@given(samples)
+def test_parameters_survive_text_and_json(sample: Sample) -> None:
+    values = parameters_to_json(sample)
+    texts = {name: format_scalar(value) for name, value in values.items()}
+    assert parse_parameters(Sample, texts, owner="m") == sample
+    assert parse_parameters(Sample, json.loads(json.dumps(values)), owner="m") == sample
+    written = str(Expression("m", values))
+    assert parse_parameters(
+        Sample, parse_expression(written, kind="method").arguments, owner="m"
+    ) == sample  # fmt: skip
+
+
+@given(st.sampled_from(["alpha", "top_k", "limit", "fast", "kind", "tail"]), st.text(max_size=12))
+def test_any_text_is_read_or_refused(name: str, text: str) -> None:
+    with contextlib.suppress(InputError):
+        value = getattr(parse_parameters(Sample, {name: text}, owner="m"), name)
+        assert value is None or isinstance(value, bool | int | float | str)
