@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pflbench.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -56,7 +59,9 @@ class ClientTable:
         return row
 
 
-def client_table(metrics: Mapping[str, Any], split: str, stage: str = PERSONAL) -> ClientTable:
+def client_table(
+    metrics: Mapping[str, Any] | pd.DataFrame, split: str, stage: str = PERSONAL
+) -> ClientTable:
     """Arrange one split of a metrics table by round and client.
 
     Parameters

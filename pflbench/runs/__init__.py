@@ -1,0 +1,20 @@
+"""Runs: from what somebody asks for to a stored result."""
+
+from pflbench.runs.execution import execute, run
+from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
+from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.request import RunRequest
+from pflbench.runs.result import Result
+
+__all__ = [
+    "Evaluation",
+    "Observer",
+    "PlannedRun",
+    "Progress",
+    "Result",
+    "RunInfo",
+    "RunRequest",
+    "execute",
+    "plan",
+    "run",
+]

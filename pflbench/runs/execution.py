@@ -1,0 +1,348 @@
+"""Executing a planned run: the round loop, its evaluations, its checkpoints and its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from torch import Tensor
+
+from pflbench import plugins
+from pflbench.engine import Simulation
+from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
+from pflbench.federation import Federation
+from pflbench.federation.skew import class_counts
+from pflbench.results import Checkpoint, Store, StoredRun, client_table, selected_round, worst_tenth
+from pflbench.runs.environment import environment, peak_memory
+from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
+from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.request import RunRequest
+from pflbench.runs.result import Result
+from pflbench.specs import resolve
+
+CHECKPOINT_SECONDS = 15.0
+"""Work that a killed run loses at most, apart from the round it was in."""
+
+
+def run(
+    algorithm: str,
+    dataset: str | Federation = "mnist",
+    *,
+    results: Path | str | None = None,
+    observers: Iterable[Observer] = (),
+    **options: Any,
+) -> Result:
+    """Run one cell and return its result.
+
+    Parameters
+    ----------
+    algorithm
+        A method's name: "fedora".
+    dataset
+        A data set's name, `name:PATH`, or a federation (`Federation.from_arrays`).
+    results
+        A results folder; None keeps nothing on disk.
+    observers
+        Told of the rounds, besides those that plugins bring.
+    options
+        Anything else of `RunRequest`: partition, clients, rounds, seed, parameters, ...
+
+    Raises
+    ------
+    InputError
+        Something cannot be done as asked; nothing was started or written.
+    DivergedError
+        A training loss became NaN or infinite; the failed run is kept.
+
+    Examples
+    --------
+    >>> import pflbench
+    >>> result = pflbench.run("fedora", "mnist", rounds=20, seed=1)  # doctest: +SKIP
+    >>> result.summary["test_accuracy"]  # doctest: +SKIP
+    """
+    known = {field.name for field in fields(RunRequest)} - {"algorithm", "dataset"}
+    for name in options:
+        if name not in known:
+            raise UnknownNameError("option of run", name, known)
+    store = None if results is None else Store(Path(results), create=True)
+    planned = plan(RunRequest(algorithm, dataset, **options))
+    return execute(planned, store, observers)
+
+
+def execute(planned: PlannedRun, store: Store | None, observers: Iterable[Observer] = ()) -> Result:
+    """Run a planned cell, resume it, or return it if it is there.
+
+    A failed or unfinished run is taken up again; a complete one only with rerun="always".
+    """
+    told = [*observers, *_installed_observers()]
+    if store is None:
+        return _Execution(planned, _InMemory(planned), told, None).play()
+    again = planned.request.rerun == "always"
+    there = store.get(planned.cell.id)
+    if there is not None and there.status == "complete" and not again:
+        result = Result.stored(there)
+        for observer in told:
+            observer.reused(result)
+        return result
+    labels = {"dataset": planned.dataset, "command": planned.command, "notice": planned.notice}
+    where = environment(planned.device, planned.engine)
+    with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
+        return _Execution(planned, writer, told, writer.folder).play()
+
+
+class _Writer(Protocol):
+    """What the loop needs of a run's storage (`pflbench.results.RunWriter`)."""
+
+    def checkpoint(
+        self,
+        round: int,
+        tensors: Mapping[str, Tensor],
+        tables: Mapping[str, pd.DataFrame],
+        counters: Mapping[str, Any],
+    ) -> None: ...
+    def restore(self) -> Checkpoint | None: ...
+    def complete(
+        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
+    ) -> StoredRun | Result: ...
+    def fail(
+        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
+    ) -> StoredRun | Result: ...
+
+
+class _InMemory:
+    """Storage of a run that nobody keeps."""
+
+    def __init__(self, planned: PlannedRun) -> None:
+        self._cell = planned.cell
+
+    def checkpoint(self, *_: object) -> None:
+        """Keep nothing: there is nothing to resume."""
+
+    def restore(self) -> None:
+        """Return None: there is nothing to resume."""
+
+    def complete(
+        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Hand the tables over."""
+        kept = dict(tables)
+        return Result(self._cell.id, self._cell.to_json(), dict(summary), None, kept.__getitem__)
+
+    def fail(
+        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Hand the tables over."""
+        return self.complete(tables, {})
+
+
+class _Execution:
+    """One run, from its first or its next round to its end."""
+
+    def __init__(
+        self,
+        planned: PlannedRun,
+        writer: _Writer,
+        observers: Sequence[Observer],
+        folder: Path | None,
+    ) -> None:
+        self.planned, self.writer, self.observers, self.folder = planned, writer, observers, folder
+        self.scenario = planned.cell.scenario
+        self.evaluations: list[pd.DataFrame] = []
+        self.rounds: list[dict[str, Any]] = []
+        self.done, self.seconds_before = 0, 0.0
+        self.began = self.saved = time.perf_counter()
+
+    def play(self) -> Result:
+        """Play the rounds that are missing."""
+        try:
+            self.simulation = self._simulation()
+            self._prepare()
+            self._tell_start()
+            while self.done < self.scenario.rounds:
+                self._one_round()
+                now = time.perf_counter()
+                if now - self.saved > CHECKPOINT_SECONDS and self.done < self.scenario.rounds:
+                    self._save()
+                    self.saved = time.perf_counter()
+            ended = self.writer.complete(self._tables(), self._summary())
+        except Exception as error:
+            self._fail(error)
+            raise
+        result = ended if isinstance(ended, Result) else Result.stored(ended)
+        for observer in self.observers:
+            observer.finished(result)
+        return result
+
+    def _simulation(self) -> Simulation:
+        p = self.planned
+        return Simulation(
+            p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
+            budget=p.budget, participation=self.scenario.participation, engine=p.engine,
+            device=p.device, metrics=p.metrics,
+        )  # fmt: skip
+
+    def _prepare(self) -> None:
+        """Take up the last checkpoint, or let everybody enrol."""
+        checkpoint = self.writer.restore()
+        if checkpoint is None:
+            self.simulation.enrol()
+            return
+        self.done = checkpoint.round
+        self.seconds_before = float(checkpoint.counters["seconds"])
+        self.simulation.restore(checkpoint.tensors)
+        self.simulation.traffic.restore(checkpoint.tables["messages"])
+        if len(checkpoint.tables["metrics"]):
+            self.evaluations = [checkpoint.tables["metrics"]]
+        self.rounds = [
+            {str(k): v for k, v in row.items()}
+            for row in checkpoint.tables["rounds"].to_dict("records")
+        ]
+
+    def _one_round(self) -> None:
+        report = self.simulation.round(self.done)
+        self.done += 1
+        due = self.done % self.scenario.eval_every == 0 or self.done == self.scenario.rounds
+        began = time.perf_counter()
+        evaluation, adapt_steps = self._evaluate() if due else (None, 0)
+        self.rounds.append(
+            {
+                "round": self.done,
+                "cohort": len(report.cohort),
+                "steps": report.steps,
+                "adapt_steps": adapt_steps,
+                "train_loss": report.train_loss,
+                "bytes_down": report.bytes_down,
+                "bytes_up": report.bytes_up,
+                "client_seconds": report.client_seconds,
+                "server_seconds": report.server_seconds,
+                "evaluate_seconds": time.perf_counter() - began,
+                "peak_memory_bytes": peak_memory(self.planned.device),
+            }
+        )
+        self._tell_round(len(report.cohort), report.train_loss, evaluation)
+
+    def _evaluate(self) -> tuple[Evaluation, int]:
+        table, steps = self.simulation.evaluate(self.done)
+        self.evaluations.append(table)
+        val, test = (client_table(table, split).accuracy[0] for split in ("val", "test"))
+        return Evaluation(
+            round=self.done,
+            val_mean=float(val.mean()),
+            val_worst_decile=worst_tenth(val),
+            test_mean=float(test.mean()),
+            test_worst_decile=worst_tenth(test),
+        ), steps
+
+    def _tables(self) -> dict[str, pd.DataFrame]:
+        if len(self.evaluations) > 1:
+            self.evaluations = [pd.concat(self.evaluations, ignore_index=True)]
+        return {
+            "metrics": self.evaluations[0] if self.evaluations else pd.DataFrame(),
+            "rounds": pd.DataFrame(self.rounds),
+            "messages": self.simulation.traffic.table(),
+            "partition": class_counts(self.planned.federation),
+        }
+
+    def _save(self) -> None:
+        tables = self._tables()
+        del tables["partition"]  # follows from the federation
+        self.writer.checkpoint(
+            self.done, self.simulation.state(), tables, {"seconds": self._seconds()}
+        )
+
+    def _summary(self) -> dict[str, Any]:
+        metrics = self.evaluations[0] if len(self.evaluations) == 1 else self._tables()["metrics"]
+        val, test = client_table(metrics, "val"), client_table(metrics, "test")
+        chosen = selected_round(val)
+        traffic, rounds = self.simulation.traffic, pd.DataFrame(self.rounds)
+        return {
+            "selected_round": chosen,
+            "test_accuracy": float(test.at(chosen).mean()),
+            "test_accuracy_last": float(test.means()[-1]),
+            "test_accuracy_best": float(test.means().max()),
+            "test_worst_decile": worst_tenth(test.at(chosen)),
+            "val_accuracy": float(val.at(chosen).mean()),
+            "rounds": self.done,
+            "clients": self.planned.federation.clients,
+            "parameters": self.simulation.task.layout.columns,
+            "bytes_up": traffic.total("up"),
+            "bytes_down": traffic.total("down"),
+            "local_steps": int(rounds["steps"].sum()),
+            "adapt_steps": int(rounds["adapt_steps"].sum()),
+            "seconds": self._seconds(),
+            "index_hashes": dict(self.planned.federation.index_hashes),
+        }
+
+    def _fail(self, error: Exception) -> None:
+        """Keep a run that cannot go on, with its reason; bad disks and bad input are not that."""
+        if isinstance(error, PflbenchError) and not isinstance(error, DivergedError):
+            return
+        failure: dict[str, Any] = {
+            "error": type(error).__name__,
+            "message": str(error),
+            "round": self.done + 1,
+            "client": None,
+            "step": None,
+        }
+        if isinstance(error, DivergedError):
+            failure.update(round=error.round, client=error.client, step=error.step)
+        tables = self._tables() if hasattr(self, "simulation") else {}
+        self.writer.fail(tables, failure)
+        for observer in self.observers:
+            observer.failed(error)
+
+    def _seconds(self) -> float:
+        return self.seconds_before + time.perf_counter() - self.began
+
+    def _tell_start(self) -> None:
+        cell, p = self.planned.cell, self.planned
+        info = RunInfo(
+            run_id=cell.id,
+            algorithm=str(cell.algorithm.name),
+            dataset=p.dataset,
+            partition=str(self.scenario.partition),
+            clients=self.scenario.clients,
+            rounds=self.scenario.rounds,
+            seed=cell.seed,
+            device=str(p.device),
+            engine=p.engine,
+            folder=self.folder,
+            source=p.federation.source,
+            notice=p.notice,
+            start_round=self.done,
+        )
+        self.began_at_round, self.began = self.done, time.perf_counter()
+        for observer in self.observers:
+            observer.started(info)
+
+    def _tell_round(self, cohort: int, train_loss: float, evaluation: Evaluation | None) -> None:
+        seconds = time.perf_counter() - self.began
+        pace = seconds / (self.done - self.began_at_round)
+        traffic = self.simulation.traffic
+        progress = Progress(
+            round=self.done,
+            rounds=self.scenario.rounds,
+            cohort=cohort,
+            train_loss=train_loss,
+            bytes_up=traffic.total("up"),
+            bytes_down=traffic.total("down"),
+            seconds=seconds,
+            seconds_left=pace * (self.scenario.rounds - self.done),
+            evaluation=evaluation,
+        )
+        for observer in self.observers:
+            observer.round_done(progress)
+
+
+def _installed_observers() -> list[Observer]:
+    made = []
+    for spec in plugins.installed().observers.specs():
+        observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
+        if not isinstance(observer, Observer):
+            raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")
+        made.append(observer)
+    return made

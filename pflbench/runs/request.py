@@ -1,0 +1,74 @@
+"""What somebody asks for, before defaults are filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pflbench.federation import Federation
+from pflbench.parameters import Param
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One run as asked for; None stands for the data set's reference scenario.
+
+    Attributes
+    ----------
+    algorithm
+        A method's name.
+    dataset
+        A data set's name, `name:PATH`, or a federation in memory.
+    parameters
+        The method's parameters, values or texts.
+    data_dir
+        Where to look for data first.
+    fallback
+        Whether an embedded last resort may stand in for a data set that cannot be had.
+    device, engine
+        "auto" or a name; they do not belong to a run's identity.
+    rerun
+        "missing": a complete run of the same identity is returned as it is; "always": it is
+        run again.
+    """
+
+    algorithm: str
+    dataset: str | Federation = "mnist"
+    partition: str | None = None
+    clients: int | None = None
+    model: str | None = None
+    rounds: int | None = None
+    local_epochs: int | None = None
+    local_steps: int | None = None
+    batch_size: int | None = None
+    lr: float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
+    participation: float | None = None
+    eval_every: int | None = None
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    data_dir: Path | None = None
+    fallback: bool = True
+    device: str = "auto"
+    engine: str = "auto"
+    rerun: Literal["missing", "always"] = "missing"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The bounds of a scenario's numbers, in the form of parameters."""
+
+    clients: Annotated[int | None, Param("clients of the federation", ge=1)]
+    rounds: Annotated[int, Param("communication rounds", ge=1)]
+    local_epochs: Annotated[int | None, Param("local epochs of a round", ge=1)]
+    local_steps: Annotated[int | None, Param("local steps of a round", ge=1)]
+    batch_size: Annotated[int, Param("samples of a local step", ge=1)]
+    lr: Annotated[float, Param("learning rate of local SGD", gt=0)]
+    momentum: Annotated[float, Param("momentum of local SGD", ge=0, lt=1)]
+    weight_decay: Annotated[float, Param("weight decay of local SGD", ge=0)]
+    participation: Annotated[float, Param("share of clients in a round", gt=0, le=1)]
+    eval_every: Annotated[int, Param("rounds between evaluations", ge=1)]
+    seed: Annotated[int, Param("names every random stream", ge=0)]

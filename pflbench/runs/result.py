@@ -1,0 +1,61 @@
+"""A run's result, with tidy pandas frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pflbench.results import StoredRun
+
+
+@dataclass(frozen=True)
+class Result:
+    """A complete run.
+
+    Attributes
+    ----------
+    run_id
+        12 hex digits that follow from everything that decides the numbers.
+    cell
+        That everything, as plain JSON values.
+    summary
+        The headline numbers: `test_accuracy` is the mean over clients at `selected_round`.
+    folder
+        Where it is stored; None for a run in memory.
+    """
+
+    run_id: str
+    cell: Mapping[str, Any] = field(repr=False)
+    summary: Mapping[str, Any]
+    folder: Path | None
+    _table: Callable[[str], pd.DataFrame] = field(repr=False)
+
+    @staticmethod
+    def stored(run: StoredRun) -> Result:
+        """Return a stored run's result."""
+        return Result(run.id, run.cell, run.summary, run.folder, run.table)
+
+    @property
+    def metrics(self) -> pd.DataFrame:
+        """Per evaluated round, client and split: samples, loss, correct, accuracy, brier, ece."""
+        table = self._table("metrics")
+        return table.assign(accuracy=table["correct"] / table["samples"])
+
+    @property
+    def rounds(self) -> pd.DataFrame:
+        """Per round: cohort, steps, train_loss, bytes, seconds, memory."""
+        return self._table("rounds")
+
+    @property
+    def messages(self) -> pd.DataFrame:
+        """Per round, direction and kind of message: messages, bytes; set-up is round -1."""
+        return self._table("messages")
+
+    @property
+    def partition(self) -> pd.DataFrame:
+        """Per client, split and class: samples."""
+        return self._table("partition")
