@@ -86,6 +86,10 @@ class StoredRun:
         """The cell as a record."""
         return msgspec.convert(self.cell, Cell)
 
+    def has_table(self, name: str) -> bool:
+        """Whether the run has a table of that name."""
+        return (self.folder / table_file(name)).is_file()
+
     def table(self, name: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """Return a table ("metrics", "rounds", "messages", "partition") as a tidy data frame.
 

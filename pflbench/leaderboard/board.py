@@ -1,0 +1,179 @@
+"""What a leaderboard holds: plain records, without a word on how they look."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pflbench.parameters import Scalar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A row's numbers: means over seeds. Accuracies are in [0, 1], over clients at first.
+
+    Unless said otherwise an accuracy is that on the test split, of personal models, at the round
+    selected on validation.
+
+    Attributes
+    ----------
+    test_accuracy
+        The headline: mean over clients, then over seeds.
+    test_std
+        Standard deviation of a seed's mean over seeds; None with one seed.
+    low, high
+        Ends of the headline's 95 % bootstrap interval.
+    sample_mean
+        Mean over test samples instead of clients.
+    client_std, worst_client, worst_tenth, best_client
+        Spread over clients: each taken within a seed, then averaged.
+    val_accuracy
+        Validation accuracy at the selected round.
+    selected_round
+        Mean over seeds.
+    last_accuracy
+        After the last round.
+    best_accuracy
+        At the round that is best on test: for information.
+    optimism
+        `best_accuracy` - `test_accuracy`.
+    gain, gain_low, gain_high
+        Mean over clients and seeds of the accuracy minus the baseline's, with its 95 % interval;
+        None where the baseline's row is missing or incomplete (as in those below).
+    hurt, hurt_beyond_error
+        Share of clients below the baseline; by more than one standard error of the difference.
+    loss_of_hurt
+        Mean loss of the clients that are hurt; None if none is.
+    local_steps, bytes_up, bytes_down, seconds
+        Of a whole run; None where a run did not record it.
+    """
+
+    test_accuracy: float
+    test_std: float | None
+    low: float
+    high: float
+    sample_mean: float
+    client_std: float
+    worst_client: float
+    worst_tenth: float
+    best_client: float
+    val_accuracy: float
+    selected_round: float
+    last_accuracy: float
+    best_accuracy: float
+    optimism: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    hurt: float | None
+    hurt_beyond_error: float | None
+    loss_of_hurt: float | None
+    local_steps: float | None
+    bytes_up: float | None
+    bytes_down: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with its parameters.
+
+    Attributes
+    ----------
+    algorithm, version, parameters
+        What was run.
+    label
+        Name, and the parameters that are not the default or that tell rows apart.
+    seeds
+        Seeds with a complete run, ascending.
+    run_ids
+        All of its runs, whatever their status, by seed.
+    commands
+        Command that repeats a run, by seed, where it is known.
+    rank
+        None if the row cannot be ranked; then `reason` says why and `measures` is None, since a
+        mean is never taken over whichever runs exist.
+    chosen
+        Whether it has the highest validation accuracy of several rows of one algorithm.
+    """
+
+    algorithm: str
+    version: str
+    parameters: Mapping[str, Scalar]
+    label: str
+    seeds: tuple[int, ...]
+    run_ids: Mapping[int, str]
+    commands: Mapping[int, str]
+    rank: int | None
+    reason: str
+    measures: Measures | None
+    chosen: bool = False
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one scenario.
+
+    Attributes
+    ----------
+    scenario_id
+        12 hex digits.
+    title
+        Data set and partition.
+    words
+        The whole scenario in words.
+    dataset
+        As written by whoever ran it.
+    scenario
+        The scenario as stored.
+    seeds
+        The seeds that a ranked row has, all of them.
+    rows
+        Ranked rows, best first, then the others.
+    notes
+        What a reader must know: missing reference rows, a single seed.
+    """
+
+    scenario_id: str
+    title: str
+    words: str
+    dataset: str
+    scenario: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record a row: everything the board knows, unrounded."""
+        names = [field.name for field in dataclasses.fields(Measures)]
+        return [
+            {
+                "scenario": self.scenario_id,
+                "dataset": self.dataset,
+                "partition": self.title.partition(" · ")[2],
+                "rank": row.rank,
+                "method": row.label,
+                "algorithm": row.algorithm,
+                "version": row.version,
+                "parameters": json.dumps(dict(row.parameters), sort_keys=True),
+                "seeds": " ".join(map(str, row.seeds)),
+                **{name: getattr(row.measures, name, None) for name in names},
+                "chosen_on_validation": row.chosen,
+                "reason_not_ranked": row.reason,
+                "runs": " ".join(row.run_ids.values()),
+                "command": next(iter(row.commands.values()), ""),
+            }
+            for row in self.rows
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return `records` as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())

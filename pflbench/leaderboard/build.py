@@ -1,0 +1,313 @@
+"""From stored runs to leaderboards."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pflbench.errors import InputError
+from pflbench.leaderboard.board import Board, Measures, Row
+from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
+from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
+from pflbench.leaderboard.wording import (
+    Defaults,
+    describe,
+    installed_defaults,
+    labels,
+    shortfall,
+    title,
+)
+from pflbench.results import StoredRun, client_table, selected_round, worst_tenth
+from pflbench.results.measures import Floats, Ints
+from pflbench.scenario import Cell, digest
+
+_COLUMNS = ("round", "client", "split", "stage", "samples", "correct")
+
+
+@dataclass(frozen=True)
+class _Scores:
+    """What a board needs of one complete run: accuracies in [0, 1], by client where [N]."""
+
+    test: Floats
+    samples: Ints
+    selected: int
+    val: float
+    last: float
+    best: float
+    costs: Mapping[str, float]
+
+
+@dataclass
+class _Entry:
+    """A row in the making: the runs of one algorithm with one set of parameters."""
+
+    cell: Cell
+    runs: dict[int, StoredRun]
+    scores: dict[int, _Scores]
+
+
+def boards(runs: Iterable[StoredRun], defaults: Defaults = installed_defaults) -> list[Board]:
+    """Make a leaderboard of every scenario among the runs.
+
+    Parameters
+    ----------
+    runs
+        Stored runs of any status; those that are not complete keep their row from being ranked.
+    defaults
+        An algorithm's default parameters by its name, which rows need not spell out.
+
+    Returns
+    -------
+    list[Board]
+        Ordered by title and scenario id.
+
+    Raises
+    ------
+    InputError
+        A complete run's metrics are missing, damaged or have gaps; the message names them.
+    """
+    scenarios: dict[str, list[StoredRun]] = defaultdict(list)
+    seen: set[str] = set()
+    for run in runs:
+        if run.id not in seen:
+            seen.add(run.id)
+            scenarios[digest(run.cell["scenario"])].append(run)
+    made = [_board(key, group, defaults) for key, group in scenarios.items()]
+    return sorted(made, key=lambda board: (board.title, board.scenario_id))
+
+
+def _board(scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults) -> Board:
+    entries = _entries(runs)
+    seeds = _common_seeds(entries)
+    ranked = [e for e in entries if not _spoilt(e) and set(e.scores) == set(seeds)]
+    names = dict(
+        zip(map(id, entries), labels([e.cell.algorithm for e in entries], defaults), strict=True)
+    )
+    measured, order = _measure(ranked, seeds)
+    chosen = _chosen(ranked, measured)
+    rows = []
+    for i, entry in enumerate(ranked):
+        row = _row(entry, names[id(entry)])
+        rows.append(
+            dataclasses.replace(row, rank=order[i], measures=measured[i], chosen=i in chosen)
+        )
+    rows.sort(key=_place)
+    others = [
+        dataclasses.replace(_row(e, names[id(e)]), reason=_reason(e, seeds))
+        for e in entries
+        if not any(e is r for r in ranked)
+    ]
+    rows += sorted(others, key=lambda row: row.label)
+    scenario = entries[0].cell.scenario
+    dataset = min(str(run.labels.get("dataset") or scenario.dataset) for run in runs)
+    return Board(
+        scenario_id=scenario_id,
+        title=title(dataset, scenario),
+        words=describe(scenario, _sizes(runs)),
+        dataset=dataset,
+        scenario=runs[0].cell["scenario"],
+        seeds=seeds,
+        rows=tuple(rows),
+        notes=tuple(_notes(entries, ranked, seeds)),
+    )
+
+
+def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
+    found: dict[str, _Entry] = {}
+    for run in sorted(runs, key=lambda run: (run.cell["algorithm"]["name"], run.id)):
+        cell = run.typed_cell
+        entry = found.setdefault(digest(run.cell["algorithm"]), _Entry(cell, {}, {}))
+        entry.runs[cell.seed] = run
+        if run.status == "complete":
+            entry.scores[cell.seed] = _scores(run)
+    clients = {len(s.test) for entry in found.values() for s in entry.scores.values()}
+    if len(clients) > 1:
+        numbers = ", ".join(map(str, sorted(clients)))
+        raise InputError(f"Runs of one scenario hold metrics of different clients: {numbers}.")
+    return list(found.values())
+
+
+def _scores(run: StoredRun) -> _Scores:
+    columns = run.arrow("metrics", _COLUMNS)
+    metrics = {name: columns[name].to_numpy() for name in _COLUMNS}
+    try:
+        val, test = client_table(metrics, "val"), client_table(metrics, "test")
+        if not np.array_equal(val.rounds, test.rounds):
+            raise InputError("Validation and test were evaluated after different rounds.")
+    except InputError as error:
+        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
+    selected = selected_round(val)
+    means = test.means()
+    costs = ("local_steps", "bytes_up", "bytes_down", "seconds")
+    return _Scores(
+        test=test.at(selected),
+        samples=test.samples,
+        selected=selected,
+        val=float(val.at(selected).mean()),
+        last=float(means[-1]),
+        best=float(means.max()),
+        costs={k: run.summary[k] for k in costs if isinstance(run.summary.get(k), (int, float))},
+    )
+
+
+def _common_seeds(entries: Sequence[_Entry]) -> tuple[int, ...]:
+    """Return the largest set of seeds that a row completed; of several, the most common."""
+    sets = Counter(tuple(sorted(e.scores)) for e in entries if not _spoilt(e))
+    if not sets:
+        sets = Counter(tuple(sorted(e.runs)) for e in entries)
+    return min(sets, key=lambda seeds: (-len(seeds), -sets[seeds], seeds))
+
+
+def _spoilt(entry: _Entry) -> bool:
+    """Whether a run of the row failed or is unfinished: such a row is never ranked."""
+    return len(entry.scores) < len(entry.runs)
+
+
+def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Measures], list[int]]:
+    """Return the numbers and the rank of every entry that can be ranked."""
+    if not entries:
+        return [], []
+    test = np.array([[e.scores[seed].test for seed in seeds] for e in entries])  # [R, S, N]
+    resampled = resampled_means(test)
+    low, high = interval(resampled)
+    local = _baseline(entries)
+    gain_low = gain_high = None
+    if local is not None:
+        gain_low, gain_high = interval(resampled - resampled[:, local : local + 1])
+    measures = []
+    for i, entry in enumerate(entries):
+        runs = [entry.scores[seed] for seed in seeds]
+        per_seed = test[i].mean(axis=1)
+        accuracy, best = float(per_seed.mean()), _mean(run.best for run in runs)
+        gains = {}
+        if local is not None and gain_low is not None and gain_high is not None:
+            samples = np.array([run.samples for run in runs])
+            gains = _against(test[i], test[local], samples)
+            gains |= {"gain_low": float(gain_low[i]), "gain_high": float(gain_high[i])}
+        nothing = dict.fromkeys(
+            ("gain", "gain_low", "gain_high", "hurt", "hurt_beyond_error", "loss_of_hurt")
+        )
+        measures.append(
+            Measures(
+                test_accuracy=accuracy,
+                test_std=float(per_seed.std(ddof=1)) if len(seeds) > 1 else None,
+                low=float(low[i]),
+                high=float(high[i]),
+                sample_mean=_mean(np.average(run.test, weights=run.samples) for run in runs),
+                client_std=_mean(run.test.std() for run in runs),
+                worst_client=_mean(run.test.min() for run in runs),
+                worst_tenth=_mean(worst_tenth(run.test) for run in runs),
+                best_client=_mean(run.test.max() for run in runs),
+                val_accuracy=_mean(run.val for run in runs),
+                selected_round=_mean(run.selected for run in runs),
+                last_accuracy=_mean(run.last for run in runs),
+                best_accuracy=best,
+                optimism=best - accuracy,
+                **{**nothing, **gains},
+                **{
+                    key: _mean(run.costs[key] for run in runs)
+                    if all(key in run.costs for run in runs)
+                    else None
+                    for key in ("local_steps", "bytes_up", "bytes_down", "seconds")
+                },
+            )
+        )
+    return measures, ranks(low, high)
+
+
+def _against(test: Floats, local: Floats, samples: Ints) -> dict[str, float | None]:
+    """Compare with the baseline, client by client: all [S, N]."""
+    difference = test - local
+    error = np.sqrt((test * (1 - test) + local * (1 - local)) / samples)
+    hurt = difference < 0
+    return {
+        "gain": float(difference.mean()),
+        "hurt": float(hurt.mean()),
+        "hurt_beyond_error": float((difference < -error).mean()),
+        "loss_of_hurt": float(-difference[hurt].mean()) if hurt.any() else None,
+    }
+
+
+def _baseline(entries: Sequence[_Entry]) -> int | None:
+    """Return the place of the baseline's row; of several, the one of the latest version."""
+    places = [i for i, e in enumerate(entries) if e.cell.algorithm.name == BASELINE]
+    return max(places, key=lambda i: entries[i].cell.algorithm.version, default=None)
+
+
+def _chosen(entries: Sequence[_Entry], measures: Sequence[Measures]) -> set[int]:
+    """Return the places of rows that validation prefers to others of the same algorithm."""
+    by_name: dict[str, list[int]] = defaultdict(list)
+    for i, entry in enumerate(entries):
+        by_name[entry.cell.algorithm.name].append(i)
+    return {
+        max(places, key=lambda i: measures[i].val_accuracy)
+        for places in by_name.values()
+        if len(places) > 1
+    }
+
+
+def _row(entry: _Entry, label: str) -> Row:
+    algorithm = entry.cell.algorithm
+    runs = sorted(entry.runs.items())
+    return Row(
+        algorithm=algorithm.name,
+        version=algorithm.version,
+        parameters=algorithm.parameters,
+        label=label,
+        seeds=tuple(sorted(entry.scores)),
+        run_ids={seed: run.id for seed, run in runs},
+        commands={s: str(run.labels["command"]) for s, run in runs if run.labels.get("command")},
+        rank=None,
+        reason="",
+        measures=None,
+    )
+
+
+def _place(row: Row) -> tuple[int, float, str]:
+    assert row.rank is not None  # only ranked rows are ordered by it
+    assert row.measures is not None
+    return row.rank, -row.measures.test_accuracy, row.label
+
+
+def _reason(entry: _Entry, seeds: Sequence[int]) -> str:
+    results = {seed: float(scores.test.mean()) for seed, scores in entry.scores.items()}
+    return shortfall(seeds, entry.runs, results)
+
+
+def _sizes(runs: Sequence[StoredRun]) -> dict[str, int]:
+    """Return the samples by split, read from one run: they are the scenario's."""
+    for run in sorted(runs, key=lambda run: (run.cell["seed"], run.id)):
+        if run.status == "complete" and run.has_table("partition"):
+            columns = run.arrow("partition", ("split", "samples"))
+            counts: Counter[str] = Counter()
+            for split, samples in zip(
+                columns["split"].to_pylist(), columns["samples"].to_pylist(), strict=True
+            ):
+                counts[split] += samples
+            return dict(counts)
+    return {}
+
+
+def _notes(
+    entries: Sequence[_Entry], ranked: Sequence[_Entry], seeds: Sequence[int]
+) -> Iterable[str]:
+    there = {e.cell.algorithm.name for e in entries}
+    whole = {e.cell.algorithm.name for e in ranked}
+    missing = [name for name in REFERENCE_ROWS if name not in there]
+    broken = [name for name in REFERENCE_ROWS if name in there - whole]
+    if missing:
+        yield f"Reference rows missing: {', '.join(missing)}."
+    if broken:
+        yield f"Reference rows incomplete: {', '.join(broken)}."
+    if ranked and BASELINE not in whole:
+        yield f"Without a complete row of {BASELINE} nobody can say whom a method helps or hurts."
+    if ranked and len(seeds) == 1:
+        yield "One seed only: the intervals say nothing of what another seed would give."
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))

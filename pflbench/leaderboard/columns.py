@@ -1,0 +1,109 @@
+"""What a printed leaderboard shows of a row, and how numbers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pflbench.leaderboard.board import Measures, Row
+from pflbench.leaderboard.protocol import BASELINE
+
+NOTHING = "–"
+CHOSEN_MARK = "†"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its header and a row's entry, as plain text."""
+
+    header: str
+    entry: Callable[[Row], str]
+    left: bool = False
+
+
+def _percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
+    if value is None:
+        return NOTHING
+    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
+    # What rounds to nothing has no sign.
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def _number(value: float | None, digits: int = 0) -> str:
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def _mega(value: float | None) -> str:
+    return NOTHING if value is None else f"{value / 1e6:,.1f}"
+
+
+def _measure(show: Callable[[Measures], str]) -> Callable[[Row], str]:
+    return lambda row: NOTHING if row.measures is None else show(row.measures)
+
+
+def _against_baseline(show: Callable[[Measures], str]) -> Callable[[Row], str]:
+    """Leave the baseline's own row empty."""
+    entry = _measure(show)
+    return lambda row: NOTHING if row.algorithm == BASELINE else entry(row)
+
+
+def _accuracy(m: Measures) -> str:
+    mean = _percent(m.test_accuracy)
+    return mean if m.test_std is None else f"{mean} ± {_percent(m.test_std)}"
+
+
+def _hurt(m: Measures) -> str:
+    if m.hurt is None:
+        return NOTHING
+    return f"{_percent(m.hurt, digits=1)} ({_percent(m.hurt_beyond_error, digits=1)})"
+
+
+def _gain(m: Measures) -> str:
+    if m.gain is None or m.gain_low is None or m.gain_high is None:
+        return NOTHING
+    ends = " … ".join(_percent(end, digits=1, sign=True) for end in (m.gain_low, m.gain_high))
+    return f"{_percent(m.gain, sign=True)} [{ends}]"
+
+
+def _selected(m: Measures) -> str:
+    return _number(m.selected_round, 0 if m.selected_round == round(m.selected_round) else 1)
+
+
+RANK = Column("rank", lambda row: NOTHING if row.rank is None else str(row.rank))
+METHOD = Column(
+    "method", lambda row: row.label + (f" {CHOSEN_MARK}" if row.chosen else ""), left=True
+)
+
+ACCURACY = (
+    RANK,
+    METHOD,
+    Column("seeds", lambda row: str(len(row.seeds))),
+    Column("test accuracy", _measure(_accuracy)),
+    Column(
+        "95 % interval",
+        _measure(lambda m: f"{_percent(m.low, digits=1)} … {_percent(m.high, digits=1)}"),
+    ),
+    Column("worst tenth", _measure(lambda m: _percent(m.worst_tenth))),
+)
+AGAINST_BASELINE = (
+    Column(f"gain over {BASELINE}", _against_baseline(_gain)),
+    Column("hurt %", _against_baseline(_hurt)),
+)
+SELECTION = (
+    Column("last round", _measure(lambda m: _percent(m.last_accuracy))),
+    Column("best test", _measure(lambda m: _percent(m.best_accuracy))),
+    Column("optimism", _measure(lambda m: _percent(m.optimism))),
+)
+COSTS = (
+    Column("selected round", _measure(_selected)),
+    Column("local steps", _measure(lambda m: _number(m.local_steps))),
+    Column("MB up", _measure(lambda m: _mega(m.bytes_up))),
+    Column("MB down", _measure(lambda m: _mega(m.bytes_down))),
+    Column("seconds", _measure(lambda m: _number(m.seconds, 1))),
+)
+
+TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, *SELECTION, *COSTS))
+"""The comparison; then what selection did and what it cost."""
+
+NARROW_TABLES = (ACCURACY, (METHOD, *AGAINST_BASELINE, *SELECTION), (METHOD, *COSTS))
+"""The same columns for less room."""

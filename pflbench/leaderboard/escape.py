@@ -1,0 +1,58 @@
+"""Foreign text (names, parameters, paths) made harmless where it is printed."""
+
+from __future__ import annotations
+
+import re
+
+_MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&$#])")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "_": r"\_",
+    "%": r"\%",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "−": r"$-$",
+    "·": r"$\cdot$",
+    "†": r"$\dagger$",
+    "…": r"\ldots{}",
+    "–": "--",
+}
+
+
+def plain(text: str) -> str:
+    """Return a text on one line without control, direction or other invisible characters."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
+
+
+def markdown(text: str) -> str:
+    """Return a text that Markdown shows as it is, in a table too."""
+    return _MARKDOWN.sub(r"\\\1", plain(text))
+
+
+def latex(text: str) -> str:
+    """Return a text that LaTeX shows as it is."""
+    return "".join(_LATEX.get(c, c) for c in plain(text))
+
+
+def cell(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula."""
+    shown = plain(text)
+    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
+
+
+def fence(lines: list[str]) -> str:
+    """Return lines as a Markdown code block that they cannot end."""
+    shown = [plain(line) for line in lines]
+    longest = max((len(run) for line in shown for run in re.findall("`+", line)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return "\n".join([f"{ticks}sh", *shown, ticks])

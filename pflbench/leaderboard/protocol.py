@@ -1,0 +1,52 @@
+"""The rules of comparison that every leaderboard keeps, in one place."""
+
+from __future__ import annotations
+
+BASELINE = "local"
+"""The method without communication: a client is hurt by a method that does worse than it."""
+
+REFERENCE_ROWS = (BASELINE, "fedavg", "fedavg-ft")
+"""Methods that every board should hold: one that cannot beat them has not earned its messages."""
+
+CONFIDENCE = 0.95
+RESAMPLES = 5_000
+
+HEADLINE = (
+    "Test accuracy (%): each client's personal model on that client's own test samples, at the "
+    "round selected on validation; mean over clients, then over seeds."
+)
+
+LEGEND = (
+    ("±", "standard deviation over seeds."),
+    (
+        "95 % interval",
+        f"bootstrap of the mean: seeds, then clients within a seed, resampled {RESAMPLES:,} times.",
+    ),
+    (
+        "rank",
+        "one more than the number of rows whose interval lies wholly above this row's; rows of "
+        "equal rank are not told apart.",
+    ),
+    ("worst tenth", "the same accuracy, mean over the tenth of clients that it is lowest for."),
+    (
+        f"gain over {BASELINE}",
+        f"accuracy minus that of {BASELINE}, same seed and client by client, in points, with its "
+        "95 % interval.",
+    ),
+    (
+        "hurt %",
+        f"share of clients (over all seeds) with lower accuracy than under {BASELINE}; in "
+        "brackets, lower by more than one standard error of the difference.",
+    ),
+    ("selected round", "the first with the highest mean validation accuracy, mean over seeds."),
+    ("last round", "test accuracy after the last round, without any selection."),
+    (
+        "best test",
+        "test accuracy at the round that is best on test: for information, never for ranking.",
+    ),
+    ("optimism", "best test minus test accuracy: what selecting on test would have feigned."),
+    ("local steps, MB, seconds", "of a whole run, all clients together, set-up included."),
+)
+"""What the columns say, in the order in which they are met."""
+
+CHOSEN = "of this method's settings, the one with the highest validation accuracy."

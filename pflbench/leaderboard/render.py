@@ -1,0 +1,207 @@
+"""Leaderboards as people read them: terminal, text, Markdown, CSV, LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from pflbench.errors import UnknownNameError
+from pflbench.leaderboard import escape
+from pflbench.leaderboard.board import Board, Row
+from pflbench.leaderboard.columns import CHOSEN_MARK, NARROW_TABLES, TABLES, Column
+from pflbench.leaderboard.protocol import CHOSEN, HEADLINE, LEGEND
+
+Format = Literal["text", "markdown", "csv", "latex"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+_WIDE = 112
+_SHORT = 7
+
+
+def render(boards: Board | Sequence[Board], format: Format = "text", *, width: int = 120) -> str:
+    """Write one or several leaderboards as text.
+
+    Parameters
+    ----------
+    boards
+        The boards.
+    format
+        "text" (as on a terminal, without colour), "markdown", "csv" (one table for all boards,
+        every number unrounded, accuracies in [0, 1]) or "latex" (needs the package booktabs).
+    width
+        Columns of "text".
+
+    Raises
+    ------
+    UnknownNameError
+        There is no such format.
+    """
+    several = [boards] if isinstance(boards, Board) else list(boards)
+    match format:
+        case "text":
+            return "\n".join(_text(board, width) for board in several)
+        case "markdown":
+            return "\n".join(_markdown(board) for board in several)
+        case "csv":
+            return _csv(several)
+        case "latex":
+            return "\n".join(_latex(board) for board in several)
+    raise UnknownNameError("leaderboard format", str(format), FORMATS)
+
+
+def renderable(board: Board, *, legend: bool = True) -> RenderableType:
+    """Return a leaderboard for a rich console; `legend` explains the columns below it."""
+    return _View(board, legend)
+
+
+@dataclass(frozen=True)
+class _View:
+    """A leaderboard on a console: columns are regrouped, never cut, where there is less room."""
+
+    board: Board
+    legend: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        board = self.board
+        yield Text(escape.plain(board.title), style="bold")
+        yield Text(escape.plain(board.words))
+        yield Text(HEADLINE, style="italic")
+        for columns in TABLES if options.max_width >= _WIDE else NARROW_TABLES:
+            yield Text()
+            yield _table(board, columns)
+        remarks = _remarks(board)
+        if remarks:
+            yield Text()
+        for remark in remarks:
+            yield Text(escape.plain(remark), style="yellow")
+        if self.legend:
+            yield Text()
+            for term, meaning in _legend(board):
+                yield Padding(Text.assemble((f"{term}: ", "bold"), meaning), (0, 0, 0, 2))
+
+
+def _table(board: Board, columns: Sequence[Column]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in columns:
+        header = column.header
+        if len(header) > _SHORT and " " in header:
+            header = "\n".join(header.rsplit(" ", 1))
+        if column.left:
+            table.add_column(Text(header), vertical="top", overflow="fold", min_width=12)
+        else:
+            table.add_column(Text(header), justify="right", vertical="top", no_wrap=True)
+    for row in board.rows:
+        style = "bold" if row.rank == 1 else "dim" if row.rank is None else ""
+        table.add_row(*(Text(escape.plain(c.entry(row))) for c in columns), style=style)
+    return table
+
+
+def _remarks(board: Board) -> list[str]:
+    unranked = [f"Not ranked: {r.label}: {r.reason}." for r in board.rows if r.rank is None]
+    return [*unranked, *board.notes]
+
+
+def _legend(board: Board) -> list[tuple[str, str]]:
+    chosen = [(CHOSEN_MARK, CHOSEN)] if any(row.chosen for row in board.rows) else []
+    return [*LEGEND, *chosen]
+
+
+def _text(board: Board, width: int) -> str:
+    out = io.StringIO()
+    Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable(board))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def _markdown(board: Board) -> str:
+    parts = [
+        f"### {escape.markdown(board.title)}",
+        escape.markdown(board.words),
+        f"*{escape.markdown(HEADLINE)}*",
+        *(_markdown_table(board, columns) for columns in TABLES),
+    ]
+    remarks = _remarks(board)
+    if remarks:
+        parts.append("\n".join(f"- {escape.markdown(remark)}" for remark in remarks))
+    parts.append(
+        "\n".join(f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in _legend(board))
+    )
+    commands = [_command(row) for row in board.rows if row.commands]
+    if commands:
+        parts += ["Each row again:", escape.fence(commands)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _markdown_table(board: Board, columns: Sequence[Column]) -> str:
+    lines = [
+        [escape.markdown(column.header) for column in columns],
+        [":---" if column.left else "---:" for column in columns],
+        *([escape.markdown(column.entry(row)) for column in columns] for row in board.rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _command(row: Row) -> str:
+    """Return the command of a row's first run, and say which seeds it stands for."""
+    seed, command = next(iter(row.commands.items()))
+    others = [str(other) for other in row.commands if other != seed]
+    return f"{command}  # also with seed {', '.join(others)}" if others else command
+
+
+def _csv(boards: Sequence[Board]) -> str:
+    out = io.StringIO()
+    records = [record for board in boards for record in board.records()]
+    if records:
+        writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
+        writer.writeheader()
+        for record in records:
+            writer.writerow(
+                {k: escape.cell(v) if isinstance(v, str) else v for k, v in record.items()}
+            )
+    return out.getvalue()
+
+
+def _latex(board: Board) -> str:
+    caption = escape.latex(f"{board.title}. {HEADLINE}")
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\label{{tab:{board.scenario_id}}}",
+    ]
+    for columns in TABLES:
+        lines += [*_tabular(board, columns), "", r"\medskip"]
+    remarks = [board.words, *_remarks(board), *(f"{t}: {m}" for t, m in _legend(board))]
+    lines += [r"\begin{minipage}{\linewidth}\footnotesize"]
+    lines += [escape.latex(remark) + r"\par" for remark in remarks]
+    lines += [r"\end{minipage}", r"\end{table}", ""]
+    return "\n".join(lines)
+
+
+def _tabular(board: Board, columns: Sequence[Column]) -> list[str]:
+    def line(entries: Sequence[str]) -> str:
+        return " & ".join(entries) + r" \\"
+
+    shape = "".join("l" if column.left else "r" for column in columns)
+    body: list[str] = []
+    for row in board.rows:
+        # A thin line parts the rows that are ranked from those that are not.
+        if row.rank is None and body and r"\midrule" not in body:
+            body.append(r"\midrule")
+        body.append(line([escape.latex(column.entry(row)) for column in columns]))
+    return [
+        rf"\begin{{tabular}}{{{shape}}}",
+        r"\toprule",
+        line([escape.latex(column.header) for column in columns]),
+        r"\midrule",
+        *body,
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
