@@ -2,7 +2,7 @@
 
 from pflbench.runs.execution import execute, run
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
-from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.planning import PlannedRun, federate, plan
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
 
@@ -15,6 +15,7 @@ __all__ = [
     "RunInfo",
     "RunRequest",
     "execute",
+    "federate",
     "plan",
     "run",
 ]

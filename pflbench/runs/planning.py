@@ -141,6 +141,27 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     )
 
 
+def federate(
+    request: RunRequest, registry: plugins.Registry | None = None
+) -> tuple[Federation, str]:
+    """Make the federation that a request's run would have, whatever its algorithm and model.
+
+    Returns
+    -------
+    The federation, and the line that the user must see, or "".
+
+    Raises
+    ------
+    InputError
+        The data cannot be had, or the partition cannot be made.
+    """
+    registry = registry or plugins.installed()
+    dataset, reference = _dataset(request, registry)
+    numbers = _numbers(request, reference)
+    partition, partitioner = _partition(request, reference, registry)
+    return _federation(request, dataset, partition, partitioner, numbers)
+
+
 def _dataset(
     request: RunRequest, registry: plugins.Registry
 ) -> tuple[DatasetSpec | None, Reference]:
