@@ -60,6 +60,8 @@ class Registry:
         self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
         self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
         self.problems: list[Problem] = []
+        self.modules: dict[str, str] = {}
+        """Plugin to the module its entry point names."""
 
     @property
     def shelves(self) -> tuple[Shelf[Any], ...]:
@@ -140,6 +142,7 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
         except (Exception, SystemExit) as error:  # a third party's import: anything can be raised
             registry.problems.append(Problem(owner, _one_line(error), names=(point.name,)))
             continue
+        registry.modules[owner] = point.module
         registry.add(plugin, owner)
     for owner, plugin in extra.items():
         registry.add(plugin, owner)
