@@ -42,6 +42,13 @@ class PathologicalPartitioner(Partitioner):
                 f"pathological(classes_per_client={wanted}) cannot be made: the data have "
                 f"{len(present)} classes with samples in training, validation and test."
             )
+        fewest = min(int(count[present].sum()) for count in counts)
+        if fewest < request.clients:
+            raise InputError(
+                f"pathological(classes_per_client={wanted}) cannot be made: {request.clients} "
+                f"clients need a sample each in every split, and a split has {fewest} of the "
+                "classes that are in training, validation and test."
+            )
         shares = np.zeros((request.clients, request.classes))
         for i, chosen in enumerate(_balanced(request.clients, len(present), wanted, rng)):
             shares[i, present[chosen]] = rng.uniform(SHARE_LOW, SHARE_HIGH, size=wanted)

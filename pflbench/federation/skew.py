@@ -1,0 +1,106 @@
+"""The heterogeneity that a partition really has, counted from the federation."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from pflbench.federation.shards import SPLITS, Federation
+
+COLUMNS: Final = ("client", "split", "class", "samples")
+"""The columns of the table of class counts, which is stored with every run."""
+
+
+def class_counts(federation: Federation) -> pd.DataFrame:
+    """Count the samples of every client, split and class, zeros included.
+
+    Returns
+    -------
+    A tidy table of N·3·C rows: client (0 to N - 1), split ("train", "val", "test"), class
+    (0 to C - 1), samples; sorted by client, then split in this order, then class.
+    """
+    n, classes = federation.clients, federation.classes
+    tables = []
+    for split in SPLITS:
+        shards = federation.split(split)
+        client = np.repeat(np.arange(n), shards.sizes)
+        cells = np.bincount(client * classes + shards.y.numpy(), minlength=n * classes)
+        tables.append(cells.reshape(n, classes))
+    return pd.DataFrame(
+        {
+            "client": np.repeat(np.arange(n), len(SPLITS) * classes),
+            "split": np.tile(np.repeat(np.array(SPLITS, dtype=object), classes), n),
+            "class": np.tile(np.arange(classes), n * len(SPLITS)),
+            "samples": np.stack(tables, axis=1).reshape(-1).astype(np.int64),
+        }
+    )
+
+
+def count_matrix(table: pd.DataFrame, split: str) -> NDArray[np.int64]:
+    """Return one split of a table of class counts as a matrix [N, C]."""
+    part = table[table["split"] == split]
+    matrix = np.zeros((int(part["client"].max()) + 1, int(part["class"].max()) + 1), dtype=np.int64)
+    matrix[part["client"].to_numpy(), part["class"].to_numpy()] = part["samples"].to_numpy()
+    return matrix
+
+
+def skew_summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Summarise a table of class counts, one row a split.
+
+    Returns
+    -------
+    A table with the columns
+
+    - split, clients, samples;
+    - smallest, median, largest: samples of a client;
+    - classes_held: mean number of classes that a client has samples of;
+    - effective_classes: mean over clients of exp(entropy of the client's labels), which is k for
+      a client with k equally frequent classes;
+    - label_skew: mean over clients of the total variation distance between the client's label
+      distribution and that of all samples; 0 for equal distributions, towards 1 for clients that
+      share no class;
+    - from_train: mean over clients of the distance, in the same measure, between the client's
+      label distribution in this split and in its training split.
+    """
+    train = _distributions(count_matrix(table, "train"))
+    rows = []
+    for split in SPLITS:
+        counts = count_matrix(table, split)
+        sizes, own = counts.sum(axis=1), _distributions(counts)
+        pooled = counts.sum(axis=0) / counts.sum()
+        rows.append(
+            {
+                "split": split,
+                "clients": len(counts),
+                "samples": int(sizes.sum()),
+                "smallest": int(sizes.min()),
+                "median": float(np.median(sizes)),
+                "largest": int(sizes.max()),
+                "classes_held": float((counts > 0).sum(axis=1).mean()),
+                "effective_classes": float(effective_classes(own).mean()),
+                "label_skew": float(_distance(own, pooled).mean()),
+                "from_train": float(_distance(own, train).mean()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def effective_classes(distributions: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return exp(entropy) of each row of [N, C] label distributions."""
+    logs = np.log(np.where(distributions > 0, distributions, 1.0))
+    values: NDArray[np.float64] = np.exp(-(distributions * logs).sum(axis=1))
+    return values
+
+
+def _distributions(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    own: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    return own
+
+
+def _distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Total variation distance between rows of distributions."""
+    distance: NDArray[np.float64] = np.abs(a - b).sum(axis=1) / 2
+    return distance
