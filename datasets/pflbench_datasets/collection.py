@@ -107,11 +107,11 @@ def find(root: Path, collection: Collection) -> tuple[Contents, Path] | None:
     contents = read_folder(own, collection)
     if contents is not None:
         return contents, own
-    if collection.archive is not None and (root / collection.archive.name).is_file():
+    if collection.archive is not None and _is_file(root / collection.archive.name):
         path = root / collection.archive.name
         return read_archive(path, collection), path
     for loose in (root / "raw", root):
-        if not collection.marker or (loose / collection.marker).is_file():
+        if not collection.marker or _is_file(loose / collection.marker):
             contents = read_folder(loose, collection, loose=True)
             if contents is not None:
                 return contents, loose
@@ -127,7 +127,7 @@ def read_folder(folder: Path, collection: Collection, *, loose: bool = False) ->
     paths: dict[str, Path] = {}
     for part in collection.parts:
         for path in (folder / part.name, folder / f"{part.name}.gz"):
-            if path.is_file():
+            if _is_file(path):
                 paths[part.name] = path
                 break
     if not paths:
@@ -195,6 +195,13 @@ def read_archive(path: Path, collection: Collection) -> Contents:
     if missing:
         raise DamagedError(f"{path} lacks {', '.join(missing)}")
     return contents
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:  # a folder that may not be entered: what it holds is unknown
+        raise DamagedError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def digest_of(path: Path, like: str) -> str:

@@ -165,7 +165,9 @@ def _stream(url: str, path: Path, progress: Progress) -> None:
     request = urllib.request.Request(url, headers={"User-Agent": "pflbench"})
     with path.open("wb") as file:
         try:
-            with urllib.request.urlopen(request, timeout=READ_SECONDS) as answer:
+            # An opener of its own: the shared one remembers the proxies of its first use.
+            opener = urllib.request.build_opener()
+            with opener.open(request, timeout=READ_SECONDS) as answer:
                 length = answer.headers.get("Content-Length", "")
                 total = int(length) if length.isdecimal() else None
                 task = progress.add_task(name, total=total)
@@ -184,7 +186,8 @@ def _stream(url: str, path: Path, progress: Progress) -> None:
             ConnectionError,
             TimeoutError,
         ) as error:
-            raise _RefusedError(f"{name}: {getattr(error, 'reason', None) or error!r}") from error
+            reason = getattr(error, "reason", error)
+            raise _RefusedError(f"{name}: {getattr(reason, 'strerror', '') or reason}") from error
     if total is not None and received != total:
         raise _RefusedError(f"{name} ended after {received:,} of {total:,} bytes")
 

