@@ -50,8 +50,9 @@ class Measures:
         Share of clients below the baseline; by more than one standard error of the difference.
     loss_of_hurt
         Mean loss of the clients that are hurt; None if none is.
-    local_steps, bytes_up, bytes_down, seconds
-        Of a whole run; None where a run did not record it.
+    local_steps, adapt_steps, bytes_up, bytes_down, seconds
+        Of a whole run, `adapt_steps` being those that personal models take only to be evaluated;
+        None where a run did not record it.
     """
 
     test_accuracy: float
@@ -75,6 +76,7 @@ class Measures:
     hurt_beyond_error: float | None
     loss_of_hurt: float | None
     local_steps: float | None
+    adapt_steps: float | None
     bytes_up: float | None
     bytes_down: float | None
     seconds: float | None

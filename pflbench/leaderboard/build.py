@@ -26,6 +26,7 @@ from pflbench.results.measures import Floats, Ints
 from pflbench.scenario import Cell, digest
 
 _COLUMNS = ("round", "client", "split", "stage", "samples", "correct")
+_COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,6 @@ def _scores(run: StoredRun) -> _Scores:
         raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
     selected = selected_round(val)
     means = test.means()
-    costs = ("local_steps", "bytes_up", "bytes_down", "seconds")
     return _Scores(
         test=test.at(selected),
         samples=test.samples,
@@ -150,7 +150,7 @@ def _scores(run: StoredRun) -> _Scores:
         val=float(val.at(selected).mean()),
         last=float(means[-1]),
         best=float(means.max()),
-        costs={k: run.summary[k] for k in costs if isinstance(run.summary.get(k), (int, float))},
+        costs={k: run.summary[k] for k in _COSTS if isinstance(run.summary.get(k), (int, float))},
     )
 
 
@@ -212,7 +212,7 @@ def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Meas
                     key: _mean(run.costs[key] for run in runs)
                     if all(key in run.costs for run in runs)
                     else None
-                    for key in ("local_steps", "bytes_up", "bytes_down", "seconds")
+                    for key in _COSTS
                 },
             )
         )
@@ -295,6 +295,8 @@ def _sizes(runs: Sequence[StoredRun]) -> dict[str, int]:
 def _notes(
     entries: Sequence[_Entry], ranked: Sequence[_Entry], seeds: Sequence[int]
 ) -> Iterable[str]:
+    notices = {str(run.labels.get("notice") or "") for e in entries for run in e.runs.values()}
+    yield from sorted(notices - {""})
     there = {e.cell.algorithm.name for e in entries}
     whole = {e.cell.algorithm.name for e in ranked}
     missing = [name for name in REFERENCE_ROWS if name not in there]

@@ -65,6 +65,11 @@ def _gain(m: Measures) -> str:
     return f"{_percent(m.gain, sign=True)} [{ends}]"
 
 
+def _steps(m: Measures) -> str:
+    steps = _number(m.local_steps)
+    return f"{steps} + {_number(m.adapt_steps)}" if m.adapt_steps else steps
+
+
 def _selected(m: Measures) -> str:
     return _number(m.selected_round, 0 if m.selected_round == round(m.selected_round) else 1)
 
@@ -96,7 +101,7 @@ SELECTION = (
 )
 COSTS = (
     Column("selected round", _measure(_selected)),
-    Column("local steps", _measure(lambda m: _number(m.local_steps))),
+    Column("local steps", _measure(_steps)),
     Column("MB up", _measure(lambda m: _mega(m.bytes_up))),
     Column("MB down", _measure(lambda m: _mega(m.bytes_down))),
     Column("seconds", _measure(lambda m: _number(m.seconds, 1))),

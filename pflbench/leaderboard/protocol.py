@@ -45,7 +45,11 @@ LEGEND = (
         "test accuracy at the round that is best on test: for information, never for ranking.",
     ),
     ("optimism", "best test minus test accuracy: what selecting on test would have feigned."),
-    ("local steps, MB, seconds", "of a whole run, all clients together, set-up included."),
+    (
+        "local steps, MB, seconds",
+        "of a whole run, all clients together, set-up included; after a plus sign, the steps that "
+        "personal models take only to be evaluated.",
+    ),
 )
 """What the columns say, in the order in which they are met."""
 
