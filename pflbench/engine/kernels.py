@@ -76,6 +76,12 @@ class DenseKernel:
             return None
         if any(type(layer) is nn.Flatten for layer in list(module)[1:]):
             return None
+        first = module[0]
+        if type(first) is nn.Flatten and (first.start_dim, first.end_dim) != (1, -1):
+            return None
+        shared = len(layout.names) != 2 * len(linear)  # one layer in two places
+        if shared or any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
+            return None
         return DenseKernel(layout, len(linear))
 
     def _forward(self, W: Tensor, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:

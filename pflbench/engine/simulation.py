@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -136,6 +137,7 @@ class Simulation:
         self.federation, self.seed, self.record = federation, seed, record
         self.device, self.participation = torch.device(device), participation
         layout = Layout.of(module, head)
+        module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
         w0 = initial_model(module, layout, seed) if initial is None else initial
         self.task = Task(module, layout, w0, federation.classes, sgd, budget).to(self.device, dtype)
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
