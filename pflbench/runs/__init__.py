@@ -2,9 +2,10 @@
 
 from pflbench.runs.execution import execute, run
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
-from pflbench.runs.planning import PlannedRun, federate, plan
+from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
+from pflbench.runs.sourcing import Sourced, source
 
 __all__ = [
     "Evaluation",
@@ -14,8 +15,9 @@ __all__ = [
     "Result",
     "RunInfo",
     "RunRequest",
+    "Sourced",
     "execute",
-    "federate",
     "plan",
     "run",
+    "source",
 ]

@@ -1,0 +1,160 @@
+"""From a request to its federation: data set, reference scenario, partition."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pflbench import plugins
+from pflbench.errors import InputError
+from pflbench.expressions import parse_expression
+from pflbench.federation import ClientArrays, DataRequest, Federation, Partitioner, Pool, build
+from pflbench.parameters import parameters_to_json, parse_parameters
+from pflbench.runs.request import Numbers, RunRequest
+from pflbench.scenario import Choice
+from pflbench.specs import DatasetSpec, Reference, resolve
+
+IN_MEMORY = Reference(
+    partition="as-is", clients=None, model="mlp", rounds=100, local_epochs=1, eval_every=10
+)
+"""The reference scenario of a federation made from arrays."""
+
+KNOWN_CLIENTS = "natural"
+"""The partition of data that knows its clients, when no other is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sourced:
+    """A request's data, and what its numbers resolve to.
+
+    Attributes
+    ----------
+    written
+        The data set as written.
+    model
+        The model's expression: as asked for, or the reference's.
+    numbers
+        Every number of the scenario, checked.
+    partition, federation
+        Resolved, and made.
+    notice
+        One line that the user must see, or "".
+    """
+
+    written: str
+    model: str
+    numbers: Numbers
+    partition: Choice
+    federation: Federation
+    notice: str
+
+
+def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sourced:
+    """Make the federation that a request's run has, whatever its algorithm.
+
+    Raises
+    ------
+    InputError
+        The data cannot be had, or the partition cannot be made.
+    """
+    if isinstance(request.dataset, Federation):
+        return _in_memory(request, request.dataset)
+    registry = registry or plugins.installed()
+    spec, path = _dataset(request.dataset, registry)
+    reference = spec.reference
+    _numbers(request, reference)  # before anything is loaded, and again when its clients are known
+    if request.partition is not None:
+        _partition(request.partition, registry)
+    # A user's own files may change from one call to the next; the field's data sets do not.
+    load = _load if path else _load_once
+    data = load(spec, path, request.data_dir, request.fallback)
+    if request.partition is None and _knows_clients(data):
+        reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS, clients=None)
+    numbers = _numbers(request, reference)
+    partition, partitioner = _partition(request.partition or reference.partition, registry)
+    federation = _build(data, partition, partitioner, numbers)
+    model = request.model or reference.model
+    return Sourced(request.dataset, model, numbers, partition, federation, data.notice)
+
+
+def _in_memory(request: RunRequest, federation: Federation) -> Sourced:
+    if request.partition is not None:
+        raise InputError("A federation in memory is partitioned already: expected no partition.")
+    numbers = _numbers(request, IN_MEMORY)
+    if numbers.clients not in (None, federation.clients):
+        raise InputError(
+            f"The federation in memory has {federation.clients} clients, not {numbers.clients}."
+        )
+    model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
+    return Sourced("arrays", model, numbers, as_is, federation, "")
+
+
+def _knows_clients(data: Pool | ClientArrays) -> bool:
+    return isinstance(data, ClientArrays) or data.train_owner is not None
+
+
+def _dataset(written: str, registry: plugins.Registry) -> tuple[DatasetSpec, Path | None]:
+    name, colon, path = written.partition(":")
+    spec = registry.get(registry.datasets, name)
+    if spec.takes_path and not path:
+        raise InputError(f"The data set {name} needs a path: {name}:PATH.")
+    if colon and not spec.takes_path:
+        raise InputError(f"The data set {name} takes no path: expected {name!r} alone.")
+    return spec, Path(path) if path else None
+
+
+def _numbers(request: RunRequest, reference: Reference) -> Numbers:
+    """Fill in the reference's numbers and check the bounds of all."""
+    if request.local_epochs is not None and request.local_steps is not None:
+        raise InputError(
+            "Local epochs and local steps are both given: expected one of them "
+            "(--local-epochs or --local-steps)."
+        )
+    given: dict[str, Any] = {"seed": request.seed}
+    own_budget = request.local_epochs is not None or request.local_steps is not None
+    for field in dataclasses.fields(Numbers):
+        if field.name == "seed":
+            continue
+        value = getattr(request, field.name)
+        is_budget = field.name in ("local_epochs", "local_steps")
+        if value is None and not (is_budget and own_budget):
+            value = getattr(reference, field.name)
+        given[field.name] = value
+    return parse_parameters(Numbers, given, owner="run")
+
+
+def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partitioner]:
+    expression = parse_expression(text, kind="partition")
+    spec = registry.get(registry.partitioners, expression.name)
+    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
+    make = resolve(spec.make, owner=f"partitioner {spec.name!r}")
+    return Choice(spec.name, parameters_to_json(parameters)), make(parameters)
+
+
+def _load(
+    spec: DatasetSpec, path: Path | None, data_dir: Path | None, fallback: bool
+) -> Pool | ClientArrays:
+    load = resolve(spec.load, owner=f"data set {spec.name!r}")
+    data: Pool | ClientArrays = load(
+        DataRequest(name=spec.name, path=path, data_dir=data_dir, fallback=fallback)
+    )
+    return data
+
+
+_load_once = lru_cache(maxsize=2)(_load)
+
+_built: dict[tuple[int, str, int | None, int], tuple[Pool | ClientArrays, Federation]] = {}
+
+
+def _build(
+    data: Pool | ClientArrays, partition: Choice, partitioner: Partitioner, numbers: Numbers
+) -> Federation:
+    """Build a federation, or return the last one built: a matrix asks for it once a method."""
+    key = (id(data), str(partition), numbers.clients, numbers.seed)
+    if key not in _built:
+        _built.clear()
+        _built[key] = (data, build(data, partitioner, numbers.clients, numbers.seed))
+    return _built[key][1]
