@@ -1,0 +1,39 @@
+"""The conformance kit: what every plugin must do, checked on tiny federations.
+
+`pflbench check NAME` prints a `Report`; plugin authors inherit the same checks in their tests::
+
+    from pflbench.conformance import AlgorithmConformance
+
+    class TestMyMethod(AlgorithmConformance):
+        algorithm = "my-method"
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from pflbench.conformance.catalogue import Check, CheckFailed, Outcome, Report, Skipped
+from pflbench.conformance.checking import check, checks_of
+
+if TYPE_CHECKING:
+    from pflbench.conformance.testing import AlgorithmConformance, Conformance
+
+__all__ = [
+    "AlgorithmConformance",
+    "Check",
+    "CheckFailed",
+    "Conformance",
+    "Outcome",
+    "Report",
+    "Skipped",
+    "check",
+    "checks_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs pytest only when it is asked for."""
+    if name in ("AlgorithmConformance", "Conformance"):
+        return getattr(importlib.import_module("pflbench.conformance.testing"), name)
+    raise AttributeError(f"module 'pflbench.conformance' has no attribute {name!r}")

@@ -1,0 +1,140 @@
+"""What a check is, and what comes of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pflbench.specs import Spec
+
+Status = Literal["passed", "failed", "skipped"]
+
+
+class CheckFailed(AssertionError):  # noqa: N818 - reads as what happened
+    """A plugin does not do what the check says; the message says what it did."""
+
+
+class Skipped(Exception):  # noqa: N818 - not an error
+    """The check does not apply; the message says why."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The plugin's record under check.
+
+    Attributes
+    ----------
+    kind, spec
+        "algorithm", "partitioner", ... and the record.
+    parameters
+        An instance of its parameter class, or None for kinds that have none.
+    module
+        The module that brought the record, or "" if it was not found by an entry point.
+    path
+        What stands behind the colon of `name:PATH`, for data sets that take a path.
+    """
+
+    kind: str
+    spec: Spec
+    parameters: Any = None
+    module: str = ""
+    path: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one check.
+
+    Attributes
+    ----------
+    check, title
+        The check's name (an identifier), and what it says in words.
+    status
+        "passed", "failed" or "skipped".
+    reason
+        Why it failed or was skipped, else "".
+    seconds
+        Wall time.
+    """
+
+    check: str
+    title: str
+    status: Status
+    reason: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about plugins of a kind.
+
+    Attributes
+    ----------
+    name
+        An identifier.
+    title
+        The statement, in words.
+    function
+        Raises `CheckFailed` or `Skipped`; any other exception is a failure, too.
+    """
+
+    name: str
+    title: str
+    function: Callable[[Subject], None]
+
+    def run(self, subject: Subject) -> Outcome:
+        """Run the check; never raises for what the plugin does."""
+        began = time.perf_counter()
+        status: Status = "passed"
+        reason = ""
+        try:
+            self.function(subject)
+        except Skipped as skipped:
+            status, reason = "skipped", str(skipped)
+        except CheckFailed as failure:
+            status, reason = "failed", str(failure)
+        except Exception as error:  # a plugin's code: anything can be raised
+            lines = str(error).strip().splitlines() or [""]
+            status, reason = "failed", f"{type(error).__name__}: {lines[0]}"
+        return Outcome(self.name, self.title, status, reason, time.perf_counter() - began)
+
+
+@dataclass(frozen=True)
+class Report:
+    """All checks of one plugin.
+
+    Attributes
+    ----------
+    kind, name
+        What was checked.
+    outcomes
+        In the order of the catalogue.
+    """
+
+    kind: str
+    name: str
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no check failed and some check passed."""
+        return self.count("failed") == 0 and self.count("passed") > 0
+
+    def count(self, status: Status) -> int:
+        """Return how many checks ended so."""
+        return sum(outcome.status == status for outcome in self.outcomes)
+
+
+class Catalogue(list[Check]):
+    """Checks in order of definition; `add` is a decorator that takes the statement in words."""
+
+    def add(self, title: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+        """Enter the decorated function, under its name."""
+
+        def enter(function: Callable[..., None]) -> Callable[..., None]:
+            self.append(Check(function.__name__, title, function))
+            return function
+
+        return enter

@@ -1,0 +1,161 @@
+"""Checks that small clients, small cohorts and uneven federations work, and do train."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from pflbench.conformance.catalogue import Catalogue, CheckFailed, Subject
+from pflbench.conformance.lab import (
+    CLASSES,
+    CLOSE,
+    EPOCHS,
+    Arrays,
+    Tap,
+    arrays,
+    clients,
+    differs,
+    distance,
+    expect_same,
+    federation,
+    play,
+    simulation,
+    snapshot,
+)
+from pflbench.engine import Simulation
+from pflbench.federation import Federation
+from pflbench.method import Rows
+
+CHECKS = Catalogue()
+_SMALL = (12, 1, 3, 7, 12)
+_HELD = (6, 1, 2, 5, 1)
+_ENGINES = ("sequential", "stacked")
+
+
+@CHECKS.add("one-client cohorts work and train")
+def one_client_cohort(subject: Subject) -> None:
+    """Round after round with one client, again and for the first time."""
+    for engine in _ENGINES:
+        sim = simulation(subject, engine=engine)
+        for r, k in enumerate((3, 0, 3)):
+            _expect_training(sim, r, k)
+
+
+@CHECKS.add("a federation of one client works and trains")
+def one_client_federation(subject: Subject) -> None:
+    """There is nobody to learn from."""
+    for engine in _ENGINES:
+        sim = simulation(subject, federation((9,)), engine=engine)
+        for r in range(2):
+            _expect_training(sim, r, 0)
+
+
+@CHECKS.add("a client of one sample trains")
+def one_sample_client(subject: Subject) -> None:
+    """Alone in its round, and among others."""
+    _expect_training_of(subject, 1)
+
+
+@CHECKS.add("a client smaller than a batch trains")
+def smaller_than_a_batch(subject: Subject) -> None:
+    """Alone in its round, and among others."""
+    _expect_training_of(subject, 2)
+
+
+@CHECKS.add("every training sample counts")
+def every_sample_counts(subject: Subject) -> None:
+    """Changing any one sample of a small client changes what it computes: none is dropped."""
+    own = arrays(_SMALL, _HELD)
+    for k in (1, 2, 3):
+        tap, base = _one_round(subject, own, k, None)
+        for s in range(_SMALL[k]):
+            x = own[k]["train_x"].copy()
+            x[s] += 1.0
+            changed = [{**c, "train_x": x} if i == k else c for i, c in enumerate(own)]
+            _, other = _one_round(subject, changed, k, tap.sent)
+            if not differs(base, other):
+                raise CheckFailed(
+                    f"A client of {_SMALL[k]} samples with batches of {EPOCHS.batch_size} computes "
+                    f"the same when its sample {s} is another one: the sample is not used."
+                )
+
+
+@CHECKS.add("uneven clients train alike in both engines")
+def uneven_clients(subject: Subject) -> None:
+    """Sizes from 1 to 23: nobody learns from padding, whatever the chunk."""
+    data = federation((1, 23, 3, 8, 14), (1, 5, 9, 2, 3))
+    reference = play(simulation(subject, data), range(3))
+    for chunk in (None, 2):
+        stacked = simulation(subject, data, engine="stacked", chunk=chunk)
+        expect_same(
+            play(stacked, range(3)), reference, CLOSE,
+            f"Stacked ({'whole' if chunk is None else f'chunks of {chunk}'}) and sequential, "
+            "clients of 1 to 23 samples",
+        )  # fmt: skip
+
+
+@CHECKS.add("batches larger than every client work")
+def large_batches(subject: Subject) -> None:
+    """A batch size that nobody reaches is each client's own size."""
+    sizes = (5, 2, 9)
+    data = federation(sizes)
+    wide = replace(EPOCHS, batch_size=1000)
+    for engine in _ENGINES:
+        sim = simulation(subject, data, engine=engine, budget=wide)
+        for k, n in enumerate(sizes):
+            _expect_training(sim, k, k, n=n)
+
+
+def _expect_training_of(subject: Subject, k: int) -> None:
+    data = federation(_SMALL, _HELD)
+    for engine in _ENGINES:
+        alone = simulation(subject, data, engine=engine)
+        for r in range(2):
+            _expect_training(alone, r, k)
+        among = simulation(subject, data, engine=engine)
+        report = among.round(0, among.everyone)
+        steps = sum(_steps(n, EPOCHS.batch_size) for n in _SMALL)
+        if report.steps != steps:
+            raise CheckFailed(
+                f"Clients of {', '.join(map(str, _SMALL))} samples did {report.steps} steps in "
+                f"all, expected {steps} ({engine})."
+            )
+
+
+def _expect_training(sim: Simulation, r: int, k: int, n: int | None = None) -> None:
+    """Play a round with client k alone; fail unless it trains and its personal model changes."""
+    who = clients(k)
+    size = int(sim.federation.train.sizes[k])
+    before = sim.personal(who).clone()
+    report = sim.round(r, who)
+    after = sim.personal(who)
+    where = f"A client of {size} sample(s), alone in round {r + 1} ({sim.engine.name})"
+    expected = _steps(size, EPOCHS.batch_size if n is None else n)
+    if report.steps != expected:
+        raise CheckFailed(f"{where}, did {report.steps} steps, expected {expected}.")
+    if not np.isfinite(report.train_loss) or report.train_loss <= 0:
+        raise CheckFailed(f"{where}, has the training loss {report.train_loss}.")
+    if not torch.isfinite(after).all():
+        raise CheckFailed(f"{where}, has a personal model that is not finite.")
+    if distance(after, before) == 0:
+        raise CheckFailed(f"{where}, has the same personal model as before: it was not trained.")
+
+
+def _steps(n: int, batch_size: int) -> int:
+    """Return a client's local steps in a round of `EPOCHS`."""
+    assert EPOCHS.epochs is not None
+    return EPOCHS.epochs * -(-n // min(batch_size, n))
+
+
+def _one_round(
+    subject: Subject, given: list[Arrays], k: int, sends: list[Rows] | None
+) -> tuple[Tap, dict[str, torch.Tensor]]:
+    """Play a round of client k alone; return its state and upload."""
+    data = Federation.from_arrays(given, classes=CLASSES)
+    sim = simulation(subject, data, enrolled=False)
+    tap = Tap(sim, sends)
+    sim.round(0, clients(k))
+    states = {f"state {name}": rows[k] for name, rows in snapshot(sim.states).items()}
+    return tap, {**states, **tap.uploads[0]}
