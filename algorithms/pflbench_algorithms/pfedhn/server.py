@@ -80,7 +80,7 @@ class PFedHNServer(Server[PFedHN]):
         """Step φ and the embeddings along (∇W)ᵀ Δ, summed over the cohort."""
         assert self._sent is not None, "aggregate follows send"
         sent, W = self._sent
-        position = torch.searchsorted(sent, cohort)
+        position = (cohort.unsqueeze(1) == sent).int().argmax(dim=1)
         variables = list(self.network.parameters())
         gradients = torch.autograd.grad(W[position], variables, grad_outputs=uploads["delta"])
         for variable, gradient in zip(variables, gradients, strict=True):
