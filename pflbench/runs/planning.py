@@ -87,6 +87,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     registry = registry or plugins.installed()
     spec = registry.get(registry.algorithms, request.algorithm)
     parameters: Any = parse_parameters(spec.parameters, request.parameters, owner=spec.name)
+    for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
+        resolve(half, owner=f"algorithm {spec.name!r}")
     device = choose_device(request.device)
     if request.model is not None:  # before any data is loaded
         _model(request.model, registry)
