@@ -38,8 +38,9 @@ def parse_expression(text: str, *, kind: str) -> Expression:
     """
     match = _CALL.fullmatch(text)
     if match is None:
+        article = "an" if kind[0] in "aeiou" else "a"
         raise InputError(
-            f"{text!r} is not a {kind}: expected a name, or name(parameter=value, ...) "
+            f"{text!r} is not {article} {kind}: expected a name, or name(parameter=value, ...) "
             "such as dirichlet(alpha=0.1)."
         )
     name, inside = match.group(1), match.group(2)

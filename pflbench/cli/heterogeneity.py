@@ -1,0 +1,77 @@
+"""What `pflbench show partition` prints: how a partition came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from pflbench.cli.screen import show, table
+from pflbench.cli.session import warn
+from pflbench.errors import InputError
+from pflbench.federation.picture import FORMATS, PartitionPicture, save_picture
+from pflbench.federation.skew import class_counts, skew_summary
+from pflbench.runs import RunRequest, source
+
+
+def show_partition(
+    expression: str,
+    dataset: str,
+    *,
+    clients: int | None,
+    seed: int,
+    save: Path | None,
+    data_dir: Path | None,
+    fallback: bool,
+) -> None:
+    """Make a partition as a run would, and print its skew and its picture.
+
+    Raises
+    ------
+    InputError
+        The partition cannot be made, or the picture's file name is not one of a picture.
+    """
+    if save is not None and save.suffix.lower().lstrip(".") not in FORMATS:
+        wanted = ", ".join(f".{ending}" for ending in FORMATS)
+        raise InputError(f"--save {str(save)!r} is not valid: expected a name with {wanted}.")
+    sourced = source(
+        RunRequest(
+            algorithm="", dataset=dataset, partition=expression, clients=clients, seed=seed,
+            data_dir=data_dir, fallback=fallback,
+        )
+    )  # fmt: skip
+    counts = class_counts(sourced.federation)
+    if sourced.notice:
+        warn(f"Notice: {sourced.notice}")
+    head = Text.assemble((str(sourced.partition), "bold cyan"), f" of {dataset}, seed {seed}")
+    show(
+        head,
+        Text(sourced.federation.source, style="dim"),
+        "",
+        PartitionPicture(counts),
+        skew_table(counts),
+    )
+    if save is not None:
+        save_picture(counts, save)
+        warn(f"wrote {save}")
+
+
+def skew_table(counts: pd.DataFrame) -> Table:
+    """Return a table of the skew of every split."""
+    made = table(
+        "Split", "Clients", "Samples", "Smallest", "Median", "Largest", "Classes held",
+        "Effective classes", "Label skew", "From train",
+    )  # fmt: skip
+    for column in made.columns[1:]:
+        column.justify = "right"
+    whole = ("clients", "samples", "smallest", "median", "largest")
+    for row in skew_summary(counts).to_dict("records"):
+        made.add_row(
+            row["split"],
+            *(f"{row[key]:,.0f}" for key in whole),
+            *(f"{row[key]:.1f}" for key in ("classes_held", "effective_classes")),
+            *(f"{row[key]:.3f}" for key in ("label_skew", "from_train")),
+        )  # fmt: skip
+    return made

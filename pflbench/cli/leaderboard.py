@@ -1,0 +1,51 @@
+"""`pflbench leaderboard`: the tables of the results there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pflbench.cli.names import complete
+from pflbench.cli.options import results_option
+from pflbench.cli.session import debug_option
+
+if TYPE_CHECKING:
+    from pflbench.leaderboard import Format
+
+_HELP = """Print one leaderboard a scenario.
+
+Methods are ranked on test accuracy at the round selected on validation.
+
+\b
+[bold]Examples[/bold]
+  pflbench leaderboard
+  pflbench leaderboard --dataset mnist --format markdown > LEADERBOARD.md
+  pflbench leaderboard --scenario 4be1 --format latex
+"""
+
+
+@click.command(help=_HELP, short_help="Print the leaderboards of the results there are.")
+@results_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text",
+    show_default=True, help="How to write the tables.",
+)  # fmt: skip
+@click.option(
+    "--scenario", "scenarios", metavar="ID", multiple=True,
+    help="Only this scenario: its id or its first digits. May be given several times.",
+)  # fmt: skip
+@click.option(
+    "--dataset", "datasets", metavar="NAME", multiple=True,
+    shell_complete=complete("datasets", several=True),
+    help="Only scenarios with this data set. May be a list, or given several times.",
+)  # fmt: skip
+@debug_option
+def leaderboard(
+    results: Path, form: Format, scenarios: tuple[str, ...], datasets: tuple[str, ...]
+) -> None:
+    """Select the boards and print them."""
+    from pflbench.cli.stored import print_boards, select_boards
+
+    print_boards(select_boards(results, scenarios, datasets), form)

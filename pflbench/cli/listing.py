@@ -1,0 +1,72 @@
+"""`pflbench list`: what the plugins bring, and which of them are broken."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from pflbench.cli.session import debug_option
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pflbench.plugins import Registry, Shelf
+
+KINDS = ("algorithms", "datasets", "partitioners", "models", "metrics", "observers")
+
+_HELP = """List algorithms, data sets, partitioners, models, metrics and observers.
+
+Everything comes from plugins; a plugin that cannot be used is listed with its error.
+
+\b
+[bold]Examples[/bold]
+  pflbench list
+  pflbench list algorithms
+  pflbench list datasets partitioners
+"""
+
+
+@click.command("list", help=_HELP, short_help="List what the plugins bring.")
+@click.argument("kinds", nargs=-1, type=click.Choice([*KINDS, "problems"]), metavar="[KIND]...")
+@debug_option
+def list_(kinds: tuple[str, ...]) -> None:
+    """Print one table a kind, then the problems."""
+    from pflbench.cli.screen import show
+    from pflbench.plugins import installed
+
+    registry = installed()
+    for kind in KINDS:
+        shelf: Shelf[Any] = getattr(registry, kind)
+        if kind in kinds or (not kinds and shelf.entries):
+            show(_shelf_table(kind, shelf) if shelf.entries else f"No {kind}.")
+    if registry.problems or "problems" in kinds:
+        _print_problems(registry)
+
+
+def _shelf_table(kind: str, shelf: Shelf[Any]) -> Table:
+    from rich.markup import escape
+
+    from pflbench.cli.screen import table
+
+    made = table(kind.capitalize().replace("Datasets", "Data sets"), "What it is", "Plugin")
+    for spec in shelf.specs():
+        name = f"{spec.name}:PATH" if getattr(spec, "takes_path", False) else spec.name
+        size = getattr(spec, "size", "")
+        summary = f"{spec.summary} ({size})" if size else spec.summary
+        made.add_row(escape(name), escape(summary), escape(shelf.owner(spec.name)))
+    return made
+
+
+def _print_problems(registry: Registry) -> None:
+    from rich.markup import escape
+
+    from pflbench.cli.screen import show, table
+
+    if not registry.problems:
+        show("No problems: every plugin could be used.")
+        return
+    made = table("Cannot be used", "Why")
+    for problem in registry.problems:
+        made.add_row(f"[red]{escape(problem.plugin)}[/red]", escape(problem.message))
+    show(made)

@@ -1,0 +1,62 @@
+"""The command `pflbench`."""
+
+from __future__ import annotations
+
+import rich_click as click
+
+from pflbench import __version__
+from pflbench.cli.session import Commands, debug_option
+
+_LAZY = {
+    "run": "pflbench.cli.run:run",
+    "leaderboard": "pflbench.cli.leaderboard:leaderboard",
+    "list": "pflbench.cli.listing:list_",
+    "show": "pflbench.cli.show:show",
+    "check": "pflbench.cli.check:check",
+    "new": "pflbench.cli.new:new",
+}
+
+_HELP = """Compare methods for personalized federated learning.
+
+Methods, data sets, partitioners and models are plugins: see [cyan]pflbench list[/cyan].
+
+\b
+[bold]Examples[/bold]
+  pflbench run --algo fedora --dataset mnist
+  pflbench run --algo local,fedavg,fedora --dataset mnist --seed 0,1,2
+  pflbench leaderboard
+  pflbench list
+  pflbench show fedora
+"""
+
+_EPILOG = (
+    """Completion in bash: eval "$(_PFLBENCH_COMPLETE=bash_source pflbench)" (also zsh, fish)."""
+)
+
+
+@click.group(
+    cls=Commands,
+    lazy=_LAZY,
+    help=_HELP,
+    epilog=_EPILOG,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.rich_config(
+    help_config={
+        "text_markup": "rich",
+        "text_paragraph_linebreaks": "\n\n",
+        "padding_helptext_first_line": (0, 0, 1, 0),
+        "max_width": 100,
+    }
+)
+@click.command_panel("Run and compare", commands=["run", "leaderboard"])
+@click.command_panel("Look", commands=["list", "show"])
+@click.command_panel("Extend", commands=["check", "new"])
+@click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")
+@debug_option
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """Print help when no command is given."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())

@@ -1,0 +1,163 @@
+"""Values of options: lists, seeds, hyper-parameters, and what shells complete them with."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import rich_click as click
+from click.shell_completion import CompletionItem
+
+from pflbench.errors import InputError
+from pflbench.expressions import split_list
+
+_SETTING = re.compile(r"([a-z][a-z0-9-]*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
+
+
+def listed(values: Iterable[str]) -> list[str]:
+    """Flatten an option that may be given several times or as a list; drop repetitions."""
+    return list(dict.fromkeys(part for value in values for part in split_list(value)))
+
+
+def read_seeds(values: Iterable[str]) -> list[int]:
+    """Read seeds from texts such as "0,1,2".
+
+    Raises
+    ------
+    InputError
+        A part is not a whole number of at least 0.
+    """
+    seeds = []
+    for text in listed(values):
+        if not re.fullmatch(r"[0-9]+", text) or int(text) >= 2**63:
+            raise InputError(f"--seed {text!r} is not valid: expected a whole number ≥ 0.")
+        seeds.append(int(text))
+    return list(dict.fromkeys(seeds))
+
+
+def read_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Read `--set` options: algorithm to parameter to text.
+
+    Raises
+    ------
+    InputError
+        One has another form, or two set the same parameter.
+    """
+    settings: dict[str, dict[str, str]] = {}
+    for text in values:
+        match = _SETTING.fullmatch(text.strip())
+        if match is None:
+            raise InputError(
+                f"--set {text!r} is not valid: expected ALGORITHM.PARAMETER=VALUE "
+                "such as fedora.alpha=0.7."
+            )
+        algorithm, name, value = match.groups()
+        if name in settings.setdefault(algorithm, {}):
+            raise InputError(f"--set gives {algorithm}.{name} twice.")
+        settings[algorithm][name] = value
+    return settings
+
+
+class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+    """A finite number within bounds; a whole one if `whole`."""
+
+    name = "number"
+
+    def __init__(
+        self, *, ge: float | None = None, gt: float | None = None, le: float | None = None,
+        lt: float | None = None, whole: bool = False,
+    ) -> None:  # fmt: skip
+        self.ge, self.gt, self.le, self.lt, self.whole = ge, gt, le, lt, whole
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read the number, or fail with what was expected."""
+        signs = (("≥", self.ge), (">", self.gt), ("≤", self.le), ("<", self.lt))
+        bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+        kind = "a whole number" if self.whole else "a number"
+        try:
+            number: float = int(value) if self.whole else float(value)
+        except ValueError:
+            number = math.nan
+        within = (
+            math.isfinite(number)
+            and (self.ge is None or number >= self.ge)
+            and (self.gt is None or number > self.gt)
+            and (self.le is None or number <= self.le)
+            and (self.lt is None or number < self.lt)
+        )
+        if not within:
+            name = param.opts[0] if param is not None else "the value"
+            raise InputError(f"{name} {value!r} is not valid: expected {kind} {bounds}.")
+        return number
+
+
+COUNT = Number(ge=1, whole=True)
+"""A whole number of at least 1."""
+
+
+Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+def complete(shelf: str, *, several: bool = False) -> Completer:
+    """Return a completer of the names on a shelf of the plugin registry.
+
+    Parameters
+    ----------
+    shelf
+        "algorithms", "datasets", "partitioners" or "models".
+    several
+        Whether the value is a list: what stands before its last comma is kept.
+    """
+
+    def completer(ctx: click.Context, param: click.Parameter, text: str) -> list[CompletionItem]:
+        from pflbench.plugins import installed
+
+        before, comma, last = text.rpartition(",") if several else ("", "", text)
+        if before.count("(") > before.count(")"):  # inside the parentheses of an expression
+            return []
+        items = []
+        for spec in getattr(installed(), shelf).specs():
+            name = f"{spec.name}:" if getattr(spec, "takes_path", False) else spec.name
+            if name.startswith(last):
+                items.append(CompletionItem(before + comma + name, help=spec.summary))
+        return items
+
+    return completer
+
+
+def complete_setting(ctx: click.Context, param: click.Parameter, text: str) -> list[CompletionItem]:
+    """Complete `--set`: ALGORITHM.PARAMETER= for the algorithms chosen (or for all)."""
+    from pflbench.parameters import describe_parameters
+    from pflbench.plugins import installed
+
+    chosen = [name.partition("(")[0] for name in listed(ctx.params.get("algorithms") or ())]
+    return [
+        CompletionItem(key, help=info.help)
+        for spec in installed().algorithms.specs()
+        if not chosen or spec.name in chosen
+        for info in describe_parameters(spec.parameters)
+        if (key := f"{spec.name}.{info.name}=").startswith(text)
+    ]
+
+
+def complete_any_name(
+    ctx: click.Context, param: click.Parameter, text: str
+) -> list[CompletionItem]:
+    """Complete the name of a plugin of any kind."""
+    return names_of_plugins(text)
+
+
+def names_of_plugins(start: str) -> list[CompletionItem]:
+    """Return the names on all shelves that begin so."""
+    from pflbench.plugins import installed
+
+    return [
+        CompletionItem(spec.name, help=f"{shelf.kind}: {spec.summary}")
+        for shelf in installed().shelves
+        for spec in shelf.specs()
+        if spec.name.startswith(start)
+    ]

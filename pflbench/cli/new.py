@@ -1,0 +1,47 @@
+"""`pflbench new`: the beginnings of a plugin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from pflbench.cli.session import debug_option
+
+_ALGORITHM = """Write a method that works, with its test, ready to be changed into yours.
+
+It is a distribution of its own, with an entry point and a test that passes.
+
+\b
+[bold]Examples[/bold]
+  pflbench new algorithm my-method
+  pip install -e my-method && pflbench check my-method
+"""
+
+
+@click.group(short_help="Write the skeleton of a plugin.")
+def new() -> None:
+    """Write the skeleton of a plugin, a distribution of its own that works and has a test."""
+
+
+@new.command(help=_ALGORITHM)
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write into; it must be empty or not exist.  [default: ./NAME]",
+)
+@debug_option
+def algorithm(name: str, directory: Path | None) -> None:
+    """Write the files and say what comes next."""
+    from pflbench.errors import InputError
+    from pflbench.plugins import installed
+    from pflbench.scaffold import write_algorithm
+
+    if name in installed().algorithms.entries:
+        owner = installed().algorithms.owner(name)
+        raise InputError(f"There is an algorithm {name!r} already, from the plugin {owner}.")
+    folder = directory or Path(name)
+    for path in write_algorithm(name, folder):
+        click.echo(f"wrote {path}")
+    click.echo(f"\nNext: pip install -e {folder} && pflbench check {name}")

@@ -1,0 +1,129 @@
+"""`pflbench run`: one cell, or a matrix of them."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from pflbench.cli.names import COUNT, Number, complete, complete_setting
+from pflbench.cli.options import data_options, engine_option, results_option
+from pflbench.cli.session import INTERRUPTED, debug_option, warn
+
+_HELP = """Run a method, or a matrix of methods, data sets, partitions and seeds.
+
+Without further options, a data set's reference scenario is run. Cells whose results are there
+already are not run again, and a run that was interrupted goes on where it stopped.
+
+\b
+[bold]Examples[/bold]
+  pflbench run --algo fedora --dataset mnist
+  pflbench run --algo local,fedavg,fedora --dataset mnist --seed 0,1,2
+  pflbench run --algo fedora --dataset mnist --set fedora.alpha=0.7
+  pflbench run --algo pfedhn --dataset mnist --clients 50 \\
+      --partition "pathological(classes_per_client=2)"
+  pflbench run --algo fedavg --dataset npz:my-federation.npz
+"""
+
+_MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set"]
+_SCENARIO = [
+    "--clients", "--model", "--rounds", "--local-epochs", "--local-steps", "--batch-size", "--lr",
+    "--momentum", "--weight-decay", "--participation", "--eval-every",
+]  # fmt: skip
+_MACHINE = ["--device", "--engine", "--data-dir", "--no-fallback"]
+_RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
+
+
+class RunCommand(click.RichCommand):
+    """A command that remembers its arguments, to print how to go on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, keeping the arguments as typed."""
+        ctx.meta["pflbench.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=RunCommand, help=_HELP, short_help="Run a method or a matrix of methods.")
+@click.option_panel("Matrix (each may be a list, or given several times)", options=_MATRIX)
+@click.option_panel("Scenario (default: the data set's reference scenario)", options=_SCENARIO)
+@click.option_panel("Machine and data", options=_MACHINE)
+@click.option_panel("Results and output", options=_RESULTS)
+@click.option(
+    "--algo", "algorithms", metavar="NAME", multiple=True, required=True,
+    shell_complete=complete("algorithms", several=True),
+    help="Method to run: see [cyan]pflbench list algorithms[/cyan].",
+)  # fmt: skip
+@click.option(
+    "--dataset", "datasets", metavar="NAME", multiple=True, required=True,
+    shell_complete=complete("datasets", several=True),
+    help="Data set: a name, or name:PATH for your own data.",
+)  # fmt: skip
+@click.option(
+    "--partition", "partitions", metavar="EXPR", multiple=True,
+    shell_complete=complete("partitioners", several=True),
+    help="How the data is given out to clients, such as dirichlet(alpha=0.1).",
+)  # fmt: skip
+@click.option(
+    "--seed", "seeds", metavar="N", multiple=True, default=["0"], show_default=True,
+    help="Seed of the split, the initial model and the sampling.",
+)  # fmt: skip
+@click.option(
+    "--set", "settings", metavar="ALGO.PARAM=VALUE", multiple=True,
+    shell_complete=complete_setting,
+    help="Set a hyper-parameter: see [cyan]pflbench show ALGO[/cyan].",
+)  # fmt: skip
+@click.option("--clients", metavar="N", type=COUNT, help="Number of clients.")
+@click.option(
+    "--model", metavar="EXPR", shell_complete=complete("models"), help="Network architecture."
+)
+@click.option("--rounds", metavar="N", type=COUNT, help="Communication rounds.")
+@click.option(
+    "--local-epochs", metavar="N", type=COUNT,
+    help="Local training in a round: passes over a client's samples, or ...",
+)  # fmt: skip
+@click.option(
+    "--local-steps", metavar="N", type=COUNT, help="... steps of one batch each; one of the two."
+)
+@click.option("--batch-size", metavar="N", type=COUNT, help="Samples in a local step.")
+@click.option("--lr", metavar="X", type=Number(gt=0), help="Learning rate of local SGD.")
+@click.option("--momentum", metavar="X", type=Number(ge=0, lt=1), help="Momentum of local SGD.")
+@click.option("--weight-decay", metavar="X", type=Number(ge=0), help="Weight decay of local SGD.")
+@click.option(
+    "--participation", metavar="SHARE", type=Number(gt=0, le=1),
+    help="Share of the clients that train in a round.",
+)  # fmt: skip
+@click.option(
+    "--eval-every", metavar="N", type=COUNT,
+    help="Rounds between evaluations of the personal models.",
+)  # fmt: skip
+@click.option(
+    "--device", metavar="NAME", default="auto", show_default=True,
+    help="Where to train: auto, cpu, cuda, cuda:1, mps.",
+)  # fmt: skip
+@engine_option
+@data_options
+@results_option
+@click.option(
+    "--rerun", type=click.Choice(["missing", "always"]), default="missing", show_default=True,
+    help="Run only what is missing, or everything again.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Show no progress, only the table at the end.")
+@debug_option
+@click.pass_context
+def run(
+    ctx: click.Context, /, *, results: Path, quiet: bool, no_fallback: bool, **options: Any
+) -> int:
+    """Plan every cell, run them one by one, print the table."""
+    from pflbench.cli.matrix import make_requests
+
+    requests = make_requests(fallback=not no_fallback, **options)
+    from pflbench.cli.execution import run_all  # imports torch: after what can be refused without
+
+    try:
+        return run_all(requests, results, quiet=quiet, debug=ctx.obj.debug)
+    except KeyboardInterrupt:
+        again = shlex.join([*ctx.command_path.split(), *ctx.meta["pflbench.arguments"]])
+        warn(f"\nInterrupted; finished cells and the last checkpoint are kept. To go on: {again}")
+        return INTERRUPTED

@@ -1,0 +1,45 @@
+"""Where output goes: tables on stdout, progress and notices on stderr."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import rich_click as click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+
+_UNBOUNDED = 10_000
+"""Columns of output that is not a terminal's: nothing is folded or cut there."""
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print what a command was asked for on stdout."""
+    if sys.stdout.isatty():
+        console = Console(highlight=False)
+        for renderable in renderables:
+            console.print(renderable)
+        return
+    console = Console(highlight=False, width=_UNBOUNDED, no_color=True, file=io.StringIO())
+    with console.capture() as captured:
+        for renderable in renderables:
+            console.print(renderable)
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def progress_console() -> Console:
+    """Return a console on stderr, for progress and notices."""
+    if sys.stderr.isatty():
+        return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return an empty table in the one style of this program."""
+    made = Table(
+        box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", pad_edge=False
+    )
+    for i, column in enumerate(columns):
+        made.add_column(column, style="cyan" if i == 0 else "", no_wrap=i == 0)
+    return made

@@ -1,0 +1,185 @@
+"""One call of the command line: its debug switch, and how every error ends it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import rich_click as click
+from click.exceptions import NoArgsIsHelpError
+
+from pflbench.errors import PflbenchError
+
+if TYPE_CHECKING:
+    from pflbench.plugins import Registry
+    from pflbench.specs import Spec
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells count it (128 + SIGINT)."""
+
+
+@dataclass
+class Session:
+    """What all commands of one call share (`click.Context.obj`)."""
+
+    debug: bool = False
+
+
+def debug_option(command: F) -> F:
+    """Add `--debug` to a command."""
+
+    def switch_on(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+        if value:
+            ctx.ensure_object(Session).debug = True
+
+    return click.option(
+        "--debug",
+        is_flag=True,
+        expose_value=False,
+        callback=switch_on,
+        envvar="PFLBENCH_DEBUG",
+        help="Show the traceback of an error.",
+    )(command)
+
+
+def warn(message: str) -> None:
+    """Print one line on stderr."""
+    click.echo(message, err=True)
+
+
+def complain(error: BaseException, session: Session) -> int:
+    """Say in one sentence what went wrong, on stderr; return the exit status."""
+    if session.debug and not isinstance(error, click.ClickException):
+        warn("".join(traceback.format_exception(error)).rstrip())
+    warn(f"{click.style('Error:', fg='red', bold=True)} {sentence(error)}")
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    return error.exit_status if isinstance(error, PflbenchError) else 1
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error in one line for people, naming the plugin that it comes from."""
+    if isinstance(error, click.ClickException):
+        return _one_line(error.format_message())
+    if isinstance(error, PflbenchError):
+        return _one_line(str(error))
+    what = _one_line(f"{type(error).__name__}: {error}").removesuffix(": ").rstrip(".")
+    if isinstance(error, MemoryError | OSError):
+        return f"{what}."
+    return f"{_culprit(error)} failed: {what}. With --debug the traceback is shown."
+
+
+def _culprit(error: BaseException) -> str:
+    """Name what an unexpected error comes from: the innermost plugin on its traceback."""
+    from pflbench import plugins
+
+    owners = _code_of_plugins(plugins.installed())
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        while module:
+            if module in owners:
+                return owners[module]
+            module = module.rpartition(".")[0]
+    return "pflbench itself"
+
+
+def _code_of_plugins(registry: Registry) -> dict[str, str]:
+    """Map modules, and packages that only one plugin has code in, to the plugin in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for shelf in registry.shelves:
+        for spec in shelf.specs():
+            owner = shelf.owner(spec.name)
+            words = f"The {shelf.kind} {spec.name!r} (plugin {owner})"
+            for target in targets(spec):
+                module = target.partition(":")[0]
+                found.setdefault(module, []).append((owner, words))
+                found.setdefault(module.rpartition(".")[0], []).append((owner, words))
+    found.pop("", None)
+    return {
+        module: entries[0][1] if len(set(entries)) == 1 else f"The plugin {entries[0][0]}"
+        for module, entries in found.items()
+        if len({owner for owner, _ in entries}) == 1
+    }
+
+
+def targets(spec: Spec) -> Iterator[str]:
+    """Yield every "module:attribute" that a plugin's record names."""
+    for name in ("client", "server", "load", "make", "build", "function"):
+        target = getattr(spec, name, None)
+        if isinstance(target, str):
+            yield target
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+class Commands(click.RichGroup):
+    """The top group: subcommands are imported when they are called, errors end in one sentence.
+
+    Parameters
+    ----------
+    lazy
+        Command name to "module:attribute".
+    """
+
+    def __init__(self, *args: Any, lazy: dict[str, str] | None = None, **kwargs: Any) -> None:
+        self.lazy = lazy or {}
+        super().__init__(*args, **kwargs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order in which help lists them."""
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command."""
+        if cmd_name not in self.lazy:
+            return None
+        from pflbench.specs import resolve
+
+        command: click.Command = resolve(self.lazy[cmd_name], owner="pflbench")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of the arguments, with a suggestion if there is none."""
+        from pflbench.errors import UnknownNameError
+
+        if args and not args[0].startswith("-") and args[0] not in self.lazy:
+            raise UnknownNameError("command", args[0], self.lazy)
+        return super().resolve_command(ctx, args)
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line; in standalone mode, end the process with the exit status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, False, **extra)
+        session = Session()
+        try:
+            answer = super().main(args, prog_name, complete_var, False, obj=session, **extra)
+            status = answer if isinstance(answer, int) else 0
+        except NoArgsIsHelpError as error:
+            click.echo(error.message)
+            status = error.exit_code
+        except click.Abort:
+            warn("Interrupted.")
+            status = INTERRUPTED
+        except BrokenPipeError:  # `pflbench list | head`: nobody reads on, nothing to say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            status = 1
+        except Exception as error:
+            status = complain(error, session)
+        sys.exit(status)

@@ -1,0 +1,113 @@
+"""`pflbench show`: a plugin, a partition, or a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+from click.shell_completion import CompletionItem
+
+from pflbench.cli.names import COUNT, Number, complete, complete_any_name, names_of_plugins
+from pflbench.cli.options import data_options, results_option
+from pflbench.cli.session import debug_option
+
+_HELP = """Show a plugin, a partition or a run.
+
+NAME is any name that [cyan]pflbench list[/cyan] has.
+
+\b
+[bold]Examples[/bold]
+  pflbench show fedora
+  pflbench show mnist
+  pflbench show partition "dirichlet(alpha=0.1)" --dataset mnist --clients 50
+  pflbench show run 1f0c2a9b
+"""
+
+_PARTITION = """Make a partition and show how it came out: sizes, classes, a picture.
+
+It is the partition that runs with this seed have.
+
+\b
+[bold]Examples[/bold]
+  pflbench show partition "dirichlet(alpha=0.1)" --dataset mnist --clients 50
+  pflbench show partition "rotated(step=10)" --dataset mnist --save r.png
+"""
+
+
+class ShowGroup(click.RichGroup):
+    """A group for which a first word that is no command of its own is a plugin's name."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take an unknown word for the argument of `show plugin`."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            args = ["plugin", *args]
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of plugins beside the group's own commands."""
+        return [*super().shell_complete(ctx, incomplete), *names_of_plugins(incomplete)]
+
+
+@click.group(cls=ShowGroup, help=_HELP, short_help="Show a plugin, a partition or a run.")
+@debug_option
+def show() -> None:
+    """Do nothing by itself."""
+
+
+@show.command()
+@click.argument("name", shell_complete=complete_any_name)
+@click.option("--note", is_flag=True, help="Print the method's note as well.")
+@debug_option
+def plugin(name: str, note: bool) -> None:
+    """Show what a plugin says of itself: NAME alone does the same."""
+    from pflbench.cli.describe import describe
+
+    describe(name, note=note)
+
+
+@show.command(help=_PARTITION)
+@click.argument("expression", metavar="EXPR", shell_complete=complete("partitioners"))
+@click.option(
+    "--dataset", metavar="NAME", required=True, shell_complete=complete("datasets"),
+    help="Data set: a name, or name:PATH.",
+)  # fmt: skip
+@click.option(
+    "--clients", metavar="N", type=COUNT,
+    help="Number of clients (default: the data set's reference scenario's).",
+)  # fmt: skip
+@click.option(
+    "--seed", metavar="N", type=Number(ge=0, whole=True), default=0, show_default=True, help="Seed."
+)
+@click.option(
+    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the picture to a file as well: .png, .pdf or .svg.",
+)  # fmt: skip
+@data_options
+@debug_option
+def partition(
+    expression: str, dataset: str, clients: int | None, seed: int, save: Path | None,
+    data_dir: Path | None, no_fallback: bool,
+) -> None:  # fmt: skip
+    """Make the partition and print it."""
+    from pflbench.cli.heterogeneity import show_partition
+
+    show_partition(
+        expression, dataset, clients=clients, seed=seed, save=save, data_dir=data_dir,
+        fallback=not no_fallback,
+    )  # fmt: skip
+
+
+@show.command("run")
+@click.argument("run_id", metavar="ID")
+@results_option
+@debug_option
+def run_(run_id: str, results: Path) -> None:
+    """Show a run: its cell, how it ended, and the command that repeats it.
+
+    ID is the run's id or its first digits.
+    """
+    from pflbench.cli.stored import show_run
+
+    show_run(run_id, results)

@@ -1,0 +1,143 @@
+"""What `pflbench leaderboard` and `pflbench show run` read from a results folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+from rich.console import RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from pflbench.cli.amounts import duration, size
+from pflbench.cli.names import listed
+from pflbench.cli.screen import show, table
+from pflbench.errors import InputError, UnknownNameError
+from pflbench.leaderboard import Board, Format, boards, render, renderable
+from pflbench.results import Store, StoredRun
+from pflbench.scenario import Choice, digest
+
+
+def show_run(run_id: str, results: Path) -> None:
+    """Print one run.
+
+    Raises
+    ------
+    InputError
+        No run, or several, have an id that begins so.
+    """
+    runs = {run.id: run for run in Store(results).runs()}
+    run = runs[_the_one(run_id, runs, "run")]
+    show(*_run_parts(run))
+
+
+def _the_one(start: str, known: Collection[str], kind: str) -> str:
+    """Return the id that begins with what was given."""
+    found = [one for one in known if one.startswith(start.lower())]
+    if len(found) > 1:
+        raise InputError(f"Several {kind}s begin with {start!r}: {', '.join(sorted(found))}.")
+    if not found:
+        raise UnknownNameError(kind, start, known)
+    return found[0]
+
+
+def _run_parts(run: StoredRun) -> list[RenderableType]:
+    scenario, method = run.cell["scenario"], run.cell["algorithm"]
+    style = {"complete": "green", "failed": "red"}.get(run.status, "yellow")
+    head = Text.assemble((f"run {run.id}", "bold cyan"), "  ", (run.status, style))
+    cell = {
+        "algorithm": _choice(method),
+        "data set": f"{run.labels.get('dataset', scenario['dataset'])} "
+        f"(fingerprint {scenario['fingerprint'][:12]})",
+        "partition": _choice(scenario["partition"]),
+        "model": _choice(scenario["model"]),
+        "scenario": digest(scenario),
+        **{
+            key.replace("_", " "): value
+            for key, value in scenario.items()
+            if key not in ("dataset", "fingerprint", "partition", "model") and value is not None
+        },
+        "seed": run.cell["seed"],
+    }
+    parts: list[RenderableType] = [head, _facts("The cell", cell)]
+    if run.summary:
+        parts.append(_facts("Result", run.summary))
+    if run.failure:
+        parts.append(_facts("Failure", run.failure))
+    parts.append(_facts("Where and how", {**run.environment, "folder": run.folder}))
+    if run.labels.get("command"):
+        parts.append(Text.assemble("To run it again: ", (str(run.labels["command"]), "cyan")))
+    return parts
+
+
+def _choice(value: dict[str, Any]) -> str:
+    return str(Choice(value["name"], value.get("parameters", {})))
+
+
+def _facts(title: str, values: Mapping[str, Any]) -> Table:
+    made = table(title, "")
+    for key, value in values.items():
+        made.add_row(key.replace("_", " "), escape(_value(key, value)))
+    return made
+
+
+def _value(key: str, value: Any) -> str:
+    """Write a value as people read it, in the unit that its name says."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {_value(key, v)}" for k, v in value.items())
+    if isinstance(value, float) and key.endswith(("accuracy", "_last", "_best", "_decile")):
+        return f"{value:.2%}"
+    if key == "seconds":
+        return f"{value:.1f} ({duration(value)})"
+    if key.startswith("bytes_") or key.endswith("_bytes"):
+        return f"{value:,} ({size(value)})"
+    if key == "index_hashes":
+        return f"{value[:12]}…"
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and value > 9_999 else str(value)
+
+
+def select_boards(results: Path, scenarios: Sequence[str], datasets: Sequence[str]) -> list[Board]:
+    """Return the boards of a results folder, filtered.
+
+    Raises
+    ------
+    InputError
+        A scenario or a data set is named that there is no run of.
+    """
+    runs = Store(results).runs()
+    names = set(listed(datasets))
+    known = {name for run in runs for name in _dataset_names(run)}
+    for name in sorted(names):
+        if name not in known:
+            raise UnknownNameError("data set with results", name, known)
+    made = boards(run for run in runs if not names or names & _dataset_names(run))
+    if not scenarios:
+        return made
+    by_id = {board.scenario_id: board for board in made}
+    ids = dict.fromkeys(_the_one(start, by_id, "scenario") for start in listed(scenarios))
+    return [by_id[one] for one in ids]
+
+
+def _dataset_names(run: StoredRun) -> set[str]:
+    """Both names of a run's data set: as written (npz:PATH) and as registered (npz)."""
+    return {run.cell["scenario"]["dataset"], str(run.labels.get("dataset", ""))} - {""}
+
+
+def print_boards(made: Sequence[Board], form: Format) -> None:
+    """Print boards: drawn for the terminal's width, or as text in a format."""
+    if form == "text" and sys.stdout.isatty():
+        for board in made:
+            show(renderable(board), "")
+        return
+    if form == "csv":  # one table: the header once
+        texts = [render(board, form) for board in made]
+        lines = [text.splitlines()[min(i, 1) :] for i, text in enumerate(texts)]
+        click.echo("\n".join(line for part in lines for line in part))
+        return
+    click.echo("\n\n".join(render(board, form).rstrip("\n") for board in made))

@@ -1,0 +1,177 @@
+"""Bad input: one clear sentence on stderr, exit status 2, and nothing written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SMALL, Call, Process, files
+
+RUN = ("run", "--algo", "fedavg", "--dataset")
+
+
+def refused(call: Call, folder: Path, *arguments: str) -> str:
+    """Call a command that must be refused; return its sentence."""
+    before = files(folder)
+    result = call(*arguments)
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert files(folder) == before
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert line.endswith(".") or line.endswith("?")
+    return line.removeprefix("Error: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--algo", "fedroa"], "There is no algorithm 'fedroa'. Did you mean 'fedora'? Known: "),
+        (["--algo", "fedavg,fedprix"], "Did you mean 'fedprox'?"),
+        (["--algo", ","], "--algo is empty: expected at least one."),
+        (["--algo", "fedavg("], "'fedavg(' is not an algorithm"),
+        (["--set", "fedavg.x=1"], "There is no parameter of fedavg 'x'."),
+        (["--set", "fedora.alpha=1"], "fedora is not among the algorithms of this command"),
+        (["--set", "fedroa.alpha=1"], "Did you mean 'fedora'?"),
+        (["--set", "alpha=1"], "expected ALGORITHM.PARAMETER=VALUE such as fedora.alpha=0.7."),
+        (["--algo", "fedora", "--set", "fedora.top_k=0"], "expected a whole number ≥ 1."),
+        (["--algo", "fedora", "--set", "fedora.alpha=high"], "expected a number ≥ 0 and < 1."),
+        (["--algo", "fedora(alpha=.1)", "--set", "fedora.alpha=.2"], "both in --algo and with"),
+        (["--partition", "dirchlet"], "Did you mean 'dirichlet'?"),
+        (["--partition", "dirichlet(alpha=0)"], "dirichlet.alpha = '0' is not valid"),
+        (["--partition", "dirichlet(0.1)"], "expected parameter=value."),
+        (["--partition", "iid(alpha=1)"], "There is no parameter of iid 'alpha'."),
+        (["--partition", "natural"], "natural"),
+        (["--model", "mpl"], "Did you mean 'mlp'?"),
+        (["--model", "mlp(hidden=0)"], "mlp.hidden = '0' is not valid"),
+        (["--clients", "0"], "--clients '0' is not valid: expected a whole number ≥ 1."),
+        (["--clients", "100000"], "More clients than samples"),
+        (["--rounds", "many"], "--rounds 'many' is not valid: expected a whole number ≥ 1."),
+        (["--rounds", "1.5"], "--rounds '1.5' is not valid"),
+        (["--lr", "nan"], "--lr 'nan' is not valid: expected a number > 0."),
+        (["--momentum", "1"], "expected a number ≥ 0 and < 1."),
+        (["--participation", "0"], "expected a number > 0 and ≤ 1."),
+        (["--seed", "-1"], "--seed '-1' is not valid: expected a whole number ≥ 0."),
+        (["--seed", "0,x"], "--seed 'x' is not valid"),
+        (["--local-epochs", "1", "--local-steps", "1"], "exclude each other"),
+        (["--device", "abacus"], "The device 'abacus' is not there."),
+        (["--engine", "steam"], "'steam' is not one of"),
+        (["--no-such-option"], "No such option '--no-such-option'"),
+        (["--results", "points.npz"], "points.npz is a file: expected a results folder."),
+    ],
+)
+def test_a_run_that_cannot_be(
+    arguments: list[str], expected: str, pflbench: Call, folder: Path, data: str
+) -> None:
+    given = ["run", "--dataset", data]
+    given += [] if "--algo" in arguments else ["--algo", "fedavg"]
+    assert expected in refused(pflbench, folder, *given, *arguments)
+
+
+def test_a_data_set_that_cannot_be(pflbench: Call, folder: Path) -> None:
+    def sentence(*arguments: str) -> str:
+        return refused(pflbench, folder, *RUN, *arguments)
+
+    (folder / "text.npz").write_text("not an archive")
+    np.savez(folder / "short.npz", x=np.zeros((4, 2), np.float32), y=np.zeros(3, np.int64))
+    (folder / "empty").mkdir()
+    assert "Did you mean 'mnist'?" in sentence("minst")
+    assert "needs a path" in sentence("npz")
+    assert "nowhere.npz" in sentence("npz:nowhere.npz")
+    assert "text.npz" in sentence("npz:text.npz")
+    assert "short.npz" in sentence("npz:short.npz")
+    assert "Missing option '--dataset'" in refused(pflbench, folder, "run", "--algo", "fedavg")
+    raw = folder / "empty" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (raw / "train-images-idx3-ubyte").write_bytes(b"\0" * 100)
+    damaged = sentence("mnist", "--data-dir", "empty")
+    assert "train-images-idx3-ubyte" in damaged
+
+
+def test_one_bad_cell_of_a_matrix_stops_it_before_the_first(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    partitions = "iid,dirichlet(alpha=0.5),pathological(classes_per_client=9)"
+    sentence = refused(pflbench, folder, *RUN, data, "--partition", partitions, *SMALL)
+    assert "classes" in sentence
+
+
+def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
+    assert pflbench(*RUN, data, *SMALL).exit_code == 0
+    (summary,) = folder.glob("results/runs/*/summary.json")
+    summary.write_text("{")
+    assert "summary.json" in refused(pflbench, folder, "leaderboard")
+    assert "summary.json" in refused(pflbench, folder, *RUN, data, *SMALL)
+    (folder / "results" / "pflbench.json").write_text(json.dumps({"format": "something else"}))
+    assert "this is not a results folder" in refused(pflbench, folder, "leaderboard")
+    assert "this is not a results folder" in refused(pflbench, folder, *RUN, data, *SMALL)
+    (folder / "mine").mkdir()
+    (folder / "mine" / "letter.txt").write_text("Dear")
+    assert "mine is not a results folder" in refused(
+        pflbench, folder, *RUN, data, "--results", "mine"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["rnu"], "There is no command 'rnu'. Did you mean 'run'?"),
+        (["show", "fedroa"], "There is no plugin 'fedroa'. Did you mean 'fedora'?"),
+        (["show", "run", "abc"], "There is no results folder results."),
+        (["list", "methods"], "'methods' is not one of 'algorithms'"),
+        (["leaderboard"], "There is no results folder results."),
+        (["leaderboard", "--format", "pdf"], "'pdf' is not one of"),
+        (["check", "fedroa"], "Did you mean 'fedora'?"),
+        (["check", "fedora", "--golden", "no.npz"], "no.npz"),
+        (["check", "fedora", "--tolerance", "-1"], "expected a number ≥ 0."),
+        (["new", "algorithm", "My Method"], "My Method"),
+        (["new", "algorithm", "fedora"], "There is an algorithm 'fedora' already"),
+    ],
+)
+def test_other_commands(arguments: list[str], expected: str, pflbench: Call, folder: Path) -> None:
+    assert expected in refused(pflbench, folder, *arguments)
+
+
+def plugin(site: Path, name: str, code: str) -> None:
+    """Install a distribution with one plugin of the same name into a folder."""
+    (site / f"{name}.py").write_text(code)
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[pflbench]\n{name} = {name}\n")
+
+
+_TWIN = """
+import pflbench
+
+@pflbench.hookimpl
+def pflbench_algorithms():
+    return [pflbench.AlgorithmSpec("fedavg", "Another.", "m:C", "m:S")]
+"""
+
+
+def test_broken_and_rival_plugins(
+    process: Process, folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    plugin(site, "broken", "import no_such_module\n")
+    plugin(site, "twin", _TWIN)
+
+    listed = process("list", path=site)
+    assert listed.returncode == 0
+    assert "ModuleNotFoundError: No module named 'no_such_module'" in listed.stdout
+    assert "'pflbench:fedavg' and 'twin:twin'" in listed.stdout
+    assert "fedora" in listed.stdout
+
+    for name, part in (
+        ("broken", "The plugin 'broken:broken' is broken: ModuleNotFoundError"),
+        ("fedavg", "Two plugins bring the algorithm 'fedavg'"),
+    ):
+        for arguments in (["run", "--algo", name, "--dataset", "mnist"], ["show", name]):
+            done = process(*arguments, path=site)
+            assert (done.returncode, done.stdout) == (2, "")
+            (line,) = done.stderr.splitlines()
+            assert part in line
+    assert files(folder) == []

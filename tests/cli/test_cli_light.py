@@ -1,0 +1,107 @@
+"""What must answer at once: no torch is imported, and little time goes by."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+_PROBE = """
+import os, sys
+from pflbench.cli.main import main
+try:
+    main({arguments!r}, prog_name="pflbench")
+except SystemExit as end:
+    assert not end.code, end.code
+heavy = {{"torch", "torchvision", "pandas", "pyarrow", "matplotlib"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+def light(*arguments: str, **environment: str) -> str:
+    """Run a command in a process that fails if something heavy was imported."""
+    import os
+
+    done = subprocess.run(
+        [sys.executable, "-c", _PROBE.format(arguments=list(arguments))],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ((), "leaderboard"),
+        (("--help",), "leaderboard"),
+        (("-h",), "leaderboard"),
+        (("--version",), "pflbench"),
+        (("run", "--help"), "--local-epochs"),
+        (("leaderboard", "--help"), "markdown"),
+        (("list",), "fedora"),
+        (("list", "--help"), "partitioners"),
+        (("show", "--help"), "partition"),
+        (("show", "fedora"), "top_k"),
+        (("show", "mnist"), "rotated(step=10)"),
+        (("show", "dirichlet"), "alpha"),
+        (("show", "partition", "--help"), "--save"),
+        (("check", "--help"), "--golden"),
+        (("new", "algorithm", "--help"), "--directory"),
+    ],
+)
+def test_help_lists_and_records_need_no_torch(arguments: tuple[str, ...], part: str) -> None:
+    assert part in light(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("pflbench le", ["leaderboard"]),
+        ("pflbench run --algo fedo", ["fedora"]),
+        ("pflbench run --algo local,fedo", ["local,fedora"]),
+        ("pflbench run --dataset npz", ["npz:"]),
+        ("pflbench run --partition dirichlet(alpha=1),ii", ["dirichlet(alpha=1),iid"]),
+        ("pflbench run --partition dirichlet(al", []),
+        ("pflbench run --algo fedora --set fedora.al", ["fedora.alpha="]),
+        ("pflbench run --algo fedora --set fedprox", []),
+        ("pflbench run --algo x --engine s", ["stacked", "sequential"]),
+        ("pflbench show pathol", ["pathological"]),
+        ("pflbench show partition dirich", ["dirichlet"]),
+        ("pflbench check pfedhn-", ["pfedhn-pc"]),
+    ],
+)
+def test_shells_complete_names_without_torch(words: str, completed: list[str]) -> None:
+    listed = light(
+        _PFLBENCH_COMPLETE="bash_complete",
+        COMP_WORDS=words.replace("(", "\\(").replace(")", "\\)"),
+        COMP_CWORD=str(len(words.split()) - 1),
+    )
+    assert [line.partition(",")[2] for line in listed.split()] == completed
+
+
+def test_bad_names_are_refused_before_torch_is_imported() -> None:
+    code = _PROBE.format(arguments=["run", "--algo", "fedroa", "--dataset", "mnist"])
+    code = code.replace("assert not end.code", "assert end.code == 2")
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def seconds(*command: str) -> float:
+    """Return the shortest time of several: what the command needs where nothing disturbs it."""
+    taken = []
+    for _ in range(7):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+def test_help_takes_less_than_half_a_second() -> None:
+    bare = seconds("-c", "pass")
+    limit = max(0.5, 30 * bare)  # the second is for machines on which Python itself is slow
+    assert seconds("-m", "pflbench", "--help") < limit
