@@ -17,7 +17,7 @@ DENSE_UP_TO = 512
 """Clients up to which Π is formed; beyond, ΠW is iterated with the sparse S."""
 
 TOLERANCE = 1e-6
-"""Of the iteration: largest change of an entry, relative to the largest entry of W."""
+"""Of the iteration: what is left out weighs so much of a row of Π, whose entries sum to 1."""
 
 
 def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tensor]:
@@ -33,8 +33,8 @@ def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tenso
     """
     N, d, q = U.shape
     k = min(top_k, N - 1)
-    if k < 1:
-        return torch.zeros(N, 0, dtype=torch.int64, device=U.device), U.new_zeros(N, 0)
+    if k < 1:  # a client alone is its own neighbour: ΠW is its own model, not a share of it
+        return torch.zeros(N, 1, dtype=torch.int64, device=U.device), U.new_ones(N, 1)
     columns = U.permute(1, 0, 2).reshape(d, N * q)
     nearest, closeness = [], []
     rows = max(1, 2**22 // (N * q * q))
@@ -126,11 +126,11 @@ class FedoraServer(Server[Fedora]):
         E = self.W.new_zeros(N, len(clients))
         E[clients, torch.arange(len(clients), device=E.device)] = 1 - alpha
         Z, term = E.clone(), E
-        while float(term.abs().max()) > TOLERANCE * (1 - alpha):
+        left = alpha  # the terms to come sum to it exactly: the rows of S sum to 1
+        while left > TOLERANCE:
             term = alpha * torch.sparse.mm(S_T, term)
-            Z = Z + term
-            if alpha == 0:
-                break
+            Z += term
+            left *= alpha
         return Z.T @ self.W
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
