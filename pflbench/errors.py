@@ -49,13 +49,15 @@ class UnknownNameError(InputError):
 
 
 class DivergedError(WorkError):
-    """A loss became NaN or infinite in local training."""
+    """A loss became NaN or infinite: in a step of local training, or (step None) after it."""
 
-    def __init__(self, round: int, client: int, step: int) -> None:
+    def __init__(self, round: int, client: int, step: int | None) -> None:
         self.round, self.client, self.step = round, client, step
+        which = "training loss" if step is not None else "loss"
+        where = f", local step {step}" if step is not None else " and was found at its evaluation"
         super().__init__(
-            f"The training loss of client {client} became NaN or infinite in round {round}, "
-            f"local step {step}. A smaller learning rate is the usual cure."
+            f"The {which} of client {client} became NaN or infinite in round {round}{where}. "
+            "A smaller learning rate is the usual cure."
         )
 
 

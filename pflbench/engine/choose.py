@@ -72,7 +72,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise InputError(
             f"The device {name!r} is not there. Devices here: {', '.join(_devices())}."
         ) from error

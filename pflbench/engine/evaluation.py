@@ -49,7 +49,9 @@ def measure(outputs: Padded, extra: Mapping[str, Metric] = {}) -> dict[str, Tens
 
 
 def _calibration_error(confidence: Tensor, hit: Tensor, mask: Tensor) -> Tensor:
-    bins = (confidence * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).to(torch.int64) - 1
+    bins = (confidence.nan_to_num() * CALIBRATION_BINS).ceil().clamp(1, CALIBRATION_BINS).to(
+        torch.int64
+    ) - 1
     gap = confidence.new_zeros(len(confidence), CALIBRATION_BINS)
     gap.scatter_add_(1, bins, (confidence - hit) * mask)
     return gap.abs().sum(dim=1) / mask.sum(dim=1)

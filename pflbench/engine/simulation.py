@@ -238,6 +238,11 @@ class Simulation:
         -------
         The table (round, client, split, stage, samples, loss, correct, brier, ece, ...), and the
         gradient steps that adaptation took before it.
+
+        Raises
+        ------
+        DivergedError
+            A personal model's loss is NaN or infinite.
         """
         frames, steps = [], 0
         order = np.argsort(-self.federation.test.sizes, kind="stable")
@@ -251,6 +256,7 @@ class Simulation:
                 with torch.no_grad():
                     outputs = self.engine.logits(W, self._shards[split], part.tolist())
                     values = measure(outputs, self._metrics)
+                _refuse_ruined_models(values["loss"], part.tolist(), r)
                 columns = {name: value.cpu().numpy() for name, value in values.items()}
                 frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
         table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
@@ -259,15 +265,15 @@ class Simulation:
         return table, steps
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that rounds change, flat and named, for a checkpoint."""
+        """Return a copy of everything that rounds change, flat and named, for a checkpoint."""
         return {
-            **{f"client/{name}": value for name, value in self.states.items()},
-            **{f"server/{name}": value for name, value in self.server.state().items()},
+            **{f"client/{name}": value.clone() for name, value in self.states.items()},
+            **{f"server/{name}": value.clone() for name, value in self.server.state().items()},
         }
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned."""
-        moved = {name: value.to(self.device) for name, value in state.items()}
+        moved = {name: value.to(self.device, copy=True) for name, value in state.items()}
         self.states = {n: moved[f"client/{n}"] for n in self.states}
         prefix = "server/"
         self.server.restore(
@@ -313,3 +319,10 @@ def _refuse_divergence(trained: Trained, clients: Sequence[int], r: int) -> None
     for client, step in zip(clients, diverged, strict=True):
         if step >= 0:
             raise DivergedError(round=r + 1, client=client, step=step + 1)
+
+
+def _refuse_ruined_models(losses: Tensor, clients: Sequence[int], rounds: int) -> None:
+    """Refuse models that their last step ruined: no training loss has seen them."""
+    for client, finite in zip(clients, losses.isfinite().tolist(), strict=True):
+        if not finite:
+            raise DivergedError(round=rounds, client=client, step=None)
