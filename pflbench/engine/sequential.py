@@ -118,9 +118,14 @@ def _default_step(
     loss = client.loss(w, batch, context)
     (g,) = torch.autograd.grad(loss, w)
     w = w.detach_()
-    g = client.gradient(g, w, context)
-    before = w.clone() if type(client).after_step is not Client.after_step else w
+    g = client.gradient(g, w, context).contiguous()
+    pulled = type(client).pull is not Client.pull
+    corrected = type(client).after_step is not Client.after_step
+    before = w.clone() if pulled or corrected else w
     sgd_step_(w, g, carry["momentum"], client.task.sgd)
+    if pulled:
+        strength, towards = client.pull(context)
+        w -= strength * (before - towards)
     carry["w"] = client.after_step(w, before, context).contiguous()
     return carry, loss.detach()
 

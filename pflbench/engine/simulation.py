@@ -156,6 +156,7 @@ class Simulation:
         self._local = LocalShards(self._shards["train"], self._shards["val"])
         self._batches = batches or seeded_batches(seed, "batches", federation.train.sizes, budget)
         n = federation.clients
+        self._lent = False
         self.states: Rows = {
             name: value.to(self.device).expand(n, *value.shape).clone()
             for name, value in self.client.initial_state().items()
@@ -282,14 +283,25 @@ class Simulation:
 
     def _train(self, r: int, cohort: Tensor, received: Rows) -> Trained:
         clients = cohort.tolist()
+        everyone = clients == list(range(self.federation.clients))
+        states = self.states if everyone else take(self.states, cohort)
         trained = self.engine.train(
-            self.client, take(self.states, cohort), received, clients, self._local,
+            self.client, states, received, clients, self._local,
             [self._batches(i, r) for i in clients], record=self.record,
         )  # fmt: skip
         _refuse_divergence(trained, clients, r)
-        for name, value in trained.states.items():
-            self.states[name][cohort] = value
+        self._keep(trained.states, None if everyone else cohort)
         return trained
+
+    def _keep(self, rows: Rows, cohort: Tensor | None) -> None:
+        """Take over the new states of a cohort, or of everybody (None)."""
+        if cohort is None:
+            self.states, self._lent = rows, True
+            return
+        if self._lent:  # the server may hold the same memory, as an upload: leave it alone
+            self.states, self._lent = {n: t.clone() for n, t in self.states.items()}, False
+        for name, value in rows.items():
+            self.states[name][cohort] = value
 
     def _adapt(self, r: int, clients: Tensor, W: Tensor) -> Trained | None:
         """Give personal models the plain SGD that the method asks for before evaluation."""

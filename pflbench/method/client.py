@@ -4,7 +4,7 @@ Write it for **one** client: a model is a row w [P], a loss a scalar. The engine
 rows of a cohort, stacked (`torch.func.vmap`) or one after the other; both give the same numbers.
 So there must be no Python branching on tensor values (`torch.where` instead), no `.item()`, and
 no state but what is returned. Override the smallest place that suffices; they are, smallest
-first, `loss`, `gradient`, `after_step`, `step`, `train`.
+first, `loss`, `gradient`, `pull`, `after_step`, `step`, `train`.
 """
 
 from __future__ import annotations
@@ -37,9 +37,13 @@ class Client(Generic[P]):
     personal_model
         Where a client's personal model comes from when it is evaluated: "kept" if the client has
         it (`personal` gets an empty message), "served" if the server must send it first.
+    start_sees
+        Which samples `start` looks at; those of the other split may be empty when it is called,
+        so that nobody gathers them for nothing.
     """
 
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
+    start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
 
     def __init__(self, parameters: P, task: Task) -> None:
         self.parameters, self.task = parameters, task
@@ -76,6 +80,14 @@ class Client(Generic[P]):
         """Return the gradient that the optimiser gets, given that of `loss`, g [P], at w [P]."""
         return g
 
+    def pull(self, context: State) -> tuple[Tensor, Tensor]:
+        """Return a strength ρ (a scalar) and a model r [P] to be pulled towards in every step.
+
+        A step then does w ← (what the optimiser made of w₀) - ρ(w₀ - r), at the cost of one pass
+        over memory. Without an override there is no pull.
+        """
+        return torch.zeros(()), self.task.initial
+
     def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
         """Return the model after a step, given what the optimiser made of `before`."""
         return w
@@ -86,8 +98,11 @@ class Client(Generic[P]):
         g, loss = torch.func.grad_and_value(self.loss)(w, batch, context)
         g = self.gradient(g, w, context) + sgd.weight_decay * w
         momentum = sgd.momentum * carry["momentum"] + g
-        w = self.after_step(w - sgd.lr * momentum, w, context)
-        return {**carry, "w": w, "momentum": momentum}, loss
+        stepped = w - sgd.lr * momentum
+        if type(self).pull is not Client.pull:
+            strength, towards = self.pull(context)
+            stepped = stepped - strength * (w - towards)
+        return {**carry, "w": self.after_step(stepped, w, context), "momentum": momentum}, loss
 
     def train(self, carry: State, batches: Samples, context: State) -> tuple[State, Tensor]:
         """Do the whole local training over `batches` (fields [steps, B, ...]).

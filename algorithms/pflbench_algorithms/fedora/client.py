@@ -34,6 +34,7 @@ class FedoraClient(Client[Fedora]):
     """Keeps its own model w; what it receives, r, only regularises it, and only if it helps."""
 
     personal_model: ClassVar[Literal["kept", "served"]] = "kept"
+    start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("val",)
 
     def initial_state(self) -> State:
         """Every client starts from the shared initial model."""
@@ -54,9 +55,9 @@ class FedoraClient(Client[Fedora]):
         lam = torch.where(delta >= 0, torch.exp(delta / 2), 0.0)
         return {"w": w}, {"r": r, "lam": lam}
 
-    def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
-        """Pull the step's starting point towards r: w - ηλ(w₀ - r)."""
-        return w - (self.task.sgd.lr * context["lam"]) * (before - context["r"])
+    def pull(self, context: State) -> tuple[Tensor, Tensor]:
+        """After every step, w ← w - ηλ(w₀ - r), η the learning rate and w₀ the step's start."""
+        return self.task.sgd.lr * context["lam"], context["r"]
 
     def finish(
         self, state: State, carry: State, received: Message, context: State
