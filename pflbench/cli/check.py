@@ -2,27 +2,62 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import rich_click as click
 
-from pflbench.cli.names import complete_any_name
+from pflbench.cli.names import Number, complete_any_name
 from pflbench.cli.session import debug_option
+from pflbench.errors import InputError
 
-_HELP = """Check that a plugin keeps the rules of its kind.
+TOLERANCE = 1e-5
 
-For a method: stacked equals sequential, resumed equals uninterrupted, no client sees another's
-data, every byte is counted, and more.
+_HELP = """Check that a plugin keeps the rules, or that a method replays its official code.
+
+For a method the rules are: stacked equals sequential, resumed equals uninterrupted, no client
+sees another's data, every byte is counted, and more. With [cyan]--golden[/cyan] it is compared
+with a recorded run of the official implementation instead.
 
 \b
 [bold]Examples[/bold]
   pflbench check my-method
+  pflbench check fedora --golden fedora.npz
+  pflbench check pfedhn --golden pfedhn.npz --engine sequential
 """
 
 
 @click.command(help=_HELP, short_help="Check that a plugin keeps the rules.")
 @click.argument("name", shell_complete=complete_any_name)
+@click.option_panel("Against the official code", options=["--golden", "--tolerance", "--engine"])
+@click.option(
+    "--golden", metavar="FILE", type=click.Path(path_type=Path),
+    help="Replay this recording and print the largest difference of every quantity.",
+)  # fmt: skip
+@click.option(
+    "--tolerance", metavar="X", type=Number(ge=0),
+    help=f"Largest absolute difference that passes. (default: {TOLERANCE:g})",
+)  # fmt: skip
+@click.option(
+    "--engine", metavar="auto|stacked|sequential",
+    type=click.Choice(["auto", "stacked", "sequential"]),
+    help="Engine of the replay. (default: auto)",
+)  # fmt: skip
 @debug_option
-def check(name: str) -> int:
+def check(name: str, golden: Path | None, tolerance: float | None, engine: str | None) -> int:
     """Run the checks and print each as it ends; exit with 1 if one fails."""
-    from pflbench.cli.checking import check_rules
+    if golden is None and (tolerance is not None or engine is not None):
+        raise InputError("--tolerance and --engine are for a recording: expected --golden FILE.")
+    if golden is None:
+        from pflbench.cli.checking import check_rules
 
-    return check_rules(name)
+        return check_rules(name)
+    from pflbench.plugins import installed
+
+    registry = installed()
+    spec = registry.get(registry.algorithms, name)
+    if not golden.is_file():
+        raise InputError(f"There is no recording {golden}.")
+    from pflbench.cli.checking import check_recording
+
+    limit = TOLERANCE if tolerance is None else tolerance
+    return check_recording(spec, golden, limit, engine or "auto")

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import rich_click as click
+from pathlib import Path
 
+import rich_click as click
+from rich.markup import escape
+
+from pflbench.cli.screen import show, table
 from pflbench.conformance import Outcome
 from pflbench.conformance import check as check_plugin
+from pflbench.golden import replay
+from pflbench.specs import AlgorithmSpec
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–", "yellow")}
 
@@ -18,6 +24,23 @@ def check_rules(name: str) -> int:
         f"\n{report.name} ({report.kind}): {passed} passed, {failed} failed, {skipped} skipped."
     )
     return 0 if report.passed else 1
+
+
+def check_recording(spec: AlgorithmSpec, path: Path, tolerance: float, engine: str) -> int:
+    """Replay a recorded run of the official code; return the exit status."""
+    replayed = replay(spec, path, engine)
+    made = table("Quantity", "Largest difference", "")
+    made.columns[1].justify = "right"
+    for quantity, gap in replayed.differences.items():
+        verdict = "[green]ok[/green]" if gap <= tolerance else f"[red]above {tolerance:g}[/red]"
+        made.add_row(escape(quantity), f"{gap:.2e}", verdict)
+    show(made)
+    if replayed.not_compared:
+        click.echo(f"Not compared: {', '.join(replayed.not_compared)}.")
+    good = replayed.within(tolerance)
+    words = "replays" if good else "does not replay"
+    click.echo(f"{spec.name} {words} {path} within {tolerance:g}.")
+    return 0 if good else 1
 
 
 def _print_outcome(outcome: Outcome) -> None:

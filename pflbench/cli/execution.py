@@ -10,7 +10,7 @@ from traceback import format_exception
 from pflbench.cli.live import Display, make_display
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
-from pflbench.cli.stored import print_boards
+from pflbench.cli.stored import print_brief
 from pflbench.expressions import Expression
 from pflbench.leaderboard import boards
 from pflbench.results import Store
@@ -36,7 +36,7 @@ def run_all(requests: Sequence[RunRequest], results: Path, *, quiet: bool, debug
             display.begin(number, title(request))
             failed += not _run_one(request, store, display, debug=debug)
     runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
-    print_boards(boards(runs), "text")
+    print_brief(boards(runs))
     return 1 if failed else 0
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pflbench.runs import Result
     from pflbench.runs.observer import Evaluation, Progress, RunInfo
 
-SECONDS_BETWEEN_LINES = 5.0
+SECONDS_BETWEEN_LINES = 2.0
 """Plain lines of one run come no denser than this, except for the last evaluation."""
 
 

@@ -29,7 +29,7 @@ def new() -> None:
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder to write into; it must be empty or not exist.  [default: ./NAME]",
+    help="Folder to write into; it must be empty or not exist (default: ./NAME).",
 )
 @debug_option
 def algorithm(name: str, directory: Path | None) -> None:

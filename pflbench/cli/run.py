@@ -124,6 +124,6 @@ def run(
     try:
         return run_all(requests, results, quiet=quiet, debug=ctx.obj.debug)
     except KeyboardInterrupt:
-        again = shlex.join([*ctx.command_path.split(), *ctx.meta["pflbench.arguments"]])
+        again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
         warn(f"\nInterrupted; finished cells and the last checkpoint are kept. To go on: {again}")
         return INTERRUPTED

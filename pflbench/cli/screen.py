@@ -14,14 +14,14 @@ _UNBOUNDED = 10_000
 """Columns of output that is not a terminal's: nothing is folded or cut there."""
 
 
-def show(*renderables: RenderableType) -> None:
-    """Print what a command was asked for on stdout."""
+def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
+    """Print what a command was asked for on stdout, in `width` columns if it is no terminal."""
     if sys.stdout.isatty():
         console = Console(highlight=False)
         for renderable in renderables:
             console.print(renderable)
         return
-    console = Console(highlight=False, width=_UNBOUNDED, no_color=True, file=io.StringIO())
+    console = Console(highlight=False, width=width, no_color=True, file=io.StringIO())
     with console.capture() as captured:
         for renderable in renderables:
             console.print(renderable)

@@ -132,12 +132,12 @@ def _dataset_names(run: StoredRun) -> set[str]:
 def print_boards(made: Sequence[Board], form: Format) -> None:
     """Print boards: drawn for the terminal's width, or as text in a format."""
     if form == "text" and sys.stdout.isatty():
-        for board in made:
-            show(renderable(board), "")
-        return
-    if form == "csv":  # one table: the header once
-        texts = [render(board, form) for board in made]
-        lines = [text.splitlines()[min(i, 1) :] for i, text in enumerate(texts)]
-        click.echo("\n".join(line for part in lines for line in part))
-        return
-    click.echo("\n\n".join(render(board, form).rstrip("\n") for board in made))
+        show(*(part for board in made for part in (renderable(board), "")))
+    else:
+        click.echo(render(made, form).rstrip("\n"))
+
+
+def print_brief(made: Sequence[Board]) -> None:
+    """Print boards without the legend of their columns."""
+    show(*(part for board in made for part in ("", renderable(board, legend=False))), width=120)
+    click.echo("\nWhat the columns say: pflbench leaderboard")

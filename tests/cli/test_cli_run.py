@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import shlex
 import signal
@@ -12,10 +11,13 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from conftest import SMALL, Call, files
 
+from pflbench.cli.live import PlainDisplay
 from pflbench.results import Store
+from pflbench.runs import Progress
 
 
 def runs(folder: Path) -> list[Path]:
@@ -160,8 +162,35 @@ def test_an_interrupted_run_says_how_to_go_on(folder: Path, data: str) -> None:
     assert run.status == "unfinished"
 
 
+def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(
+    pflbench: Call, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("run", "--algo", "fedora,local", "--dataset", data, *SMALL)
+    assert pflbench(*command, "--results", "whole").exit_code == 0
+
+    def interrupt(self: PlainDisplay, progress: Progress) -> None:
+        if progress.round == 3:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pflbench.runs.execution.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(PlainDisplay, "round_done", interrupt)
+        stopped = pflbench(*command)
+    assert stopped.exit_code == 130
+    assert stopped.stderr.splitlines()[-1].endswith(shlex.join(["pflbench", *command]))
+    resumed = pflbench(*command)
+    assert resumed.exit_code == 0
+    assert "going on after round 2" in resumed.stderr
+    for run in Store(folder / "results").runs():
+        twin = Store(folder / "whole").get(run.id)
+        assert twin is not None
+        pd.testing.assert_frame_equal(run.table("metrics"), twin.table("metrics"))
+        assert run.summary["test_accuracy"] == twin.summary["test_accuracy"]
+        assert run.summary["bytes_up"] == twin.summary["bytes_up"]
+
+
 def test_a_terminal_gets_a_live_display(folder: Path, data: str) -> None:
-    ours, theirs = pty.openpty()
+    ours, theirs = pytest.importorskip("pty").openpty()
     running = start(folder, data, "--rounds", "400", "--eval-every", "10", stderr=theirs)
     os.close(theirs)
     seen, began = b"", time.monotonic()

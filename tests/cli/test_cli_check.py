@@ -1,0 +1,87 @@
+"""`pflbench check` and `pflbench new`, as a plugin's author meets them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Call, Process
+from test_cli_bad_input import plugin
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+@pytest.mark.parametrize("name", ["fedora", "pfedhn"])
+def test_a_recording_is_replayed_and_every_difference_printed(
+    name: str, engine: str, pflbench: Call
+) -> None:
+    command = ("check", name, "--golden", str(GOLDEN / f"{name}.npz"), "--engine", engine)
+    result = pflbench(*command)
+    assert result.exit_code == 0, result.output
+    gaps = [line.split() for line in result.stdout.splitlines() if line.rstrip().endswith(" ok")]
+    assert len(gaps) >= 4
+    assert all(0 <= float(gap) <= 1e-5 for _, gap, _ in gaps)
+    strict = pflbench(*command, "--tolerance", "0")
+    assert strict.exit_code == 1
+    assert "above 0" in strict.stdout
+    assert f"{name} does not replay" in strict.stdout
+
+
+def test_recordings_that_cannot_be_replayed(pflbench: Call, folder: Path) -> None:
+    (folder / "text.npz").write_text("not an archive")
+    for arguments, part in (
+        (("fedora", "--golden", "text.npz"), "text.npz is not a recording"),
+        (("fedora", "--golden", "."), "There is no recording ."),
+        (("fedavg", "--golden", str(GOLDEN / "fedora.npz")), "knows no recorded runs"),
+        (("fedora", "--golden", str(GOLDEN / "pfedhn.npz")), "cannot be replayed"),
+        (("fedora", "--engine", "stacked"), "expected --golden FILE."),
+    ):
+        result = pflbench("check", *arguments)
+        assert result.exit_code == 2
+        assert part in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_method_that_keeps_the_rules_passes(pflbench: Call) -> None:
+    result = pflbench("check", "fedprox")
+    assert result.exit_code == 0, result.stdout
+    lines = result.stdout.splitlines()
+    passed = sum(line.startswith("✓") for line in lines)
+    assert passed >= 15
+    assert lines[-1].startswith(f"fedprox (algorithm): {passed} passed, 0 failed, ")
+
+
+_LAZY = """
+import pflbench
+
+@pflbench.hookimpl
+def pflbench_algorithms():
+    return [
+        pflbench.AlgorithmSpec(
+            "lazy", "Trains nothing.", "lazy_code:Lazy", "pflbench.method:AveragingServer"
+        )
+    ]
+"""
+
+_LAZY_CODE = """
+from pflbench import Client
+
+class Lazy(Client):
+    def after_step(self, w, before, context):
+        return before
+"""
+
+
+def test_a_method_that_breaks_a_rule_fails_with_the_reason(
+    process: Process, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    plugin(site, "lazy", _LAZY)
+    (site / "lazy_code.py").write_text(_LAZY_CODE)
+    result = process("check", "lazy", path=site)
+    assert result.returncode == 1
+    lines = result.stdout.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
+    assert lines[at + 1].strip().startswith("failed: ")
+    assert " 0 failed" not in lines[-1]
