@@ -129,7 +129,9 @@ def _failure(failure: Mapping[str, Any]) -> str:
 def _expression(name: str, arguments: Mapping[str, Scalar]) -> str:
     """Write a name and its arguments as on a command line, whole numbers without a point."""
     short = {
-        key: int(value) if isinstance(value, float) and value.is_integer() else value
+        key: int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+        else value
         for key, value in arguments.items()
     }
     return str(Expression(name, short))
