@@ -19,6 +19,9 @@ from pflbench.method import Layout, Samples, State, Task
 Objective = Callable[[Tensor, Samples, State], Tensor]
 
 
+_relu_backward = torch.ops.aten.threshold_backward.grad_input  # one pass, in place
+
+
 class Kernel(Protocol):
     """What the stacked engine needs of a network."""
 
@@ -108,7 +111,8 @@ class DenseKernel:
             torch.bmm(delta.transpose(1, 2), inputs[i], out=columns[2 * i])
             torch.sum(delta, dim=1, out=columns[2 * i + 1])
             if i > 0:
-                delta = torch.bmm(delta, weights[i]).mul_(inputs[i] > 0)
+                delta = torch.bmm(delta, weights[i])
+                _relu_backward(delta, inputs[i], 0, grad_input=delta)
         return losses
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:

@@ -84,8 +84,9 @@ class StackedEngine:
         """Start everybody, train chunk by chunk in place, finish everybody."""
         carry, context = self._start(client, states, received, clients, data)
         reports = []
-        for begin in range(0, len(clients), self.chunk):
-            rows = slice(begin, begin + self.chunk)
+        size = self._even(len(clients))
+        for begin in range(0, len(clients), size):
+            rows = slice(begin, begin + size)
             chunk = _Chunk(self.task, client, clients[rows], data.train, batches[rows])
             reports.append(chunk.train(take(carry, rows), take(context, rows)))
         kept, uploads = vmap(client.finish)(states, carry, received, context)
@@ -97,6 +98,12 @@ class StackedEngine:
             steps=torch.tensor([len(b) for b in batches], device=data.train.x.device),
             diverged=torch.cat([r[1] for r in reports]),
         )
+
+    def _even(self, rows: int) -> int:
+        """Return the size of chunks that are equal, and fill the threads, as nearly as may be."""
+        size = -(-rows // -(-rows // self.chunk))
+        threads = torch.get_num_threads()
+        return min(self.chunk, -(-size // threads) * threads)
 
     def _start(
         self,
