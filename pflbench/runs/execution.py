@@ -88,7 +88,12 @@ def execute(planned: PlannedRun, store: Store | None, observers: Iterable[Observ
         for observer in told:
             observer.reused(result)
         return result
-    labels = {"dataset": planned.dataset, "command": planned.command, "notice": planned.notice}
+    labels = {
+        "dataset": planned.dataset,
+        "command": planned.command,
+        # What stood in for the data set asked for; the notice itself names places on this machine.
+        "notice": planned.federation.source if planned.notice else "",
+    }
     where = environment(planned.device, planned.engine)
     with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
         return _Execution(planned, writer, told, writer.folder).play()
