@@ -70,7 +70,11 @@ def record_resolves(subject: Subject) -> None:
                 raise CheckFailed(f"{field} ({target}) is not callable.")
     if note := getattr(spec, "note", ""):
         package, _, name = note.partition(":")
-        if not importlib.resources.files(package).joinpath(name).is_file():
+        try:
+            there = importlib.resources.files(package).joinpath(name).is_file()
+        except (ImportError, TypeError):  # no such package, or a module
+            there = False
+        if not there:
             raise CheckFailed(f"The note {note} is not there.")
 
 
@@ -160,7 +164,7 @@ def _others(value: Scalar, hint: Any) -> list[Scalar]:
     if isinstance(value, bool) or bool in arms:
         others.append(not value)
     elif int in arms:
-        others += [1, 7] if value is None else [typing.cast(int, value) + 1]
+        others += [value + 1] if isinstance(value, int) else [1, 7]
     elif float in arms:
         others += [0.1, 1 / 3, 2.5e-7, 12345.678]
     elif str in arms and not choices:

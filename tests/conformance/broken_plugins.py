@@ -1,0 +1,163 @@
+"""Partitioners, models, metrics and data sets that break one rule each."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pflbench.errors import InputError
+from pflbench.federation import ClientArrays, DataRequest, Partitioner, PartitionRequest, Split
+
+Parts = Mapping[Split, list[np.ndarray]]
+
+
+class Even(Partitioner):
+    """Breaks nothing."""
+
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        return {
+            split: np.array_split(rng.permutation(len(y)), request.clients)
+            for split, y in request.labels.items()
+        }
+
+
+class Generous(Even):
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        return {s: [np.arange(len(y))] * request.clients for s, y in request.labels.items()}
+
+
+class Drifting(Even):
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        return super().assign(request, np.random.default_rng(random.randrange(2**32)))
+
+
+class Sleepy(Even):
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        time.sleep(0.05)
+        return super().assign(request, rng)
+
+
+class Blinding(Even):
+    def transform(self, client: int, x: Tensor) -> Tensor:
+        return x / 0.0
+
+
+class Centring(Even):
+    def transform(self, client: int, x: Tensor) -> Tensor:
+        return x - x.mean()
+
+
+def linear(inputs: int, classes: int, *between: nn.Module) -> nn.Module:
+    layers: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    layers["first"] = nn.Linear(inputs, 6)
+    for i, module in enumerate(between):
+        layers[f"between{i}"] = module
+    layers["head"] = nn.Linear(6, classes)
+    return nn.Sequential(layers)
+
+
+def sound(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), classes, nn.ReLU())
+
+
+def ten_classes(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), 10)
+
+
+def with_statistics(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), classes, nn.BatchNorm1d(6))
+
+
+def of_the_batch(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    norm = nn.BatchNorm1d(6, track_running_stats=False)
+    return linear(int(np.prod(shape)), classes, nn.ReLU(), norm)
+
+
+def picky(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    raise InputError("Nothing suits this model.")
+
+
+class Scale(nn.Module):
+    """Draws its parameter where nobody draws it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.zeros(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+class Unreset(nn.Linear):
+    def reset_parameters(self) -> None:
+        nn.init.ones_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+def never_drawn(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    width = int(np.prod(shape))
+    return nn.Sequential(
+        OrderedDict(flatten=nn.Flatten(), first=Unreset(width, 6), head=Unreset(6, classes))
+    )
+
+
+class Branching(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * 2 if float(x.detach().sum()) > 0 else x
+
+
+def branching(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), classes, Branching())
+
+
+def error_rate(logits: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    wrong = (logits.argmax(-1) != y).to(mask.dtype)
+    return (wrong * mask).sum() / mask.sum()
+
+
+def unmasked(logits: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    return logits.square().mean()
+
+
+def two_numbers(logits: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    return torch.stack([mask.sum(), mask.sum()])
+
+
+def arrays_of(rng: np.random.Generator) -> ClientArrays:
+    def client() -> dict[str, np.ndarray]:
+        own = {}
+        for split in ("train", "val", "test"):
+            own[f"{split}_x"] = rng.normal(size=(5, 4)).astype(np.float32)
+            own[f"{split}_y"] = np.arange(5) % 3
+        return own
+
+    return ClientArrays([client(), client()], 3, "made-up clients")
+
+
+def load_sound(request: DataRequest) -> ClientArrays:
+    return arrays_of(np.random.default_rng(0))
+
+
+def load_random(request: DataRequest) -> ClientArrays:
+    return arrays_of(np.random.default_rng())
+
+
+def load_list(request: DataRequest) -> Any:
+    return [1, 2, 3]
+
+
+def load_damaged(request: DataRequest) -> ClientArrays:
+    whole = load_sound(request)
+    whole.clients[1]["train_x"][0] = np.nan  # type: ignore[index]
+    return whole
+
+
+def load_absent(request: DataRequest) -> ClientArrays:
+    raise InputError("The files are not here.")

@@ -1,0 +1,74 @@
+"""Everything that comes with the package passes the kit."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+
+from pflbench.conformance import AlgorithmConformance, Report, check, checks_of
+from pflbench.plugins import installed
+
+BUILT_IN = {
+    kind: [
+        name
+        for name in shelf.names()
+        if shelf.owner(name).startswith("pflbench:")
+    ]
+    for kind, shelf in ((shelf.kind, shelf) for shelf in installed().shelves)
+}  # fmt: skip
+
+
+@cache
+def report(kind: str, name: str) -> Report:
+    return check(name, kind)
+
+
+def failures(found: Report) -> list[tuple[str, str]]:
+    return [(one.check, one.reason) for one in found.outcomes if one.status == "failed"]
+
+
+@pytest.mark.parametrize("name", BUILT_IN["algorithm"])
+def test_algorithms(name: str) -> None:
+    found = report("algorithm", name)
+    assert failures(found) == []
+    assert found.passed
+    assert [one.check for one in found.outcomes] == [one.name for one in checks_of("algorithm")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(kind, name) for kind in ("partitioner", "model") for name in BUILT_IN[kind]],
+)
+def test_partitioners_and_models(kind: str, name: str) -> None:
+    found = report(kind, name)
+    assert failures(found) == []
+    assert found.passed
+
+
+@pytest.mark.parametrize("kind", ["algorithm", "partitioner", "model"])
+def test_no_check_is_skipped_by_everybody(kind: str) -> None:
+    reports = [report(kind, name) for name in BUILT_IN[kind]]
+    for position, one in enumerate(checks_of(kind)):
+        statuses = {found.outcomes[position].status for found in reports}
+        assert "passed" in statuses, one.title
+
+
+def test_skips_say_why() -> None:
+    skipped = [
+        one for name in BUILT_IN["algorithm"] for one in report("algorithm", name).outcomes
+        if one.status == "skipped"
+    ]  # fmt: skip
+    assert skipped
+    assert all(one.reason for one in skipped)
+
+
+class TestFedAvg(AlgorithmConformance):
+    """The class that plugin authors inherit, on a method of ours."""
+
+    algorithm = "fedavg"
+
+
+class TestFedProxWithParameters(AlgorithmConformance):
+    algorithm = "fedprox"
+    parameters = {"mu": "0.5"}  # noqa: RUF012 - as a plugin author would write it
