@@ -45,7 +45,7 @@ def describe(name: str, *, note: bool) -> None:
         spec = registry.get(shelf, name)
         show(*_parts(registry, shelf, spec))
         if note:
-            show(_note(spec))
+            show(_note(spec), width=100)  # prose, which is not to run as wide as a table
 
 
 def _parts(registry: Registry, shelf: Shelf[Any], spec: Any) -> list[RenderableType]:
