@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from traceback import format_exception
 
@@ -17,37 +16,38 @@ from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
 
 
-def run_all(requests: Sequence[RunRequest], results: Path, *, quiet: bool, debug: bool) -> int:
-    """Run the cells and print their table; return the exit status.
+def check_all(requests: Sequence[RunRequest], results: Path) -> dict[str, RunRequest]:
+    """Plan every cell and look for its run, so that whatever is wrong is said before any starts.
+
+    Returns
+    -------
+    Run id to request: cells that are the same are run once.
 
     Raises
     ------
     InputError
-        A cell cannot be run as asked; nothing was written then.
+        A cell cannot be run as asked, or the results folder is damaged. Nothing was written.
     """
-    console = progress_console()
     store = Store(results, create=True)
-    words = f"checking {len(requests)} cells" if len(requests) > 1 else "checking the cell"
-    with console.status(words) if console.is_terminal and not quiet else nullcontext():
-        cells = _check_all(requests, store)
-    failed = 0
-    with make_display(console, len(cells), quiet=quiet) as display:
-        for number, (_, request) in enumerate(cells.items(), start=1):
-            display.begin(number, title(request))
-            failed += not _run_one(request, store, display, debug=debug)
-    runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
-    print_brief(boards(runs))
-    return 1 if failed else 0
-
-
-def _check_all(requests: Sequence[RunRequest], store: Store) -> dict[str, RunRequest]:
-    """Plan every cell and look for its run: whatever is wrong is said before anything is run."""
     cells = {}
     for request in requests:
         run_id = plan(request).cell.id
         store.get(run_id)  # a damaged run is refused
         cells[run_id] = request
     return cells
+
+
+def run_all(cells: Mapping[str, RunRequest], results: Path, *, quiet: bool, debug: bool) -> int:
+    """Run the cells and print their table; return the exit status."""
+    store = Store(results, create=True)
+    failed = 0
+    with make_display(progress_console(), len(cells), quiet=quiet) as display:
+        for number, request in enumerate(cells.values(), start=1):
+            display.begin(number, title(request))
+            failed += not _run_one(request, store, display, debug=debug)
+    runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
+    print_brief(boards(runs))
+    return 1 if failed else 0
 
 
 def _run_one(request: RunRequest, store: Store, display: Display, *, debug: bool) -> bool:

@@ -36,12 +36,11 @@ def show_partition(
     if save is not None and save.suffix.lower().lstrip(".") not in FORMATS:
         wanted = ", ".join(f".{ending}" for ending in FORMATS)
         raise InputError(f"--save {str(save)!r} is not valid: expected a name with {wanted}.")
-    sourced = source(
-        RunRequest(
-            algorithm="", dataset=dataset, partition=expression, clients=clients, seed=seed,
-            data_dir=data_dir, fallback=fallback,
-        )
+    request = RunRequest(
+        algorithm="", dataset=dataset, partition=expression, clients=clients, seed=seed,
+        data_dir=data_dir, fallback=fallback,
     )  # fmt: skip
+    sourced = source(request)
     counts = class_counts(sourced.federation)
     if sourced.notice:
         warn(f"Notice: {sourced.notice}")

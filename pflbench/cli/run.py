@@ -116,13 +116,18 @@ def run(
     ctx: click.Context, /, *, results: Path, quiet: bool, no_fallback: bool, **options: Any
 ) -> int:
     """Plan every cell, run them one by one, print the table."""
-    from pflbench.cli.matrix import make_requests
-
-    requests = make_requests(fallback=not no_fallback, **options)
-    from pflbench.cli.execution import run_all  # imports torch: after what can be refused without
+    from pflbench.cli.screen import waiting
 
     try:
-        return run_all(requests, results, quiet=quiet, debug=ctx.obj.debug)
+        with waiting("loading", show=not quiet):
+            from pflbench.cli.matrix import make_requests
+
+            requests = make_requests(fallback=not no_fallback, **options)
+            # It imports torch: only now, after whatever can be refused without.
+            from pflbench.cli.execution import check_all, run_all
+
+        cells = check_all(requests, results)  # a download shows a bar of its own
+        return run_all(cells, results, quiet=quiet, debug=ctx.obj.debug)
     except KeyboardInterrupt:
         again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
         warn(f"\nInterrupted; finished cells and the last checkpoint are kept. To go on: {again}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from contextlib import AbstractContextManager, nullcontext
 
 import rich_click as click
 from rich.box import SIMPLE_HEAD
@@ -33,6 +34,12 @@ def progress_console() -> Console:
     if sys.stderr.isatty():
         return Console(stderr=True, highlight=False)
     return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def waiting(what: str, *, show: bool = True) -> AbstractContextManager[object]:
+    """Show a spinner while the body of a `with` is at work, on a terminal."""
+    console = progress_console()
+    return console.status(what) if show and console.is_terminal else nullcontext()
 
 
 def table(*columns: str, title: str | None = None) -> Table:

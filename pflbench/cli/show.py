@@ -91,7 +91,10 @@ def partition(
     data_dir: Path | None, no_fallback: bool,
 ) -> None:  # fmt: skip
     """Make the partition and print it."""
-    from pflbench.cli.heterogeneity import show_partition
+    from pflbench.cli.screen import waiting
+
+    with waiting("loading"):
+        from pflbench.cli.heterogeneity import show_partition
 
     show_partition(
         expression, dataset, clients=clients, seed=seed, save=save, data_dir=data_dir,
