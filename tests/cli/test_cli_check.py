@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Call, Process
+from conftest import SMALL, Call, Process
 from test_cli_bad_input import plugin
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -85,3 +86,29 @@ def test_a_method_that_breaks_a_rule_fails_with_the_reason(
     at = next(i for i, line in enumerate(lines) if line.startswith("✗"))
     assert lines[at + 1].strip().startswith("failed: ")
     assert " 0 failed" not in lines[-1]
+
+
+def test_a_new_algorithm_works_as_it_is_written(process: Process, folder: Path, data: str) -> None:
+    written = process("new", "algorithm", "my-method", "--directory", "mine")
+    assert written.returncode == 0, written.stderr
+    assert "mine/pyproject.toml" in written.stdout
+    assert "pflbench check my-method" in written.stdout
+    assert list((folder / "mine" / "tests").glob("test_*.py"))
+    # What `pip install -e mine` would make known: the entry points of its project file.
+    project = tomllib.loads((folder / "mine" / "pyproject.toml").read_text())["project"]
+    source = folder / "mine" / "src"
+    info = source / f"{project['name'].replace('-', '_')}-0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: 0\n")
+    points = project["entry-points"]["pflbench"]
+    lines = [f"{name} = {module}" for name, module in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[pflbench]", *lines, ""]))
+
+    checked = process("check", "my-method", path=source)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    run = process("run", "--algo", "my-method", "--dataset", data, *SMALL, path=source)
+    assert run.returncode == 0, run.stderr
+    assert "my-method" in run.stdout
+    again = process("new", "algorithm", "my-method", "--directory", "mine")
+    assert again.returncode == 2
+    assert "not empty" in again.stderr
