@@ -2,42 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from plugin_projects import install, passed, run
 
 from pflbench.errors import InputError, WorkError
 from pflbench.scaffold import write_algorithm
-
-
-def run(*command: str, site: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", *command],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-
-
-def install(project: Path) -> Path:
-    """Make a site folder in which the project's package and entry points are found.
-
-    That is what `pip install -e` does, without its download of the build backend.
-    """
-    described = tomllib.loads((project / "pyproject.toml").read_text())
-    meta = project / "src" / f"{described['project']['name'].replace('-', '_')}-0.1.0.dist-info"
-    meta.mkdir()
-    name = described["project"]["name"]
-    (meta / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
-    points = described["project"]["entry-points"]["pflbench"]
-    lines = [f"{point} = {module}" for point, module in points.items()]
-    (meta / "entry_points.txt").write_text("\n".join(["[pflbench]", *lines, ""]))
-    return project / "src"
 
 
 def test_the_skeleton_passes_its_own_tests(tmp_path: Path) -> None:
@@ -47,9 +20,7 @@ def test_the_skeleton_passes_its_own_tests(tmp_path: Path) -> None:
     site = install(project)
     tests = run("pytest", "-q", "-rs", "-p", "no:cacheprovider", site=site, folder=project)
     assert tests.returncode == 0, tests.stdout
-    assert "failed" not in tests.stdout
-    passed = int(tests.stdout.rsplit(" passed", 1)[0].split()[-1])
-    assert passed >= 25
+    assert passed(tests.stdout) >= 25
 
 
 def test_the_skeleton_is_tidy(tmp_path: Path) -> None:
