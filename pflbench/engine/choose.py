@@ -21,7 +21,7 @@ ENGINES = ("auto", "stacked", "sequential")
 
 # Rows of W, momentum and gradient that fit the second-level caches of a CPU; on an accelerator
 # a chunk is limited by memory only.
-_CPU_CHUNK_BYTES = 26 * 2**20
+_CPU_CHUNK_BYTES = 9 * 2**20
 _GPU_CHUNK_BYTES = 8 * 2**30
 
 

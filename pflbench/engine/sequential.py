@@ -7,6 +7,7 @@ code that `torch.func.vmap` cannot map.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from pflbench.engine.base import LocalShards, Padded, Trained
+from pflbench.engine.crew import WORTH_A_CORE, side_by_side
 from pflbench.engine.rows import unpadded
 from pflbench.engine.sgd import sgd_step_
 from pflbench.federation import Shards
@@ -40,14 +42,18 @@ class SequentialEngine:
         record: bool = False,
     ) -> Trained:
         """See `Engine`."""
-        results = [
-            self._one(
+        width = max(b.shape[1] for b in batches)
+        jobs = [
+            partial(
+                self._one,
                 client, {n: t[k] for n, t in states.items()},
                 {n: t[k] for n, t in received.items()}, i, data, batches[k],
             )
             for k, i in enumerate(clients)
         ]  # fmt: skip
         device = data.train.x.device
+        work = 6 * self.task.layout.columns * width
+        results = side_by_side(jobs, device) if work >= WORTH_A_CORE else [job() for job in jobs]
         return Trained(
             states=_stack([r[0] for r in results]),
             uploads=_stack([r[1] for r in results]),

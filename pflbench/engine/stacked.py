@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from pflbench.engine.base import LocalShards, Padded, Trained
+from pflbench.engine.crew import WORTH_A_CORE, side_by_side
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
 from pflbench.engine.rows import samples_of, take
@@ -83,12 +86,14 @@ class StackedEngine:
     ) -> Trained:
         """Start everybody, train chunk by chunk in place, finish everybody."""
         carry, context = self._start(client, states, received, clients, data)
-        reports = []
-        size = self._even(len(clients))
-        for begin in range(0, len(clients), size):
-            rows = slice(begin, begin + size)
-            chunk = _Chunk(self.task, client, clients[rows], data.train, batches[rows])
-            reports.append(chunk.train(take(carry, rows), take(context, rows)))
+        chunks = [
+            partial(
+                _train_chunk, self.task, client, clients[rows], data.train, batches[rows],
+                take(carry, rows), take(context, rows),
+            )
+            for rows in self._chunks(batches)
+        ]  # fmt: skip
+        reports = side_by_side(chunks, data.train.x.device)
         kept, uploads = vmap(client.finish)(states, carry, received, context)
         return Trained(
             states=kept,
@@ -99,11 +104,16 @@ class StackedEngine:
             diverged=torch.cat([r[1] for r in reports]),
         )
 
-    def _even(self, rows: int) -> int:
-        """Return the size of chunks that are equal, and fill the threads, as nearly as may be."""
-        size = -(-rows // -(-rows // self.chunk))
-        threads = torch.get_num_threads()
-        return min(self.chunk, -(-size // threads) * threads)
+    def _chunks(self, batches: Sequence[np.ndarray]) -> list[slice]:
+        """Cut the rows into equal chunks, a whole number for each core if that pays."""
+        rows, width = len(batches), max(b.shape[1] for b in batches)
+        count = -(-rows // self.chunk)
+        cores = torch.get_num_threads() if self.task.initial.device.type == "cpu" else 1
+        work = 6 * self.task.layout.columns * width * -(-rows // cores)  # a step's operations
+        if work >= WORTH_A_CORE:
+            count = min(rows, -(-count // cores) * cores)
+        bounds = [rows * i // count for i in range(count + 1)]
+        return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 
     def _start(
         self,
@@ -141,6 +151,18 @@ class StackedEngine:
         block = max(1, _EVALUATED_NUMBERS // (len(clients) * samples.x[0, 0].numel()))
         outputs = [kernel.logits(W, x) for x in torch.split(samples.x, block, dim=1)]
         return Padded(torch.cat(outputs, dim=1), samples.y, samples.mask)
+
+
+def _train_chunk(
+    task: Task,
+    client: Client[Any],
+    clients: Sequence[int],
+    shards: Shards,
+    batches: Sequence[np.ndarray],
+    carry: State,
+    context: State,
+) -> tuple[Tensor, Tensor]:
+    return _Chunk(task, client, clients, shards, batches).train(carry, context)
 
 
 class _Chunk:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -89,11 +91,15 @@ class Task:
         budget: LocalBudget,
     ) -> None:
         self.module, self.layout, self.initial = module, layout, initial
+        self._copies = threading.local()
         self.classes, self.sgd, self.budget = classes, sgd, budget
 
     def logits(self, w: Tensor, x: Tensor) -> Tensor:
         """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape]."""
-        out: Tensor = functional_call(self.module, self.layout.unflatten(w), (x,))
+        # functional_call swaps the module's parameters for a moment: each thread has its own.
+        if not hasattr(self._copies, "module"):
+            self._copies.module = copy.deepcopy(self.module)
+        out: Tensor = functional_call(self._copies.module, self.layout.unflatten(w), (x,))
         return out
 
     def loss(self, w: Tensor, samples: Samples) -> Tensor:

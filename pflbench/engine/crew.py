@@ -1,0 +1,45 @@
+"""Jobs side by side on the cores of a CPU, each job computing on one of them.
+
+Many small tensor operations use two cores badly when each operation is split between them, and
+well when each core has operations of its own. PyTorch releases the interpreter's lock while it
+computes, so threads suffice: nothing is copied, and nothing needs to be picklable.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import torch
+
+T = TypeVar("T")
+
+WORTH_A_CORE = 2 * 10**7
+"""Floating-point operations of a local step below which handing jobs to cores costs more."""
+
+_lock = threading.Lock()
+_pools: dict[int, ThreadPoolExecutor] = {}
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
+    """Do jobs that do not depend on each other; return their results in order.
+
+    On a CPU, as many at a time as PyTorch has threads, each on one thread; on an accelerator one
+    after the other, since it does each of them in parallel already. An error of a job is raised
+    here, after the jobs that run have ended.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1 or len(jobs) == 1:
+        return [job() for job in jobs]
+    return list(_pool(threads).map(lambda job: job(), jobs))
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    with _lock:
+        if threads not in _pools:
+            _pools[threads] = ThreadPoolExecutor(
+                threads, "pflbench", initializer=torch.set_num_threads, initargs=(1,)
+            )
+        return _pools[threads]
