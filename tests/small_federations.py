@@ -47,9 +47,7 @@ def arrays_of(
     return clients
 
 
-def federation_of(
-    sizes: Sequence[int] = UNEVEN, *, classes: int = 3, **options: Any
-) -> Federation:
+def federation_of(sizes: Sequence[int] = UNEVEN, *, classes: int = 3, **options: Any) -> Federation:
     return Federation.from_arrays(arrays_of(sizes, classes=classes, **options), classes)
 
 

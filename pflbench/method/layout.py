@@ -11,6 +11,11 @@ from torch import Tensor, nn
 
 from pflbench.errors import InputError
 
+_DRAWING = (
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
+    nn.RReLU,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -35,7 +40,8 @@ class Layout:
         Raises
         ------
         InputError
-            The network keeps buffers (running statistics), which rows do not carry.
+            The network keeps buffers (running statistics), which rows do not carry, or draws
+            random numbers of its own (dropout), which no seed would name.
         """
         buffers = [name for name, _ in module.named_buffers()]
         if buffers:
@@ -43,6 +49,12 @@ class Layout:
                 f"The model {type(module).__name__} keeps buffers ({', '.join(buffers[:3])}): "
                 "rows carry parameters only. Use a normalisation without running statistics "
                 "(GroupNorm, or track_running_stats=False)."
+            )
+        drawing = next((m for m in module.modules() if isinstance(m, _DRAWING)), None)
+        if drawing is not None:
+            raise InputError(
+                f"The model {type(module).__name__} has a {type(drawing).__name__} layer, which "
+                "draws random numbers that no seed names: leave it out."
             )
         named = list(module.named_parameters())
         return Layout(tuple(n for n, _ in named), tuple(tuple(p.shape) for _, p in named), head)
@@ -62,14 +74,15 @@ class Layout:
         lead = w.shape[:-1]
         parts = torch.split(w, self.sizes, dim=-1)
         return {
-            name: part.reshape(*lead, *shape)
+            name: part.reshape((*lead, *shape))
             for name, part, shape in zip(self.names, parts, self.shapes, strict=True)
         }
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Put parameter tensors into a row [P] (or [K, *shape] tensors into rows [K, P])."""
         lead = tensors[self.names[0]].ndim - len(self.shapes[0])
-        return torch.cat([tensors[name].flatten(start_dim=lead) for name in self.names], dim=-1)
+        rows = [t.reshape((*t.shape[:lead], -1)) for t in map(tensors.__getitem__, self.names)]
+        return torch.cat(rows, dim=-1)
 
     def head_columns(self) -> Tensor:
         """Return [P] bool: which columns are the classifier's."""

@@ -13,14 +13,16 @@ from torch import nn
 from pflbench import plugins
 from pflbench.engine import choose_device, choose_engine
 from pflbench.engine.evaluation import Metric
+from pflbench.errors import UnknownNameError
 from pflbench.expressions import format_scalar, parse_expression
 from pflbench.federation import Federation
 from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
-from pflbench.runs.request import RunRequest
+from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import IN_MEMORY, source
 from pflbench.scenario import Cell, Choice, Scenario
 from pflbench.specs import AlgorithmSpec, ModelSpec, resolve
+from pflbench.streams import torch_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +87,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         Something cannot be done as asked.
     """
     registry = registry or plugins.installed()
+    if request.rerun not in RERUN:
+        raise UnknownNameError("choice for rerun", request.rerun, RERUN)
     spec = registry.get(registry.algorithms, request.algorithm)
     parameters: Any = parse_parameters(spec.parameters, request.parameters, owner=spec.name)
     for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
@@ -96,7 +100,13 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     federation = data.federation
     model_spec, model_parameters = _model(data.model, registry)
     build_model = resolve(model_spec.build, owner=f"model {model_spec.name!r}")
-    module: nn.Module = build_model(model_parameters, federation.input_shape, federation.classes)
+    # A stream of its own: parameters that a network draws without `reset_parameters` are the same
+    # in every run of the seed, and the caller's random state is left alone.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(torch_stream(data.numbers.seed, "build").initial_seed())
+        module: nn.Module = build_model(
+            model_parameters, federation.input_shape, federation.classes
+        )
     Layout.of(module, model_spec.head)
     engine = choose_engine(request.engine, module, device)
     chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}

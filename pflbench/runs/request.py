@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 from pflbench.federation import Federation
 from pflbench.parameters import Param
 
+RERUN = ("missing", "always")
+
 
 @dataclass(frozen=True)
 class RunRequest:
@@ -24,7 +26,7 @@ class RunRequest:
     parameters
         The method's parameters, values or texts.
     data_dir
-        Where to look for data first.
+        Where to look for data first; None for the environment's PFLBENCH_DATA, if it is set.
     fallback
         Whether an embedded last resort may stand in for a data set that cannot be had.
     device, engine
@@ -50,7 +52,7 @@ class RunRequest:
     eval_every: int | None = None
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
-    data_dir: Path | None = None
+    data_dir: Path | str | None = None
     fallback: bool = True
     device: str = "auto"
     engine: str = "auto"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -70,7 +71,8 @@ def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sou
         _partition(request.partition, registry)
     # A user's own files may change from one call to the next; the field's data sets do not.
     load = _load if path else _load_once
-    data = load(spec, path, request.data_dir, request.fallback)
+    folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
+    data = load(spec, path, Path(folder) if folder else None, request.fallback)
     if request.partition is None and _knows_clients(data):
         reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS, clients=None)
     numbers = _numbers(request, reference)

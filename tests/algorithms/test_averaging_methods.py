@@ -55,7 +55,9 @@ def test_the_evaluation_is_that_of_the_global_model(engine: str) -> None:
         out = module(x.double())
         assert row.samples == len(y)
         assert row.correct == int((out.argmax(dim=1) == y).sum())
-        assert row.loss == pytest.approx(float(nn.functional.cross_entropy(out, y).detach()), abs=1e-9)
+        assert row.loss == pytest.approx(
+            float(nn.functional.cross_entropy(out, y).detach()), abs=1e-9
+        )
         assert (row.round, row.stage) == (1, "personal")
 
 

@@ -28,9 +28,7 @@ def fedora(**options: object) -> Simulation:
     return simulate(CLIENT, SERVER, parameters=parameters, **options)  # type: ignore[arg-type]
 
 
-def server_of(
-    U: Tensor, P: int = 7, seed: int = 0, **parameters: float | int
-) -> FedoraServer:
+def server_of(U: Tensor, P: int = 7, seed: int = 0, **parameters: float | int) -> FedoraServer:
     """A server to which everyone has uploaded a random model."""
     N = len(U)
     initial = torch.zeros(P, dtype=U.dtype)
@@ -237,9 +235,7 @@ def test_similar_data_make_neighbours() -> None:
             clients[i][name] = same if name.endswith("y") else (same + noise).astype(np.float32)
     from pflbench import Federation
 
-    simulation = fedora(
-        federation=Federation.from_arrays(clients, 3), parameters=Fedora(top_k=1)
-    )
+    simulation = fedora(federation=Federation.from_arrays(clients, 3), parameters=Fedora(top_k=1))
     assert simulation.server.state()["nearest"].flatten().tolist() == [1, 0, 3, 2]
 
 

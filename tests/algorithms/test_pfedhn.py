@@ -90,9 +90,7 @@ def test_pfedhn_pc_keeps_its_classifier_and_that_ones_momentum(
     assert is_head == sorted(is_head)  # this network's classifier comes last
     heads = [simulation.task.initial[body_size:].clone() for _ in UNEVEN]
     momenta: list[list[Tensor] | None] = [None for _ in UNEVEN]
-    draw = seeded_batches(
-        0, "batches", simulation.federation.train.sizes, simulation.task.budget
-    )
+    draw = seeded_batches(0, "batches", simulation.federation.train.sizes, simulation.task.budget)
     for r in range(4):
         cohort = simulation.round(r).cohort.tolist()
         with torch.no_grad():

@@ -106,10 +106,17 @@ def test_a_cohort_of_one_trains_it_and_touches_nobody_else(engine: str, client: 
     before = {n: t.clone() for n, t in simulation.states.items()}
     simulation.round(0, torch.tensor([client]))
     for name, value in simulation.states.items():
-        changed = (value != before[name]).flatten(start_dim=1).any(dim=1) if value.ndim > 1 else (
-            value != before[name]
+        changed = (
+            (value != before[name]).flatten(start_dim=1).any(dim=1)
+            if value.ndim > 1
+            else (value != before[name])
         )
         assert changed.tolist() == [i == client for i in range(len(UNEVEN))], name
+
+
+def play(simulation: Simulation, rounds: int) -> None:
+    for r in range(rounds):
+        simulation.round(r)
 
 
 def test_both_engines_name_the_same_divergence() -> None:
@@ -120,7 +127,6 @@ def test_both_engines_name_the_same_divergence() -> None:
     for engine in ("stacked", "sequential"):
         simulation = simulate(engine=engine, sgd=Sgd(1e18), dtype=torch.float32)
         with pytest.raises(DivergedError) as error:
-            for r in range(5):
-                simulation.round(r)
+            play(simulation, rounds=5)
         found.append((error.value.round, error.value.client, error.value.step))
     assert found[0] == found[1]

@@ -76,9 +76,7 @@ def mean_norm(logits: Tensor, y: Tensor, mask: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_extra_metrics_are_columns(engine: str) -> None:
-    simulation = simulate(
-        engine=engine, metrics={"zeros": share_of_zeros, "norm": mean_norm}
-    )
+    simulation = simulate(engine=engine, metrics={"zeros": share_of_zeros, "norm": mean_norm})
     simulation.round(0)
     table, _ = simulation.evaluate(1)
     w = simulation.server.state()["w"]

@@ -117,14 +117,14 @@ def test_no_global_random_state_is_touched(method: str) -> None:
     federation = federation_of()
     module = mlp_for(federation)
     torch.manual_seed(1)
-    np.random.seed(1)  # noqa: NPY002 - the state that must stay as it is
+    np.random.seed(1)
     random.seed(1)
-    before = torch.get_rng_state(), str(np.random.get_state()), random.getstate()  # noqa: NPY002
+    before = torch.get_rng_state(), str(np.random.get_state()), random.getstate()
     simulation = made(method, federation=federation, module=module)
     simulation.round(0)
     simulation.evaluate(1)
     assert torch.equal(torch.get_rng_state(), before[0])
-    assert str(np.random.get_state()) == before[1]  # noqa: NPY002
+    assert str(np.random.get_state()) == before[1]
     assert random.getstate() == before[2]
 
 

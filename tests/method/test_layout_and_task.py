@@ -1,0 +1,130 @@
+"""Rows and their columns, and the learning problem as functions of a row."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from pflbench.errors import InputError
+from pflbench.method import AveragingServer, Layout, LocalBudget, Samples, Server, Setup, Sgd, Task
+
+SHAPES = st.lists(st.lists(st.integers(1, 3), max_size=3).map(tuple), min_size=1, max_size=4)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            body=nn.Linear(3, 4), act=nn.ReLU(), head=nn.Linear(4, 2), head_norm=nn.LayerNorm(2)
+        )
+    )
+
+
+@given(shapes=SHAPES, lead=st.lists(st.integers(1, 3), max_size=2))
+def test_flatten_is_the_inverse_of_unflatten(
+    shapes: list[tuple[int, ...]], lead: list[int]
+) -> None:
+    layout = Layout(tuple(f"p{i}" for i in range(len(shapes))), tuple(shapes))
+    w = torch.arange(float(torch.Size(lead).numel() * layout.columns))
+    w = w.reshape(*lead, layout.columns)
+    tensors = layout.unflatten(w)
+    assert [tuple(t.shape) for t in tensors.values()] == [(*lead, *s) for s in shapes]
+    assert torch.equal(layout.flatten(tensors), w)
+
+
+def test_columns_are_in_the_order_of_the_networks_parameters() -> None:
+    module = network()
+    layout = Layout.of(module, "head.")
+    row = layout.flatten({n: p.detach() for n, p in module.named_parameters()})
+    assert torch.equal(row, nn.utils.parameters_to_vector(module.parameters()))
+    assert layout.columns == 3 * 4 + 4 + 4 * 2 + 2 + 2 + 2
+    head = layout.head_columns()
+    assert head.sum() == 4 * 2 + 2  # of "head.", not of "head_norm."
+    assert torch.equal(row[head], nn.utils.parameters_to_vector(module.head.parameters()))  # type: ignore[union-attr]
+
+
+def test_without_a_head_no_column_is_the_heads() -> None:
+    assert not Layout.of(network()).head_columns().any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "words"),
+    [
+        (nn.BatchNorm1d(4), "keeps buffers .*running_mean"),
+        (nn.Dropout(0.1), "Dropout layer"),
+        (nn.RReLU(), "RReLU layer"),
+    ],
+)
+def test_what_rows_cannot_carry_is_refused(layer: nn.Module, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        Layout.of(nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 2)))
+    Layout.of(nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.GroupNorm(2, 4)))
+
+
+def task() -> Task:
+    module = network()
+    layout = Layout.of(module)
+    w = layout.flatten({n: p.detach() for n, p in module.named_parameters()})
+    return Task(module, layout, w, 2, Sgd(0.1), LocalBudget(2, epochs=1))
+
+
+def test_the_loss_is_the_mean_over_samples_that_are_none_of_padding() -> None:
+    problem = task()
+    x, y = torch.randn(5, 3), torch.tensor([0, 1, 1, 0, 1])
+    w = problem.initial
+    whole = problem.loss(w, Samples(x, y, torch.tensor([1.0, 1, 1, 0, 0])))
+    part = problem.loss(w, Samples(x[:3], y[:3], torch.ones(3)))
+    expected = nn.functional.cross_entropy(problem.logits(w, x[:3]), y[:3])
+    torch.testing.assert_close(whole, part)
+    torch.testing.assert_close(part, expected)
+    nothing = problem.loss(w, Samples(x, y, torch.zeros(5)))
+    assert nothing == 0
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    problem = task()
+    samples = Samples(torch.randn(4, 3), torch.tensor([0, 1, 1, 0]), torch.ones(4))
+    g, loss = problem.gradient(problem.initial, samples)
+    w = problem.initial.clone().requires_grad_()
+    value = problem.loss(w, samples)
+    (expected,) = torch.autograd.grad(value, w)
+    torch.testing.assert_close(g, expected)
+    torch.testing.assert_close(loss, value.detach())
+
+
+def setup(clients: int = 4) -> Setup:
+    layout = Layout(("w",), ((3,),))
+    return Setup(layout, torch.zeros(3), clients, 2, 0)
+
+
+def test_averaging_weighs_by_samples_of_the_cohort() -> None:
+    server: AveragingServer[None] = AveragingServer(None, setup())
+    counts = [1, 2, 3, 4]
+    server.enrol(torch.arange(4), [{"samples": torch.tensor(n)} for n in counts])
+    rows = torch.tensor([[3.0, 0, 0], [0, 3.0, 0]])
+    server.aggregate(0, torch.tensor([3, 1]), {"model": rows})
+    torch.testing.assert_close(server.w, torch.tensor([2.0, 1.0, 0.0]))
+    assert torch.equal(server.send(1, torch.tensor([2]))["model"], server.w[None])
+
+
+def test_a_late_enrolment_is_counted() -> None:
+    server: AveragingServer[None] = AveragingServer(None, setup())
+    server.enrol(torch.tensor([2, 0]), [{"samples": torch.tensor(n)} for n in (5, 7)])
+    assert server.samples.tolist() == [7, 0, 5, 0]
+
+
+def test_a_servers_tensors_are_its_state() -> None:
+    class Counts(Server[None]):
+        def __init__(self) -> None:
+            super().__init__(None, setup())
+            self.total, self.name = torch.zeros(2), "no tensor"
+
+    one, other = Counts(), Counts()
+    one.total += 3
+    assert one.state().keys() == {"total"}
+    other.restore(one.state())
+    assert other.total.tolist() == [3, 3]

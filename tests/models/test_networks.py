@@ -1,0 +1,103 @@
+"""The built-in networks, and that a plugin's network starts the same in every run."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import pflbench
+from pflbench import ModelSpec, hookimpl, plugins
+from pflbench.errors import InputError
+from pflbench.method import Layout
+from pflbench.models import LeNet, Mlp
+from pflbench.models.networks import build_lenet, build_mlp
+
+
+def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {n: tuple(p.shape) for n, p in module.named_parameters()}
+
+
+def test_the_mlp_is_the_official_one() -> None:
+    module = build_mlp(Mlp(), (1, 28, 28), 10)
+    assert list(shapes(module).values()) == [
+        (128, 784), (128,), (128, 128), (128,), (10, 128), (10,),
+    ]  # fmt: skip
+    assert Layout.of(module).columns == 118_282
+
+
+def test_the_lenet_is_the_official_one() -> None:
+    module = build_lenet(LeNet(), (3, 32, 32), 10)
+    assert list(shapes(module).values()) == [
+        (16, 3, 5, 5), (16,), (32, 16, 5, 5), (32,),
+        (120, 800), (120,), (84, 120), (84,), (10, 84), (10,),
+    ]  # fmt: skip
+
+
+@given(
+    hidden=st.integers(1, 9),
+    layers=st.integers(1, 4),
+    shape=st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple),
+    classes=st.integers(1, 5),
+)
+def test_perceptrons_of_every_size(
+    hidden: int, layers: int, shape: tuple[int, ...], classes: int
+) -> None:
+    module = build_mlp(Mlp(hidden, layers), shape, classes)
+    assert module(torch.zeros(3, *shape)).shape == (3, classes)
+    names = list(shapes(module))
+    assert len(names) == len(set(names)) == 2 * (layers + 1)
+    head = Layout.of(module, "layer_output.").head_columns()
+    assert head.sum() == (hidden + 1) * classes
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (1, 28, 28), (3, 32, 33), (2, 17, 64)])
+def test_lenets_of_every_size(shape: tuple[int, ...]) -> None:
+    module = build_lenet(LeNet(kernels=2), shape, 4)
+    assert module(torch.zeros(2, *shape)).shape == (2, 4)
+    assert Layout.of(module, "fc3.").head_columns().sum() == 85 * 4
+
+
+@pytest.mark.parametrize("shape", [(784,), (28, 28), (1, 15, 28), (1, 28, 15), (1, 3, 28, 28)])
+def test_lenet_needs_images(shape: tuple[int, ...]) -> None:
+    with pytest.raises(InputError, match="model mlp takes any shape"):
+        build_lenet(LeNet(), shape, 4)
+
+
+class Scaled(nn.Module):
+    """Draws a parameter of its own, and has no `reset_parameters`."""
+
+    def __init__(self, inputs: int, classes: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.randn(inputs))
+        self.out = nn.Linear(inputs, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.out(x.flatten(1) * self.scale)
+        return logits
+
+
+def build_scaled(parameters: object, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return Scaled(torch.Size(shape).numel(), classes)
+
+
+class ScaledPlugin:
+    @hookimpl
+    def pflbench_models(self) -> list[ModelSpec]:
+        return [ModelSpec("scaled", "of a test", build=f"{__name__}:build_scaled", head="out.")]
+
+
+def test_a_plugins_network_starts_the_same_in_every_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    from small_federations import federation_of
+
+    registry = plugins.load(extra={"in-test": ScaledPlugin()})
+    monkeypatch.setattr(plugins, "installed", lambda: registry)
+    tables = []
+    for state, seed in ((1, 0), (2, 0), (1, 1)):
+        torch.manual_seed(state)  # which must not matter
+        result = pflbench.run("fedavg", federation_of(), model="scaled", rounds=1, seed=seed)
+        tables.append(result.metrics)
+    assert tables[0].equals(tables[1])
+    assert not tables[0].loss.equals(tables[2].loss)
