@@ -1,0 +1,38 @@
+"""Fixtures of the documentation's tests: a working directory, no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from documents import Call
+
+from pflbench.cli.main import main
+from pflbench_datasets import sources
+from pflbench_datasets.download import DownloadError
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty working directory on a machine without data sets or a network."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise DownloadError("no network")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "download", refuse)
+    monkeypatch.setattr(sources, "_cache", lambda: tmp_path / "cache")
+    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def pflbench(folder: Path) -> Call:
+    """Return a function that calls the command line in this process."""
+
+    def call(arguments: list[str]) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    return call

@@ -1,0 +1,189 @@
+"""The code that the documentation shows runs."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from documents import DOCS, ROOT, Block, Call, blocks, commands
+
+import pflbench
+from pflbench import plugins
+from pflbench.conformance import check
+from pflbench.results import Store
+from pflbench.runs import RunRequest, execute, plan
+from pflbench.specs import resolve
+
+PLUGINS = DOCS / "write-a-plugin.md"
+RUN = {"--rounds": "1", "--local-epochs": "1", "--device": "cpu"}
+"""Given instead of what the documentation has, for speed and for the same choice everywhere."""
+
+
+def shortened(command: str) -> list[str]:
+    """Return a command's arguments, a run's with little training."""
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "run":
+        steps = "--local-steps" in arguments  # which exclude epochs
+        short = {name: value for name, value in RUN.items() if not (steps and "epochs" in name)}
+        arguments += [word for option in short.items() for word in option]
+    return arguments
+
+
+def call(pflbench: Call, command: str) -> Result:
+    result = pflbench(shortened(command))
+    assert result.exit_code == 0, f"{command}\n{result.output}"
+    return result
+
+
+def run_python(block: Block, names: dict[str, Any]) -> None:
+    exec(re.sub(r"\brounds=\d+", "rounds=1", block.text), names)  # our own documentation's code
+
+
+def in_order(page: Path) -> Iterator[Block | str]:
+    """Yield the code blocks that can be run, and the commands, in the order of the page."""
+    text = page.read_text("utf-8")
+    found = [(text.index(b.text), b) for b in blocks(page, "python")]
+    found += [(text.index(b.text), b) for b in blocks(page, "bash")]
+    for _, block in sorted(found, key=lambda pair: pair[0]):
+        if block.language == "python":
+            yield block
+        else:
+            yield from (line for line in block.text.splitlines() if line.strip())
+
+
+def play(page: Path, pflbench: Call) -> None:
+    names: dict[str, Any] = {"__name__": "documentation"}
+    for step in in_order(page):
+        if isinstance(step, Block):
+            run_python(step, names)
+        else:
+            call(pflbench, step)
+
+
+def test_the_quickstart_runs(pflbench: Call, folder: Path) -> None:
+    play(DOCS / "quickstart.md", pflbench)
+    runs = Store(folder / "results").runs()
+    assert {run.status for run in runs} == {"complete"}
+    assert {run.cell["scenario"]["dataset"] for run in runs} == {"mnist", "npz"}
+    (own, *_) = (run for run in runs if run.cell["scenario"]["dataset"] == "npz")
+    assert own.cell["scenario"]["clients"] == 6
+    assert own.cell["scenario"]["partition"]["name"] == "natural"
+
+
+@pytest.mark.parametrize(
+    "page", ["scenarios.md", "engine.md", "results-format.md", "command-line.md"]
+)
+def test_the_other_pages_run(
+    page: str, pflbench: Call, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pflbench(["run", "--algo", "local", "--dataset", "mnist", "--rounds", "1", "--quiet"])
+    play(DOCS / page, pflbench)
+    (local, *_) = Store(folder / "results").runs()
+    if page == "results-format.md":
+        assert local.id in capsys.readouterr().out
+    if page == "scenarios.md":
+        assert (folder / "skew.png").stat().st_size > 0
+
+
+def test_recorded_runs_are_replayed(pflbench: Call, folder: Path) -> None:
+    shutil.copytree(ROOT / "tests" / "golden", folder / "tests" / "golden")
+    replayed = commands(DOCS / "golden.md", "bash")
+    assert len(replayed) == 2
+    for command in replayed:
+        assert "within 1e-05" in call(pflbench, command).output
+
+
+# The plugin of ten minutes
+
+
+@pytest.fixture
+def registry(
+    pflbench: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[plugins.Registry]:
+    """Return the plugins with those that the documentation writes, made as it says."""
+    (new,) = commands(PLUGINS, "bash")
+    written = call(pflbench, new).output
+    tree = next(b.text for b in blocks(PLUGINS, "text") if b.text.startswith("private-head/"))
+    for line in tree.splitlines()[1:]:
+        assert line.split()[1] in written
+    (entry,) = blocks(PLUGINS, "toml")
+    assert entry.text in (folder / "private-head" / "pyproject.toml").read_text("utf-8")
+    for block in blocks(PLUGINS, "python"):
+        assert block.file, f"a block names no file: {block.text[:60]}"
+        path = folder / "private-head" / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text, "utf-8")
+    monkeypatch.syspath_prepend(folder / "private-head" / "src")
+    points = [
+        EntryPoint("private-head", "pflbench_private_head", plugins.GROUP),
+        EntryPoint("my-lab", "my_lab", plugins.GROUP),
+    ]
+    yield plugins.load([*entry_points(group=plugins.GROUP), *points])
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("pflbench_private_head", "my_lab"):
+            del sys.modules[name]
+
+
+def test_the_plugins_keep_the_rules(registry: plugins.Registry) -> None:
+    assert not registry.problems
+    for name in ("private-head", "blobs", "sorted", "wide", "p-true", "journal"):
+        report = check(name, registry=registry)
+        assert report.passed, [o for o in report.outcomes if o.status == "failed"]
+
+
+def test_the_plugins_run_together(
+    registry: plugins.Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    request = RunRequest(
+        "private-head", "blobs", partition="sorted", model="wide(units=16)", rounds=3,
+        parameters={"mu": "0.1"}, device="cpu",
+    )  # fmt: skip
+    journal = resolve(registry.get(registry.observers, "journal").make, owner="the test")()
+    result = execute(plan(request, registry), None, [journal])
+    assert "p-true" in result.metrics.columns
+    assert result.metrics["p-true"].between(0, 1).all()
+    assert sum("round" in message for message in caplog.messages) == 3
+    up = result.messages.query("direction == 'up' and round > 0")
+    assert set(up["kind"]) == {"body.weight", "body.bias"}  # the head is not uploaded
+    assert (up.groupby("round")["bytes"].sum() == 5 * 4 * (8 * 16 + 16)).all()
+
+
+def test_the_plugins_own_test_passes(registry: plugins.Registry) -> None:
+    """The test class as documented, against the registry that has the plugin."""
+    names: dict[str, Any] = {"__name__": "documentation"}
+    (block,) = [b for b in blocks(PLUGINS, "python") if b.file.startswith("tests/")]
+    run_python(block, names)
+    cls = names["TestPrivateHead"]
+    cls.registry = registry
+    checks = cls.test_conformance.pytestmark[0].args[1]
+    assert len(checks) > 20
+    for one in checks[:5]:
+        cls().test_conformance(one)
+
+
+def test_without_its_terms_private_head_is_fedavg(registry: plugins.Registry) -> None:
+    """With one client and μ = 0: where nobody is averaged, a private head is no other."""
+    data = {
+        f"{split}_{part}": [[0.0, 1.0], [1.0, 0.0]] if part == "x" else [0, 1]
+        for split in ("train", "val", "test")
+        for part in "xy"
+    }
+    federation = pflbench.Federation.from_arrays([data])
+
+    def losses(algorithm: str, **parameters: Any) -> list[float]:
+        request = RunRequest(
+            algorithm, federation, rounds=3, local_epochs=3, parameters=parameters, device="cpu"
+        )
+        return execute(plan(request, registry), None).metrics["loss"].tolist()
+
+    assert losses("private-head", mu=0) == pytest.approx(losses("fedavg"), abs=1e-6)
+    assert losses("private-head", mu=50) != pytest.approx(losses("fedavg"), abs=1e-6)
