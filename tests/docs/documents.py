@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from click.testing import Result
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -20,9 +18,6 @@ PAGES = sorted(
     ]
 )
 """Every page that people read."""
-
-Call = Callable[[list[str]], Result]
-"""The command line, called in this process."""
 
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 

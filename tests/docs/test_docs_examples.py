@@ -6,25 +6,56 @@ import re
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
-from documents import DOCS, ROOT, Block, Call, blocks, commands
+from click.testing import CliRunner, Result
+from documents import DOCS, ROOT, Block, blocks, commands
 
 import pflbench
 from pflbench import plugins
+from pflbench.cli.main import main
 from pflbench.conformance import check
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.specs import resolve
+from pflbench_datasets import sources
+from pflbench_datasets.download import DownloadError
+
+Call = Callable[[list[str]], Result]
+"""The command line, called in this process."""
 
 PLUGINS = DOCS / "write-a-plugin.md"
 RUN = {"--rounds": "1", "--local-epochs": "1", "--device": "cpu"}
 """Given instead of what the documentation has, for speed and for the same choice everywhere."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty working directory on a machine without data sets or a network."""
+
+    def refuse(*_: object, **__: object) -> str:
+        raise DownloadError("no network")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "download", refuse)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def command_line(folder: Path) -> Call:
+    """Return a function that calls the command line."""
+
+    def call(arguments: list[str]) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    return call
 
 
 def shortened(command: str) -> list[str]:
@@ -37,8 +68,8 @@ def shortened(command: str) -> list[str]:
     return arguments
 
 
-def call(pflbench: Call, command: str) -> Result:
-    result = pflbench(shortened(command))
+def call(command_line: Call, command: str) -> Result:
+    result = command_line(shortened(command))
     assert result.exit_code == 0, f"{command}\n{result.output}"
     return result
 
@@ -59,17 +90,17 @@ def in_order(page: Path) -> Iterator[Block | str]:
             yield from (line for line in block.text.splitlines() if line.strip())
 
 
-def play(page: Path, pflbench: Call) -> None:
+def play(page: Path, command_line: Call) -> None:
     names: dict[str, Any] = {"__name__": "documentation"}
     for step in in_order(page):
         if isinstance(step, Block):
             run_python(step, names)
         else:
-            call(pflbench, step)
+            call(command_line, step)
 
 
-def test_the_quickstart_runs(pflbench: Call, folder: Path) -> None:
-    play(DOCS / "quickstart.md", pflbench)
+def test_the_quickstart_runs(command_line: Call, folder: Path) -> None:
+    play(DOCS / "quickstart.md", command_line)
     runs = Store(folder / "results").runs()
     assert {run.status for run in runs} == {"complete"}
     assert {run.cell["scenario"]["dataset"] for run in runs} == {"mnist", "npz"}
@@ -82,10 +113,10 @@ def test_the_quickstart_runs(pflbench: Call, folder: Path) -> None:
     "page", ["scenarios.md", "engine.md", "results-format.md", "command-line.md"]
 )
 def test_the_other_pages_run(
-    page: str, pflbench: Call, folder: Path, capsys: pytest.CaptureFixture[str]
+    page: str, command_line: Call, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pflbench(["run", "--algo", "local", "--dataset", "mnist", "--rounds", "1", "--quiet"])
-    play(DOCS / page, pflbench)
+    command_line(["run", "--algo", "local", "--dataset", "mnist", "--rounds", "1", "--quiet"])
+    play(DOCS / page, command_line)
     (local, *_) = Store(folder / "results").runs()
     if page == "results-format.md":
         assert local.id in capsys.readouterr().out
@@ -93,12 +124,12 @@ def test_the_other_pages_run(
         assert (folder / "skew.png").stat().st_size > 0
 
 
-def test_recorded_runs_are_replayed(pflbench: Call, folder: Path) -> None:
+def test_recorded_runs_are_replayed(command_line: Call, folder: Path) -> None:
     shutil.copytree(ROOT / "tests" / "golden", folder / "tests" / "golden")
     replayed = commands(DOCS / "golden.md", "bash")
     assert len(replayed) == 2
     for command in replayed:
-        assert "within 1e-05" in call(pflbench, command).output
+        assert "within 1e-05" in call(command_line, command).output
 
 
 # The plugin of ten minutes
@@ -106,11 +137,11 @@ def test_recorded_runs_are_replayed(pflbench: Call, folder: Path) -> None:
 
 @pytest.fixture
 def registry(
-    pflbench: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+    command_line: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[plugins.Registry]:
     """Return the plugins with those that the documentation writes, made as it says."""
     (new,) = commands(PLUGINS, "bash")
-    written = call(pflbench, new).output
+    written = call(command_line, new).output
     tree = next(b.text for b in blocks(PLUGINS, "text") if b.text.startswith("private-head/"))
     for line in tree.splitlines()[1:]:
         assert line.split()[1] in written
