@@ -98,7 +98,8 @@ class Task:
         """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape]."""
         # functional_call swaps the module's parameters for a moment: each thread has its own.
         if not hasattr(self._copies, "module"):
-            self._copies.module = copy.deepcopy(self.module)
+            shared = {id(p): p for p in self.module.parameters()}  # only the structure is copied
+            self._copies.module = copy.deepcopy(self.module, shared)
         out: Tensor = functional_call(self._copies.module, self.layout.unflatten(w), (x,))
         return out
 
