@@ -84,10 +84,14 @@ class Layout:
         rows = [t.reshape((*t.shape[:lead], -1)) for t in map(tensors.__getitem__, self.names)]
         return torch.cat(rows, dim=-1)
 
+    def in_head(self, name: str) -> bool:
+        """Whether a parameter is the classifier's; none is if no head is named."""
+        return bool(self.head) and name.startswith(self.head)
+
     def head_columns(self) -> Tensor:
         """Return [P] bool: which columns are the classifier's."""
         parts = [
-            torch.full((size,), bool(self.head) and name.startswith(self.head))
+            torch.full((size,), self.in_head(name))
             for name, size in zip(self.names, self.sizes, strict=True)
         ]
         return torch.cat(parts)

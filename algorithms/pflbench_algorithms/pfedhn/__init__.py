@@ -25,7 +25,8 @@ class PFedHN:
               source="official code"),
     ] = 1e-2  # fmt: skip
     embedding_lr: Annotated[
-        float | None, Param("learning rate of the embeddings; none: lr", source="official code")
+        float | None,
+        Param("learning rate of the embeddings; none: lr", gt=0, source="official code"),
     ] = None
     momentum: Annotated[
         float, Param("momentum of the hypernetwork's SGD", ge=0, lt=1, source="official code")
@@ -38,8 +39,9 @@ class PFedHN:
                      source="official code")
     ] = 50.0  # fmt: skip
     embedding_dim: Annotated[
-        int | None, Param("numbers in a client's embedding; none: 1 + N/4, floored",
-                          source="official code")
+        int | None,
+        Param("numbers in a client's embedding; none: 1 + N/4, floored", ge=1,
+              source="official code"),
     ] = None  # fmt: skip
     hidden: Annotated[
         int, Param("units of the hypernetwork's hidden layers", ge=1, source="official code")
@@ -51,12 +53,6 @@ class PFedHN:
     spectral_norm: Annotated[
         bool, Param("spectral normalisation of every linear layer", source="official code")
     ] = False
-
-    def __post_init__(self) -> None:
-        if self.embedding_lr is not None and self.embedding_lr <= 0:
-            raise ValueError("embedding_lr must be greater than 0 (or none for lr)")
-        if self.embedding_dim is not None and self.embedding_dim < 1:
-            raise ValueError("embedding_dim must be at least 1 (or none for 1 + N/4)")
 
 
 @dataclass(frozen=True)

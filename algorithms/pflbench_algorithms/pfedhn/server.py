@@ -121,5 +121,5 @@ class PFedHNPCServer(PFedHNServer):
         return [
             shape
             for name, shape in zip(layout.names, layout.shapes, strict=True)
-            if not name.startswith(layout.head)
+            if not layout.in_head(name)
         ]
