@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from pflbench.engine.base import LocalShards, Trained
 from pflbench.engine.choose import make_engine
+from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.plan import Batches, seeded_batches
-from pflbench.engine.rows import take, unpadded
 from pflbench.engine.traffic import SET_UP, Traffic
 from pflbench.errors import DivergedError
 from pflbench.federation import Federation, Shards, Split
@@ -25,11 +25,12 @@ from pflbench.method import (
     Client,
     Layout,
     LocalBudget,
-    LocalData,
     Rows,
+    RowStore,
     Server,
     Setup,
     Sgd,
+    Storage,
     Task,
 )
 from pflbench.specs import AlgorithmSpec, resolve
@@ -111,6 +112,9 @@ class Simulation:
         Further columns of `evaluate`.
     record
         Keep what the cohort received and its contexts in the reports.
+    storage
+        Where the clients' states, and what the server keeps of every client, lie; by default in
+        memory up to a budget, and in temporary files beyond it.
     """
 
     def __init__(
@@ -133,6 +137,7 @@ class Simulation:
         batches: Batches | None = None,
         metrics: Mapping[str, Metric] | None = None,
         record: bool = False,
+        storage: Storage | None = None,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
         self.device, self.participation = torch.device(device), participation
@@ -143,7 +148,10 @@ class Simulation:
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
         server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
         self.client = client_class(parameters, self.task)
-        setup = Setup(layout, self.task.initial, federation.clients, federation.classes, seed)
+        storage = storage or Storage()
+        setup = Setup(
+            layout, self.task.initial, federation.clients, federation.classes, seed, storage
+        )
         self.server = server_class(parameters, setup)
         self.engine = make_engine(engine, self.task, chunk=chunk)
         self.traffic = Traffic()
@@ -155,12 +163,15 @@ class Simulation:
         }
         self._local = LocalShards(self._shards["train"], self._shards["val"])
         self._batches = batches or seeded_batches(seed, "batches", federation.train.sizes, budget)
-        n = federation.clients
-        self._lent = False
-        self.states: Rows = {
-            name: value.to(self.device).expand(n, *value.shape).clone()
+        self._states: dict[str, RowStore] = {
+            name: storage.rows(federation.clients, value.to(self.device))
             for name, value in self.client.initial_state().items()
         }
+
+    @property
+    def states(self) -> Rows:
+        """The clients' states, [N, ...] each: all of them at once, to be read only."""
+        return {name: store.whole() for name, store in self._states.items()}
 
     @property
     def everyone(self) -> Tensor:
@@ -169,14 +180,8 @@ class Simulation:
 
     def enrol(self) -> None:
         """Let every client enrol; do this once, before the first round."""
-        dtype = self.task.initial.dtype
-        messages = []
-        with torch.no_grad():
-            for i in range(self.federation.clients):
-                data = LocalData(
-                    unpadded(self._local.train, i, dtype), unpadded(self._local.val, i, dtype)
-                )
-                messages.append(self.client.enrol(data))
+        mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
+        messages = enrolments(self.client, self._local, self.task.initial.dtype, mapped=mapped)
         self.traffic.count_messages(SET_UP, "up", messages)
         self.server.enrol(self.everyone, messages)
 
@@ -228,7 +233,7 @@ class Simulation:
             served: Rows = {}
             if self.client.personal_model == "served":
                 served = {n: t.detach() for n, t in self.server.serve(clients).items()}
-            return self.engine.personal(self.client, take(self.states, clients), served)
+            return self.engine.personal(self.client, self._taken(clients), served)
 
     def evaluate(
         self, r: int, splits: Sequence[Split] = ("val", "test")
@@ -266,42 +271,54 @@ class Simulation:
         return table, steps
 
     def state(self) -> dict[str, Tensor]:
-        """Return a copy of everything that rounds change, flat and named, for a checkpoint."""
+        """Return a copy of everything that rounds change, flat and named."""
         return {
             **{f"client/{name}": value.clone() for name, value in self.states.items()},
             **{f"server/{name}": value.clone() for name, value in self.server.state().items()},
         }
 
+    def parts(self) -> Iterator[dict[str, Tensor]]:
+        """Yield what `state` returns in parts, for a checkpoint: take each before the next round.
+
+        Only one is in memory at a time, and rows that are still what they were at the beginning
+        are left out.
+        """
+        for part in self.server.parts():
+            yield {f"server/{name}": value for name, value in part.items()}
+        for name, store in self._states.items():
+            yield from store.parts(f"client/{name}")
+
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned."""
-        moved = {name: value.to(self.device, copy=True) for name, value in state.items()}
-        self.states = {n: moved[f"client/{n}"] for n in self.states}
+        """Take up what `state` returned, or, having played no round, a part of `parts`."""
         prefix = "server/"
-        self.server.restore(
-            {n.removeprefix(prefix): v for n, v in moved.items() if n.startswith(prefix)}
-        )
+        own = {
+            n.removeprefix(prefix): v.to(self.device, copy=True)
+            for n, v in state.items()
+            if n.startswith(prefix)
+        }
+        if own:
+            self.server.restore(own)
+        for name, store in self._states.items():
+            if f"client/{name}" in state:
+                store.restore(state, f"client/{name}")
 
     def _train(self, r: int, cohort: Tensor, received: Rows) -> Trained:
         clients = cohort.tolist()
         everyone = clients == list(range(self.federation.clients))
-        states = self.states if everyone else take(self.states, cohort)
         trained = self.engine.train(
-            self.client, states, received, clients, self._local,
-            [self._batches(i, r) for i in clients], record=self.record,
+            self.client, self.states if everyone else self._taken(cohort), received, clients,
+            self._local, [self._batches(i, r) for i in clients], record=self.record,
         )  # fmt: skip
         _refuse_divergence(trained, clients, r)
-        self._keep(trained.states, None if everyone else cohort)
+        for name, rows in trained.states.items():
+            if everyone:
+                self._states[name].adopt(rows)
+            else:
+                self._states[name].put(cohort, rows)
         return trained
 
-    def _keep(self, rows: Rows, cohort: Tensor | None) -> None:
-        """Take over the new states of a cohort, or of everybody (None)."""
-        if cohort is None:
-            self.states, self._lent = rows, True
-            return
-        if self._lent:  # the server may hold the same memory, as an upload: leave it alone
-            self.states, self._lent = {n: t.clone() for n, t in self.states.items()}, False
-        for name, value in rows.items():
-            self.states[name][cohort] = value
+    def _taken(self, clients: Tensor) -> Rows:
+        return {name: store.take(clients) for name, store in self._states.items()}
 
     def _adapt(self, r: int, clients: Tensor, W: Tensor) -> Trained | None:
         """Give personal models the plain SGD that the method asks for before evaluation."""

@@ -3,6 +3,7 @@
 from pflbench.method.client import Client, Message, State
 from pflbench.method.layout import Layout
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
+from pflbench.method.storage import RowStore, Storage
 from pflbench.method.task import LocalBudget, LocalData, Samples, Sgd, Task
 
 __all__ = [
@@ -12,11 +13,13 @@ __all__ = [
     "LocalBudget",
     "LocalData",
     "Message",
+    "RowStore",
     "Rows",
     "Samples",
     "Server",
     "Setup",
     "Sgd",
     "State",
+    "Storage",
     "Task",
 ]

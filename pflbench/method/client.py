@@ -40,10 +40,14 @@ class Client(Generic[P]):
     start_sees
         Which samples `start` looks at; those of the other split may be empty when it is called,
         so that nobody gathers them for nothing.
+    enrol_is_mapped
+        Whether the stacked engine may map `enrol`, too, over clients with as many samples. Worth
+        it where it computes something; it then keeps to the rules of the other places.
     """
 
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
+    enrol_is_mapped: ClassVar[bool] = False
 
     def __init__(self, parameters: P, task: Task) -> None:
         self.parameters, self.task = parameters, task
@@ -55,7 +59,10 @@ class Client(Generic[P]):
         return {}
 
     def enrol(self, data: LocalData) -> Message:
-        """Return what a client uploads once, before the first round. Called unmapped."""
+        """Return what a client uploads once, before the first round.
+
+        Called unmapped, unless `enrol_is_mapped`.
+        """
         return {"samples": torch.tensor(len(data.train.y), dtype=torch.int64)}
 
     # Every round

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from pflbench.method.layout import Layout
+from pflbench.method.storage import CLIENTS, RowStore, Storage
 
 P = TypeVar("P")
 
@@ -33,6 +34,9 @@ class Setup:
         Number of classes C.
     seed
         The run's seed; draw from `pflbench.streams` with a role of your own.
+    storage
+        Gives room for a row a client: `setup.storage.rows(setup.clients, setup.initial)`. With
+        many clients such a matrix does not fit in memory, and this keeps it in a file then.
     """
 
     layout: Layout
@@ -40,6 +44,7 @@ class Setup:
     clients: int
     classes: int
     seed: int
+    storage: Storage = field(default_factory=Storage, repr=False, compare=False)
 
 
 class Server(Generic[P]):
@@ -63,17 +68,40 @@ class Server(Generic[P]):
         return {}
 
     def state(self) -> dict[str, Tensor]:
-        """Return everything that rounds change, for a checkpoint.
+        """Return everything that rounds change.
 
-        The default takes every attribute that is a tensor; a server with modules or optimisers
-        overrides this and `restore`.
+        The default takes every attribute that is a tensor or a `RowStore` (as its whole matrix);
+        a server with modules or optimisers overrides this and `restore`.
         """
-        return {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return {**self._tensors(), **{k: v.whole() for k, v in self._stores().items()}}
+
+    def parts(self) -> Iterator[dict[str, Tensor]]:
+        """Yield what `state` returns in parts, for a checkpoint: only one is in memory at a time.
+
+        The default yields one part, and row stores that are attributes in blocks. A server that
+        overrides `state` and keeps a `RowStore` overrides this, too.
+        """
+        if type(self).state is not Server.state:
+            yield self.state()
+            return
+        yield self._tensors()
+        for name, store in self._stores().items():
+            yield from store.parts(name)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state that `state` returned."""
+        """Take up what `state` returned, or one of the parts that `parts` yielded."""
+        stores = self._stores()
         for name, value in state.items():
-            setattr(self, name, value)
+            if name in stores:
+                stores[name].restore(state, name)
+            elif name.removesuffix(CLIENTS) not in stores:
+                setattr(self, name, value)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {k: v for k, v in vars(self).items() if isinstance(v, Tensor)}
+
+    def _stores(self) -> dict[str, RowStore]:
+        return {k: v for k, v in vars(self).items() if isinstance(v, RowStore)}
 
 
 class AveragingServer(Server[P]):

@@ -1,0 +1,52 @@
+"""What clients upload once, before the first round."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.func import vmap
+
+from pflbench.engine.base import LocalShards
+from pflbench.engine.rows import samples_of, unpadded
+from pflbench.method import Client, LocalData, Message
+
+_TOGETHER = 2**22
+"""Inputs of the clients that enrol together, at most."""
+
+
+def enrolments(
+    client: Client[Any], data: LocalShards, dtype: torch.dtype, *, mapped: bool
+) -> list[Message]:
+    """Return every client's message, one after the other or, mapped, those of one size together."""
+    with torch.no_grad():
+        if not mapped:
+            return [
+                client.enrol(
+                    LocalData(unpadded(data.train, i, dtype), unpadded(data.val, i, dtype))
+                )
+                for i in range(len(data.train.sizes))
+            ]
+        messages: list[Message] = [{} for _ in data.train.sizes]
+        for group in _alike(data):
+            own = LocalData(
+                samples_of(data.train, group, dtype), samples_of(data.val, group, dtype)
+            )
+            rows = vmap(client.enrol)(own)
+            for k, i in enumerate(group):
+                messages[i] = {name: tensor[k] for name, tensor in rows.items()}
+        return messages
+
+
+def _alike(data: LocalShards) -> Iterator[list[int]]:
+    """Yield groups of clients with as many samples in either split, each in ascending order."""
+    sizes = np.stack([data.train.sizes, data.val.sizes])
+    kinds, kind = np.unique(sizes, axis=1, return_inverse=True)
+    numbers = data.train.x[0].numel()
+    for k in range(kinds.shape[1]):
+        clients = np.flatnonzero(kind.reshape(-1) == k).tolist()
+        together = max(1, _TOGETHER // (numbers * int(kinds[:, k].sum())))
+        for begin in range(0, len(clients), together):
+            yield clients[begin : begin + together]
