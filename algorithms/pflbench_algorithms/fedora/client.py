@@ -14,20 +14,35 @@ from torch import Tensor
 from pflbench.method import Client, LocalData, Message, State
 from pflbench_algorithms.fedora import Fedora
 
+_NO_RANK = 1e-12
+"""Squares of singular values below this share of the largest one's are rounding error."""
+
 
 def subspace(x: Tensor, y: Tensor | None, classes: int, q: int) -> Tensor:
     """Return U [d + C, q]: an orthonormal basis of a client's dominant data directions.
 
     U holds the top q left singular vectors of Xᵀ, where X [n, d + C] stacks the flattened
-    inputs with the one-hot labels (inputs alone, [d, q], without labels). With fewer than q
-    samples the missing directions are zero: they are similar to nothing.
+    inputs with the one-hot labels (inputs alone, [d, q], without labels). Where X has no rank q
+    (with fewer than q samples, for one) the missing directions are zero: they are similar to
+    nothing.
+
+    They come from the eigenvectors of XXᵀ or XᵀX, whichever is smaller, which is some times
+    faster than a singular value decomposition of X, and in double precision not less exact.
     """
     X = x.flatten(start_dim=1)
     if y is not None:
-        X = torch.cat([X, F.one_hot(y, classes).to(X.dtype)], dim=1)
-    _, _, Vt = torch.linalg.svd(X, full_matrices=False)
-    U = Vt[:q].T
-    return F.pad(U, (0, q - U.shape[1]))
+        onehot = y.unsqueeze(1) == torch.arange(classes, device=y.device)
+        X = torch.cat([X, onehot.to(X.dtype)], dim=1)
+    exact = (X.cpu() if X.device.type == "mps" else X).to(torch.float64)  # it has no doubles
+    n, d = X.shape
+    gram = exact @ exact.T if n <= d else exact.T @ exact
+    squares, vectors = torch.linalg.eigh(gram)  # ascending
+    k = min(q, n, d)
+    squares, vectors = squares[-k:].flip(0), vectors[:, -k:].flip(1)
+    there = squares > _NO_RANK * squares[:1]
+    if n <= d:
+        vectors = exact.T @ vectors / torch.where(there, squares, 1.0).sqrt()
+    return F.pad(torch.where(there, vectors, 0.0).to(X), (0, q - k))
 
 
 class FedoraClient(Client[Fedora]):
@@ -35,6 +50,7 @@ class FedoraClient(Client[Fedora]):
 
     personal_model: ClassVar[Literal["kept", "served"]] = "kept"
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("val",)
+    enrol_is_mapped: ClassVar[bool] = True
 
     def initial_state(self) -> State:
         """Every client starts from the shared initial model."""

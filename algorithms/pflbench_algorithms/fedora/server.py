@@ -5,7 +5,7 @@ Wu, Bao, Ainsworth, He: Personalized Federated Learning with Parameter Propagati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -14,10 +14,10 @@ from pflbench.method import Rows, Server, Setup
 from pflbench_algorithms.fedora import Fedora
 
 DENSE_UP_TO = 512
-"""Clients up to which Π is formed; beyond, ΠW is iterated with the sparse S."""
+"""Clients up to which Π is formed; beyond, only what is not zero of the rows that are wanted."""
 
-TOLERANCE = 1e-6
-"""Of the iteration: what is left out weighs so much of a row of Π, whose entries sum to 1."""
+TOLERANCE = 1e-9
+"""Of their iteration: terms that sum to so much of a row of Π, whose entries sum to 1, are left."""
 
 
 def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tensor]:
@@ -65,39 +65,46 @@ class FedoraServer(Server[Fedora]):
     ----------
     nearest, weights
         [N, k]: S, row by row.
-    W
-        [N, P] each client's latest upload; the initial model before its first.
+    uploads
+        [N, P] W's rows; the initial model before a client's first upload.
     """
 
     def __init__(self, parameters: Fedora, setup: Setup) -> None:
         super().__init__(parameters, setup)
         N = setup.clients
-        self.W = setup.initial.expand(N, -1).clone()
-        self.nearest = torch.zeros(N, 0, dtype=torch.int64, device=self.W.device)
-        self.weights = self.W.new_zeros(N, 0)
+        self.uploads = setup.storage.rows(N, setup.initial)
+        self.nearest = torch.zeros(N, 0, dtype=torch.int64, device=setup.initial.device)
+        self.weights = setup.initial.new_zeros(N, 0)
         self._Pi: Tensor | None = None
-        self._started = torch.zeros((), dtype=torch.bool, device=self.W.device)
 
     def enrol(self, clients: Tensor, messages: list[dict[str, Tensor]]) -> None:
         """Build S from the clients' subspaces."""
         U = torch.stack([m["subspace"] for m in messages])[clients.argsort()]
-        self.nearest, self.weights = neighbours(
-            U, self.parameters.top_k, self.parameters.temperature
-        )
+        self._know(*neighbours(U, self.parameters.top_k, self.parameters.temperature))
+
+    def _know(self, nearest: Tensor, weights: Tensor) -> None:
+        self.nearest, self.weights = nearest, weights
+        self._Pi = None
+
+    @property
+    def W(self) -> Tensor:  # noqa: N802 - the paper's name
+        """[N, P] everyone's latest upload, all at once: to be read, or to be set."""
+        return self.uploads.whole()
+
+    @W.setter
+    def W(self, rows: Tensor) -> None:  # noqa: N802
+        self.uploads.put(torch.arange(self.setup.clients), rows.clone())  # may be what W gave
 
     def S(self) -> Tensor:  # noqa: N802 - the paper's name
         """Return S [N, N], sparse."""
         N, k = self.nearest.shape
-        rows = torch.arange(N, device=self.W.device).repeat_interleave(k)
-        index = torch.stack([rows, self.nearest.flatten()])
-        return torch.sparse_coo_tensor(
-            index, self.weights.flatten(), (N, N), check_invariants=False
-        ).coalesce()
+        rows = torch.arange(N, device=self.nearest.device).repeat_interleave(k)
+        return _sparse(rows, self.nearest.flatten(), self.weights.flatten(), N)
 
     def propagation(self) -> Tensor:
         """Return Π [N, N], dense."""
         alpha, N = self.parameters.alpha, self.setup.clients
-        identity = torch.eye(N, dtype=self.W.dtype, device=self.W.device)
+        identity = torch.eye(N, dtype=self.weights.dtype, device=self.weights.device)
         inverse: Tensor = torch.linalg.inv(identity - alpha * self.S().to_dense())
         return (1 - alpha) * inverse
 
@@ -107,48 +114,87 @@ class FedoraServer(Server[Fedora]):
 
     def serve(self, clients: Tensor) -> Rows:
         """Return the clients' rows of ΠW."""
-        if not bool(self._started):
-            return {"model": self.W[clients]}
+        if not self.uploads.written.any():
+            return {"model": self.uploads.take(clients)}
         if self.setup.clients <= DENSE_UP_TO:
             if self._Pi is None:
                 self._Pi = self.propagation()
             return {"model": self._Pi[clients] @ self.W}
-        return {"model": self._iterate(clients)}
+        return {"model": self.uploads.mix(*self._some_propagation(clients))}
 
-    def _iterate(self, clients: Tensor) -> Tensor:
-        """Return rows of ΠW without Π: Z ← αSZ + (1 - α)I[clients], in the transpose.
+    def _some_propagation(self, clients: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is not zero of rows of Π: [K, M] entries, and the clients [M] they weigh.
 
-        The rows of Π that are asked for solve Z = αZS + (1 - α)E, E the clients' unit rows; the
-        iteration contracts by α, and touches k neighbours a client.
+        Row i of Π weighs the clients that can be reached from i over the graph, and with few
+        neighbours these are few of many. The rows Z solve Z = αZS + (1 - α)E, E the clients'
+        unit rows: the iteration contracts by α, and touches k neighbours of a reached client.
+        It is done in double precision on the CPU, whatever W is.
         """
-        alpha, N = self.parameters.alpha, self.setup.clients
-        S_T = self.S().t().coalesce()
-        E = self.W.new_zeros(N, len(clients))
-        E[clients, torch.arange(len(clients), device=E.device)] = 1 - alpha
-        Z, term = E.clone(), E
+        alpha = self.parameters.alpha
+        asked = clients.cpu()
+        nearest, weights = self.nearest.cpu(), self.weights.to("cpu", torch.float64)
+        reached = _reached(nearest, asked)
+        place = torch.full((len(nearest),), -1)
+        place[reached] = torch.arange(len(reached))
+        k, M = nearest.shape[1], len(reached)
+        columns = torch.arange(M).repeat_interleave(k)
+        step = alpha * _sparse(
+            place[nearest[reached]].flatten(), columns, weights[reached].flatten(), M
+        )
+        term = weights.new_zeros(M, len(asked))
+        term[place[asked], torch.arange(len(asked))] = 1 - alpha
+        Z = term.clone()
         left = alpha  # the terms to come sum to it exactly: the rows of S sum to 1
         while left > TOLERANCE:
-            term = alpha * torch.sparse.mm(S_T, term)
+            term = torch.sparse.mm(step, term)
             Z += term
             left *= alpha
-        return Z.T @ self.W
+        Z /= 1 - left
+        return Z.T.to(self.weights), reached.to(clients.device)
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
         """Remember the cohort's latest models."""
-        self.W[cohort] = uploads["model"]
-        self._started.fill_(True)
+        self.uploads.put(cohort, uploads["model"])
 
     def state(self) -> dict[str, Tensor]:
         """Return the uploads and the graph."""
-        return {
-            "W": self.W,
-            "nearest": self.nearest,
-            "weights": self.weights,
-            "started": self._started,
-        }
+        uploaded = torch.from_numpy(self.uploads.written.copy())
+        return {**self._graph(), "uploaded": uploaded, "W": self.W}
+
+    def parts(self) -> Iterator[dict[str, Tensor]]:
+        """Yield the graph, and then the uploads in blocks."""
+        yield self._graph()
+        yield from self.uploads.parts("W")
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state; Π follows from the graph."""
-        self.W, self.nearest = state["W"], state["nearest"]
-        self.weights, self._started = state["weights"], state["started"]
-        self._Pi = None
+        """Take up a state or a part of one; Π follows from the graph."""
+        if "nearest" in state:
+            self._know(state["nearest"], state["weights"])
+        if "uploaded" in state:
+            there = state["uploaded"].nonzero().flatten()
+            self.uploads.clear()
+            self.uploads.put(there, state["W"][there])
+        elif "W" in state:
+            self.uploads.restore(state, "W")
+
+    def _graph(self) -> dict[str, Tensor]:
+        return {"nearest": self.nearest, "weights": self.weights}
+
+
+def _sparse(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
+    matrix = torch.sparse_coo_tensor(
+        torch.stack([rows, columns]), values, (size, size), check_invariants=False
+    )
+    return matrix.coalesce()
+
+
+def _reached(nearest: Tensor, start: Tensor) -> Tensor:
+    """Return the clients, ascending, that are in `start` or can be reached over the graph."""
+    seen = torch.zeros(len(nearest), dtype=torch.bool)
+    front = start
+    while len(front):
+        seen[front] = True
+        near = torch.zeros_like(seen)
+        near[nearest[front]] = True
+        front = (near & ~seen).nonzero().flatten()
+    return seen.nonzero().flatten()
