@@ -7,6 +7,7 @@ computes, so threads suffice: nothing is copied, and nothing needs to be picklab
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -21,19 +22,33 @@ WORTH_A_CORE = 2 * 10**7
 
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
+if hasattr(os, "register_at_fork"):  # a forked child has the pools but not their threads
+    os.register_at_fork(after_in_child=_pools.clear)
 
 
-def side_by_side(jobs: Sequence[Callable[[], T]], device: torch.device) -> list[T]:
+def cores_for(work: float, device: torch.device) -> int:
+    """Return how many jobs may go on at a time.
+
+    On a CPU, as many as PyTorch has threads, if that pays; on an accelerator one, since it does
+    each of them in parallel already.
+
+    Parameters
+    ----------
+    work
+        Floating-point operations of one local step of a job.
+    """
+    return torch.get_num_threads() if device.type == "cpu" and work >= WORTH_A_CORE else 1
+
+
+def side_by_side(jobs: Sequence[Callable[[], T]], cores: int) -> list[T]:
     """Do jobs that do not depend on each other; return their results in order.
 
-    On a CPU, as many at a time as PyTorch has threads, each on one thread; on an accelerator one
-    after the other, since it does each of them in parallel already. An error of a job is raised
+    With several cores, as many go on at a time, each on one of them. An error of a job is raised
     here, after the jobs that run have ended.
     """
-    threads = torch.get_num_threads()
-    if device.type != "cpu" or threads == 1 or len(jobs) == 1:
+    if cores == 1 or len(jobs) == 1:
         return [job() for job in jobs]
-    futures = [_pool(threads).submit(job) for job in jobs]
+    futures = [_pool(cores).submit(job) for job in jobs]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:  # after an error or an interruption, no job may go on writing to its rows

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pflbench.engine.base import LocalShards, Padded, Trained
-from pflbench.engine.crew import WORTH_A_CORE, side_by_side
+from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.rows import unpadded
 from pflbench.engine.sgd import sgd_step_
 from pflbench.federation import Shards
@@ -53,7 +53,7 @@ class SequentialEngine:
         ]  # fmt: skip
         device = data.train.x.device
         work = 6 * self.task.layout.columns * width
-        results = side_by_side(jobs, device) if work >= WORTH_A_CORE else [job() for job in jobs]
+        results = side_by_side(jobs, cores_for(work, device))
         return Trained(
             states=_stack([r[0] for r in results]),
             uploads=_stack([r[1] for r in results]),

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from pflbench.engine.base import LocalShards, Padded, Trained
-from pflbench.engine.crew import WORTH_A_CORE, side_by_side
+from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
 from pflbench.engine.rows import samples_of, take
@@ -86,14 +86,15 @@ class StackedEngine:
     ) -> Trained:
         """Start everybody, train chunk by chunk in place, finish everybody."""
         carry, context = self._start(client, states, received, clients, data)
+        cuts, cores = self._cut(batches)
         chunks = [
             partial(
                 _train_chunk, self.task, client, clients[rows], data.train, batches[rows],
                 take(carry, rows), take(context, rows),
             )
-            for rows in self._chunks(batches)
+            for rows in cuts
         ]  # fmt: skip
-        reports = side_by_side(chunks, data.train.x.device)
+        reports = side_by_side(chunks, cores)
         kept, uploads = vmap(client.finish)(states, carry, received, context)
         return Trained(
             states=kept,
@@ -104,16 +105,15 @@ class StackedEngine:
             diverged=torch.cat([r[1] for r in reports]),
         )
 
-    def _chunks(self, batches: Sequence[np.ndarray]) -> list[slice]:
-        """Cut the rows into equal chunks, a whole number for each core if that pays."""
+    def _cut(self, batches: Sequence[np.ndarray]) -> tuple[list[slice], int]:
+        """Cut the rows into equal chunks; return them, and the cores that share them."""
         rows, width = len(batches), max(b.shape[1] for b in batches)
-        count = -(-rows // self.chunk)
-        cores = torch.get_num_threads() if self.task.initial.device.type == "cpu" else 1
-        work = 6 * self.task.layout.columns * width * -(-rows // cores)  # a step's operations
-        if work >= WORTH_A_CORE:
-            count = min(rows, -(-count // cores) * cores)
+        count, threads = -(-rows // self.chunk), torch.get_num_threads()
+        size = -(-rows // max(count, threads))
+        cores = cores_for(6.0 * self.task.layout.columns * width * size, self.task.initial.device)
+        count = min(rows, -(-count // cores) * cores)
         bounds = [rows * i // count for i in range(count + 1)]
-        return [slice(a, b) for a, b in itertools.pairwise(bounds)]
+        return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
 
     def _start(
         self,

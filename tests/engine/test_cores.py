@@ -11,8 +11,8 @@ import torch
 from small_federations import federation_of, simulate
 from torch import nn
 
-from pflbench.engine import sequential, stacked
-from pflbench.engine.crew import side_by_side
+from pflbench.engine import crew
+from pflbench.engine.crew import cores_for, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -20,8 +20,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(params=[2, 3])
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Several threads, and every job worth one."""
-    for module in (stacked, sequential):
-        monkeypatch.setattr(module, "WORTH_A_CORE", 0)
+    monkeypatch.setattr(crew, "WORTH_A_CORE", 0)
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(1)
@@ -32,7 +31,7 @@ def test_results_come_in_order(cores: int) -> None:
         time.sleep(0.002 * (5 - i))
         return i, threading.get_ident()
 
-    done = side_by_side([lambda i=i: job(i) for i in range(6)], CPU)  # type: ignore[misc]
+    done = side_by_side([lambda i=i: job(i) for i in range(6)], cores)  # type: ignore[misc]
     assert [i for i, _ in done] == list(range(6))
     assert 1 < len({thread for _, thread in done}) <= cores
 
@@ -51,7 +50,7 @@ def test_an_error_is_raised_when_no_job_runs_any_more(cores: int) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        side_by_side([bad, slow, slow], CPU)
+        side_by_side([bad, slow, slow], cores)
     assert not running
 
 
@@ -87,3 +86,13 @@ def test_several_cores_give_what_one_gives(cores: int, engine: str, client: str)
 def test_a_plugins_error_comes_through(cores: int, engine: str) -> None:
     with pytest.raises(ZeroDivisionError, match="a bug in a plugin"):
         simulate("small_methods:Failing", engine=engine, chunk=1).round(0)
+
+
+def test_small_steps_stay_on_one_core() -> None:
+    torch.set_num_threads(2)
+    try:
+        assert cores_for(1e3, CPU) == 1
+        assert cores_for(1e9, CPU) == 2
+        assert cores_for(1e9, torch.device("meta")) == 1
+    finally:
+        torch.set_num_threads(1)
