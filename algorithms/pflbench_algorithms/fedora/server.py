@@ -102,11 +102,11 @@ class FedoraServer(Server[Fedora]):
         return _sparse(rows, self.nearest.flatten(), self.weights.flatten(), N)
 
     def propagation(self) -> Tensor:
-        """Return Π [N, N], dense."""
+        """Return Π [N, N], dense; in double precision while it is inverted, on the CPU."""
         alpha, N = self.parameters.alpha, self.setup.clients
-        identity = torch.eye(N, dtype=self.weights.dtype, device=self.weights.device)
-        inverse: Tensor = torch.linalg.inv(identity - alpha * self.S().to_dense())
-        return (1 - alpha) * inverse
+        S = self.S().cpu().to_dense().to(torch.float64)
+        inverse: Tensor = torch.linalg.inv(torch.eye(N, dtype=torch.float64) - alpha * S)
+        return ((1 - alpha) * inverse).to(self.weights)
 
     def send(self, round: int, cohort: Tensor) -> Rows:
         """Send rows of ΠW; before anything was uploaded, the initial model."""
