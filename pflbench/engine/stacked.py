@@ -54,8 +54,11 @@ class StackedEngine:
         record: bool = False,
     ) -> Trained:
         """See `Engine`."""
-        # Most steps first: the rows still active at a step are then a prefix of the matrix.
-        order = sorted(range(len(clients)), key=lambda k: -len(batches[k]))
+        # Most steps first: the rows still active at a step are then a prefix of the matrix. Then
+        # most samples first: rows of a chunk have their short batches together, with little padding.
+        order = sorted(
+            range(len(clients)), key=lambda k: (-len(batches[k]), -int((batches[k] >= 0).sum()))
+        )
         if order == list(range(len(clients))):
             return self._train(client, states, received, clients, data, batches, record)
         device = data.train.x.device
