@@ -38,6 +38,9 @@ from pflbench.streams import stream, torch_stream
 
 _EVALUATED_TOGETHER = 256
 
+_SMALL_PART = 2**26
+"""Bytes up to which parts of a checkpoint are put together."""
+
 
 @dataclass(frozen=True, eq=False)
 class RoundReport:
@@ -283,6 +286,16 @@ class Simulation:
         Only one is in memory at a time, and rows that are still what they were at the beginning
         are left out.
         """
+        small: dict[str, Tensor] = {}
+        for part in self._every_part():
+            size = sum(tensor.nbytes for tensor in (*small.values(), *part.values()))
+            if size > _SMALL_PART or small.keys() & part.keys():
+                yield small
+                small = {}
+            small |= part
+        yield small
+
+    def _every_part(self) -> Iterator[dict[str, Tensor]]:
         for part in self.server.parts():
             yield {f"server/{name}": value for name, value in part.items()}
         for name, store in self._states.items():

@@ -38,15 +38,18 @@ class Storage:
     Parameters
     ----------
     memory
-        Bytes of host memory for all stores together; a store that does not fit goes to a file.
+        Bytes of host memory for all stores together (default: `MEMORY`); a store that does not
+        fit goes to a file.
     folder
         Where to put files; None for the system's folder for temporary files. The files have no
         name to be found by, and vanish with the stores or the process.
     """
 
-    def __init__(self, *, memory: int = MEMORY, folder: Path | None = None) -> None:
+    def __init__(self, *, memory: int | None = None, folder: Path | None = None) -> None:
         self.folder = folder
-        self._left: dict[torch.device, int] = {torch.device("cpu"): memory}
+        self._left: dict[torch.device, int] = {
+            torch.device("cpu"): MEMORY if memory is None else memory
+        }
 
     def rows(self, count: int, default: Tensor) -> RowStore:
         """Return a store of `count` rows [*shape], each of which is `default` [*shape] so far."""

@@ -1,8 +1,9 @@
 """A run's state on disk, from which it resumes.
 
-A checkpoint is a numbered folder with tensors (safetensors), tables (Parquet), counters (JSON)
-and a manifest of their SHA-256, which is how a damaged one is known. It is written under another
-name and renamed when whole; only then is the one before it removed.
+A checkpoint is a numbered folder with tensors (safetensors; what is too large to be in memory at
+once in further files, one a part), tables (Parquet), counters (JSON) and a manifest of their
+SHA-256, which is how a damaged one is known. It is written under another name and renamed when
+whole; only then is the one before it removed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import re
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ _FORMAT = {"format": "pflbench checkpoint", "version": 1}
 _FOLDER = re.compile(r"\d{9}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 _TENSORS, _COUNTERS, _MANIFEST = "tensors.safetensors", "counters.json", "manifest.json"
+_PART = "part-{:06d}.safetensors"
 
 
 class CheckpointWarning(UserWarning):
@@ -62,6 +64,14 @@ class Checkpoint:
     tensors: Mapping[str, Tensor] = field(repr=False)
     tables: Mapping[str, pd.DataFrame] = field(repr=False)
     counters: Mapping[str, Any] = field(repr=False)
+    files: tuple[Path, ...] = field(repr=False, default=())
+
+    def parts(self) -> Iterator[Mapping[str, Tensor]]:
+        """Yield the further parts that were given, in order, each read when it is asked for.
+
+        Until the next checkpoint is written: then the files are gone.
+        """
+        return map(_tensors, self.files)
 
 
 def save(
@@ -70,8 +80,11 @@ def save(
     tensors: Mapping[str, Tensor],
     tables: Mapping[str, pd.DataFrame],
     counters: Mapping[str, Any],
+    parts: Iterable[Mapping[str, Tensor]] = (),
 ) -> None:
     """Write a checkpoint below `parent`, then remove those before it.
+
+    `parts` are further tensors: each part is written before the next is asked for.
 
     Raises
     ------
@@ -88,11 +101,21 @@ def save(
         new.mkdir(parents=True)
         try:
             write_file(new / _TENSORS, partial(_save_tensors, _storable(tensors)))
+            count = 0
+            for count, part in enumerate(parts, start=1):
+                write = partial(_save_tensors, _storable(part))
+                write_file(new / _PART.format(count), write)
             write_json(new / _COUNTERS, counters, allow_nan=True)
             for name, table in tables.items():
                 write_table(new / f"{name}.parquet", table)
             digests = {file.name: _digest(file) for file in sorted(new.iterdir())}
-            manifest = {**_FORMAT, "round": round, "tables": list(tables), "sha256": digests}
+            manifest = {
+                **_FORMAT,
+                "round": round,
+                "tables": list(tables),
+                "parts": count,
+                "sha256": digests,
+            }
             write_json(new / _MANIFEST, manifest)
             new.replace(final)
             sync_folder(parent)
@@ -129,29 +152,43 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _load(folder: Path) -> Checkpoint:
-    import safetensors.torch  # here: listing and reading results need no torch
-
     manifest = read_json(folder / _MANIFEST)
     if {key: manifest.get(key) for key in _FORMAT} != _FORMAT:
         raise InputError(f"{folder / _MANIFEST} is of another format.")
     names, digests, round = (manifest.get(key) for key in ("tables", "sha256", "round"))
+    count = manifest.get("parts", 0)
     if (
         not isinstance(round, int)
+        or not isinstance(count, int)
         or not isinstance(digests, dict)
         or not isinstance(names, list)
         or not all(isinstance(name, str) and _TABLE.fullmatch(name) for name in names)
-        or set(digests) != {_TENSORS, _COUNTERS, *(f"{name}.parquet" for name in names)}
+        or not 0 <= count <= len(digests)
+        or set(digests)
+        != {
+            _TENSORS,
+            _COUNTERS,
+            *(f"{name}.parquet" for name in names),
+            *(_PART.format(i) for i in range(1, count + 1)),
+        }
     ):
         raise InputError(f"{folder / _MANIFEST} is damaged.")
     for name, expected in digests.items():
         if not (folder / name).is_file() or _digest(folder / name) != expected:
             raise InputError(f"{folder / name} is damaged.")
-    try:
-        tensors = safetensors.torch.load_file(folder / _TENSORS)
-    except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{folder / _TENSORS} is damaged: {error}") from error
+    tensors = _tensors(folder / _TENSORS)
     tables = {name: read_arrow(folder / f"{name}.parquet").to_pandas() for name in names}
-    return Checkpoint(round, tensors, tables, read_json(folder / _COUNTERS))
+    files = tuple(folder / _PART.format(i) for i in range(1, count + 1))
+    return Checkpoint(round, tensors, tables, read_json(folder / _COUNTERS), files)
+
+
+def _tensors(path: Path) -> Mapping[str, Tensor]:
+    import safetensors.torch  # here: listing and reading results need no torch
+
+    try:
+        return safetensors.torch.load_file(path)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise InputError(f"{path} is damaged: {error}") from error
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

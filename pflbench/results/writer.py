@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -62,10 +62,15 @@ class RunWriter:
         tensors: Mapping[str, Tensor],
         tables: Mapping[str, pd.DataFrame],
         counters: Mapping[str, Any],
+        parts: Iterable[Mapping[str, Tensor]] = (),
     ) -> None:
-        """Keep the run's state after `round` rounds; the last one is kept until this is whole."""
+        """Keep the run's state after `round` rounds; the last one is kept until this is whole.
+
+        `parts` are further tensors, written one part after the other, so that all of them need
+        not be in memory at once.
+        """
         self._held()
-        checkpoint.save(self.folder / CHECKPOINT, round, tensors, tables, counters)
+        checkpoint.save(self.folder / CHECKPOINT, round, tensors, tables, counters, parts)
 
     def restore(self) -> Checkpoint | None:
         """Return the state to resume from, None to start at the beginning.

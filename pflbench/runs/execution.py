@@ -16,6 +16,7 @@ from pflbench.engine import Simulation
 from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
 from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts
+from pflbench.method import Storage
 from pflbench.results import Checkpoint, Store, StoredRun, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import environment, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
@@ -25,7 +26,10 @@ from pflbench.runs.result import Result
 from pflbench.specs import resolve
 
 CHECKPOINT_SECONDS = 15.0
-"""Work that a killed run loses at most, apart from the round it was in."""
+"""Work that a killed run loses at most, apart from the round it was in, if its state is small."""
+
+CHECKPOINT_COST = CHECKPOINT_SECONDS / 20
+"""Seconds of writing; a checkpoint that takes longer is written less often, in proportion."""
 
 
 def run(
@@ -108,6 +112,7 @@ class _Writer(Protocol):
         tensors: Mapping[str, Tensor],
         tables: Mapping[str, pd.DataFrame],
         counters: Mapping[str, Any],
+        parts: Iterable[Mapping[str, Tensor]],
     ) -> None: ...
     def restore(self) -> Checkpoint | None: ...
     def complete(
@@ -160,6 +165,7 @@ class _Execution:
         self.rounds: list[dict[str, Any]] = []
         self.done, self.seconds_before = 0, 0.0
         self.began = self.saved = time.perf_counter()
+        self.save_after = CHECKPOINT_SECONDS
 
     def play(self) -> Result:
         """Play the rounds that are missing."""
@@ -170,9 +176,8 @@ class _Execution:
             while self.done < self.scenario.rounds:
                 self._one_round()
                 now = time.perf_counter()
-                if now - self.saved > CHECKPOINT_SECONDS and self.done < self.scenario.rounds:
+                if now - self.saved > self.save_after and self.done < self.scenario.rounds:
                     self._save()
-                    self.saved = time.perf_counter()
             ended = self.writer.complete(self._tables(), self._summary())
         except Exception as error:
             self._fail(error)
@@ -187,7 +192,7 @@ class _Execution:
         return Simulation(
             p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
             budget=p.budget, participation=self.scenario.participation, engine=p.engine,
-            device=p.device, metrics=p.metrics,
+            device=p.device, metrics=p.metrics, storage=Storage(folder=self.folder),
         )  # fmt: skip
 
     def _prepare(self) -> None:
@@ -199,6 +204,8 @@ class _Execution:
         self.done = checkpoint.round
         self.seconds_before = float(checkpoint.counters["seconds"])
         self.simulation.restore(checkpoint.tensors)
+        for part in checkpoint.parts():
+            self.simulation.restore(part)
         self.simulation.traffic.restore(checkpoint.tables["messages"])
         if len(checkpoint.tables["metrics"]):
             self.evaluations = [checkpoint.tables["metrics"]]
@@ -243,21 +250,26 @@ class _Execution:
         ), steps
 
     def _tables(self) -> dict[str, pd.DataFrame]:
+        return {**self._progress(), "partition": class_counts(self.planned.federation)}
+
+    def _progress(self) -> dict[str, pd.DataFrame]:
+        """Return the tables that grow, which the partition does not."""
         if len(self.evaluations) > 1:
             self.evaluations = [pd.concat(self.evaluations, ignore_index=True)]
         return {
             "metrics": self.evaluations[0] if self.evaluations else pd.DataFrame(),
             "rounds": pd.DataFrame(self.rounds),
             "messages": self.simulation.traffic.table(),
-            "partition": class_counts(self.planned.federation),
         }
 
     def _save(self) -> None:
-        tables = self._tables()
-        del tables["partition"]  # follows from the federation
+        began = time.perf_counter()
+        parts = self.simulation.parts()
         self.writer.checkpoint(
-            self.done, self.simulation.state(), tables, {"seconds": self._seconds()}
+            self.done, next(parts, {}), self._progress(), {"seconds": self._seconds()}, parts
         )
+        self.saved = time.perf_counter()
+        self.save_after = CHECKPOINT_SECONDS * max(1.0, (self.saved - began) / CHECKPOINT_COST)
 
     def _summary(self) -> dict[str, Any]:
         metrics = self.evaluations[0] if len(self.evaluations) == 1 else self._tables()["metrics"]
