@@ -5,17 +5,28 @@ Run by name, on an otherwise idle machine: pytest tests/benchmarks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from reference_federation import PlainLoop, rounds_of, side_by_side, simulation
 
-CONTENDERS = {
-    "plain loop": lambda: PlainLoop().round,
-    "fedavg, stacked": lambda: rounds_of(simulation("fedavg")),
-    "fedavg, sequential": lambda: rounds_of(simulation("fedavg", "sequential")),
-    "fedprox, stacked": lambda: rounds_of(simulation("fedprox")),
-    "fedora, stacked": lambda: rounds_of(simulation("fedora")),
+from pflbench.bench.measure import Round, rounds_of, sgemm, side_by_side
+from pflbench.bench.plain import PlainLoop
+from pflbench.bench.workload import simulation, workload
+
+CLIENTS = 36
+
+
+def _round_of(algorithm: str, engine: str = "stacked", model: str = "mlp") -> Callable[[], Round]:
+    return lambda: rounds_of(simulation(workload(model, CLIENTS), algorithm, engine=engine))
+
+
+CONTENDERS: dict[str, Callable[[], Round]] = {
+    "plain loop": lambda: PlainLoop(workload("mlp", CLIENTS)).round,
+    "fedavg, stacked": _round_of("fedavg"),
+    "fedavg, sequential": _round_of("fedavg", "sequential"),
+    "fedprox, stacked": _round_of("fedprox"),
+    "fedora, stacked": _round_of("fedora"),
 }
 
 
@@ -32,10 +43,30 @@ def test_stacked_rounds_against_a_plain_loop(benchmark: Any) -> None:
     eighth of it is 0.575 of a plain loop's round.
     """
     names = ("plain loop", "fedavg, stacked", "fedora, stacked")
-    contenders = {name: CONTENDERS[name]() for name in names}
-    seconds = benchmark.pedantic(side_by_side, args=(contenders, 7), rounds=1)
-    ratios = {name: seconds["plain loop"] / seconds[name] for name in names}
-    benchmark.extra_info.update(seconds=seconds, times_as_fast_as_the_plain_loop=ratios)
-    print({name: f"{seconds[name]:.3f} s, {ratios[name]:.2f} times" for name in names})
-    assert ratios["fedavg, stacked"] >= 2.5
-    assert ratios["fedora, stacked"] >= 0.5 / 2.3 * 8
+    seconds = _measure(benchmark, {name: CONTENDERS[name]() for name in names})
+    assert seconds["plain loop"] / seconds["fedavg, stacked"] >= 2.5
+    assert seconds["plain loop"] / seconds["fedora, stacked"] >= 0.5 / 2.3 * 8
+
+
+def test_local_training_reaches_half_of_a_large_matrix_product(benchmark: Any) -> None:
+    work, size = workload("mlp", CLIENTS), 2048
+    contenders = {"fedavg": CONTENDERS["fedavg, stacked"](), "sgemm": sgemm(size=size)}
+    seconds = _measure(benchmark, contenders)
+    assert work.flops / seconds["fedavg"] >= 0.5 * 2 * size**3 / seconds["sgemm"]
+
+
+def test_convolutions_are_no_slower_than_a_plain_loop_with_fused_sgd(benchmark: Any) -> None:
+    work = workload("lenet", 8)
+    contenders = {
+        "plain loop, fused": PlainLoop(work, fused=True).round,
+        "fedavg, auto": rounds_of(simulation(work, "fedavg")),
+    }
+    seconds = _measure(benchmark, contenders, times=3)
+    assert seconds["fedavg, auto"] <= 1.05 * seconds["plain loop, fused"]
+
+
+def _measure(benchmark: Any, contenders: dict[str, Round], times: int = 7) -> dict[str, float]:
+    seconds: dict[str, float] = benchmark.pedantic(side_by_side, args=(contenders, times), rounds=1)
+    benchmark.extra_info.update(seconds)
+    print({name: f"{value:.3f} s" for name, value in seconds.items()})
+    return seconds

@@ -1,0 +1,1 @@
+"""What a round costs on this machine: `python -m pflbench.bench`."""
