@@ -160,6 +160,22 @@ def test_only_rows_that_can_be_reached_are_read(monkeypatch: pytest.MonkeyPatch)
     assert set((index // each).tolist()) == {0, 2}
 
 
+@pytest.mark.parametrize("q", [1, 2, 3, 4])
+@pytest.mark.parametrize("alike", [0.0, 3.0])
+def test_neighbours_of_subspaces_of_any_dimension(q: int, alike: float) -> None:
+    """From three dimensions on most pairs are ruled out by a bound: never one that counts."""
+    g = torch.Generator().manual_seed(q)
+    common = torch.randn(12, q, dtype=torch.float64, generator=g)
+    U = torch.linalg.qr(alike * common + torch.randn(150, 12, q, dtype=torch.float64, generator=g))
+    nearest, weights = fedora_server.neighbours(U.Q, 4, 10.0)
+    for i in range(150):
+        s = torch.linalg.svdvals(U.Q[i].T @ U.Q).sum(dim=1)
+        s[i] = -torch.inf
+        values, indices = s.topk(4)
+        assert nearest[i].tolist() == indices.tolist()
+        torch.testing.assert_close(weights[i], torch.softmax(10 * values, dim=0))
+
+
 @pytest.mark.parametrize(
     ("n", "d", "q"), [(1, 5, 1), (6, 40, 1), (6, 40, 4), (30, 20, 3), (40, 7, 10), (3, 30, 8)]
 )

@@ -42,9 +42,10 @@ def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tenso
         block = U[begin : begin + rows]
         products = torch.einsum("idq,dm->iqm", block, columns)
         cosines = products.reshape(len(block), q, N, q).transpose(1, 2)
-        total = cosines.squeeze(-1).squeeze(-1).abs() if q == 1 else _nuclear(cosines)
         own = torch.arange(len(block), device=U.device)
-        total[own, begin + own] = -torch.inf  # nobody is its own neighbour
+        cosines[own, begin + own] = 0.0  # nobody is its own neighbour
+        total = _nuclear(cosines, k)
+        total[own, begin + own] = -torch.inf
         values, indices = torch.topk(total, k, dim=1)
         closeness.append(values)
         nearest.append(indices)
@@ -53,9 +54,26 @@ def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tenso
     return torch.cat(nearest), weights
 
 
-def _nuclear(matrices: Tensor) -> Tensor:
-    values: Tensor = torch.linalg.svdvals(matrices)
-    return values.sum(dim=-1)
+def _nuclear(matrices: Tensor, k: int) -> Tensor:
+    """Return the sums of singular values [B, N] of matrices [B, N, q, q].
+
+    From q = 3 on, only those are computed that can be among a row's k largest; the others are -inf.
+    """
+    q = matrices.shape[-1]
+    if q == 1:
+        return matrices[..., 0, 0].abs()
+    squares = matrices.square().sum(dim=(-2, -1))
+    if q == 2:  # (σ₁ + σ₂)² = σ₁² + σ₂² + 2 σ₁σ₂
+        a, b, c, d = matrices.flatten(start_dim=2).unbind(dim=2)
+        return (squares + 2 * (a * d - b * c).abs()).sqrt()
+    # Σσ ≤ √(q Σσ²), which costs little: the k largest of it tell what a k-th neighbour has at least.
+    bound = (q * squares).sqrt() * (1 + 1e-5)
+    promising = bound.topk(k, dim=1).indices.unsqueeze(-1).unsqueeze(-1).expand(-1, -1, q, q)
+    found = torch.linalg.svdvals(matrices.gather(1, promising)).sum(dim=-1)
+    possible = bound >= found.amin(dim=1, keepdim=True)
+    total = torch.full_like(bound, -torch.inf)
+    total[possible] = torch.linalg.svdvals(matrices[possible]).sum(dim=-1)
+    return total
 
 
 class FedoraServer(Server[Fedora]):
