@@ -66,7 +66,8 @@ def _nuclear(matrices: Tensor, k: int) -> Tensor:
     if q == 2:  # (σ₁ + σ₂)² = σ₁² + σ₂² + 2 σ₁σ₂
         a, b, c, d = matrices.flatten(start_dim=2).unbind(dim=2)
         return (squares + 2 * (a * d - b * c).abs()).sqrt()
-    # Σσ ≤ √(q Σσ²), which costs little: the k largest of it tell what a k-th neighbour has at least.
+    # Σσ ≤ √(q Σσ²), which costs little; the k largest of it tell what the k-th neighbour has at
+    # least.
     bound = (q * squares).sqrt() * (1 + 1e-5)
     promising = bound.topk(k, dim=1).indices.unsqueeze(-1).unsqueeze(-1).expand(-1, -1, q, q)
     found = torch.linalg.svdvals(matrices.gather(1, promising)).sum(dim=-1)
