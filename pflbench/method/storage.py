@@ -56,7 +56,7 @@ class Storage:
         for device in dict.fromkeys((default.device, torch.device("cpu"))):
             if self._grant(device, count * default.numel() * default.element_size()):
                 return RowStore(count, default, _InMemory(count, default, device))
-        return RowStore(count, default, _InFile(default, self.folder))
+        return RowStore(count, default, _InFile(count, default, self.folder))
 
     def _grant(self, device: torch.device, size: int) -> bool:
         if device not in self._left:
@@ -106,13 +106,9 @@ class RowStore:
         if not there.any():
             return self.default.expand(len(where), *self.default.shape).clone()
         rows = self.default.new_empty(len(where), *self.default.shape)
-        if there.all():
-            self._rows.read(where, rows)
-        else:
-            held = torch.from_numpy(there).to(rows.device)
-            found = rows.new_empty(int(there.sum()), *self.default.shape)
-            self._rows.read(where[there], found)
-            rows[held], rows[~held] = found, self.default
+        self._rows.read(where[there], rows, np.flatnonzero(there))
+        if not there.all():
+            rows[torch.from_numpy(np.flatnonzero(~there)).to(rows.device)] = self.default
         return rows
 
     def put(self, index: Tensor, rows: Tensor) -> None:
@@ -172,7 +168,7 @@ class RowStore:
         block = default.new_empty(size, *self.default.shape)
         for begin in range(0, len(where), size):
             now = where[begin : begin + size]
-            self._rows.read(now, block[: len(now)])
+            self._rows.read(now, block[: len(now)], np.arange(len(now)))
             mixed.addmm_(some[:, begin : begin + size], block[: len(now)].flatten(start_dim=1))
         return mixed.view(len(weights), *self.default.shape)
 
@@ -210,8 +206,8 @@ class RowStore:
 class _Rows(Protocol):
     """Where rows lie. What was not written must not be read."""
 
-    def read(self, where: np.ndarray, out: Tensor) -> None:
-        """Copy rows [K, *shape] into `out`, which is contiguous."""
+    def read(self, where: np.ndarray, out: Tensor, at: np.ndarray) -> None:
+        """Copy rows [K, *shape] to the places [K], ascending, of `out`, which is contiguous."""
 
     def write(self, where: np.ndarray, rows: Tensor) -> None:
         """Copy rows [K, *shape] in."""
@@ -226,13 +222,14 @@ class _InMemory:
         self._shared = False  # with whoever gave it, who may hold it as something else
         self._full = False  # every row holds its value, those never written the default
 
-    def read(self, where: np.ndarray, out: Tensor) -> None:
+    def read(self, where: np.ndarray, out: Tensor, at: np.ndarray) -> None:
         assert self._data is not None
         index = torch.from_numpy(where).to(self._device)
-        if out.device == self._device:
+        if len(at) == len(out) and out.device == self._device:
             torch.index_select(self._data, 0, index, out=out)
         else:
-            out.copy_(self._data.index_select(0, index))
+            rows = self._data.index_select(0, index).to(out.device)
+            out.index_copy_(0, torch.from_numpy(at).to(out.device), rows)
 
     def write(self, where: np.ndarray, rows: Tensor) -> None:
         if self._data is None:
@@ -261,13 +258,16 @@ class _InMemory:
 
 
 class _InFile:
-    """A file of rows one after the other; those never written are holes in it.
+    """A file of rows, one after the other in the order in which they were first written.
 
-    Read and written by calls rather than mapped into memory: then a full disk is an error, not
-    the end of the process, and the rows are not counted as its memory.
+    So it has no holes: file systems that know none take no more room, and to those that do, a
+    file of many pieces is slow to remove. It is read and written by calls rather than mapped into
+    memory: then a full disk is an error, not the end of the process, and the rows are not counted
+    as its memory.
     """
 
-    def __init__(self, default: Tensor, folder: Path | None) -> None:
+    def __init__(self, count: int, default: Tensor, folder: Path | None) -> None:
+        self._place, self._places = np.full(count, -1, dtype=np.int64), 0
         self._dtype, self._bytes = default.dtype, default.numel() * default.element_size()
         self._where = Path(folder or tempfile.gettempdir())
         try:
@@ -277,11 +277,11 @@ class _InFile:
         except OSError as error:
             raise self._failure(error) from error
 
-    def read(self, where: np.ndarray, out: Tensor) -> None:
+    def read(self, where: np.ndarray, out: Tensor, at: np.ndarray) -> None:
         plain = out if out.device.type == "cpu" else torch.empty_like(out, device="cpu")
         view = _bytes(plain)
         try:
-            for row, first, length in _runs(where, self._bytes):
+            for row, first, length in _runs(self._place[where], at, self._bytes):
                 self._file.seek(first)
                 while length:
                     got = self._file.readinto(view[row : row + length])
@@ -295,8 +295,11 @@ class _InFile:
 
     def write(self, where: np.ndarray, rows: Tensor) -> None:
         view = _bytes(rows.to("cpu", self._dtype).contiguous())
+        new = where[self._place[where] < 0]
+        self._place[new] = np.arange(self._places, self._places + len(new))
+        self._places += len(new)
         try:
-            for row, first, length in _runs(where, self._bytes):
+            for row, first, length in _runs(self._place[where], np.arange(len(where)), self._bytes):
                 self._file.seek(first)
                 while length:
                     put = self._file.write(view[row : row + length]) or 0
@@ -309,15 +312,15 @@ class _InFile:
         return WorkError(f"The rows of clients could not be kept in {self._where}: {reason}.")
 
 
-def _runs(where: np.ndarray, size: int) -> Iterator[tuple[int, int, int]]:
+def _runs(places: np.ndarray, at: np.ndarray, size: int) -> Iterator[tuple[int, int, int]]:
     """Yield (offset in memory, offset in the file, bytes) of rows that lie together in both."""
-    if not len(where) or not size:
+    if not len(places) or not size:
         return
-    breaks = np.flatnonzero(np.diff(where) != 1) + 1
+    breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(at) != 1)) + 1
     starts = np.concatenate([[0], breaks])
-    lengths = np.diff(np.concatenate([starts, [len(where)]]))
+    lengths = np.diff(np.concatenate([starts, [len(places)]]))
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
-        yield start * size, int(where[start]) * size, length * size
+        yield int(at[start]) * size, int(places[start]) * size, length * size
 
 
 def _bytes(rows: Tensor) -> memoryview:
