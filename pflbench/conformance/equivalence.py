@@ -15,6 +15,7 @@ from pflbench.conformance.lab import (
     convolution,
     differs,
     expect_same,
+    federation,
     perceptron,
     play,
     scrambled,
@@ -23,6 +24,8 @@ from pflbench.conformance.lab import (
 )
 
 CHECKS = Catalogue()
+_UNEVEN = (12, 5, 9, 7, 3)
+"""Sizes by which a weight given to the wrong client shows."""
 
 
 @CHECKS.add("stacked equals sequential")
@@ -52,10 +55,11 @@ def any_chunk_size(subject: Subject) -> None:
 
 @CHECKS.add("the order of clients does not matter")
 def any_order(subject: Subject) -> None:
-    """A cohort turned round trains to the same models."""
+    """A cohort turned round trains to the same models, though its clients differ in size."""
+    data = federation(_UNEVEN)
     for engine in ("sequential", "stacked"):
         ahead, back = (
-            play(simulation(subject, engine=engine), range(2), [cohort] * 2)
+            play(simulation(subject, data, engine=engine), range(2), [cohort] * 2)
             for cohort in (clients(0, 1, 3, 4), clients(4, 3, 1, 0))
         )
         for name in [n for n in ahead if "received" in n or "cohort" in n]:

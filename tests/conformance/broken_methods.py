@@ -73,6 +73,14 @@ class FirstComesFirst(AveragingServer[Any]):
         self.w = (self.w + uploads["model"][0]) / 2
 
 
+class WeighsOthers(AveragingServer[Any]):
+    """Weighs the cohort by the sample counts of the first clients, whoever takes part."""
+
+    def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
+        n = self.samples[: len(cohort)].to(self.w.dtype)
+        self.w = (n / n.sum()) @ uploads["model"]
+
+
 class Unseeded(AveragingServer[Any]):
     """Adds noise from the process's shared generator."""
 
@@ -163,6 +171,19 @@ class Gossiping(Client[Any]):
 
     def enrol(self, data: LocalData) -> Message:
         type(self).overheard += float(data.train.x.mean())
+        return super().enrol(data)
+
+    def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
+        return g + 0.1 * self.overheard
+
+
+class HearingTheLast(Client[Any]):
+    """Sees what the client that enrolled last left in a variable of the class."""
+
+    overheard: float = 0.0
+
+    def enrol(self, data: LocalData) -> Message:
+        type(self).overheard = float(data.train.x.mean())
         return super().enrol(data)
 
     def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
