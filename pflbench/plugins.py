@@ -108,13 +108,13 @@ class Registry:
         try:
             manager.register(plugin, name=owner)
             manager.check_pending()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             self.problems.append(Problem(owner, _one_line(error), names=(_point(owner),)))
             return
         for shelf in self.shelves:
             try:
                 self._shelve(shelf, getattr(manager.hook, shelf.hook)(), owner)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 message = f"{shelf.hook}: {_one_line(error)}"
                 self.problems.append(Problem(owner, message, names=(_point(owner),)))
 

@@ -29,7 +29,7 @@ def resolve(target: str, *, owner: str) -> Any:
     module, _, attribute = target.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
-    except Exception as error:  # whatever a third party's module raises at import
+    except (Exception, SystemExit) as error:  # whatever a third party's module raises at import
         raise InputError(
             f"The code of {owner} ({target}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -166,6 +166,12 @@ class ModelSpec:
         _check("a model", self.name, self.build)
 
 
+_COLUMNS = (
+    "round", "client", "split", "stage", "samples", "loss", "correct", "accuracy", "brier", "ece",
+)  # fmt: skip
+"""What the metrics table has without any plugin."""
+
+
 @dataclass(frozen=True)
 class MetricSpec:
     """A further column of the metrics table.
@@ -181,6 +187,11 @@ class MetricSpec:
 
     def __post_init__(self) -> None:
         _check("a metric", self.name, self.function)
+        if self.name in _COLUMNS:
+            raise ValueError(
+                f"{self.name!r} is no name for a metric: the metrics table has a column "
+                f"{self.name!r} already"
+            )
 
 
 @dataclass(frozen=True)

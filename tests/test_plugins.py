@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pflbench import AlgorithmSpec, DatasetSpec, ModelSpec, Reference, hookimpl
+from pflbench import AlgorithmSpec, DatasetSpec, MetricSpec, ModelSpec, Reference, hookimpl
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.plugins import Registry, load
 from pflbench.specs import resolve
@@ -27,7 +27,7 @@ def plugin(**hooks: Any) -> SimpleNamespace:
     for name, answer in hooks.items():
 
         def hook(answer: Any = answer) -> Any:
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 raise answer
             return answer
 
@@ -103,6 +103,7 @@ def test_two_plugins_of_one_name_are_both_named() -> None:
     ("hooks", "part"),
     [
         ({"algorithms": ValueError("two\nlines")}, "pflbench_algorithms: ValueError: two lines"),
+        ({"algorithms": SystemExit(7)}, "pflbench_algorithms: SystemExit: 7"),
         ({"algorithms": ["fedora"]}, "returned 'fedora', expected AlgorithmSpec records"),
         ({"algorithms": 3}, "TypeError"),
         ({"methods": []}, "pflbench_methods"),
@@ -132,10 +133,19 @@ def test_names_are_lower_case_words(name: str) -> None:
         method(name)
 
 
+@pytest.mark.parametrize("name", ["correct", "loss", "samples", "split", "accuracy"])
+def test_a_metric_cannot_take_the_place_of_a_column(name: str) -> None:
+    with pytest.raises(ValueError, match=f"the metrics table has a column '{name}' already"):
+        MetricSpec(name, "A metric.", "m:f")
+
+
 def test_code_is_named_by_module_and_attribute(site: Path) -> None:
     with pytest.raises(ValueError, match="not of the form 'module:attribute'"):
         AlgorithmSpec("x", "X.", "module.Client", "m:S")
     (site / "some_code.py").write_text("answer = 42\n")
+    (site / "leaving_code.py").write_text("raise SystemExit(7)\n")
+    with pytest.raises(InputError, match=r"\(leaving_code:x\) cannot be imported: SystemExit: 7"):
+        resolve("leaving_code:x", owner="x")
     assert resolve("some_code:answer", owner="x") == 42
     with pytest.raises(InputError, match=r"The code of x \(some_code:question\) cannot be imp"):
         resolve("some_code:question", owner="x")
