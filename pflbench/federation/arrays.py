@@ -66,7 +66,7 @@ def check_labels(
         raise InputError(f"{where} has values of type {y.dtype}, expected whole numbers.")
     low, high = int(y.min()), int(y.max())
     if low < 0 or (classes is not None and high >= classes):
-        top = "" if classes is None else f" to {classes - 1}"
+        top = " or more" if classes is None else f" to {classes - 1}"
         raise InputError(f"{where} has the {what} {low if low < 0 else high}, expected 0{top}.")
 
 

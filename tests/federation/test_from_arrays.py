@@ -96,6 +96,11 @@ def test_what_is_wrong_is_named(change, message):
         Federation.from_arrays([client(), own], classes=3)
 
 
+def test_a_negative_label_is_refused_where_the_number_of_classes_is_open():
+    with pytest.raises(InputError, match="label -1, expected 0 or more"):
+        Federation.from_arrays([client() | {"val_y": np.array([0, -1])}])
+
+
 def test_no_clients_or_no_classes_are_refused():
     with pytest.raises(InputError, match="at least one client"):
         Federation.from_arrays([])
