@@ -189,7 +189,7 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
     if isinstance(converted, float) and not math.isfinite(converted):
         raise InputError(f"{where} = {value!r} is not valid: expected a finite number.")
-    return converted
+    return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
 
 
 def _accepts(base: Any, kind: type) -> bool:

@@ -149,3 +149,11 @@ def test_any_text_is_read_or_refused(name: str, text: str) -> None:
     with contextlib.suppress(InputError):
         value = getattr(parse_parameters(Sample, {name: text}, owner="m"), name)
         assert value is None or isinstance(value, bool | int | float | str)
+
+
+@pytest.mark.parametrize("zero", [-0.0, "-0.0", "-0"])
+def test_zero_has_no_sign(zero: Any) -> None:
+    """Equal parameters are written alike, so that they are one run."""
+    assert json.dumps(parameters_to_json(parse_parameters(Sample, {"alpha": zero}, owner="m"))) == (
+        json.dumps(parameters_to_json(Sample(alpha=0.0)))
+    )
