@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Annotated, Any, Literal
 
+from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.parameters import Param
 
@@ -57,6 +59,20 @@ class RunRequest:
     device: str = "auto"
     engine: str = "auto"
     rerun: Literal["missing", "always"] = "missing"
+
+    def __post_init__(self) -> None:
+        for name, kinds, expected in (
+            ("algorithm", str, "a method's name"),
+            ("dataset", (str, Federation), "a data set's name or a Federation"),
+            ("partition", (str, NoneType), "an expression such as 'iid', or None"),
+            ("model", (str, NoneType), "an expression such as 'mlp', or None"),
+            ("parameters", Mapping, "a mapping of names to values"),
+            ("device", str, "a device's name"),
+            ("engine", str, "an engine's name"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kinds):
+                raise InputError(f"{name} = {value!r} is not valid: expected {expected}.")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,12 @@ from typing import Any
 
 import pandas as pd
 
+from pflbench.errors import InputError
 from pflbench.results import StoredRun
+from pflbench.results.stored import SUMMARY
+
+_HEADLINE = ("selected_round", "test_accuracy", "test_worst_decile", "seconds")
+"""What a summary is read for."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,16 @@ class Result:
 
     @staticmethod
     def stored(run: StoredRun) -> Result:
-        """Return a stored run's result."""
+        """Return a stored run's result.
+
+        Raises
+        ------
+        InputError
+            Its summary lacks a headline number.
+        """
+        for name in _HEADLINE:
+            if name not in run.summary:
+                raise InputError(f"{run.folder / SUMMARY} is damaged: it lacks {name!r}.")
         return Result(run.id, run.cell, run.summary, run.folder, run.table)
 
     @property

@@ -11,7 +11,7 @@ from faulty_plugins import Flaky
 
 import pflbench
 from pflbench import Federation
-from pflbench.errors import DivergedError
+from pflbench.errors import DivergedError, InputError
 from pflbench.results import Store, StoredRun
 from pflbench.runs import Observer
 
@@ -130,3 +130,14 @@ def test_an_interrupted_run_is_unfinished_not_failed(federation: Federation, res
         pflbench.run("fedavg", federation, rounds=3, results=results, observers=[Impatient()])
     assert only_run(results).status == "unfinished"
     assert pflbench.run("fedavg", federation, rounds=3, results=results).summary["rounds"] == 3
+
+
+def test_a_summary_without_its_numbers_is_named(federation: Federation, results: Path) -> None:
+    def again() -> pflbench.runs.Result:
+        return pflbench.run("fedavg", federation, rounds=1, results=results)
+
+    folder = again().folder
+    assert folder is not None
+    (folder / "summary.json").write_text("{}")
+    with pytest.raises(InputError, match=r"summary\.json is damaged: it lacks 'selected_round'"):
+        again()

@@ -161,3 +161,18 @@ def test_the_environment_may_name_the_data_folder(
     monkeypatch.setenv("PFLBENCH_DATA", str(tmp_path / "empty"))
     message = refused(results, "fedavg", "mnist", data_dir=tmp_path / "elsewhere")
     assert "elsewhere" in message
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"algorithm": 7}, {"dataset": None}, {"dataset": 3}, {"model": 5}, {"partition": ["iid"]},
+        {"parameters": [1]}, {"device": 0}, {"engine": None},
+    ],
+)  # fmt: skip
+def test_arguments_of_another_type(
+    wrong: dict[str, Any], federation: Federation, results: Path
+) -> None:
+    asked = {"algorithm": "fedavg", "dataset": federation, **wrong}
+    (name,) = wrong
+    assert refused(results, **asked).startswith(f"{name} = ")
