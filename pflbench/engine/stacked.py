@@ -55,7 +55,7 @@ class StackedEngine:
     ) -> Trained:
         """See `Engine`."""
         # Most steps first: the rows still active at a step are then a prefix of the matrix. Then
-        # most samples first: rows of a chunk have their short batches together, with little padding.
+        # most samples first: the short batches of a chunk come together, with little padding.
         order = sorted(
             range(len(clients)), key=lambda k: (-len(batches[k]), -int((batches[k] >= 0).sum()))
         )

@@ -24,12 +24,13 @@ from pflbench.results import Store
 from pflbench.runs import Observer, RunInfo, execution
 
 OPTIONS: dict[str, Any] = {
-    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 20, "eval_every": 4,
+    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 60, "eval_every": 12,
     "participation": 0.6, "local_epochs": 1, "batch_size": 16, "seed": 2, "device": "cpu",
     "model": "mlp(hidden=16)",
 }  # fmt: skip
 
-KILLS = 4
+KILLS, ATTEMPTS = 4, 20
+"""Kills that each method gets at least, and attempts in which it must have been taken up once."""
 
 
 class Slow(Observer):
@@ -87,15 +88,17 @@ def main() -> None:
             raise SystemExit(f"the uninterrupted run of {method} failed")
         results, notes, kills = folder / "killed", folder / f"{method}.notes", 0
         execution.CHECKPOINT_SECONDS = 0.03
-        for k in range(KILLS + 1):
+        for k in range(ATTEMPTS):
+            resumed = notes.exists() and any(int(n) for n in notes.read_text().split())
+            last = (kills >= KILLS and resumed) or k == ATTEMPTS - 1
             child = attempt(method, dataset, results, notes)
             status = None
-            if k < KILLS:
+            if not last:
                 if k > 0:  # the first may be hit before it begins, the others play some rounds
                     status = wait_for_a_start(child, notes)
                 time.sleep(rng.uniform(0.0, 0.2))
             if status is None:
-                if k < KILLS:
+                if not last:
                     os.kill(child, signal.SIGKILL)
                 status = os.waitpid(child, 0)[1]
             if os.WIFSIGNALED(status):
@@ -104,6 +107,8 @@ def main() -> None:
                 raise SystemExit(f"{method} failed after {kills} kills")
             if results.exists() and any(r.status == "failed" for r in Store(results).runs()):
                 raise SystemExit(f"a killed run of {method} counts as failed")
+            if last:
+                break
         report[method] = {"kills": kills, "starts": [int(n) for n in notes.read_text().split()]}
     print(json.dumps(report))
 

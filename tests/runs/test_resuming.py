@@ -47,9 +47,8 @@ def test_runs_killed_at_random_moments(digits: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     kills = sum(told["kills"] for told in report.values())
-    resumed = sum(start > 0 for told in report.values() for start in told["starts"])
     assert kills >= len(METHODS), report
-    assert resumed >= len(METHODS), report
+    assert all(any(told["starts"]) for told in report.values()), "one never went on from a round"
     whole = {run.id: run for run in Store(tmp_path / "whole").runs()}
     killed = {run.id: run for run in Store(tmp_path / "killed").runs()}
     assert len(whole) == len(METHODS)
