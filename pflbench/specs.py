@@ -131,12 +131,21 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class PartitionerSpec:
-    """A kind of heterogeneity; `make` is "module:Class" of a `pflbench.federation.Partitioner`."""
+    """A kind of heterogeneity.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Partitioner`.
+    version
+        Part of every run's identity: change it when the same seed gives another partition.
+    """
 
     name: str
     summary: str
     make: str
     parameters: type = NoParameters
+    version: str = ""
 
     def __post_init__(self) -> None:
         _check("a partitioner", self.name, self.make)
@@ -154,6 +163,8 @@ class ModelSpec:
     head
         Name prefix of the classifier's parameters ("layer_output."); methods that keep a
         private head ask for it.
+    version
+        Part of every run's identity: change it when the network changes.
     """
 
     name: str
@@ -161,6 +172,7 @@ class ModelSpec:
     build: str
     head: str
     parameters: type = NoParameters
+    version: str = ""
 
     def __post_init__(self) -> None:
         _check("a model", self.name, self.build)

@@ -130,5 +130,8 @@ def run(
         return run_all(cells, results, quiet=quiet, debug=ctx.obj.debug)
     except KeyboardInterrupt:
         again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
-        warn(f"\nInterrupted; finished cells and the last checkpoint are kept. To go on: {again}")
+        warn(
+            "\nInterrupted; finished cells are kept, the others go on from their last checkpoint. "
+            f"To go on: {again}"
+        )
         return INTERRUPTED

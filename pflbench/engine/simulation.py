@@ -220,7 +220,7 @@ class Simulation:
         self._wait()
         return RoundReport(
             cohort=cohort,
-            steps=int(trained.steps.sum()),
+            steps=int(trained.steps.sum()) * self.client.gradients_per_step,
             train_loss=float(trained.losses.mean()),
             bytes_down=down,
             bytes_up=up,

@@ -36,7 +36,8 @@ LEGEND = (
     (
         "hurt %",
         f"share of clients (over all seeds) with lower accuracy than under {BASELINE}; in "
-        "brackets, lower by more than one standard error of the difference.",
+        "brackets, lower by more than one standard error of the difference (of independent "
+        "accuracies, which errs on the side of not hurt).",
     ),
     ("selected round", "the first with the highest mean validation accuracy, mean over seeds."),
     ("last round", "test accuracy after the last round, without any selection."),

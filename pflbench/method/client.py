@@ -37,6 +37,9 @@ class Client(Generic[P]):
     personal_model
         Where a client's personal model comes from when it is evaluated: "kept" if the client has
         it (`personal` gets an empty message), "served" if the server must send it first.
+    gradients_per_step
+        Gradients that one local step computes: what a step counts in the reported budget. A
+        method that takes two says 2, so that boards show what it costs.
     start_sees
         Which samples `start` looks at; those of the other split may be empty when it is called,
         so that nobody gathers them for nothing.
@@ -46,6 +49,7 @@ class Client(Generic[P]):
     """
 
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
+    gradients_per_step: ClassVar[int] = 1
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
     enrol_is_mapped: ClassVar[bool] = False
 

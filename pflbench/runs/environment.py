@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import platform
@@ -56,13 +57,23 @@ def _commit() -> str | None:
     return done.stdout.strip()
 
 
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin to measure anew, where the system can: a run's peak is not that of the run before."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    with contextlib.suppress(OSError):
+        _CLEAR.write_text("5")  # Linux: forget the resident set's high-water mark
+
+
 def peak_memory(device: torch.device) -> int:
-    """Return the most memory used so far, in bytes: the device's, or this process's."""
+    """Return the most memory used, in bytes: the device's, or this process's."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # not a Unix: the current size is what there is
-        return int(psutil.Process().memory_info().rss)
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * unit
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = _STATUS.read_text().splitlines()
+        mark = next(line for line in lines if line.startswith("VmHWM:"))
+        return int(mark.split()[1]) * 1024
+    return int(psutil.Process().memory_info().rss)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -18,7 +19,7 @@ from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts
 from pflbench.method import Storage
 from pflbench.results import Checkpoint, Store, StoredRun, client_table, selected_round, worst_tenth
-from pflbench.runs.environment import environment, peak_memory
+from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.request import RunRequest
@@ -159,7 +160,8 @@ class _Execution:
         observers: Sequence[Observer],
         folder: Path | None,
     ) -> None:
-        self.planned, self.writer, self.observers, self.folder = planned, writer, observers, folder
+        self.planned, self.writer, self.folder = planned, writer, folder
+        self.observers = list(observers)
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
         self.rounds: list[dict[str, Any]] = []
@@ -169,6 +171,7 @@ class _Execution:
 
     def play(self) -> Result:
         """Play the rounds that are missing."""
+        forget_peak_memory(self.planned.device)
         try:
             self.simulation = self._simulation()
             self._prepare()
@@ -183,8 +186,7 @@ class _Execution:
             self._fail(error)
             raise
         result = ended if isinstance(ended, Result) else Result.stored(ended)
-        for observer in self.observers:
-            observer.finished(result)
+        self._tell("finished", result)
         return result
 
     def _simulation(self) -> Simulation:
@@ -309,8 +311,7 @@ class _Execution:
             failure.update(round=error.round, client=error.client, step=error.step)
         tables = self._tables() if hasattr(self, "simulation") else {}
         self.writer.fail(tables, failure)
-        for observer in self.observers:
-            observer.failed(error)
+        self._tell("failed", error)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.began
@@ -333,8 +334,7 @@ class _Execution:
             start_round=self.done,
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
-        for observer in self.observers:
-            observer.started(info)
+        self._tell("started", info)
 
     def _tell_round(self, cohort: int, train_loss: float, evaluation: Evaluation | None) -> None:
         seconds = time.perf_counter() - self.began
@@ -351,8 +351,21 @@ class _Execution:
             seconds_left=pace * (self.scenario.rounds - self.done),
             evaluation=evaluation,
         )
-        for observer in self.observers:
-            observer.round_done(progress)
+        self._tell("round_done", progress)
+
+    def _tell(self, event: str, what: object) -> None:
+        """Tell all observers; one that fails ends no run, and is told no more."""
+        for observer in list(self.observers):
+            try:
+                getattr(observer, event)(what)
+            except Exception as error:
+                self.observers.remove(observer)
+                name = type(observer).__name__
+                warnings.warn(
+                    f"The observer {name} failed at {event!r} and is told no more of this run: "
+                    f"{type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
 
 
 def _installed_observers() -> list[Observer]:

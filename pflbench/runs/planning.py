@@ -115,7 +115,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         dataset=data.written,
         fingerprint=federation.fingerprint,
         partition=data.partition,
-        model=Choice(model_spec.name, parameters_to_json(model_parameters)),
+        model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
         **{**chosen, "clients": federation.clients},
     )
     algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)

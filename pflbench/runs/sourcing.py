@@ -133,7 +133,7 @@ def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partition
     spec = registry.get(registry.partitioners, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"partitioner {spec.name!r}")
-    return Choice(spec.name, parameters_to_json(parameters)), make(parameters)
+    return Choice(spec.name, parameters_to_json(parameters), spec.version), make(parameters)
 
 
 def _load(

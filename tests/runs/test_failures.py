@@ -110,17 +110,6 @@ def test_a_method_that_cannot_be_made_is_kept_as_failed(
     assert run.failure["error"] == "LookupError"
 
 
-def test_an_observer_that_raises_fails_the_run(federation: Federation, results: Path) -> None:
-    class Bad(Observer):
-        def round_done(self, progress: object) -> None:
-            raise OverflowError("a tracker's server is gone")
-
-    with pytest.raises(OverflowError):
-        pflbench.run("fedavg", federation, rounds=3, results=results, observers=[Bad()])
-    assert only_run(results).status == "failed"
-    assert pflbench.run("fedavg", federation, rounds=3, results=results).summary["rounds"] == 3
-
-
 def test_an_interrupted_run_is_unfinished_not_failed(federation: Federation, results: Path) -> None:
     class Impatient(Observer):
         def round_done(self, progress: object) -> None:
