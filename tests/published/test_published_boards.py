@@ -1,0 +1,58 @@
+"""The published pages are what the published runs give."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pflbench.results import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("boards", ROOT / "results" / "boards.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_pages_regenerate_from_the_runs(generator: ModuleType) -> None:
+    found = generator.published()
+    assert generator.page(found) == generator.PAGE.read_text()
+    assert generator.front(found) == generator.README.read_text()
+
+
+def test_a_headline_number_follows_by_hand_from_the_per_client_table(
+    generator: ModuleType,
+) -> None:
+    runs = [
+        run for run in Store(generator.PUBLISHED).runs()
+        if run.cell["algorithm"]["name"] == "fedora"
+        and run.cell["scenario"]["dataset"] == "mnist"
+    ]  # fmt: skip
+    means = []
+    for run in runs:
+        metrics = run.table("metrics")
+        accuracy = metrics.assign(accuracy=metrics["correct"] / metrics["samples"])
+        by_round = accuracy.groupby(["split", "round"])["accuracy"].mean()
+        chosen = by_round["val"].round(12).idxmax()
+        means.append(by_round["test"][chosen])
+    assert len(runs) >= 3
+    headline = f"{100 * sum(means) / len(means):.2f}"
+    line = next(line for line in generator.README.read_text().splitlines() if "| fedora |" in line)
+    assert headline in line
+
+
+def test_published_runs_are_complete_and_name_no_machine(generator: ModuleType) -> None:
+    for run in Store(generator.PUBLISHED).runs():
+        assert run.status == "complete"
+        for file in run.folder.glob("*.json"):
+            assert not {"/work", "/root", "/home", "/tmp"} & set(file.read_text().split('"'))
+            assert "/home/" not in file.read_text()
