@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from pflbench.federation import Shards
@@ -19,6 +20,42 @@ class LocalShards:
 
     train: Shards
     val: Shards
+
+
+@dataclass(frozen=True, eq=False)
+class LocalWork:
+    """One round's local training of K clients.
+
+    Attributes
+    ----------
+    client
+        The method's client half.
+    states, received
+        [K, ...] rows.
+    clients
+        Their K numbers, in any order.
+    data
+        Everybody's samples.
+    batches
+        For each client, [steps, B] indices into its training samples; -1 pads.
+    """
+
+    client: Client[Any]
+    states: Rows
+    received: Rows
+    clients: Sequence[int]
+    data: LocalShards
+    batches: Sequence[np.ndarray]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples, and so the rows, are."""
+        return self.data.train.x.device
+
+    @property
+    def width(self) -> int:
+        """Samples of the widest batch."""
+        return max(int(b.shape[1]) for b in self.batches)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,30 +87,8 @@ class Engine(Protocol):
 
     name: str
 
-    def train(
-        self,
-        client: Client[Any],
-        states: Rows,
-        received: Rows,
-        clients: Sequence[int],
-        data: LocalShards,
-        batches: Sequence[np.ndarray],
-        *,
-        record: bool = False,
-    ) -> Trained:
-        """Run one round's local training for K clients.
-
-        Parameters
-        ----------
-        states, received
-            [K, ...] rows.
-        clients
-            Their K numbers, in any order.
-        batches
-            For each client, [steps, B] indices into its training samples; -1 pads.
-        record
-            Keep the rows' contexts.
-        """
+    def train(self, work: LocalWork, *, record: bool = False) -> Trained:
+        """Do the work; `record` keeps the rows' contexts."""
         ...
 
     def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:

@@ -17,11 +17,6 @@ def take(rows: Rows, index: Tensor | slice) -> Rows:
     return {name: tensor[index] for name, tensor in rows.items()}
 
 
-def join(parts: Sequence[Rows]) -> Rows:
-    """Put chunks of rows below each other."""
-    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-
-
 def samples_of(shards: Shards, clients: Sequence[int], dtype: torch.dtype) -> Samples:
     """Return the clients' samples as [K, n, ...], padded to the largest client.
 

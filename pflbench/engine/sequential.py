@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.engine.base import LocalShards, Padded, Trained
+from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.rows import unpadded
 from pflbench.engine.sgd import sgd_step_
@@ -30,48 +30,25 @@ class SequentialEngine:
     def __init__(self, task: Task) -> None:
         self.task = task
 
-    def train(
-        self,
-        client: Client[Any],
-        states: Rows,
-        received: Rows,
-        clients: Sequence[int],
-        data: LocalShards,
-        batches: Sequence[np.ndarray],
-        *,
-        record: bool = False,
-    ) -> Trained:
+    def train(self, work: LocalWork, *, record: bool = False) -> Trained:
         """See `Engine`."""
-        width = max(b.shape[1] for b in batches)
-        jobs = [
-            partial(
-                self._one,
-                client, {n: t[k] for n, t in states.items()},
-                {n: t[k] for n, t in received.items()}, i, data, batches[k],
-            )
-            for k, i in enumerate(clients)
-        ]  # fmt: skip
-        device = data.train.x.device
-        work = 6 * self.task.layout.columns * width
-        results = side_by_side(jobs, cores_for(work, device))
+        jobs = [partial(self._one, work, k) for k in range(len(work.clients))]
+        operations = 6.0 * self.task.layout.columns * work.width
+        results = side_by_side(jobs, cores_for(operations, work.device))
         return Trained(
             states=_stack([r[0] for r in results]),
             uploads=_stack([r[1] for r in results]),
             context=_stack([r[2] for r in results]) if record else {},
             losses=torch.stack([r[3].mean() for r in results]),
-            steps=torch.tensor([len(b) for b in batches], device=device),
-            diverged=torch.tensor([_first_bad(r[3]) for r in results], device=device),
+            steps=torch.tensor([len(b) for b in work.batches], device=work.device),
+            diverged=torch.tensor([_first_bad(r[3]) for r in results], device=work.device),
         )
 
-    def _one(
-        self,
-        client: Client[Any],
-        state: State,
-        received: State,
-        number: int,
-        data: LocalShards,
-        batches: np.ndarray,
-    ) -> tuple[State, State, State, Tensor]:
+    def _one(self, work: LocalWork, k: int) -> tuple[State, State, State, Tensor]:
+        """Train the client of row k."""
+        client, data, number, batches = work.client, work.data, work.clients[k], work.batches[k]
+        state = {name: rows[k] for name, rows in work.states.items()}
+        received = {name: rows[k] for name, rows in work.received.items()}
         dtype = self.task.initial.dtype
         own = LocalData(unpadded(data.train, number, dtype), unpadded(data.val, number, dtype))
         carry, context = client.start(state, received, own)

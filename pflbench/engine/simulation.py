@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pflbench.engine.base import LocalShards, Trained
+from pflbench.engine.base import LocalShards, LocalWork, Trained
 from pflbench.engine.choose import make_engine
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
@@ -318,10 +318,15 @@ class Simulation:
     def _train(self, r: int, cohort: Tensor, received: Rows) -> Trained:
         clients = cohort.tolist()
         everyone = clients == list(range(self.federation.clients))
-        trained = self.engine.train(
-            self.client, self.states if everyone else self._taken(cohort), received, clients,
-            self._local, [self._batches(i, r) for i in clients], record=self.record,
-        )  # fmt: skip
+        work = LocalWork(
+            client=self.client,
+            states=self.states if everyone else self._taken(cohort),
+            received=received,
+            clients=clients,
+            data=self._local,
+            batches=[self._batches(i, r) for i in clients],
+        )
+        trained = self.engine.train(work, record=self.record)
         _refuse_divergence(trained, clients, r)
         for name, rows in trained.states.items():
             if everyone:
@@ -341,9 +346,8 @@ class Simulation:
         numbers = clients.tolist()
         batches = seeded_batches(self.seed, "adaptation", self.federation.train.sizes, budget)
         plain: Client[Any] = Client(None, self.task)
-        trained = self.engine.train(
-            plain, {}, {"model": W}, numbers, self._local, [batches(i, r) for i in numbers]
-        )
+        drawn = [batches(i, r) for i in numbers]
+        trained = self.engine.train(LocalWork(plain, {}, {"model": W}, numbers, self._local, drawn))
         _refuse_divergence(trained, numbers, r - 1)
         return trained
 

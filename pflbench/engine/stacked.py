@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from pflbench.engine.base import LocalShards, Padded, Trained
+from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
@@ -42,31 +43,25 @@ class StackedEngine:
     def __init__(self, task: Task, chunk: int) -> None:
         self.task, self.chunk = task, chunk
 
-    def train(
-        self,
-        client: Client[Any],
-        states: Rows,
-        received: Rows,
-        clients: Sequence[int],
-        data: LocalShards,
-        batches: Sequence[np.ndarray],
-        *,
-        record: bool = False,
-    ) -> Trained:
+    def train(self, work: LocalWork, *, record: bool = False) -> Trained:
         """See `Engine`."""
         # Most steps first: the rows still active at a step are then a prefix of the matrix. Then
         # most samples first: the short batches of a chunk come together, with little padding.
-        order = sorted(
-            range(len(clients)), key=lambda k: (-len(batches[k]), -int((batches[k] >= 0).sum()))
-        )
-        if order == list(range(len(clients))):
-            return self._train(client, states, received, clients, data, batches, record)
-        device = data.train.x.device
-        there = torch.tensor(order, device=device)
+        sizes = [(-len(b), -int((b >= 0).sum())) for b in work.batches]
+        order = sorted(range(len(sizes)), key=sizes.__getitem__)
+        if order == list(range(len(sizes))):
+            return self._train(work, record)
+        there = torch.tensor(order, device=work.device)
         trained = self._train(
-            client, take(states, there), take(received, there), [clients[k] for k in order],
-            data, [batches[k] for k in order], record,
-        )  # fmt: skip
+            replace(
+                work,
+                states=take(work.states, there),
+                received=take(work.received, there),
+                clients=[work.clients[k] for k in order],
+                batches=[work.batches[k] for k in order],
+            ),
+            record,
+        )
         back = there.argsort()
         return Trained(
             states=take(trained.states, back),
@@ -77,56 +72,41 @@ class StackedEngine:
             diverged=trained.diverged[back],
         )
 
-    def _train(
-        self,
-        client: Client[Any],
-        states: Rows,
-        received: Rows,
-        clients: Sequence[int],
-        data: LocalShards,
-        batches: Sequence[np.ndarray],
-        record: bool,
-    ) -> Trained:
+    def _train(self, work: LocalWork, record: bool) -> Trained:
         """Start everybody, train chunk by chunk in place, finish everybody."""
-        carry, context = self._start(client, states, received, clients, data)
-        cuts, cores = self._cut(batches)
+        carry, context = self._start(work)
+        cuts, cores = self._cut(work)
         chunks = [
             partial(
-                _train_chunk, self.task, client, clients[rows], data.train, batches[rows],
-                take(carry, rows), take(context, rows),
+                _train_chunk, self.task, work.client, work.clients[rows], work.data.train,
+                work.batches[rows], take(carry, rows), take(context, rows),
             )
             for rows in cuts
         ]  # fmt: skip
         reports = side_by_side(chunks, cores)
-        kept, uploads = vmap(client.finish)(states, carry, received, context)
+        kept, uploads = vmap(work.client.finish)(work.states, carry, work.received, context)
         return Trained(
             states=kept,
             uploads=uploads,
             context=context if record else {},
             losses=torch.cat([r[0] for r in reports]),
-            steps=torch.tensor([len(b) for b in batches], device=data.train.x.device),
+            steps=torch.tensor([len(b) for b in work.batches], device=work.device),
             diverged=torch.cat([r[1] for r in reports]),
         )
 
-    def _cut(self, batches: Sequence[np.ndarray]) -> tuple[list[slice], int]:
+    def _cut(self, work: LocalWork) -> tuple[list[slice], int]:
         """Cut the rows into equal chunks; return them, and the cores that share them."""
-        rows, width = len(batches), max(b.shape[1] for b in batches)
-        count, threads = -(-rows // self.chunk), torch.get_num_threads()
+        rows, threads = len(work.batches), torch.get_num_threads()
+        count = -(-rows // self.chunk)
         size = -(-rows // max(count, threads))
-        cores = cores_for(6.0 * self.task.layout.columns * width * size, self.task.initial.device)
+        cores = cores_for(6.0 * self.task.layout.columns * work.width * size, work.device)
         count = min(rows, -(-count // cores) * cores)
         bounds = [rows * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
 
-    def _start(
-        self,
-        client: Client[Any],
-        states: Rows,
-        received: Rows,
-        clients: Sequence[int],
-        data: LocalShards,
-    ) -> tuple[State, State]:
-        dtype, device = self.task.initial.dtype, data.train.x.device
+    def _start(self, work: LocalWork) -> tuple[State, State]:
+        client, clients, device = work.client, work.clients, work.device
+        dtype = self.task.initial.dtype
         nothing = Samples(
             torch.empty(len(clients), 0, device=device),
             torch.empty(len(clients), 0, dtype=torch.int64, device=device),
@@ -134,10 +114,10 @@ class StackedEngine:
         )
         seen = client.start_sees if type(client).start is not Client.start else ()
         own = LocalData(
-            samples_of(data.train, clients, dtype) if "train" in seen else nothing,
-            samples_of(data.val, clients, dtype) if "val" in seen else nothing,
+            samples_of(work.data.train, clients, dtype) if "train" in seen else nothing,
+            samples_of(work.data.val, clients, dtype) if "val" in seen else nothing,
         )
-        carry, context = vmap(client.start)(states, received, own)
+        carry, context = vmap(client.start)(work.states, work.received, own)
         carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
         carry.setdefault("momentum", torch.zeros_like(carry["w"]))
         return carry, context
