@@ -138,6 +138,8 @@ def start(folder: Path, data: str, *more: str, stderr: int) -> subprocess.Popen[
         [sys.executable, "-m", "pflbench", *command, "--device", "cpu"],
         cwd=folder, stdout=subprocess.PIPE, stderr=stderr,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
+        # A process that a shell put in the background ignores SIGINT, and its children do.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 
