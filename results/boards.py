@@ -28,8 +28,9 @@ Raw runs lie in [`published`](published), one folder a run, in the
 $ pflbench leaderboard --results results/published
 ```
 
-Nothing here is tuned: every method runs with its defaults. Two or three runs shared two cores at a time, one
-thread each, so the seconds say little: [performance](../docs/performance.md) is measured by itself.
+Nothing here is tuned: every method runs with its defaults. Two or three runs shared two cores at a
+time, one thread each, so the seconds say little: [performance](../docs/performance.md) is measured
+by itself.
 
 """
 _START, _END = "<!-- board -->", "<!-- /board -->"
