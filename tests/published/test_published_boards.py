@@ -56,3 +56,30 @@ def test_published_runs_are_complete_and_name_no_machine(generator: ModuleType) 
         for file in run.folder.glob("*.json"):
             assert not {"/work", "/root", "/home", "/tmp"} & set(file.read_text().split('"'))
             assert "/home/" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "partition", "algorithm", "published", "within"),
+    [
+        # The official FEDORA code, seed 42, percent, mean over clients at the last round.
+        ("mnist", "rotated", "fedora", 81.9, 1.5),
+        ("mnist", "rotated", "local", 76.4, 1.5),
+        ("fashion-mnist", "rotated", "fedora", 71.4, 1.5),
+        ("fashion-mnist", "rotated", "local", 70.2, 1.5),
+        # The pFedHN paper, MNIST, 50 clients: 99.28 ± 0.11.
+        ("mnist", "pathological", "pfedhn", 99.28, 0.78),
+    ],
+)
+def test_published_runs_come_near_the_published_figures(
+    generator: ModuleType, dataset: str, partition: str, algorithm: str, published: float,
+    within: float,
+) -> None:  # fmt: skip
+    accuracies = [
+        run.summary["test_accuracy"]
+        for run in Store(generator.PUBLISHED).runs()
+        if run.cell["scenario"]["dataset"] == dataset
+        and run.cell["scenario"]["partition"]["name"] == partition
+        and run.cell["algorithm"]["name"] == algorithm
+    ]
+    assert len(accuracies) == (3 if partition == "rotated" else 1)
+    assert abs(100 * sum(accuracies) / len(accuracies) - published) <= within
