@@ -89,7 +89,8 @@ def test_many_clients_iterate_to_what_the_dense_inverse_gives(
 ) -> None:
     N = 600
     server = server_of(directions(N, 20), P=40, alpha=alpha, top_k=top_k)
-    server.W += 3.0  # trained models share most of themselves: an error in Π's row sums shows
+    # Trained models share most of themselves: an error in Π's row sums shows.
+    server.uploads.put(torch.arange(N), server.W + 3.0)
     some = torch.tensor([599, 0, 77, 78])
     everyone = torch.arange(N)
     iterated_all, iterated = server.serve(everyone)["model"], server.serve(some)["model"]

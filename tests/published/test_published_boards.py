@@ -29,6 +29,11 @@ def test_the_pages_regenerate_from_the_runs(generator: ModuleType) -> None:
     assert generator.front(found) == generator.README.read_text()
 
 
+def test_a_run_in_a_checkout_finds_its_default_results_folder(generator: ModuleType) -> None:
+    """The README's first command is typed here, where `results` is there already."""
+    Store(generator.ROOT / "results", create=True)
+
+
 def test_a_headline_number_follows_by_hand_from_the_per_client_table(
     generator: ModuleType,
 ) -> None:
