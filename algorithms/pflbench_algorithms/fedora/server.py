@@ -107,12 +107,8 @@ class FedoraServer(Server[Fedora]):
 
     @property
     def W(self) -> Tensor:  # noqa: N802 - the paper's name
-        """[N, P] everyone's latest upload, all at once: to be read, or to be set."""
+        """[N, P] everyone's latest upload, all at once."""
         return self.uploads.whole()
-
-    @W.setter
-    def W(self, rows: Tensor) -> None:  # noqa: N802
-        self.uploads.put(torch.arange(self.setup.clients), rows.clone())  # may be what W gave
 
     def S(self) -> Tensor:  # noqa: N802 - the paper's name
         """Return S [N, N], sparse."""

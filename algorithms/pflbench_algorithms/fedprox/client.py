@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 from torch import Tensor
 
 from pflbench.method import Client, LocalData, Message, State
@@ -10,6 +12,8 @@ from pflbench_algorithms.fedprox import FedProx
 
 class FedProxClient(Client[FedProx]):
     """Adds the proximal term's gradient, μ(w - w_received)."""
+
+    start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
         """Start from the received model, and remember it."""

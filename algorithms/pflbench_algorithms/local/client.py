@@ -13,6 +13,7 @@ class KeptClient(Client[Any]):
     """Goes on from its own model w, and tells nobody: Local's client half."""
 
     personal_model: ClassVar[Literal["kept", "served"]] = "kept"
+    start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
     def initial_state(self) -> State:
         """Every client starts from the shared initial model."""

@@ -5,7 +5,7 @@ Shamsian et al. 2021, Algorithm 1, and section 3.3 for the personal classifier.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -40,6 +40,8 @@ class PFedHNClient(Client[PFedHN]):
 
 class PFedHNPCClient(PFedHNClient):
     """Gets its body from the hypernetwork, and keeps its classifier and that one's momentum."""
+
+    start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
     def __init__(self, parameters: Any, task: Task) -> None:
         super().__init__(parameters, task)
