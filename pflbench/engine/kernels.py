@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
@@ -21,15 +20,19 @@ Objective = Callable[[Tensor, Samples, State], Tensor]
 
 _relu_backward = torch.ops.aten.threshold_backward.grad_input  # one pass, in place
 
+Accumulate = Callable[[Samples, Tensor, State, float], Tensor]
+"""(batch, share, context, keep) to losses [K]: into ← keep·into + ∇ for the rows it was made for.
+
+The batch's fields have a leading K; share [K, B] is each sample's weight in its batch's mean, 0 on
+padding. What was in `into` counts for nothing if keep is 0.
+"""
+
 
 class Kernel(Protocol):
     """What the stacked engine needs of a network."""
 
-    def gradient(self, W: Tensor, batch: Samples, context: State, out: Tensor) -> Tensor:
-        """Write the rows' gradients into out [K, P] and return the losses [K].
-
-        W is [K, P]; the batch's fields have a leading K.
-        """
+    def on(self, W: Tensor, into: Tensor) -> Accumulate:
+        """Return what adds the gradients of the models W [K, P] up in `into` [K, P]."""
         ...
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:
@@ -44,12 +47,19 @@ class VmapKernel:
         self._gradient = vmap(grad_and_value(objective))
         self._logits = vmap(task.logits)
 
-    def gradient(self, W: Tensor, batch: Samples, context: State, out: Tensor) -> Tensor:
+    def on(self, W: Tensor, into: Tensor) -> Accumulate:
         """See `Kernel`."""
-        gradient, losses = self._gradient(W, batch, context)
-        out.copy_(gradient)
-        result: Tensor = losses
-        return result
+
+        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+            gradient, losses = self._gradient(W, batch, context)
+            if keep:
+                torch.add(gradient, into, alpha=keep, out=into)
+            else:
+                into.copy_(gradient)
+            result: Tensor = losses
+            return result
+
+        return accumulate
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:
         """See `Kernel`."""
@@ -60,8 +70,10 @@ class VmapKernel:
 class DenseKernel:
     """Perceptrons (Flatten, Linear and ReLU in a row) under cross entropy, by hand.
 
-    The backward pass writes each layer's gradient straight into its columns of the result, so
-    that no concatenation of P columns is needed, and never computes the inputs' gradient.
+    The products of the backward pass add each layer's gradient to its columns of the result
+    themselves: no gradient is written and read again, none of the inputs is computed. What lies
+    between layers is [K, features, n], samples last: each product then has an operand that is
+    read as it lies, and softmax runs over whole vectors of samples.
     """
 
     def __init__(self, layout: Layout, layers: int) -> None:
@@ -87,37 +99,50 @@ class DenseKernel:
             return None
         return DenseKernel(layout, len(linear))
 
-    def _forward(self, W: Tensor, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        parameters = list(self._layout.unflatten(W).values())
-        weights, biases = parameters[0::2], parameters[1::2]
-        inputs = [x.flatten(start_dim=2)]
-        for i in range(self._layers):
-            z = torch.baddbmm(biases[i].unsqueeze(1), inputs[-1], weights[i].transpose(1, 2))
-            inputs.append(z.relu_() if i < self._layers - 1 else z)
-        return inputs, weights
-
-    def gradient(self, W: Tensor, batch: Samples, context: State, out: Tensor) -> Tensor:
+    def on(self, W: Tensor, into: Tensor) -> Accumulate:
         """See `Kernel`."""
-        inputs, weights = self._forward(W, batch.x)
-        share = batch.mask / batch.mask.sum(dim=1, keepdim=True).clamp(min=1.0)
-        log_p = F.log_softmax(inputs[-1], dim=-1)
-        target = batch.y.unsqueeze(-1)
-        losses = -(log_p.gather(-1, target).squeeze(-1) * share).sum(dim=1)
-        delta = log_p.exp_()
-        delta.scatter_add_(-1, target, delta.new_full((1, 1, 1), -1.0).expand(target.shape))
-        delta *= share.unsqueeze(-1)
-        columns = list(self._layout.unflatten(out).values())
-        for i in reversed(range(self._layers)):
-            torch.bmm(delta.transpose(1, 2), inputs[i], out=columns[2 * i])
-            torch.sum(delta, dim=1, out=columns[2 * i + 1])
-            if i > 0:
-                delta = torch.bmm(delta, weights[i])
-                _relu_backward(delta, inputs[i], 0, grad_input=delta)
-        return losses
+        weights, biases = self._layers_of(W)
+        for_weights, for_biases = self._layers_of(into)
+        backward = [w.transpose(1, 2) for w in weights]
+        ones = W.new_empty(0)
+
+        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+            nonlocal ones
+            if ones.shape != (*batch.y.shape, 1):
+                ones = W.new_ones(*batch.y.shape, 1)
+            inputs = _forward(weights, biases, batch.x)
+            log_p = torch.log_softmax(inputs[-1], 1)
+            target, weight = batch.y.unsqueeze(1), share.unsqueeze(1)
+            losses = torch.sum(log_p.gather(1, target).mul_(weight), (1, 2)).neg_()
+            delta = log_p.exp_().mul_(weight).scatter_add_(1, target, -weight)
+            for i in reversed(range(self._layers)):
+                for_weights[i].baddbmm_(delta, inputs[i].transpose(1, 2), beta=keep)
+                for_biases[i].baddbmm_(delta, ones, beta=keep)
+                if i > 0:
+                    delta = torch.bmm(backward[i], delta)
+                    _relu_backward(delta, inputs[i], 0, grad_input=delta)
+            return losses
+
+        return accumulate
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:
         """See `Kernel`."""
-        return self._forward(W, x)[0][-1]
+        return _forward(*self._layers_of(W), x)[-1].transpose(1, 2)
+
+    def _layers_of(self, W: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Return views: the weights [K, out, in] and the biases [K, out, 1] of each layer."""
+        parameters = list(self._layout.unflatten(W).values())
+        return parameters[0::2], [bias.unsqueeze(2) for bias in parameters[1::2]]
+
+
+def _forward(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> list[Tensor]:
+    """Return the layers' inputs and the network's output, each [K, features, n]."""
+    inputs = [x.flatten(start_dim=2).transpose(1, 2)]
+    for weight, bias in zip(weights, biases, strict=True):
+        if len(inputs) > 1:
+            inputs[-1].relu_()
+        inputs.append(torch.baddbmm(bias, weight, inputs[-1]))
+    return inputs
 
 
 def kernel_for(task: Task, objective: Objective | None) -> Kernel:

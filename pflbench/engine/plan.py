@@ -60,6 +60,8 @@ class ChunkPlan:
         sample of the same client.
     mask
         [S, K, B] float32, 0 on padding.
+    share
+        [S, K, B] float32: a sample's weight in its batch's mean, 0 on padding.
     active
         At each step, how many rows (a prefix) still train.
     width
@@ -70,6 +72,7 @@ class ChunkPlan:
 
     index: Tensor
     mask: Tensor
+    share: Tensor
     active: list[int]
     width: list[int]
     steps: list[int]
@@ -87,9 +90,11 @@ def chunk_plan(
     real = index >= 0
     index = np.where(real, index, 0) + np.asarray(offsets, dtype=np.int64)[None, :, None]
     active = [sum(n > s for n in steps) for s in range(max(steps))]
+    mask = torch.from_numpy(real).to(device=device, dtype=dtype)
     return ChunkPlan(
         index=torch.from_numpy(index).to(device),
-        mask=torch.from_numpy(real).to(device=device, dtype=dtype),
+        mask=mask,
+        share=mask / mask.sum(dim=2, keepdim=True).clamp(min=1.0),
         active=active,
         width=[int(w) for w in real.any(axis=1).sum(axis=1)],
         steps=steps,

@@ -17,7 +17,7 @@ from torch import Tensor
 from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.rows import unpadded
-from pflbench.engine.sgd import sgd_step_
+from pflbench.engine.sgd import Towards, step_
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
 
@@ -53,6 +53,7 @@ class SequentialEngine:
         own = LocalData(unpadded(data.train, number, dtype), unpadded(data.val, number, dtype))
         carry, context = client.start(state, received, own)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
+        given = "momentum" in carry
         carry.setdefault("momentum", torch.zeros_like(carry["w"]))
         kind = type(client)
         if kind.train is not Client.train:
@@ -65,6 +66,8 @@ class SequentialEngine:
                 carry, loss = step(client, carry, _pick(own.train, indices), context)
                 values.append(loss)
             losses = torch.stack(values)
+            if not given and step is _default_step:
+                del carry["momentum"]  # the optimiser's own: not the method's to see
         state, upload = client.finish(state, carry, received, context)
         return state, upload, context, losses
 
@@ -101,16 +104,18 @@ def _default_step(
     loss = client.loss(w, batch, context)
     (g,) = torch.autograd.grad(loss, w)
     w = w.detach_()
-    g = client.gradient(g, w, context).contiguous()
-    pulled = type(client).pull is not Client.pull
-    corrected = type(client).after_step is not Client.after_step
-    before = w.clone() if pulled or corrected else w
-    sgd_step_(w, g, carry["momentum"], client.task.sgd)
-    if pulled:
-        strength, towards = client.pull(context)
-        w -= strength * (before - towards)
+    kind = type(client)
+    g = client.gradient(g, w, context)
+    proximal = None if kind.proximal is Client.proximal else _row(*client.proximal(context))
+    pull = None if kind.pull is Client.pull else _row(*client.pull(context))
+    before = w.clone() if kind.after_step is not Client.after_step else w
+    step_(w[None], g[None], carry["momentum"][None], client.task.sgd, proximal, pull)
     carry["w"] = client.after_step(w, before, context).contiguous()
     return carry, loss.detach()
+
+
+def _row(strength: Tensor, towards: Tensor) -> Towards:
+    return strength[None], towards[None]
 
 
 def _own_step(

@@ -8,22 +8,55 @@ from torch.optim import sgd as torch_sgd
 
 from pflbench.method import Sgd
 
+Towards = tuple[Tensor, Tensor]
+"""Strengths [K], and models [K, P] that rows are moved towards."""
 
-def sgd_step_(w: Tensor, g: Tensor, momentum: Tensor, sgd: Sgd) -> None:
-    """Do m ← μm + (g + δw), w ← w - ηm on contiguous rows: `torch.optim.SGD`'s rule.
 
-    One pass over memory, by PyTorch's fused kernel, where it has one for the type.
+def descend_(
+    w: Tensor, momentum: Tensor, sgd: Sgd, proximal: Towards | None, pull: Towards | None
+) -> None:
+    """Do m ← m + δw + σ(w - a), w ← w - ρ(w - r) - ηm on rows whose m is μm + g already.
+
+    Each term is one pass over memory: two for plain SGD with weight decay.
+
+    Parameters
+    ----------
+    w, momentum
+        [K, P], changed in place.
+    proximal, pull
+        (σ, a) and (ρ, r).
     """
+    if proximal is not None:
+        strength, towards = proximal[0].unsqueeze(1), proximal[1]
+        momentum.addcmul_(w, strength + sgd.weight_decay)
+        momentum.addcmul_(towards, strength, value=-1.0)
+    elif sgd.weight_decay:
+        momentum.add_(w, alpha=sgd.weight_decay)
+    if pull is not None:
+        w.lerp_(pull[1], pull[0].unsqueeze(1))
+    w.add_(momentum, alpha=-sgd.lr)
+
+
+def step_(
+    w: Tensor,
+    g: Tensor,
+    momentum: Tensor,
+    sgd: Sgd,
+    proximal: Towards | None = None,
+    pull: Towards | None = None,
+) -> None:
+    """Do m ← μm + g, then what `descend_` does.
+
+    Without further terms that is `torch.optim.SGD`'s rule: one pass over memory, by PyTorch's
+    fused kernel, where it has one for the type.
+    """
+    if proximal is not None or pull is not None:
+        torch.add(g, momentum, alpha=sgd.momentum, out=momentum)
+        descend_(w, momentum, sgd, proximal, pull)
+        return
     torch_sgd.sgd(
-        [w], [g], [momentum],
+        [w], [g.contiguous()], [momentum],
         fused=w.dtype in (torch.float32, torch.float64) and w.device.type in ("cpu", "cuda"),
         weight_decay=sgd.weight_decay, momentum=sgd.momentum, lr=sgd.lr,
         dampening=0.0, nesterov=False, maximize=False,
     )  # fmt: skip
-
-
-def momentum_(momentum: Tensor, w: Tensor, g: Tensor, sgd: Sgd) -> None:
-    """Do m ← μm + (g + δw) alone."""
-    torch.add(g, momentum, alpha=sgd.momentum, out=momentum)
-    if sgd.weight_decay:
-        momentum.add_(w, alpha=sgd.weight_decay)

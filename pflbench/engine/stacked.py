@@ -18,7 +18,8 @@ from pflbench.engine.crew import cores_for, side_by_side
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
 from pflbench.engine.rows import samples_of, take
-from pflbench.engine.sgd import momentum_, sgd_step_
+from pflbench.engine.scratch import scratch
+from pflbench.engine.sgd import Towards, descend_, step_
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
 
@@ -119,7 +120,9 @@ class StackedEngine:
         )
         carry, context = vmap(client.start)(work.states, work.received, own)
         carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
-        carry.setdefault("momentum", torch.zeros_like(carry["w"]))
+        kind = type(client)
+        if kind.train is not Client.train or kind.step is not Client.step:
+            carry.setdefault("momentum", torch.zeros_like(carry["w"]))
         return carry, context
 
     def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
@@ -183,10 +186,12 @@ class _Chunk:
 
     def _batch(self, s: int) -> Samples:
         a, b = self.plan.active[s], self.plan.width[s]
-        index = self.plan.index[s, :a, :b]
-        flat, x = index.reshape(-1), self.shards.x
+        flat = self.plan.index[s, :a, :b].reshape(-1)
+        x = self.shards.x
+        gathered = scratch("x", (a * b, *x.shape[1:]), like=x)
+        torch.index_select(x, 0, flat, out=gathered)
         return Samples(
-            x.index_select(0, flat).view(a, b, *x.shape[1:]),
+            gathered.view(a, b, *x.shape[1:]),
             self.shards.y.index_select(0, flat).view(a, b),
             self.plan.mask[s, :a, :b],
         )
@@ -195,26 +200,31 @@ class _Chunk:
         """Run `Client.step`'s rule on whole matrices."""
         client, kind, sgd = self.client, type(self.client), self.task.sgd
         gradient = None if kind.gradient is Client.gradient else vmap(client.gradient)
-        pull = None if kind.pull is Client.pull else vmap(client.pull)(context)
         correct = None if kind.after_step is Client.after_step else vmap(client.after_step)
-        W, M = carry["w"], carry["momentum"]
-        G = torch.empty_like(W)
-        before = torch.empty_like(W) if correct else W
+        proximal = None if kind.proximal is Client.proximal else vmap(client.proximal)(context)
+        pull = None if kind.pull is Client.pull else vmap(client.pull)(context)
+        W = carry["w"]
+        fresh = "momentum" not in carry
+        M = scratch("momentum", W.shape, like=W) if fresh else carry["momentum"]
+        if fresh and gradient:
+            M.zero_()
+        G = scratch("gradient", W.shape, like=W) if gradient else M
+        before = scratch("before", W.shape, like=W) if correct else W
+        rows = 0
         for s, a in enumerate(self.plan.active):
-            w, g, m = W[:a], G[:a], M[:a]
-            now = take(context, slice(a)) if a < len(W) else context
-            self.losses[s, :a] = kernel.gradient(w, self._batch(s), now, out=g)
-            if gradient:
-                g = gradient(g, w, now).contiguous()
+            if a != rows:  # the next rows are done
+                rows, w, m, g, now = a, W[:a], M[:a], G[:a], take(context, slice(a))
+                near, far = _some(proximal, a), _some(pull, a)
+                accumulate = kernel.on(w, g)
+            keep = 0.0 if gradient or (fresh and s == 0) else sgd.momentum
+            share = self.plan.share[s, :a, : self.plan.width[s]]
+            self.losses[s, :a] = accumulate(self._batch(s), share, now, keep)
             if correct:
                 before[:a] = w
-            if pull:
-                strength, towards = pull
-                momentum_(m, w, g, sgd)
-                w.lerp_(towards[:a], strength[:a, None])
-                w.add_(m, alpha=-sgd.lr)
+            if gradient:
+                step_(w, gradient(g, w, now), m, sgd, near, far)
             else:
-                sgd_step_(w, g, m, sgd)
+                descend_(w, m, sgd, near, far)
             if correct:
                 w.copy_(correct(w, before[:a], now))
 
@@ -236,6 +246,10 @@ class _Chunk:
             self.losses[:n, rows] = losses.transpose(0, 1)
             for name, value in changed.items():
                 carry[name][rows] = value
+
+
+def _some(towards: Towards | None, rows: int) -> Towards | None:
+    return towards and (towards[0][:rows], towards[1][:rows])
 
 
 def _batches(shards: Shards, plan: ChunkPlan, rows: slice, steps: int) -> Samples:

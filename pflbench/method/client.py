@@ -4,7 +4,7 @@ Write it for **one** client: a model is a row w [P], a loss a scalar. The engine
 rows of a cohort, stacked (`torch.func.vmap`) or one after the other; both give the same numbers.
 So there must be no Python branching on tensor values (`torch.where` instead), no `.item()`, and
 no state but what is returned. Override the smallest place that suffices; they are, smallest
-first, `loss`, `gradient`, `pull`, `after_step`, `step`, `train`.
+first, `loss`, `gradient`, `proximal`, `pull`, `after_step`, `step`, `train`.
 """
 
 from __future__ import annotations
@@ -91,6 +91,14 @@ class Client(Generic[P]):
         """Return the gradient that the optimiser gets, given that of `loss`, g [P], at w [P]."""
         return g
 
+    def proximal(self, context: State) -> tuple[Tensor, Tensor]:
+        """Return a strength σ (a scalar) and a model a [P]: the term σ/2 ‖w - a‖² of the objective.
+
+        Its gradient σ(w - a) joins that of `loss` in the momentum, at the cost of one pass over
+        memory. The loss that is reported does not include it. Without an override there is none.
+        """
+        return torch.zeros(()), self.task.initial
+
     def pull(self, context: State) -> tuple[Tensor, Tensor]:
         """Return a strength ρ (a scalar) and a model r [P] to be pulled towards in every step.
 
@@ -108,6 +116,9 @@ class Client(Generic[P]):
         w, sgd = carry["w"], self.task.sgd
         g, loss = torch.func.grad_and_value(self.loss)(w, batch, context)
         g = self.gradient(g, w, context) + sgd.weight_decay * w
+        if type(self).proximal is not Client.proximal:
+            strength, towards = self.proximal(context)
+            g = g + strength * (w - towards)
         momentum = sgd.momentum * carry["momentum"] + g
         stepped = w - sgd.lr * momentum
         if type(self).pull is not Client.pull:

@@ -48,6 +48,54 @@ class AllSmallPlaces(OwnLoss):
         return w.clamp(-0.4, 0.4)
 
 
+class Proximal(OwnAfterStep):
+    """Stays near what it received, each client as strongly as it is large, by its objective."""
+
+    def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
+        strength = 0.1 * data.train.mask.sum()
+        return {"w": received["model"]}, {"received": received["model"], "strength": strength}
+
+    def proximal(self, context: State) -> tuple[Tensor, Tensor]:
+        return context["strength"], 0.9 * context["received"]
+
+    def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
+        return w
+
+
+class Pulled(Proximal):
+    """Stays near what it received, by a pull and by its objective."""
+
+    def pull(self, context: State) -> tuple[Tensor, Tensor]:
+        return 0.1 * context["strength"], context["received"] - 0.01
+
+
+class AllTerms(Pulled):
+    """Overrides every place that a step has."""
+
+    def loss(self, w: Tensor, batch: Samples, context: State) -> Tensor:
+        return self.task.loss(w, batch) + 0.1 * w.square().sum()
+
+    def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
+        return g / (1.0 + torch.linalg.vector_norm(g))
+
+    def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
+        return 0.5 * (w + before)
+
+
+class PulledByStep(Pulled):
+    """The same, through `Client.step` as it is written down."""
+
+    def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
+        return super().step(carry, batch, context)
+
+
+class AllTermsByStep(AllTerms):
+    """The same, through `Client.step` as it is written down."""
+
+    def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
+        return super().step(carry, batch, context)
+
+
 class OwnStep(Client[Any]):
     """Two gradients a step (the second at a point ahead), and a counter in the carry."""
 

@@ -16,7 +16,8 @@ CLIENTS = [
     *(
         f"small_methods:{name}"
         for name in (
-            "OwnLoss", "OwnGradient", "OwnAfterStep", "AllSmallPlaces", "OwnStep", "OwnTrain",
+            "OwnLoss", "OwnGradient", "OwnAfterStep", "AllSmallPlaces", "Proximal", "Pulled",
+            "AllTerms", "OwnStep", "OwnTrain",
             "StartsWithData", "KeepsState", "Adapted",
         )
     ),
@@ -87,6 +88,14 @@ def test_single_precision_agrees_to_rounding() -> None:
     options = {"client": "small_methods:AllSmallPlaces", "dtype": torch.float32}
     reference = played(engine="sequential", **options)
     assert_alike(reference, played(engine="stacked", chunk=2, **options), tolerance=2e-5)
+
+
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+@pytest.mark.parametrize("name", ["Pulled", "AllTerms"])
+def test_the_fast_step_does_what_the_written_one_says(name: str, engine: str) -> None:
+    options = {"engine": engine, "record": True}
+    written = played(client=f"small_methods:{name}ByStep", **options)
+    assert_alike(written, played(client=f"small_methods:{name}", **options))
 
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])

@@ -11,7 +11,7 @@ from pflbench_algorithms.fedprox import FedProx
 
 
 class FedProxClient(Client[FedProx]):
-    """Adds the proximal term's gradient, μ(w - w_received)."""
+    """Adds the proximal term, whose gradient is μ(w - w_received)."""
 
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
@@ -19,6 +19,6 @@ class FedProxClient(Client[FedProx]):
         """Start from the received model, and remember it."""
         return {"w": received["model"]}, {"received": received["model"]}
 
-    def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
-        """Return g + μ(w - w_received)."""
-        return g + self.parameters.mu * (w - context["received"])
+    def proximal(self, context: State) -> tuple[Tensor, Tensor]:
+        """Return μ and w_received."""
+        return self.task.initial.new_tensor(self.parameters.mu), context["received"]
