@@ -8,10 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+
+
+class _Head(torch.autograd.Function):
+    """A linear layer whose weight's gradient lies in the same memory in every round.
+
+    The heads have a hundred times as many numbers as a row: fresh memory for their gradients
+    would cost more time, in page faults, than the products that fill it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, memory: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.memory = memory
+        return torch.addmm(bias, x, weight.T)
+
+    @staticmethod
+    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor, Tensor, None]:
+        (g,), (x, weight) = outputs, ctx.saved_tensors
+        return g @ weight, torch.mm(g.T, x, out=ctx.memory), g.sum(dim=0), None
 
 
 class Hypernetwork(nn.Module):
@@ -59,8 +79,16 @@ class Hypernetwork(nn.Module):
             layers += [nn.ReLU(), linear(hidden, hidden)]
         self.mlp = nn.Sequential(*layers)
         self.heads = nn.ModuleList(linear(hidden, prod(shape)) for shape in shapes)
+        self._memory: list[Tensor] = []
 
     def forward(self, clients: Tensor) -> Tensor:
-        """Return the rows [K, P] of clients [K]."""
+        """Return the rows [K, P] of clients [K]; the gradients are valid until the next ones."""
         features = self.mlp(self.embeddings(clients))
-        return torch.cat([head(features) for head in self.heads], dim=1)
+        heads = [(cast("nn.Linear", head).weight, head.bias) for head in self.heads]
+        if not self._memory:
+            self._memory = [torch.empty_like(weight) for weight, _ in heads]
+        rows = [
+            _Head.apply(features, weight, bias, memory)
+            for (weight, bias), memory in zip(heads, self._memory, strict=True)
+        ]
+        return torch.cat(rows, dim=1)

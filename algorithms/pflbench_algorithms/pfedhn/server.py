@@ -55,6 +55,7 @@ class PFedHNServer(Server[PFedHN]):
             lr=parameters.lr,
             momentum=parameters.momentum,
             weight_decay=parameters.weight_decay,
+            fused=setup.initial.device.type in ("cpu", "cuda"),  # one pass, no memory of its own
         )
         self._sent: tuple[Tensor, Tensor] | None = None
 
@@ -80,9 +81,12 @@ class PFedHNServer(Server[PFedHN]):
         """Step φ and the embeddings along (∇W)ᵀ Δ, summed over the cohort."""
         assert self._sent is not None, "aggregate follows send"
         sent, W = self._sent
-        position = (cohort.unsqueeze(1) == sent).int().argmax(dim=1)
+        delta = uploads["delta"]
+        if not torch.equal(cohort, sent):  # whoever did not upload has changed nothing
+            position = (cohort.unsqueeze(1) == sent).int().argmax(dim=1)
+            delta = torch.zeros_like(W).index_copy_(0, position, delta)
         variables = list(self.network.parameters())
-        gradients = torch.autograd.grad(W[position], variables, grad_outputs=uploads["delta"])
+        gradients = torch.autograd.grad(W, variables, grad_outputs=delta)
         for variable, gradient in zip(variables, gradients, strict=True):
             variable.grad = gradient
         torch.nn.utils.clip_grad_norm_(variables, self.parameters.clip_norm)
