@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from traceback import format_exception
 
@@ -10,14 +11,22 @@ from pflbench.cli.live import Display, make_display
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
 from pflbench.cli.stored import print_brief
+from pflbench.engine.group import ALONE, Group
+from pflbench.errors import InputError
 from pflbench.expressions import Expression
 from pflbench.leaderboard import boards
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
+from pflbench.runs.distributed import device_for
 
 
-def check_all(requests: Sequence[RunRequest], results: Path) -> dict[str, RunRequest]:
+def check_all(
+    requests: Sequence[RunRequest], results: Path, group: Group | None = None
+) -> dict[str, RunRequest]:
     """Plan every cell and look for its run, so that whatever is wrong is said before any starts.
+
+    Of several processes, the first one of a machine does so before the others: what it fetched
+    is there for them. Only the first of all looks at results.
 
     Returns
     -------
@@ -28,38 +37,66 @@ def check_all(requests: Sequence[RunRequest], results: Path) -> dict[str, RunReq
     InputError
         A cell cannot be run as asked, or the results folder is damaged. Nothing was written.
     """
-    store = Store(results, create=True)
+    group = group or ALONE
+    store = Store(results, create=True) if group.first else None
+    if group.local_rank:
+        group.meet("data")
     cells = {}
-    for request in requests:
+    for asked in requests:
+        request = replace(asked, device=device_for(asked.device, group))
         run_id = plan(request).cell.id
-        store.get(run_id)  # a damaged run is refused
+        if store is not None:
+            store.get(run_id)  # a damaged run is refused
         cells[run_id] = request
+    if not group.local_rank:
+        group.meet("data")
+    ids = group.share_json(list(cells))
+    if ids != list(cells):
+        raise InputError(
+            f"This process would run {', '.join(cells)}, the first one {', '.join(ids)}: each "
+            "process needs the same command, data and plugins."
+        )
+    group.meet("start")
     return cells
 
 
-def run_all(cells: Mapping[str, RunRequest], results: Path, *, quiet: bool, debug: bool) -> int:
+def run_all(
+    cells: Mapping[str, RunRequest],
+    results: Path,
+    group: Group | None = None,
+    *,
+    quiet: bool,
+    debug: bool,
+) -> int:
     """Run the cells and print their table; return the exit status."""
-    store = Store(results, create=True)
+    group = group or ALONE
+    store = Store(results, create=True) if group.first else None
     failed = 0
     with make_display(progress_console(), len(cells), quiet=quiet) as display:
         for number, request in enumerate(cells.values(), start=1):
             display.begin(number, title(request))
-            failed += not _run_one(request, store, display, debug=debug)
-    runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
-    print_brief(boards(runs))
+            failed += not _run_one(request, store, display, group, debug=debug)
+    if store is not None:
+        runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
+        print_brief(boards(runs))
     return 1 if failed else 0
 
 
-def _run_one(request: RunRequest, store: Store, display: Display, *, debug: bool) -> bool:
+def _run_one(
+    request: RunRequest, store: Store | None, display: Display, group: Group, *, debug: bool
+) -> bool:
     """Run a cell; say whether it is complete."""
+    failure: Exception | None = None
     try:
-        execute(plan(request), store, [display])
+        with group.together():
+            execute(plan(request), store, [display], group)
     except Exception as error:  # whatever stops this cell, the others are run
-        display.problem(sentence(error))
+        failure = error
+    if failure is not None:
+        display.problem(sentence(failure))
         if debug:
-            display.console.print("".join(format_exception(error)), markup=False)
-        return False
-    return True
+            display.console.print("".join(format_exception(failure)), markup=False)
+    return failure is None
 
 
 def title(request: RunRequest) -> str:

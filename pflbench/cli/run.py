@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import rich_click as click
 from pflbench.cli.names import COUNT, Number, complete, complete_setting
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
+from pflbench.cli.together import processes, several
 
 _HELP = """Run a method, or a matrix of methods, data sets, partitions and seeds.
 
@@ -118,7 +120,7 @@ def run(
     """Plan every cell, run them one by one, print the table."""
     from pflbench.cli.screen import waiting
 
-    try:
+    with processes(ctx.obj, partial(_interrupted, ctx)) as group:
         with waiting("loading", show=not quiet):
             from pflbench.cli.matrix import make_requests
 
@@ -126,12 +128,14 @@ def run(
             # It imports torch: only now, after whatever can be refused without.
             from pflbench.cli.execution import check_all, run_all
 
-        cells = check_all(requests, results)  # a download shows a bar of its own
-        return run_all(cells, results, quiet=quiet, debug=ctx.obj.debug)
-    except KeyboardInterrupt:
-        again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
-        warn(
-            "\nInterrupted; finished cells are kept, the others go on from their last checkpoint. "
-            f"To go on: {again}"
-        )
-        return INTERRUPTED
+        cells = check_all(requests, results, group)  # a download shows a bar of its own
+        return run_all(cells, results, group, quiet=quiet, debug=ctx.obj.debug)
+
+
+def _interrupted(ctx: click.Context) -> int:
+    again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
+    warn(
+        "\nInterrupted; finished cells are kept, the others go on from their last checkpoint. "
+        f"To go on: {f'torchrun ... -m {again}' if several() else again}"
+    )
+    return INTERRUPTED

@@ -13,11 +13,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pflbench.engine.base import LocalShards, LocalWork, Trained
+from pflbench.engine.base import Engine, LocalShards, LocalWork, Trained
 from pflbench.engine.choose import make_engine
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
+from pflbench.engine.group import ALONE, Group
 from pflbench.engine.plan import Batches, seeded_batches
+from pflbench.engine.sharded import ShardedEngine
 from pflbench.engine.traffic import SET_UP, Traffic
 from pflbench.errors import DivergedError
 from pflbench.federation import Federation, Shards, Split
@@ -118,6 +120,9 @@ class Simulation:
     storage
         Where the clients' states, and what the server keeps of every client, lie; by default in
         memory up to a budget, and in temporary files beyond it.
+    group
+        The processes that share out the clients' work; each has a simulation of its own, made
+        of the same arguments.
     """
 
     def __init__(
@@ -141,6 +146,7 @@ class Simulation:
         metrics: Mapping[str, Metric] | None = None,
         record: bool = False,
         storage: Storage | None = None,
+        group: Group = ALONE,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
         self.device, self.participation = torch.device(device), participation
@@ -156,7 +162,9 @@ class Simulation:
             layout, self.task.initial, federation.clients, federation.classes, seed, storage
         )
         self.server = server_class(parameters, setup)
-        self.engine = make_engine(engine, self.task, chunk=chunk)
+        self.engine: Engine = make_engine(engine, self.task, chunk=chunk)
+        if group.size > 1:
+            self.engine = ShardedEngine(self.engine, group)
         self.traffic = Traffic()
         self._metrics = dict(metrics or {})
         self._shards: dict[Split, Shards] = {
@@ -217,6 +225,8 @@ class Simulation:
         finished = time.perf_counter()
         up = self.traffic.count_rows(r + 1, "up", trained.uploads)
         self.server.aggregate(r, cohort, trained.uploads)
+        if isinstance(self.engine, ShardedEngine):
+            self.engine.align(self.server)
         self._wait()
         return RoundReport(
             cohort=cohort,

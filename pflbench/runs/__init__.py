@@ -1,5 +1,6 @@
 """Runs: from what somebody asks for to a stored result."""
 
+from pflbench.runs.distributed import joined
 from pflbench.runs.execution import execute, run
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.planning import PlannedRun, plan
@@ -17,6 +18,7 @@ __all__ = [
     "RunRequest",
     "Sourced",
     "execute",
+    "joined",
     "plan",
     "run",
     "source",

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
-from torch import Tensor
 
 from pflbench import plugins
 from pflbench.engine import Simulation
+from pflbench.engine.group import ALONE, Group, PeerFailedError
 from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
 from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts
 from pflbench.method import Storage
-from pflbench.results import Checkpoint, Store, StoredRun, client_table, selected_round, worst_tenth
+from pflbench.results import Store, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
+from pflbench.runs.writers import InMemory, Shared, Writer
 from pflbench.specs import resolve
 
 CHECKPOINT_SECONDS = 15.0
@@ -39,6 +40,7 @@ def run(
     *,
     results: Path | str | None = None,
     observers: Iterable[Observer] = (),
+    group: Group = ALONE,
     **options: Any,
 ) -> Result:
     """Run one cell and return its result.
@@ -53,6 +55,9 @@ def run(
         A results folder; None keeps nothing on disk.
     observers
         Told of the rounds, besides those that plugins bring.
+    group
+        The processes that share the run's clients out (`pflbench.runs.joined`): each calls this
+        with the same arguments, and the first one keeps the results and tells observers.
     options
         Anything else of `RunRequest`: partition, clients, rounds, seed, parameters, ...
 
@@ -73,23 +78,57 @@ def run(
     for name in options:
         if name not in known:
             raise UnknownNameError("option of run", name, known)
-    store = None if results is None else Store(Path(results), create=True)
-    planned = plan(RunRequest(algorithm, dataset, **options))
-    return execute(planned, store, observers)
+    with group.together():
+        stored = results is not None and group.first
+        store = Store(Path(str(results)), create=True) if stored else None
+        planned = plan(RunRequest(algorithm, dataset, **options))
+        return execute(planned, store, observers, group)
 
 
-def execute(planned: PlannedRun, store: Store | None, observers: Iterable[Observer] = ()) -> Result:
+def execute(
+    planned: PlannedRun,
+    store: Store | None,
+    observers: Iterable[Observer] = (),
+    group: Group = ALONE,
+) -> Result:
     """Run a planned cell, resume it, or return it if it is there.
 
-    A failed or unfinished run is taken up again; a complete one only with rerun="always".
+    A failed or unfinished run is taken up again; a complete one only with rerun="always". Of
+    several processes the first one decides; the others' store and observers are not looked at,
+    and their result has no folder.
     """
+    with group.together():
+        return _lead(planned, store, observers, group) if group.first else _follow(planned, group)
+
+
+def _follow(planned: PlannedRun, group: Group) -> Result:
+    chosen, summary = group.share_json()
+    if chosen != planned.cell.id:
+        raise InputError(
+            f"This process would do run {planned.cell.id}, the first one {chosen}: each needs the "
+            "same request, data and plugins."
+        )
+    if summary is not None:  # the run is there already
+
+        def nowhere(name: str) -> pd.DataFrame:
+            raise InputError(f"The first process has the table {name!r}; this one has no results.")
+
+        return Result(planned.cell.id, planned.cell.to_json(), summary, None, nowhere)
+    return _Execution(planned, InMemory(planned), [], None, group).play()
+
+
+def _lead(
+    planned: PlannedRun, store: Store | None, observers: Iterable[Observer], group: Group
+) -> Result:
     told = [*observers, *_installed_observers()]
     if store is None:
-        return _Execution(planned, _InMemory(planned), told, None).play()
+        group.share_json([planned.cell.id, None])
+        return _Execution(planned, InMemory(planned), told, None, group).play()
     again = planned.request.rerun == "always"
     there = store.get(planned.cell.id)
     if there is not None and there.status == "complete" and not again:
         result = Result.stored(there)
+        group.share_json([planned.cell.id, dict(result.summary)])
         for observer in told:
             observer.reused(result)
         return result
@@ -100,54 +139,10 @@ def execute(planned: PlannedRun, store: Store | None, observers: Iterable[Observ
         "notice": planned.federation.source if planned.notice else "",
     }
     where = environment(planned.device, planned.engine)
+    where["processes"] = group.size
     with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
-        return _Execution(planned, writer, told, writer.folder).play()
-
-
-class _Writer(Protocol):
-    """What the loop needs of a run's storage (`pflbench.results.RunWriter`)."""
-
-    def checkpoint(
-        self,
-        round: int,
-        tensors: Mapping[str, Tensor],
-        tables: Mapping[str, pd.DataFrame],
-        counters: Mapping[str, Any],
-        parts: Iterable[Mapping[str, Tensor]],
-    ) -> None: ...
-    def restore(self) -> Checkpoint | None: ...
-    def complete(
-        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
-    ) -> StoredRun | Result: ...
-    def fail(
-        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
-    ) -> StoredRun | Result: ...
-
-
-class _InMemory:
-    """Storage of a run that nobody keeps."""
-
-    def __init__(self, planned: PlannedRun) -> None:
-        self._cell = planned.cell
-
-    def checkpoint(self, *_: object) -> None:
-        """Keep nothing: there is nothing to resume."""
-
-    def restore(self) -> None:
-        """Return None: there is nothing to resume."""
-
-    def complete(
-        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
-    ) -> StoredRun | Result:
-        """Hand the tables over."""
-        kept = dict(tables)
-        return Result(self._cell.id, self._cell.to_json(), dict(summary), None, kept.__getitem__)
-
-    def fail(
-        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
-    ) -> StoredRun | Result:
-        """Hand the tables over."""
-        return self.complete(tables, {})
+        group.share_json([planned.cell.id, None])
+        return _Execution(planned, writer, told, writer.folder, group).play()
 
 
 class _Execution:
@@ -156,11 +151,13 @@ class _Execution:
     def __init__(
         self,
         planned: PlannedRun,
-        writer: _Writer,
+        writer: Writer,
         observers: Sequence[Observer],
         folder: Path | None,
+        group: Group,
     ) -> None:
-        self.planned, self.writer, self.folder = planned, writer, folder
+        self.planned, self.folder, self.group = planned, folder, group
+        self.writer = Shared(writer, group)
         self.observers = list(observers)
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
@@ -195,6 +192,7 @@ class _Execution:
             p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
             budget=p.budget, participation=self.scenario.participation, engine=p.engine,
             device=p.device, metrics=p.metrics, storage=Storage(folder=self.folder),
+            group=self.group,
         )  # fmt: skip
 
     def _prepare(self) -> None:
@@ -298,7 +296,8 @@ class _Execution:
 
     def _fail(self, error: Exception) -> None:
         """Keep a run that cannot go on, with its reason; bad disks and bad input are not that."""
-        if isinstance(error, PflbenchError) and not isinstance(error, DivergedError):
+        kept = DivergedError, PeerFailedError
+        if isinstance(error, PflbenchError) and not isinstance(error, kept):
             return
         failure: dict[str, Any] = {
             "error": type(error).__name__,
@@ -309,6 +308,8 @@ class _Execution:
         }
         if isinstance(error, DivergedError):
             failure.update(round=error.round, client=error.client, step=error.step)
+        if isinstance(error, PeerFailedError):
+            failure.update(error=error.name, message=error.message)
         tables = self._tables() if hasattr(self, "simulation") else {}
         self.writer.fail(tables, failure)
         self._tell("failed", error)
@@ -331,6 +332,7 @@ class _Execution:
             folder=self.folder,
             source=p.federation.source,
             notice=p.notice,
+            processes=self.group.size,
             start_round=self.done,
         )
         self.began_at_round, self.began = self.done, time.perf_counter()

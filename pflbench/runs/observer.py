@@ -27,6 +27,7 @@ class RunInfo:
     source: str
     notice: str
     start_round: int
+    processes: int = 1
 
 
 @dataclass(frozen=True)

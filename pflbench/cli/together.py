@@ -1,0 +1,64 @@
+"""`pflbench run` as one of several processes: only the first one speaks, and all end alike."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from click.exceptions import Exit
+
+from pflbench.cli.session import Session, complain
+
+if TYPE_CHECKING:
+    from pflbench.engine.group import Group
+
+
+def several() -> bool:
+    """Whether `torchrun`, or whatever sets its variables, has started several processes."""
+    return os.environ.get("WORLD_SIZE", "") not in ("", "1")
+
+
+@contextmanager
+def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Group | None]:
+    """Join the other processes, if there are any, for the body of a `with`.
+
+    Of several, all leave when the first one has said what there is to say: the first to end with
+    an error makes `torchrun` end the others.
+
+    Parameters
+    ----------
+    session
+        The call.
+    interrupted
+        What to do after Ctrl-C; returns the exit status.
+
+    Yields
+    ------
+    The group, None if this process is alone.
+    """
+    if not several():
+        try:
+            yield None
+        except KeyboardInterrupt:
+            raise Exit(interrupted()) from None
+        return
+    from pflbench.runs import joined  # it imports torch
+
+    with ExitStack() as stack:
+        group = stack.enter_context(joined())
+        if not group.first and not session.debug:
+            nobody = stack.enter_context(Path(os.devnull).open("w"))
+            stack.enter_context(redirect_stdout(nobody))
+            stack.enter_context(redirect_stderr(nobody))
+            stack.enter_context(warnings.catch_warnings(action="ignore"))
+        try:
+            with group.together():
+                yield group
+        except KeyboardInterrupt as error:
+            raise Exit(interrupted()) from error
+        except Exception as error:
+            raise Exit(complain(error, session)) from error

@@ -1,0 +1,152 @@
+"""Where the round loop puts what it made, alone or as one of several processes.
+
+Of several, the first one reads and writes; the others get from it what they need to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import pandas as pd
+import pyarrow as pa
+from torch import Tensor
+
+from pflbench.engine.group import Group
+from pflbench.results import Checkpoint, StoredRun
+from pflbench.runs.planning import PlannedRun
+from pflbench.runs.result import Result
+
+
+class Writer(Protocol):
+    """What the loop needs of a run's storage (`pflbench.results.RunWriter`)."""
+
+    def checkpoint(
+        self,
+        round: int,
+        tensors: Mapping[str, Tensor],
+        tables: Mapping[str, pd.DataFrame],
+        counters: Mapping[str, Any],
+        parts: Iterable[Mapping[str, Tensor]],
+    ) -> None:
+        """Keep the state after some rounds."""
+        ...
+
+    def restore(self) -> Checkpoint | None:
+        """Return the state to go on from, None for the beginning."""
+        ...
+
+    def complete(
+        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Keep the result."""
+        ...
+
+    def fail(
+        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Keep how far the run came, and why no further."""
+        ...
+
+
+class InMemory:
+    """Storage of a run that nobody keeps."""
+
+    def __init__(self, planned: PlannedRun) -> None:
+        self._cell = planned.cell
+
+    def checkpoint(self, *_: object) -> None:
+        """Keep nothing: there is nothing to resume."""
+
+    def restore(self) -> Checkpoint | None:
+        """Return None: there is nothing to resume."""
+        return None
+
+    def complete(
+        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Hand the tables over."""
+        kept = dict(tables)
+        return Result(self._cell.id, self._cell.to_json(), dict(summary), None, kept.__getitem__)
+
+    def fail(
+        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Hand the tables over."""
+        return self.complete(tables, {})
+
+
+class Shared:
+    """One process's storage of a run that several processes work on.
+
+    Parameters
+    ----------
+    writer
+        Of the first process, the run's; of the others, one that keeps nothing.
+    group
+        The processes.
+    """
+
+    def __init__(self, writer: Writer, group: Group) -> None:
+        self._writer, self._group = writer, group
+        self.checkpoint, self.fail = writer.checkpoint, writer.fail
+
+    def restore(self) -> Checkpoint | None:
+        """Return the first process's checkpoint in all."""
+        own, group = self._writer.restore(), self._group
+        head = group.share_json(_head(own))
+        if head is None:
+            return None
+        tables = {
+            name: _frame(group.share(None if own is None else _bytes(own.tables[name])))
+            for name in head["tables"]
+        }
+        return _SharedCheckpoint(
+            round=head["round"],
+            tensors=group.share_tensors(None if own is None else own.tensors),
+            tables=tables,
+            counters=head["counters"],
+            own=own,
+            group=group,
+        )
+
+    def complete(
+        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
+    ) -> StoredRun | Result:
+        """Write the result, and go on when all is written."""
+        ended = self._writer.complete(tables, summary)
+        self._group.meet("complete")
+        return ended
+
+
+@dataclass(frozen=True)
+class _SharedCheckpoint(Checkpoint):
+    """A checkpoint that the first process reads, and all of them get."""
+
+    own: Checkpoint | None = field(repr=False, kw_only=True)
+    group: Group = field(repr=False, kw_only=True)
+
+    def parts(self) -> Iterator[Mapping[str, Tensor]]:
+        """Yield the further parts, each read and passed on when it is asked for."""
+        return self.group.share_parts(None if self.own is None else self.own.parts())
+
+
+def _head(own: Checkpoint | None) -> dict[str, Any] | None:
+    if own is None:
+        return None
+    return {"round": own.round, "tables": list(own.tables), "counters": dict(own.counters)}
+
+
+def _bytes(frame: pd.DataFrame) -> bytes:
+    """Return a table in Arrow's format for streams."""
+    table, sink = pa.Table.from_pandas(frame, preserve_index=False), pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def _frame(content: bytes) -> pd.DataFrame:
+    frame: pd.DataFrame = pa.ipc.open_stream(content).read_all().to_pandas()
+    return frame
