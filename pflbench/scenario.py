@@ -10,12 +10,33 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
+from pflbench.errors import InputError
 from pflbench.parameters import Scalar
 
 SCHEMA = 1
 """Version of the identity's form: part of every identity."""
+
+Precision = Literal["float32", "bfloat16", "float64"]
+"""What is computed with: the first is the default, which no identity mentions."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def check_precision(text: str, name: str = "precision") -> Precision:
+    """Return the precision of that name.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    for known in PRECISIONS:
+        if text == known:
+            return known
+    expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+    raise InputError(f"{name} {text!r} is not valid: expected {expected}.")
 
 
 @dataclass(frozen=True)
@@ -55,6 +76,8 @@ class Scenario:
         Share of clients in a round, in (0, 1].
     eval_every
         Personal models are evaluated after every so many rounds, and after the last.
+    precision
+        Type of what is computed; with "bfloat16" only matrix products and convolutions are.
     """
 
     dataset: str
@@ -71,6 +94,7 @@ class Scenario:
     weight_decay: float
     participation: float
     eval_every: int
+    precision: Precision = PRECISIONS[0]
 
     @property
     def id(self) -> str:
@@ -81,14 +105,12 @@ class Scenario:
         """Return the scenario as plain JSON values.
 
         The data set is named by what it holds: a path does not decide numbers, the
-        fingerprint does.
+        fingerprint does. The default precision is left out: runs are older than the choice.
         """
-        return {
-            **dataclasses.asdict(self),
-            "dataset": self.dataset.split(":", 1)[0],
-            "partition": dataclasses.asdict(self.partition),
-            "model": dataclasses.asdict(self.model),
-        }
+        values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
+        if self.precision == PRECISIONS[0]:
+            del values["precision"]
+        return values
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from pflbench.cli.amounts import duration, size
 from pflbench.runs.observer import Observer
+from pflbench.scenario import PRECISIONS
 
 if TYPE_CHECKING:
     from pflbench.runs import Result
@@ -212,7 +213,18 @@ def _bar(done: int, total: int, state: str, left: str) -> Table:
 
 def where(info: RunInfo) -> str:
     """Return in words what a cell runs on: its federation and the machine."""
-    return f"{info.partition}, {info.clients} clients, {info.device}, {info.engine}"
+    words = [info.partition, f"{info.clients} clients", info.device]
+    if info.precision != PRECISIONS[0]:
+        words.append(info.precision)
+    stacked = info.engine == "stacked"
+    how = f", chunks of {_counted(info.chunk, 'row')}" if stacked else ""
+    if info.device == "cpu":  # an accelerator does each operation in parallel
+        how += f" on {_counted(info.chunk_cores, 'core')}"
+    return f"{', '.join(words)}, engine {info.engine}{how}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def accuracy(evaluation: Evaluation) -> str:

@@ -99,6 +99,26 @@ COUNT = Number(ge=1, whole=True)
 """A whole number of at least 1."""
 
 
+class PrecisionName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+    """What is computed with, by name."""
+
+    name = "precision"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name, or fail with what was expected."""
+        from pflbench.scenario import check_precision
+
+        return check_precision(value, param.opts[0] if param is not None else "precision")
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name."""
+        from pflbench.scenario import PRECISIONS
+
+        return [CompletionItem(name) for name in PRECISIONS if name.startswith(incomplete)]
+
+
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.names import COUNT, Number, complete, complete_setting
+from pflbench.cli.names import COUNT, Number, PrecisionName, complete, complete_setting
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import processes, several
@@ -32,9 +32,9 @@ already are not run again, and a run that was interrupted goes on where it stopp
 _MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set"]
 _SCENARIO = [
     "--clients", "--model", "--rounds", "--local-epochs", "--local-steps", "--batch-size", "--lr",
-    "--momentum", "--weight-decay", "--participation", "--eval-every",
+    "--momentum", "--weight-decay", "--participation", "--eval-every", "--precision",
 ]  # fmt: skip
-_MACHINE = ["--device", "--engine", "--data-dir", "--no-fallback"]
+_MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
 
 
@@ -101,10 +101,20 @@ class RunCommand(click.RichCommand):
     help="Rounds between evaluations of the personal models.",
 )  # fmt: skip
 @click.option(
+    "--precision", metavar="float32|bfloat16|float64", type=PrecisionName(), default="float32",
+    show_default=True,
+    help="What is computed with; bfloat16: the matrix products and convolutions alone.",
+)  # fmt: skip
+@click.option(
     "--device", metavar="NAME", default="auto", show_default=True,
     help="Where to train: auto, cpu, cuda, cuda:1, mps.",
 )  # fmt: skip
 @engine_option
+@click.option(
+    "--chunk", metavar="N", type=COUNT,
+    help="Clients that the stacked engine trains together at most; the numbers are the same. "
+    "Default: by the model's size.",
+)  # fmt: skip
 @data_options
 @results_option
 @click.option(

@@ -19,7 +19,7 @@ from pflbench.cli.screen import show, table
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.leaderboard import Board, Format, boards, render, renderable
 from pflbench.results import Store, StoredRun
-from pflbench.scenario import Choice, digest
+from pflbench.scenario import PRECISIONS, Choice, digest
 
 
 def show_run(run_id: str, results: Path) -> None:
@@ -61,6 +61,7 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
             for key, value in scenario.items()
             if key not in ("dataset", "fingerprint", "partition", "model") and value is not None
         },
+        "precision": scenario.get("precision", PRECISIONS[0]),
         "seed": run.cell["seed"],
     }
     parts: list[RenderableType] = [head, _facts("The cell", cell)]

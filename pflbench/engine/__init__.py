@@ -1,6 +1,23 @@
 """Engines: client code mapped over the rows of a cohort, stacked or one after the other."""
 
-from pflbench.engine.choose import ENGINES, choose_device, choose_engine
-from pflbench.engine.simulation import RoundReport, Simulation
+from pflbench.engine.choose import (
+    ENGINES,
+    choose_device,
+    choose_engine,
+    choose_sharing,
+    choose_types,
+)
+from pflbench.engine.crew import Sharing
+from pflbench.engine.simulation import RoundReport, Simulation, cohort_size
 
-__all__ = ["ENGINES", "RoundReport", "Simulation", "choose_device", "choose_engine"]
+__all__ = [
+    "ENGINES",
+    "RoundReport",
+    "Sharing",
+    "Simulation",
+    "choose_device",
+    "choose_engine",
+    "choose_sharing",
+    "choose_types",
+    "cohort_size",
+]

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pflbench.engine.base import Engine
+from pflbench.engine.crew import Sharing, cores_for, divide, step_operations
 from pflbench.engine.sequential import SequentialEngine
 from pflbench.engine.stacked import StackedEngine
 from pflbench.errors import InputError, UnknownNameError
@@ -49,14 +50,64 @@ def make_engine(name: str, task: Task, *, chunk: int | None = None) -> Engine:
         raise UnknownNameError("engine", name, ("stacked", "sequential"))
     if chunk is not None and chunk < 1:
         raise InputError(f"A chunk of {chunk} rows trains nobody: expected at least 1.")
-    return StackedEngine(task, chunk or default_chunk(task))
+    initial = task.initial
+    by_rule = default_chunk(task.layout.columns, initial.dtype, initial.device)
+    return StackedEngine(task, chunk or by_rule)
 
 
-def default_chunk(task: Task) -> int:
-    """Return how many rows train together."""
-    budget = _CPU_CHUNK_BYTES if task.initial.device.type == "cpu" else _GPU_CHUNK_BYTES
-    row = 3 * task.layout.columns * task.initial.element_size()
+def default_chunk(columns: int, dtype: torch.dtype, device: torch.device) -> int:
+    """Return how many rows of so many columns train together at most."""
+    budget = _CPU_CHUNK_BYTES if device.type == "cpu" else _GPU_CHUNK_BYTES
+    row = 3 * columns * dtype.itemsize
     return max(1, min(512, budget // row))
+
+
+def choose_sharing(
+    engine: str, chunk: int | None, *, rows: int, columns: int, width: int, dtype: torch.dtype,
+    device: torch.device,
+) -> Sharing:  # fmt: skip
+    """Resolve how a cohort of `rows` clients is shared out in a round.
+
+    Parameters
+    ----------
+    chunk
+        Rows that train together at most, None for the rule.
+    columns, width
+        Columns of a row, and samples of its batches.
+
+    Raises
+    ------
+    InputError
+        A chunk is asked for that is no chunk, or of an engine that has none.
+    """
+    if chunk is not None and chunk < 1:
+        raise InputError(f"chunk {chunk!r} is not valid: expected a whole number ≥ 1.")
+    work = step_operations(columns, width)
+    if engine == "sequential":
+        if chunk is not None:
+            raise InputError(
+                f"A chunk of {chunk} is for the engine 'stacked': 'sequential', which this run "
+                "has, trains one client after the other."
+            )
+        return Sharing(1, min(rows, cores_for(work, device)))
+    most = chunk or default_chunk(columns, dtype, device)
+    count, cores = divide(rows, most, work, device)
+    return Sharing(-(-rows // count), min(count, cores))
+
+
+def choose_types(precision: str, device: torch.device) -> tuple[torch.dtype, torch.dtype | None]:
+    """Return the type of what is kept and computed, and that of matrix products if it is another.
+
+    Raises
+    ------
+    InputError
+        The device cannot compute in that type.
+    """
+    if precision == "float64" and device.type == "mps":
+        raise InputError("The device 'mps' has no float64: expected another precision or 'cpu'.")
+    if precision == "bfloat16":
+        return torch.float32, torch.bfloat16
+    return torch.float64 if precision == "float64" else torch.float32, None
 
 
 def choose_device(name: str) -> torch.device:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -24,6 +25,35 @@ _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
 if hasattr(os, "register_at_fork"):  # a forked child has the pools but not their threads
     os.register_at_fork(after_in_child=_pools.clear)
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How a cohort is shared out: at most `rows` clients train together, on `cores` cores."""
+
+    rows: int
+    cores: int
+
+
+def step_operations(columns: int, width: int) -> float:
+    """Return about how many floating-point operations a step of a row takes, batch of `width`."""
+    return 6.0 * columns * width
+
+
+def divide(rows: int, chunk: int, work: float, device: torch.device) -> tuple[int, int]:
+    """Return in how many equal chunks rows train, and how many of these at a time.
+
+    Parameters
+    ----------
+    chunk
+        Rows that train together at most.
+    work
+        Floating-point operations of one local step of one row.
+    """
+    count = -(-rows // chunk)
+    size = -(-rows // max(count, torch.get_num_threads()))
+    cores = cores_for(work * size, device)
+    return min(rows, -(-count // cores) * cores), cores
 
 
 def cores_for(work: float, device: torch.device) -> int:

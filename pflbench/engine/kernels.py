@@ -52,10 +52,7 @@ class VmapKernel:
 
         def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
             gradient, losses = self._gradient(W, batch, context)
-            if keep:
-                torch.add(gradient, into, alpha=keep, out=into)
-            else:
-                into.copy_(gradient)
+            _add(gradient, into, keep)
             result: Tensor = losses
             return result
 
@@ -80,8 +77,13 @@ class DenseKernel:
         self._layout, self._layers = layout, layers
 
     @staticmethod
-    def of(module: nn.Module, layout: Layout) -> DenseKernel | None:
-        """Return a kernel for the network, or None if it is of another form."""
+    def of(
+        module: nn.Module, layout: Layout, products: torch.dtype | None = None
+    ) -> DenseKernel | None:
+        """Return a kernel for the network, or None if it is of another form.
+
+        `products` is the type of its matrix products, if it is not that of the rows.
+        """
         if type(module) is not nn.Sequential:
             return None
         kinds = [type(layer) for layer in module if type(layer) is not nn.Flatten]
@@ -97,6 +99,8 @@ class DenseKernel:
         shared = len(layout.names) != 2 * len(linear)  # one layer in two places
         if shared or any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
             return None
+        if products is not None:
+            return MixedDenseKernel(layout, len(linear), products)
         return DenseKernel(layout, len(linear))
 
     def on(self, W: Tensor, into: Tensor) -> Accumulate:
@@ -111,10 +115,7 @@ class DenseKernel:
             if ones.shape != (*batch.y.shape, 1):
                 ones = W.new_ones(*batch.y.shape, 1)
             inputs = _forward(weights, biases, batch.x)
-            log_p = torch.log_softmax(inputs[-1], 1)
-            target, weight = batch.y.unsqueeze(1), share.unsqueeze(1)
-            losses = torch.sum(log_p.gather(1, target).mul_(weight), (1, 2)).neg_()
-            delta = log_p.exp_().mul_(weight).scatter_add_(1, target, -weight)
+            losses, delta = _of_loss(inputs[-1], batch.y, share)
             for i in reversed(range(self._layers)):
                 for_weights[i].baddbmm_(delta, inputs[i].transpose(1, 2), beta=keep)
                 for_biases[i].baddbmm_(delta, ones, beta=keep)
@@ -135,6 +136,70 @@ class DenseKernel:
         return parameters[0::2], [bias.unsqueeze(2) for bias in parameters[1::2]]
 
 
+class MixedDenseKernel(DenseKernel):
+    """The same with products of another type than the rows: bfloat16 on float32.
+
+    The rule is that of `torch.autocast`: weights, biases and inputs are rounded before a layer,
+    what lies between layers is of the products' type, and so are the gradients of weights before
+    they are added up. Log-softmax and losses are of the rows' type. Weights are rounded into
+    matrices of their own, which products of that type read faster than columns of a row.
+    """
+
+    def __init__(self, layout: Layout, layers: int, products: torch.dtype) -> None:
+        super().__init__(layout, layers)
+        self._products = products
+
+    def on(self, W: Tensor, into: Tensor) -> Accumulate:
+        """See `Kernel`."""
+        weights, biases = self._layers_of(W)
+        for_weights, for_biases = self._layers_of(into)
+        rounded = [self._rounded(w) for w in weights]
+        products = [torch.empty_like(w) for w in rounded]
+        gradients = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights]
+        backward = [w.transpose(1, 2) for w in rounded]
+
+        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+            for mine, w in zip(rounded, weights, strict=True):
+                mine.copy_(w)
+            inputs = _forward(rounded, [self._rounded(b) for b in biases], self._rounded(batch.x))
+            losses, delta = _of_loss(inputs[-1].to(W.dtype), batch.y, share)
+            delta = self._rounded(delta)
+            for i in reversed(range(self._layers)):
+                torch.bmm(delta, inputs[i].transpose(1, 2), out=products[i])
+                _add(gradients[i].copy_(products[i]), for_weights[i], keep)
+                _add(delta.sum(2, keepdim=True, dtype=W.dtype), for_biases[i], keep)
+                if i > 0:
+                    delta = torch.bmm(backward[i], delta)
+                    _relu_backward(delta, inputs[i], 0, grad_input=delta)
+            return losses
+
+        return accumulate
+
+    def logits(self, W: Tensor, x: Tensor) -> Tensor:
+        """See `Kernel`."""
+        weights, biases = ([self._rounded(t) for t in part] for part in self._layers_of(W))
+        return _forward(weights, biases, self._rounded(x))[-1].transpose(1, 2).to(W.dtype)
+
+    def _rounded(self, tensor: Tensor) -> Tensor:
+        return tensor.to(self._products, memory_format=torch.contiguous_format)
+
+
+def _add(gradient: Tensor, into: Tensor, keep: float) -> None:
+    """Do into ← keep·into + gradient, of whatever type that is."""
+    if keep:
+        torch.add(gradient, into, alpha=keep, out=into)
+    else:
+        into.copy_(gradient)
+
+
+def _of_loss(outputs: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the losses [K], and their gradients at the outputs [K, C, n]."""
+    log_p = torch.log_softmax(outputs, 1)
+    target, weight = y.unsqueeze(1), share.unsqueeze(1)
+    losses = torch.sum(log_p.gather(1, target).mul_(weight), (1, 2)).neg_()
+    return losses, log_p.exp_().mul_(weight).scatter_add_(1, target, -weight)
+
+
 def _forward(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> list[Tensor]:
     """Return the layers' inputs and the network's output, each [K, features, n]."""
     inputs = [x.flatten(start_dim=2).transpose(1, 2)]
@@ -149,7 +214,7 @@ def kernel_for(task: Task, objective: Objective | None) -> Kernel:
     """Choose the kernel for a task and, if the method has its own, an objective."""
     if objective is not None:
         return VmapKernel(task, objective)
-    dense = DenseKernel.of(task.module, task.layout)
+    dense = DenseKernel.of(task.module, task.layout, task.products)
     if dense is not None:
         return dense
     return VmapKernel(task, lambda w, batch, context: task.loss(w, batch))

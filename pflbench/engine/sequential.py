@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pflbench.engine.base import LocalWork, Padded, Trained
-from pflbench.engine.crew import cores_for, side_by_side
+from pflbench.engine.crew import cores_for, side_by_side, step_operations
 from pflbench.engine.rows import unpadded
 from pflbench.engine.sgd import Towards, step_
 from pflbench.federation import Shards
@@ -33,7 +33,7 @@ class SequentialEngine:
     def train(self, work: LocalWork, *, record: bool = False) -> Trained:
         """See `Engine`."""
         jobs = [partial(self._one, work, k) for k in range(len(work.clients))]
-        operations = 6.0 * self.task.layout.columns * work.width
+        operations = step_operations(self.task.layout.columns, work.width)
         results = side_by_side(jobs, cores_for(operations, work.device))
         return Trained(
             states=_stack([r[0] for r in results]),

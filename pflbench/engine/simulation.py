@@ -90,6 +90,11 @@ def initial_model(module: nn.Module, layout: Layout, seed: int) -> Tensor:
     return layout.flatten({n: p.detach() for n, p in module.named_parameters()}).clone()
 
 
+def cohort_size(participation: float, clients: int) -> int:
+    """Return how many clients take part in a round: at least one."""
+    return max(1, round(participation * clients))
+
+
 class Simulation:
     """N clients and a server, and the rounds between them.
 
@@ -109,6 +114,9 @@ class Simulation:
         Share of clients in a round; at least one takes part.
     engine, chunk
         "stacked" or "sequential"; rows that train together.
+    dtype, products
+        Type of what is kept and computed; that of the network's matrix products and convolutions
+        if it is another (bfloat16, as in `torch.autocast`).
     initial
         [P] the shared initial model, if not drawn from the seed.
     batches
@@ -141,6 +149,7 @@ class Simulation:
         chunk: int | None = None,
         device: torch.device | str = "cpu",
         dtype: torch.dtype = torch.float32,
+        products: torch.dtype | None = None,
         initial: Tensor | None = None,
         batches: Batches | None = None,
         metrics: Mapping[str, Metric] | None = None,
@@ -153,7 +162,8 @@ class Simulation:
         layout = Layout.of(module, head)
         module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
         w0 = initial_model(module, layout, seed) if initial is None else initial
-        self.task = Task(module, layout, w0, federation.classes, sgd, budget).to(self.device, dtype)
+        task = Task(module, layout, w0, federation.classes, sgd, budget, products)
+        self.task = task.to(self.device, dtype)
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
         server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
         self.client = client_class(parameters, self.task)
@@ -199,7 +209,7 @@ class Simulation:
     def cohort(self, r: int) -> Tensor:
         """Draw who takes part in round r: [K] client numbers, ascending."""
         n = self.federation.clients
-        k = max(1, round(self.participation * n))
+        k = cohort_size(self.participation, n)
         if k >= n:
             return self.everyone
         drawn = stream(self.seed, "cohort", r).choice(n, k, replace=False)

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from pflbench.engine.base import LocalWork, Padded, Trained
-from pflbench.engine.crew import cores_for, side_by_side
+from pflbench.engine.crew import divide, side_by_side, step_operations
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
 from pflbench.engine.rows import samples_of, take
@@ -97,11 +97,9 @@ class StackedEngine:
 
     def _cut(self, work: LocalWork) -> tuple[list[slice], int]:
         """Cut the rows into equal chunks; return them, and the cores that share them."""
-        rows, threads = len(work.batches), torch.get_num_threads()
-        count = -(-rows // self.chunk)
-        size = -(-rows // max(count, threads))
-        cores = cores_for(6.0 * self.task.layout.columns * work.width * size, work.device)
-        count = min(rows, -(-count // cores) * cores)
+        rows = len(work.batches)
+        operations = step_operations(self.task.layout.columns, work.width)
+        count, cores = divide(rows, self.chunk, operations, work.device)
         bounds = [rows * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
 

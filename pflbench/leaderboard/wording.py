@@ -10,7 +10,7 @@ from pflbench.expressions import Expression
 from pflbench.parameters import Scalar, describe_parameters
 from pflbench.plugins import installed
 from pflbench.results import StoredRun
-from pflbench.scenario import Choice, Scenario
+from pflbench.scenario import PRECISIONS, Choice, Scenario
 
 Defaults = Callable[[str], Mapping[str, Scalar] | None]
 """An algorithm's default parameters; None if it is not known."""
@@ -72,13 +72,15 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         words = {"train": "training", "val": "validation", "test": "test"}
         listed = [f"{sizes[k]:,} {word}" for k, word in words.items() if k in sizes]
         data += f" ({', '.join(listed)} samples)"
+    precision = "" if s.precision == PRECISIONS[0] else f", in {s.precision}"
     partition = _expression(s.partition.name, _given(s.partition))
     model = _expression(s.model.name, _given(s.model))
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
-        f"{s.weight_decay:g}; evaluated every {_count(s.eval_every, 'round', one='round')}."
+        f"{s.weight_decay:g}{precision}; evaluated every "
+        f"{_count(s.eval_every, 'round', one='round')}."
     )
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
 from pflbench.method.layout import Layout
+from pflbench.method.products import products_in
 
 
 class Samples(NamedTuple):
@@ -79,6 +80,8 @@ class Task:
         Number of classes C.
     sgd, budget
         The scenario's local optimiser and local budget.
+    products
+        Type of the network's matrix products and convolutions, if it is not that of a row.
     """
 
     def __init__(
@@ -89,10 +92,11 @@ class Task:
         classes: int,
         sgd: Sgd,
         budget: LocalBudget,
+        products: torch.dtype | None = None,
     ) -> None:
         self.module, self.layout, self.initial = module, layout, initial
         self._copies = threading.local()
-        self.classes, self.sgd, self.budget = classes, sgd, budget
+        self.classes, self.sgd, self.budget, self.products = classes, sgd, budget, products
 
     def logits(self, w: Tensor, x: Tensor) -> Tensor:
         """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape]."""
@@ -100,8 +104,13 @@ class Task:
         if not hasattr(self._copies, "module"):
             shared = {id(p): p for p in self.module.parameters()}  # only the structure is copied
             self._copies.module = copy.deepcopy(self.module, shared)
-        out: Tensor = functional_call(self._copies.module, self.layout.unflatten(w), (x,))
-        return out
+        tensors = self.layout.unflatten(w)
+        if self.products is None:
+            out: Tensor = functional_call(self._copies.module, tensors, (x,))
+            return out
+        with products_in(self.products, w.device):
+            out = functional_call(self._copies.module, tensors, (x,))
+        return out.to(w.dtype)
 
     def loss(self, w: Tensor, samples: Samples) -> Tensor:
         """Return the mean cross entropy (a scalar) of the model w [P] over the samples."""
@@ -118,4 +127,5 @@ class Task:
         return Task(
             self.module.to(device=device, dtype=dtype), self.layout,
             self.initial.to(device=device, dtype=dtype), self.classes, self.sgd, self.budget,
+            self.products,
         )  # fmt: skip

@@ -14,16 +14,20 @@ from typing import Any
 import psutil
 import torch
 
+from pflbench.engine import Sharing
+
 _PACKAGES = ("pflbench", "torch", "torchvision", "numpy", "pandas", "pyarrow", "safetensors")
 
 
-def environment(device: torch.device, engine: str) -> dict[str, Any]:
-    """Describe where and when a run is computed."""
+def environment(device: torch.device, engine: str, sharing: Sharing) -> dict[str, Any]:
+    """Describe where, how and when a run is computed."""
     return {
         "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "device": str(device),
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "engine": engine,
+        "chunk": sharing.rows,
+        "chunk_cores": sharing.cores,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,

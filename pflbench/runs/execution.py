@@ -138,7 +138,7 @@ def _lead(
         # What stood in for the data set asked for; the notice itself names places on this machine.
         "notice": planned.federation.source if planned.notice else "",
     }
-    where = environment(planned.device, planned.engine)
+    where = environment(planned.device, planned.engine, planned.sharing)
     where["processes"] = group.size
     with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
         group.share_json([planned.cell.id, None])
@@ -188,10 +188,12 @@ class _Execution:
 
     def _simulation(self) -> Simulation:
         p = self.planned
+        dtype, products = p.types
         return Simulation(
             p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
             budget=p.budget, participation=self.scenario.participation, engine=p.engine,
-            device=p.device, metrics=p.metrics, storage=Storage(folder=self.folder),
+            chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
+            metrics=p.metrics, storage=Storage(folder=self.folder),
             group=self.group,
         )  # fmt: skip
 
@@ -334,6 +336,9 @@ class _Execution:
             notice=p.notice,
             processes=self.group.size,
             start_round=self.done,
+            precision=self.scenario.precision,
+            chunk=p.sharing.rows,
+            chunk_cores=p.sharing.cores,
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
         self._tell("started", info)

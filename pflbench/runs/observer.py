@@ -12,7 +12,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run that starts (or goes on, from round `start_round`)."""
+    """A run that starts (or goes on, from round `start_round`).
+
+    Attributes
+    ----------
+    precision
+        What is computed with: "float32", "bfloat16", "float64".
+    engine, chunk, chunk_cores
+        How a full cohort trains: rows that train together at most, and cores that chunks of them
+        (or single clients) are shared between.
+    """
 
     run_id: str
     algorithm: str
@@ -28,6 +37,9 @@ class RunInfo:
     notice: str
     start_round: int
     processes: int = 1
+    precision: str = "float32"
+    chunk: int = 1
+    chunk_cores: int = 1
 
 
 @dataclass(frozen=True)

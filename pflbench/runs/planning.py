@@ -11,7 +11,14 @@ import torch
 from torch import nn
 
 from pflbench import plugins
-from pflbench.engine import choose_device, choose_engine
+from pflbench.engine import (
+    Sharing,
+    choose_device,
+    choose_engine,
+    choose_sharing,
+    choose_types,
+    cohort_size,
+)
 from pflbench.engine.evaluation import Metric
 from pflbench.errors import UnknownNameError
 from pflbench.expressions import format_scalar, parse_expression
@@ -20,7 +27,7 @@ from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import IN_MEMORY, source
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.scenario import Cell, Choice, Scenario, check_precision
 from pflbench.specs import AlgorithmSpec, ModelSpec, resolve
 from pflbench.streams import torch_stream
 
@@ -41,6 +48,10 @@ class PlannedRun:
         The network, and the prefix of its classifier's parameters.
     device, engine
         Resolved.
+    types
+        Type of what is kept and computed, and that of matrix products if it is another.
+    sharing
+        How a full cohort is shared out.
     notice
         One line that the user must see, or "".
     dataset
@@ -57,6 +68,8 @@ class PlannedRun:
     metrics: dict[str, Metric]
     device: torch.device
     engine: str
+    types: tuple[torch.dtype, torch.dtype | None]
+    sharing: Sharing
     notice: str
     dataset: str
 
@@ -93,7 +106,9 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     parameters: Any = parse_parameters(spec.parameters, request.parameters, owner=spec.name)
     for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
         resolve(half, owner=f"algorithm {spec.name!r}")
+    precision = check_precision(request.precision)
     device = choose_device(request.device)
+    types = choose_types(precision, device)
     if request.model is not None:  # before any data is loaded
         _model(request.model, registry)
     data = source(request, registry)
@@ -107,8 +122,14 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         module: nn.Module = build_model(
             model_parameters, federation.input_shape, federation.classes
         )
-    Layout.of(module, model_spec.head)
+    layout = Layout.of(module, model_spec.head)
     engine = choose_engine(request.engine, module, device)
+    sharing = choose_sharing(
+        engine, request.chunk, rows=cohort_size(data.numbers.participation, federation.clients),
+        columns=layout.columns,
+        width=min(data.numbers.batch_size, int(federation.train.sizes.max())),
+        dtype=types[0], device=device,
+    )  # fmt: skip
     chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}
     seed = chosen.pop("seed")
     scenario = Scenario(
@@ -116,6 +137,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         fingerprint=federation.fingerprint,
         partition=data.partition,
         model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
+        precision=precision,
         **{**chosen, "clients": federation.clients},
     )
     algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)
@@ -133,6 +155,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         },
         device=device,
         engine=engine,
+        types=types,
+        sharing=sharing,
         notice=data.notice,
         dataset=data.written,
     )
@@ -160,7 +184,8 @@ def command_for(cell: Cell, dataset: str) -> str:
         words += ["--local-epochs", str(s.local_epochs)]
     else:
         words += ["--local-steps", str(s.local_steps)]
-    for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every"):
+    for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
+                   "precision"):  # fmt: skip
         words += ["--" + option.replace("_", "-"), str(getattr(s, option))]
     for name, value in cell.algorithm.parameters.items():
         words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.parameters import Param
+from pflbench.scenario import PRECISIONS
 
 RERUN = ("missing", "always")
 
@@ -31,8 +32,14 @@ class RunRequest:
         Where to look for data first; None for the environment's PFLBENCH_DATA, if it is set.
     fallback
         Whether an embedded last resort may stand in for a data set that cannot be had.
+    precision
+        What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
+        "float64".
     device, engine
         "auto" or a name; they do not belong to a run's identity.
+    chunk
+        Rows that train together at most, with the stacked engine; None for the rule. It does not
+        belong to a run's identity.
     rerun
         "missing": a complete run of the same identity is returned as it is; "always": it is
         run again.
@@ -52,12 +59,14 @@ class RunRequest:
     weight_decay: float | None = None
     participation: float | None = None
     eval_every: int | None = None
+    precision: str = PRECISIONS[0]
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path | str | None = None
     fallback: bool = True
     device: str = "auto"
     engine: str = "auto"
+    chunk: int | None = None
     rerun: Literal["missing", "always"] = "missing"
 
     def __post_init__(self) -> None:
@@ -67,8 +76,10 @@ class RunRequest:
             ("partition", (str, NoneType), "an expression such as 'iid', or None"),
             ("model", (str, NoneType), "an expression such as 'mlp', or None"),
             ("parameters", Mapping, "a mapping of names to values"),
+            ("precision", str, "a precision's name"),
             ("device", str, "a device's name"),
             ("engine", str, "an engine's name"),
+            ("chunk", (int, NoneType), "a whole number ≥ 1, or None"),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):

@@ -58,6 +58,12 @@ def refused(call: Call, folder: Path, *arguments: str) -> str:
         (["--local-epochs", "1", "--local-steps", "1"], "exclude each other"),
         (["--device", "abacus"], "The device 'abacus' is not there."),
         (["--engine", "steam"], "'steam' is not one of"),
+        (
+            ["--precision", "half"],
+            "--precision 'half' is not valid: expected float32, bfloat16 or float64.",
+        ),
+        (["--chunk", "0"], "--chunk '0' is not valid: expected a whole number ≥ 1."),
+        (["--engine", "sequential", "--chunk", "2"], "A chunk of 2 is for the engine 'stacked'"),
         (["--no-such-option"], "No such option '--no-such-option'"),
         (["--results", "points.npz"], "points.npz is a file: expected a results folder."),
     ],

@@ -55,6 +55,14 @@ def test_a_headline_number_follows_by_hand_from_the_per_client_table(
     assert headline in line
 
 
+def test_published_runs_keep_their_ids(generator: ModuleType) -> None:
+    """What a scenario has gained since has a default that their identity does not mention."""
+    for run in Store(generator.PUBLISHED).runs():
+        assert run.typed_cell.id == run.id
+        assert run.typed_cell.to_json() == run.cell
+        assert run.typed_cell.scenario.precision == "float32"
+
+
 def test_published_runs_are_complete_and_name_no_machine(generator: ModuleType) -> None:
     for run in Store(generator.PUBLISHED).runs():
         assert run.status == "complete"
