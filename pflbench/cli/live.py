@@ -214,6 +214,8 @@ def _bar(done: int, total: int, state: str, left: str) -> Table:
 def where(info: RunInfo) -> str:
     """Return in words what a cell runs on: its federation and the machine."""
     words = [info.partition, f"{info.clients} clients", info.device]
+    if info.processes > 1:
+        words.append(f"{info.processes} processes")
     if info.precision != PRECISIONS[0]:
         words.append(info.precision)
     stacked = info.engine == "stacked"
