@@ -138,7 +138,7 @@ def _lead(
         # What stood in for the data set asked for; the notice itself names places on this machine.
         "notice": planned.federation.source if planned.notice else "",
     }
-    where = environment(planned.device, planned.engine, planned.sharing)
+    where = environment(planned.device, planned.engine, planned.sharing(group.size))
     where["processes"] = group.size
     with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
         group.share_json([planned.cell.id, None])
@@ -321,6 +321,7 @@ class _Execution:
 
     def _tell_start(self) -> None:
         cell, p = self.planned.cell, self.planned
+        sharing = p.sharing(self.group.size)
         info = RunInfo(
             run_id=cell.id,
             algorithm=str(cell.algorithm.name),
@@ -337,8 +338,8 @@ class _Execution:
             processes=self.group.size,
             start_round=self.done,
             precision=self.scenario.precision,
-            chunk=p.sharing.rows,
-            chunk_cores=p.sharing.cores,
+            chunk=sharing.rows,
+            chunk_cores=sharing.cores,
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
         self._tell("started", info)

@@ -19,8 +19,8 @@ class RunInfo:
     precision
         What is computed with: "float32", "bfloat16", "float64".
     engine, chunk, chunk_cores
-        How a full cohort trains: rows that train together at most, and cores that chunks of them
-        (or single clients) are shared between.
+        How a process trains its part of a full cohort: rows that train together at most, and
+        cores that chunks of them (or single clients) are shared between.
     """
 
     run_id: str

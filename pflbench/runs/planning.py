@@ -50,8 +50,6 @@ class PlannedRun:
         Resolved.
     types
         Type of what is kept and computed, and that of matrix products if it is another.
-    sharing
-        How a full cohort is shared out.
     notice
         One line that the user must see, or "".
     dataset
@@ -69,7 +67,6 @@ class PlannedRun:
     device: torch.device
     engine: str
     types: tuple[torch.dtype, torch.dtype | None]
-    sharing: Sharing
     notice: str
     dataset: str
 
@@ -84,6 +81,22 @@ class PlannedRun:
         """The local budget."""
         s = self.cell.scenario
         return LocalBudget(s.batch_size, epochs=s.local_epochs, steps=s.local_steps)
+
+    def sharing(self, processes: int = 1) -> Sharing:
+        """How a process shares out its part of a cohort.
+
+        Raises
+        ------
+        InputError
+            The request's chunk is none, or its engine has none.
+        """
+        s, sizes = self.cell.scenario, self.federation.train.sizes
+        return choose_sharing(
+            self.engine, self.request.chunk,
+            rows=-(-cohort_size(s.participation, s.clients) // processes),
+            columns=Layout.of(self.module, self.head).columns,
+            width=min(s.batch_size, int(sizes.max())), dtype=self.types[0], device=self.device,
+        )  # fmt: skip
 
     @property
     def command(self) -> str:
@@ -122,14 +135,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         module: nn.Module = build_model(
             model_parameters, federation.input_shape, federation.classes
         )
-    layout = Layout.of(module, model_spec.head)
+    Layout.of(module, model_spec.head)
     engine = choose_engine(request.engine, module, device)
-    sharing = choose_sharing(
-        engine, request.chunk, rows=cohort_size(data.numbers.participation, federation.clients),
-        columns=layout.columns,
-        width=min(data.numbers.batch_size, int(federation.train.sizes.max())),
-        dtype=types[0], device=device,
-    )  # fmt: skip
     chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}
     seed = chosen.pop("seed")
     scenario = Scenario(
@@ -141,7 +148,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         **{**chosen, "clients": federation.clients},
     )
     algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)
-    return PlannedRun(
+    planned = PlannedRun(
         request=request,
         cell=Cell(scenario, algorithm, seed),
         spec=spec,
@@ -156,10 +163,11 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         device=device,
         engine=engine,
         types=types,
-        sharing=sharing,
         notice=data.notice,
         dataset=data.written,
     )
+    planned.sharing()
+    return planned
 
 
 def _model(text: str, registry: plugins.Registry) -> tuple[ModelSpec, Any]:
