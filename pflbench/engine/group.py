@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
 import torch
@@ -55,6 +56,8 @@ class Group:
         self.rank, self.size, self.local_rank = rank, size, local_rank
         self._known: BaseException | None = None  # the last error that all processes know of
         self._lost = ""  # why no exchange is possible any more
+        self._exchanging = 0
+        self._interrupted = self._due = False
 
     @property
     def first(self) -> bool:
@@ -69,20 +72,35 @@ class Group:
         WorkError, InputError, KeyboardInterrupt
             As of every exchange: another process failed, was refused or interrupted, or is lost.
         """
-        self._announce(place)
+        with self._whole():
+            self._announce(place)
+
+    def interrupt(self, *_: object) -> None:
+        """Raise KeyboardInterrupt, once: now, or after the exchange that is going on.
+
+        A handler of SIGINT. An exchange that only some of the processes went through could not be
+        told from the next one.
+        """
+        if self._interrupted:
+            return
+        self._interrupted = True
+        self._due = self._exchanging > 0
+        if not self._due:
+            raise KeyboardInterrupt
 
     def share(self, content: bytes | None) -> bytes:
         """Return the first process's content to all; what the others give is not looked at."""
-        if self.size == 1:
-            return content or b""
         content = content or b""
-        size = int(self._announce("share", len(content))[0, 2])
-        blob = torch.empty(size, dtype=torch.uint8)
-        if self.first and size:
-            blob = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        if size:
-            self._do(dist.broadcast, blob, 0)
-        return blob.numpy().tobytes()
+        if self.size == 1:
+            return content
+        with self._whole():
+            size = int(self._announce("share", len(content))[0, 2])
+            blob = torch.empty(size, dtype=torch.uint8)
+            if self.first and size:
+                blob = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+            if size:
+                self._do(dist.broadcast, blob, 0)
+            return blob.numpy().tobytes()
 
     def share_json(self, value: Any = None) -> Any:
         """Return the first process's value, of plain JSON, to all."""
@@ -135,6 +153,12 @@ class Group:
         """
         if self.size == 1:
             return rows, [told]
+        with self._whole():
+            return self._gather(place, rows, counts, told)
+
+    def _gather(
+        self, place: str, rows: Rows, counts: Sequence[int], told: float
+    ) -> tuple[Rows, list[float]]:
         mine, most = counts[self.rank], max(counts)
         flat = {name: _as_bytes(tensor) for name, tensor in rows.items()}
         width = sum(part.shape[1] for part in flat.values())
@@ -171,11 +195,26 @@ class Group:
         """Tell the other processes that this one does not go on, unless they know."""
         if self.size == 1 or self._lost or self._knows(error):
             return
-        try:
+        self._exchanging += 1
+        with suppress(type(error), PflbenchError):  # raised again, or that the others are lost
             self._announce("", error=error)
-        except BaseException as known:
-            if known is not error and not isinstance(known, PflbenchError):
-                raise
+        self._exchanging -= 1
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """Let no interruption part an exchange from those of the other processes."""
+        self._raise_if_due()
+        self._exchanging += 1
+        try:
+            yield
+        finally:
+            self._exchanging -= 1
+        self._raise_if_due()
+
+    def _raise_if_due(self) -> None:
+        if self._due and not self._exchanging:
+            self._due = False
+            raise KeyboardInterrupt
 
     def _knows(self, error: BaseException | None) -> bool:
         """Whether everybody knows of the error, or of one that it was raised after."""
@@ -199,8 +238,8 @@ class Group:
             self._fail(heads, said, error)
         if (heads[:, 1] != heads[0, 1]).any():
             self._known = WorkError(
-                f"The processes are no longer in step: {place or 'one'!r} is not what all of them "
-                "do next. Client and server code must do the same in every process."
+                f"The processes are no longer in step: {place!r} is not what comes next in all of "
+                "them. Client and server code must do the same in every process."
             )
             raise self._known
         return heads
@@ -217,6 +256,7 @@ class Group:
             rank = next(r for r, size in enumerate(sizes) if size)
             told = json.loads(every[rank, : sizes[rank]].numpy().tobytes())
             error = _error(f"Process {rank} of {self.size} (on {told['host']})", told)
+            self._interrupted |= isinstance(error, KeyboardInterrupt)
         self._known = error
         raise error
 
@@ -224,10 +264,10 @@ class Group:
         try:
             collective(*arguments)
         except RuntimeError as error:
-            what = " ".join(str(error).split())[:200]
+            what = re.sub(r"^\[\S+:\d+\] ", "", str(error)).split("\n")[0].split(". ")[0]
             self._lost = (
                 f"Process {self.rank} of {self.size} lost the others: one ended or did not "
-                f"answer in time ({what})."
+                f"answer in time ({what.rstrip('.')})."
             )
             self._known = WorkError(self._lost)
             raise self._known from error

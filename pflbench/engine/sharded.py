@@ -49,6 +49,7 @@ class ShardedEngine:
         self.engine, self.group = engine, group
         self.name = engine.name
         self.apart = False
+        self._warned = False
         self._direction: dict[int, Tensor] = {}
 
     def train(self, work: LocalWork, *, record: bool = False) -> Trained:
@@ -115,10 +116,12 @@ class ShardedEngine:
         if not self.apart:
             return
         self.apart = False
-        if self.group.first:
+        if self.group.first and not self._warned:
+            self._warned = True
             warnings.warn(
-                "The processes' servers came to differ by more than rounding; all take up the "
-                "state of the first one's. Processors of one kind avoid that.",
+                "The processes' servers came to differ by more than rounding, and will do so "
+                "again: each time, all take up the state of the first one's. Processors of one "
+                "kind avoid that.",
                 stacklevel=2,
             )
         parts = server.parts() if self.group.first else None

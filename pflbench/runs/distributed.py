@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import os
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
@@ -56,13 +58,18 @@ def joined() -> Iterator[Group]:
     except (RuntimeError, ValueError, OSError) as error:
         what = " ".join(str(error).split())[:200]
         raise WorkError(f"Process {group.rank} of {size} found no others: {what}.") from error
+    before = None
+    if threading.current_thread() is threading.main_thread():
+        before = signal.signal(signal.SIGINT, group.interrupt)
     try:
         with group.together():
             yield group
     finally:
-        with suppress(WorkError):  # one that is lost is not waited for
+        with suppress(WorkError, KeyboardInterrupt):  # one that is lost is not waited for
             group.meet("end")
         dist.destroy_process_group()
+        if before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def device_for(name: str, group: Group) -> str:
