@@ -20,7 +20,7 @@ from pflbench.method import Task
 
 ENGINES = ("auto", "stacked", "sequential")
 
-# Rows of W, momentum and gradient that fit the second-level caches of a CPU; on an accelerator
+# Rows of W and momentum that fit the second-level caches of a CPU; on an accelerator
 # a chunk is limited by memory only.
 _CPU_CHUNK_BYTES = 9 * 2**20
 _GPU_CHUNK_BYTES = 8 * 2**30

@@ -20,8 +20,8 @@ Objective = Callable[[Tensor, Samples, State], Tensor]
 
 _relu_backward = torch.ops.aten.threshold_backward.grad_input  # one pass, in place
 
-Accumulate = Callable[[Samples, Tensor, State, float], Tensor]
-"""(batch, share, context, keep) to losses [K]: into ← keep·into + ∇ for the rows it was made for.
+Accumulate = Callable[[Samples, Tensor, State, float, float], Tensor]
+"""(batch, share, context, keep, gain) to losses [K]: into ← keep·into + gain·∇ for its rows.
 
 The batch's fields have a leading K; share [K, B] is each sample's weight in its batch's mean, 0 on
 padding. What was in `into` counts for nothing if keep is 0.
@@ -50,9 +50,11 @@ class VmapKernel:
     def on(self, W: Tensor, into: Tensor) -> Accumulate:
         """See `Kernel`."""
 
-        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+        def accumulate(
+            batch: Samples, share: Tensor, context: State, keep: float, gain: float
+        ) -> Tensor:
             gradient, losses = self._gradient(W, batch, context)
-            _add(gradient, into, keep)
+            _add(gradient, into, keep, gain)
             result: Tensor = losses
             return result
 
@@ -110,15 +112,17 @@ class DenseKernel:
         backward = [w.transpose(1, 2) for w in weights]
         ones = W.new_empty(0)
 
-        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+        def accumulate(
+            batch: Samples, share: Tensor, context: State, keep: float, gain: float
+        ) -> Tensor:
             nonlocal ones
             if ones.shape != (*batch.y.shape, 1):
                 ones = W.new_ones(*batch.y.shape, 1)
             inputs = _forward(weights, biases, batch.x)
             losses, delta = _of_loss(inputs[-1], batch.y, share)
             for i in reversed(range(self._layers)):
-                for_weights[i].baddbmm_(delta, inputs[i].transpose(1, 2), beta=keep)
-                for_biases[i].baddbmm_(delta, ones, beta=keep)
+                for_weights[i].baddbmm_(delta, inputs[i].transpose(1, 2), beta=keep, alpha=gain)
+                for_biases[i].baddbmm_(delta, ones, beta=keep, alpha=gain)
                 if i > 0:
                     delta = torch.bmm(backward[i], delta)
                     _relu_backward(delta, inputs[i], 0, grad_input=delta)
@@ -158,7 +162,9 @@ class MixedDenseKernel(DenseKernel):
         gradients = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights]
         backward = [w.transpose(1, 2) for w in rounded]
 
-        def accumulate(batch: Samples, share: Tensor, context: State, keep: float) -> Tensor:
+        def accumulate(
+            batch: Samples, share: Tensor, context: State, keep: float, gain: float
+        ) -> Tensor:
             for mine, w in zip(rounded, weights, strict=True):
                 mine.copy_(w)
             inputs = _forward(rounded, [self._rounded(b) for b in biases], self._rounded(batch.x))
@@ -166,8 +172,8 @@ class MixedDenseKernel(DenseKernel):
             delta = self._rounded(delta)
             for i in reversed(range(self._layers)):
                 torch.bmm(delta, inputs[i].transpose(1, 2), out=products[i])
-                _add(gradients[i].copy_(products[i]), for_weights[i], keep)
-                _add(delta.sum(2, keepdim=True, dtype=W.dtype), for_biases[i], keep)
+                _add(gradients[i].copy_(products[i]), for_weights[i], keep, gain)
+                _add(delta.sum(2, keepdim=True, dtype=W.dtype), for_biases[i], keep, gain)
                 if i > 0:
                     delta = torch.bmm(backward[i], delta)
                     _relu_backward(delta, inputs[i], 0, grad_input=delta)
@@ -184,12 +190,12 @@ class MixedDenseKernel(DenseKernel):
         return tensor.to(self._products, memory_format=torch.contiguous_format)
 
 
-def _add(gradient: Tensor, into: Tensor, keep: float) -> None:
-    """Do into ← keep·into + gradient, of whatever type that is."""
+def _add(gradient: Tensor, into: Tensor, keep: float, gain: float) -> None:
+    """Do into ← keep·into + gain·gradient, of whatever type that is."""
     if keep:
-        torch.add(gradient, into, alpha=keep, out=into)
+        into.mul_(keep).add_(gradient, alpha=gain)
     else:
-        into.copy_(gradient)
+        torch.mul(gradient, gain, out=into)
 
 
 def _of_loss(outputs: Tensor, y: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:

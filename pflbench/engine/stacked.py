@@ -15,11 +15,11 @@ from torch.func import vmap
 
 from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.crew import divide, side_by_side, step_operations
-from pflbench.engine.kernels import Kernel, kernel_for
+from pflbench.engine.descent import descent_of
+from pflbench.engine.kernels import kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
-from pflbench.engine.rows import samples_of, take
+from pflbench.engine.rows import joined, samples_of, take
 from pflbench.engine.scratch import scratch
-from pflbench.engine.sgd import Towards, descend_, step_
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
 
@@ -74,25 +74,21 @@ class StackedEngine:
         )
 
     def _train(self, work: LocalWork, record: bool) -> Trained:
-        """Start everybody, train chunk by chunk in place, finish everybody."""
-        carry, context = self._start(work)
+        """Train chunk by chunk."""
         cuts, cores = self._cut(work)
-        chunks = [
-            partial(
-                _train_chunk, self.task, work.client, work.clients[rows], work.data.train,
-                work.batches[rows], take(carry, rows), take(context, rows),
-            )
-            for rows in cuts
-        ]  # fmt: skip
-        reports = side_by_side(chunks, cores)
-        kept, uploads = vmap(work.client.finish)(work.states, carry, work.received, context)
+        task = self.task
+        W = task.initial.new_empty(len(work.clients), task.layout.columns)
+        parts = side_by_side(
+            [partial(_train_chunk, task, _part(work, rows), W[rows], record) for rows in cuts],
+            cores,
+        )
         return Trained(
-            states=kept,
-            uploads=uploads,
-            context=context if record else {},
-            losses=torch.cat([r[0] for r in reports]),
-            steps=torch.tensor([len(b) for b in work.batches], device=work.device),
-            diverged=torch.cat([r[1] for r in reports]),
+            states=joined([part.states for part in parts]),
+            uploads=joined([part.uploads for part in parts]),
+            context=joined([part.context for part in parts]),
+            losses=torch.cat([part.losses for part in parts]),
+            steps=torch.cat([part.steps for part in parts]),
+            diverged=torch.cat([part.diverged for part in parts]),
         )
 
     def _cut(self, work: LocalWork) -> tuple[list[slice], int]:
@@ -102,26 +98,6 @@ class StackedEngine:
         count, cores = divide(rows, self.chunk, operations, work.device)
         bounds = [rows * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
-
-    def _start(self, work: LocalWork) -> tuple[State, State]:
-        client, clients, device = work.client, work.clients, work.device
-        dtype = self.task.initial.dtype
-        nothing = Samples(
-            torch.empty(len(clients), 0, device=device),
-            torch.empty(len(clients), 0, dtype=torch.int64, device=device),
-            torch.empty(len(clients), 0, device=device, dtype=dtype),
-        )
-        seen = client.start_sees if type(client).start is not Client.start else ()
-        own = LocalData(
-            samples_of(work.data.train, clients, dtype) if "train" in seen else nothing,
-            samples_of(work.data.val, clients, dtype) if "val" in seen else nothing,
-        )
-        carry, context = vmap(client.start)(work.states, work.received, own)
-        carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
-        kind = type(client)
-        if kind.train is not Client.train or kind.step is not Client.step:
-            carry.setdefault("momentum", torch.zeros_like(carry["w"]))
-        return carry, context
 
     def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
         """See `Engine`."""
@@ -137,16 +113,45 @@ class StackedEngine:
         return Padded(torch.cat(outputs, dim=1), samples.y, samples.mask)
 
 
-def _train_chunk(
-    task: Task,
-    client: Client[Any],
-    clients: Sequence[int],
-    shards: Shards,
-    batches: Sequence[np.ndarray],
-    carry: State,
-    context: State,
-) -> tuple[Tensor, Tensor]:
-    return _Chunk(task, client, clients, shards, batches).train(carry, context)
+def _part(work: LocalWork, rows: slice) -> LocalWork:
+    return replace(
+        work,
+        states=take(work.states, rows),
+        received=take(work.received, rows),
+        clients=work.clients[rows],
+        batches=work.batches[rows],
+    )
+
+
+def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Trained:
+    """Start, train and finish the clients of a chunk, whose models lie in W [K, P]."""
+    carry, context = _start(task, work, W)
+    chunk = _Chunk(task, work.client, work.clients, work.data.train, work.batches)
+    losses, diverged = chunk.train(carry, context)
+    kept, uploads = vmap(work.client.finish)(work.states, carry, work.received, context)
+    steps = torch.tensor(chunk.plan.steps, device=W.device)
+    return Trained(kept, uploads, context if record else {}, losses, steps, diverged)
+
+
+def _start(task: Task, work: LocalWork, W: Tensor) -> tuple[State, State]:
+    client, clients, dtype = work.client, work.clients, W.dtype
+    nothing = Samples(
+        W.new_empty(len(clients), 0),
+        W.new_empty(len(clients), 0, dtype=torch.int64),
+        W.new_empty(len(clients), 0),
+    )
+    kind = type(client)
+    seen = client.start_sees if kind.start is not Client.start else ()
+    own = LocalData(
+        samples_of(work.data.train, clients, dtype) if "train" in seen else nothing,
+        samples_of(work.data.val, clients, dtype) if "val" in seen else nothing,
+    )
+    carry, context = vmap(client.start)(work.states, work.received, own)
+    W.copy_(carry.pop("w"))
+    carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
+    if kind.train is not Client.train or kind.step is not Client.step:
+        carry.setdefault("momentum", torch.zeros_like(W))
+    return {"w": W, **carry}, context
 
 
 class _Chunk:
@@ -174,8 +179,7 @@ class _Chunk:
         elif kind.step is not Client.step:
             self._by_step(carry, context)
         else:
-            own_loss = None if kind.loss is Client.loss else self.client.loss
-            self._by_default(carry, context, kernel_for(self.task, own_loss))
+            self._by_default(carry, context)
         steps = torch.tensor(self.plan.steps, device=self.losses.device)
         real = torch.arange(len(self.losses), device=self.losses.device)[:, None] < steps
         bad = ~self.losses.isfinite() & real
@@ -194,37 +198,12 @@ class _Chunk:
             self.plan.mask[s, :a, :b],
         )
 
-    def _by_default(self, carry: State, context: State, kernel: Kernel) -> None:
-        """Run `Client.step`'s rule on whole matrices."""
-        client, kind, sgd = self.client, type(self.client), self.task.sgd
-        gradient = None if kind.gradient is Client.gradient else vmap(client.gradient)
-        correct = None if kind.after_step is Client.after_step else vmap(client.after_step)
-        proximal = None if kind.proximal is Client.proximal else vmap(client.proximal)(context)
-        pull = None if kind.pull is Client.pull else vmap(client.pull)(context)
-        W = carry["w"]
-        fresh = "momentum" not in carry
-        M = scratch("momentum", W.shape, like=W) if fresh else carry["momentum"]
-        if fresh and gradient:
-            M.zero_()
-        G = scratch("gradient", W.shape, like=W) if gradient else M
-        before = scratch("before", W.shape, like=W) if correct else W
-        rows = 0
-        for s, a in enumerate(self.plan.active):
-            if a != rows:  # the next rows are done
-                rows, w, m, g, now = a, W[:a], M[:a], G[:a], take(context, slice(a))
-                near, far = _some(proximal, a), _some(pull, a)
-                accumulate = kernel.on(w, g)
-            keep = 0.0 if gradient or (fresh and s == 0) else sgd.momentum
-            share = self.plan.share[s, :a, : self.plan.width[s]]
-            self.losses[s, :a] = accumulate(self._batch(s), share, now, keep)
-            if correct:
-                before[:a] = w
-            if gradient:
-                step_(w, gradient(g, w, now), m, sgd, near, far)
-            else:
-                descend_(w, m, sgd, near, far)
-            if correct:
-                w.copy_(correct(w, before[:a], now))
+    def _by_default(self, carry: State, context: State) -> None:
+        descent = descent_of(self.task, self.client, carry, context)
+        for s, (a, b) in enumerate(zip(self.plan.active, self.plan.width, strict=True)):
+            descent.only(a)
+            self.losses[s, :a] = descent.step(self._batch(s), self.plan.share[s, :a, :b])
+        descent.end()
 
     def _by_step(self, carry: State, context: State) -> None:
         step = vmap(self.client.step)
@@ -244,10 +223,6 @@ class _Chunk:
             self.losses[:n, rows] = losses.transpose(0, 1)
             for name, value in changed.items():
                 carry[name][rows] = value
-
-
-def _some(towards: Towards | None, rows: int) -> Towards | None:
-    return towards and (towards[0][:rows], towards[1][:rows])
 
 
 def _batches(shards: Shards, plan: ChunkPlan, rows: slice, steps: int) -> Samples:

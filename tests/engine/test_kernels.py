@@ -74,12 +74,12 @@ def test_kernels_compute_what_autograd_does(
     for kernel in (dense, mapped):
         out = torch.full_like(W, torch.nan)  # every column has to be written
         before = W.clone()
-        got = kernel.on(W, out)(batch, share_of(batch), {}, 0.0)
+        got = kernel.on(W, out)(batch, share_of(batch), {}, 0.0, 1.0)
         torch.testing.assert_close(got, losses, rtol=1e-10, atol=1e-12)
         torch.testing.assert_close(out, gradients, rtol=1e-10, atol=1e-12)
         assert torch.equal(W, before)
-        kernel.on(W, out)(batch, share_of(batch), {}, 0.5)  # half of what is there is kept
-        torch.testing.assert_close(out, 1.5 * gradients, rtol=1e-10, atol=1e-12)
+        kernel.on(W, out)(batch, share_of(batch), {}, 0.5, -2.0)  # half of what is there is kept
+        torch.testing.assert_close(out, -1.5 * gradients, rtol=1e-10, atol=1e-12)
         logits = kernel.logits(W, batch.x)
         for k in range(K):
             torch.testing.assert_close(logits[k], task.logits(W[k], batch.x[k]))
@@ -91,7 +91,7 @@ def test_a_prefix_of_the_rows_can_be_written() -> None:
     out = torch.zeros_like(W)
     batch = batch_of(2, 3, (3,), 3, seed=1)
     kernel = kernel_for(task, None)
-    kernel.on(W[:2], out[:2])(batch, share_of(batch), {}, 0.0)
+    kernel.on(W[:2], out[:2])(batch, share_of(batch), {}, 0.0, 1.0)
     torch.testing.assert_close(out[:2], by_autograd(task, W[:2], batch)[1])
     assert (out[2:] == 0).all()
 
@@ -104,7 +104,7 @@ def test_a_convolutional_network_is_mapped() -> None:
     batch = batch_of(2, 4, (1, 16, 16), 3, seed=0)
     out = torch.empty_like(W)
     losses, gradients = by_autograd(task, W, batch)
-    torch.testing.assert_close(kernel.on(W, out)(batch, share_of(batch), {}, 0.0), losses)
+    torch.testing.assert_close(kernel.on(W, out)(batch, share_of(batch), {}, 0.0, 1.0), losses)
     torch.testing.assert_close(out, gradients, rtol=1e-8, atol=1e-10)
 
 
@@ -138,7 +138,7 @@ def test_one_layer_used_twice_is_not_taken_for_two() -> None:
     out = torch.empty_like(W)
     losses, gradients = by_autograd(task, W, batch)
     torch.testing.assert_close(
-        kernel_for(task, None).on(W, out)(batch, share_of(batch), {}, 0.0), losses
+        kernel_for(task, None).on(W, out)(batch, share_of(batch), {}, 0.0, 1.0), losses
     )
     torch.testing.assert_close(out, gradients)
 
@@ -158,5 +158,5 @@ def test_a_linear_layer_that_does_more_is_not_taken_for_plain(kind: str) -> None
     W = torch.randn(2, task.layout.columns, dtype=torch.float64)
     batch = batch_of(2, 3, (3,), 2, seed=3)
     losses, _ = by_autograd(task, W, batch)
-    got = kernel_for(task, None).on(W, torch.empty_like(W))(batch, share_of(batch), {}, 0.0)
+    got = kernel_for(task, None).on(W, torch.empty_like(W))(batch, share_of(batch), {}, 0.0, 1.0)
     torch.testing.assert_close(got, losses)

@@ -154,7 +154,7 @@ def test_the_kernel_of_perceptrons_computes_what_autocast_does() -> None:
         results = []
         for kernel in (dense, mapped):
             into = torch.ones_like(W)
-            losses = kernel.on(W, into)(batch, share, {}, keep)
+            losses = kernel.on(W, into)(batch, share, {}, keep, 1.0)
             results.append((losses, into, kernel.logits(W, batch.x)))
         for a, b in zip(*results, strict=True):
             assert a.dtype == b.dtype == torch.float32
