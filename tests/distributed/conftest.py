@@ -1,0 +1,121 @@
+"""Processes that work on one run together: real ones, over gloo on this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+SECONDS = 60
+"""No start may take longer: one that waits for a process that is gone would."""
+
+Start = Callable[..., "subprocess.CompletedProcess[str]"]
+StartTwo = Callable[..., "list[subprocess.CompletedProcess[str]]"]
+
+
+@pytest.fixture(autouse=True)
+def _on_one_core(one_thread: None) -> None:
+    """As the processes do."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty working directory, apart from the user's settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG", "WORLD_SIZE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def data(folder: Path) -> str:
+    """Return a data set of 240 samples in three classes that a network can learn."""
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    x = (rng.normal(size=(240, 6)) + 2 * np.eye(6)[y]).astype(np.float32)
+    np.savez(folder / "points.npz", x=x, y=y)
+    return "npz:points.npz"
+
+
+@pytest.fixture
+def environment(folder: Path) -> dict[str, str]:
+    """Return the processes' environment, in which the methods of this folder are installed."""
+    here = Path(__file__).parent
+    info = folder / "site" / "uneven-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: uneven\nVersion: 0\n")
+    (info / "entry_points.txt").write_text("[pflbench]\nuneven = uneven_methods\n")
+    path = [str(info.parent), str(here), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(p for p in path if p),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture
+def torchrun(folder: Path, environment: dict[str, str]) -> Start:
+    """Return a function that lets torchrun start something in two processes."""
+
+    def start(*command: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "torch.distributed.run", "--standalone",
+             "--nproc-per-node", "2", *command],
+            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+            timeout=SECONDS,
+        )  # fmt: skip
+        assert not left(folder)
+        return done
+
+    return start
+
+
+@pytest.fixture
+def two(folder: Path, environment: dict[str, str]) -> StartTwo:
+    """Return a function that starts the command line twice, as torchrun does."""
+
+    def start(
+        *command: str, second: Path = folder, **more: str
+    ) -> list[subprocess.CompletedProcess[str]]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), **more}
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", "pflbench", *command],
+                cwd=where, env={**environment, **common, "RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            )
+            for rank, where in (("0", folder), ("1", second))
+        ]  # fmt: skip
+        try:
+            said = [process.communicate(timeout=SECONDS) for process in started]
+        finally:
+            for process in started:
+                process.kill()
+        return [
+            subprocess.CompletedProcess(process.args, process.returncode, *texts)
+            for process, texts in zip(started, said, strict=True)
+        ]
+
+    return start
+
+
+def left(folder: Path) -> list[psutil.Process]:
+    """Return processes that still work in a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and process.pid != os.getpid():
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
