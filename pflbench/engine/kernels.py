@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import grad_and_value, vmap
 
+from pflbench.engine.scratch import scratch
 from pflbench.method import Layout, Samples, State, Task
 
 Objective = Callable[[Tensor, Samples, State], Tensor]
@@ -157,9 +158,10 @@ class MixedDenseKernel(DenseKernel):
         """See `Kernel`."""
         weights, biases = self._layers_of(W)
         for_weights, for_biases = self._layers_of(into)
-        rounded = [self._rounded(w) for w in weights]
-        products = [torch.empty_like(w) for w in rounded]
-        gradients = [torch.empty_like(w, memory_format=torch.contiguous_format) for w in weights]
+        low = W.new_empty(0, dtype=self._products)
+        rounded = _memory("rounded weights", weights, low)
+        products = _memory("products", weights, low)
+        gradients = _memory("gradients of layers", weights, W)
         backward = [w.transpose(1, 2) for w in rounded]
 
         def accumulate(
@@ -169,11 +171,11 @@ class MixedDenseKernel(DenseKernel):
                 mine.copy_(w)
             inputs = _forward(rounded, [self._rounded(b) for b in biases], self._rounded(batch.x))
             losses, delta = _of_loss(inputs[-1].to(W.dtype), batch.y, share)
-            delta = self._rounded(delta)
+            delta = self._rounded(delta.mul_(gain))  # a factor costs no precision here
             for i in reversed(range(self._layers)):
                 torch.bmm(delta, inputs[i].transpose(1, 2), out=products[i])
-                _add(gradients[i].copy_(products[i]), for_weights[i], keep, gain)
-                _add(delta.sum(2, keepdim=True, dtype=W.dtype), for_biases[i], keep, gain)
+                _add(gradients[i].copy_(products[i]), for_weights[i], keep)
+                _add(delta.sum(2, keepdim=True, dtype=W.dtype), for_biases[i], keep)
                 if i > 0:
                     delta = torch.bmm(backward[i], delta)
                     _relu_backward(delta, inputs[i], 0, grad_input=delta)
@@ -190,9 +192,16 @@ class MixedDenseKernel(DenseKernel):
         return tensor.to(self._products, memory_format=torch.contiguous_format)
 
 
-def _add(gradient: Tensor, into: Tensor, keep: float, gain: float) -> None:
-    """Do into ← keep·into + gain·gradient, of whatever type that is."""
-    if keep:
+def _memory(purpose: str, weights: list[Tensor], like: Tensor) -> list[Tensor]:
+    """Return a matrix of its own for each of the weights, not set to anything."""
+    return [scratch(f"{purpose} {i}", tuple(w.shape), like) for i, w in enumerate(weights)]
+
+
+def _add(gradient: Tensor, into: Tensor, keep: float, gain: float = 1.0) -> None:
+    """Do into ← keep·into + gain·gradient."""
+    if keep and gain == 1.0:
+        torch.add(gradient, into, alpha=keep, out=into)  # one pass
+    elif keep:
         into.mul_(keep).add_(gradient, alpha=gain)
     else:
         torch.mul(gradient, gain, out=into)
