@@ -105,11 +105,13 @@ class Scenario:
         """Return the scenario as plain JSON values.
 
         The data set is named by what it holds: a path does not decide numbers, the
-        fingerprint does. The default precision is left out: runs are older than the choice.
+        fingerprint does. Choices that have a default are left out where they are at it: runs
+        are older than those choices.
         """
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
-        if self.precision == PRECISIONS[0]:
-            del values["precision"]
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == field.default:
+                del values[field.name]
         return values
 
 

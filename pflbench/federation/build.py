@@ -83,6 +83,7 @@ def build(
         fingerprint=_fingerprint(data),
         source=data.source,
         index_hashes=hashes,
+        coordinates=partitioner.coordinates(clients),
     )
 
 

@@ -69,3 +69,7 @@ class Partitioner:
     def transform(self, client: int, x: Tensor) -> Tensor:
         """Change how client `client` sees its inputs x [n, *shape] in [0, 1] (feature shift)."""
         return x
+
+    def coordinates(self, clients: int) -> np.ndarray | None:
+        """Return [N, k] points, near each other for clients whose data are alike, if known."""
+        return None

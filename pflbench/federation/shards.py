@@ -80,6 +80,11 @@ class Federation:
     index_hashes
         SHA-256 (hex) of each split's sample indices, client by client (of the samples themselves
         where they came without indices): equal hashes, equal splits.
+    coordinates
+        [N, k] float64, where it is known how clients relate: those that are near each other have
+        similar data. No method may look at it, apart from a baseline that says so.
+    groups
+        [N] int64, where clients belong to groups by design.
     """
 
     train: Shards
@@ -89,6 +94,8 @@ class Federation:
     fingerprint: str
     source: str = "arrays in memory"
     index_hashes: Mapping[Split, str] = field(default_factory=dict)
+    coordinates: np.ndarray | None = None
+    groups: np.ndarray | None = None
 
     @property
     def clients(self) -> int:

@@ -54,6 +54,11 @@ class RotatedPartitioner(Partitioner):
         turned: Tensor = rotate(x, angle=self.angle(client))
         return turned
 
+    def coordinates(self, clients: int) -> np.ndarray:
+        """Return (cos, sin) of the clients' angles [N, 2]."""
+        angles = np.deg2rad([self.angle(i) for i in range(clients)])
+        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
     def angle(self, client: int) -> float:
         """Return the client's angle in degrees, at least 0 and below 360."""
         return float(client * self.parameters.step % 360)

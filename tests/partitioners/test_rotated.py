@@ -71,3 +71,9 @@ def test_what_is_not_an_image_is_refused():
                 np.arange(9) % 2, 2, "a table", validation=10)  # fmt: skip
     with pytest.raises(InputError, match=r"rotated turns images.*shape \(4,\)"):
         build(flat, RotatedPartitioner(Rotated()), 3, 0)
+
+
+def test_coordinates_are_points_on_a_circle() -> None:
+    points = RotatedPartitioner(Rotated(step=90)).coordinates(5)
+    expected = [(1, 0), (0, 1), (-1, 0), (0, -1), (1, 0)]
+    np.testing.assert_allclose(points, expected, atol=1e-12)
