@@ -22,11 +22,11 @@ class Samples(NamedTuple):
     Attributes
     ----------
     x
-        [n, *shape] float32 inputs.
+        [n, *shape] inputs, of a row's type.
     y
         [n] int64 labels.
     mask
-        [n] float32: 1 for a sample, 0 for padding (clients that train together may differ in
+        [n] of a row's type: 1 for a sample, 0 for padding (clients that train together may differ in
         size). `Task.loss` heeds it; code of your own must, too.
     """
 
