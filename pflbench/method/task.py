@@ -26,8 +26,8 @@ class Samples(NamedTuple):
     y
         [n] int64 labels.
     mask
-        [n] of a row's type: 1 for a sample, 0 for padding (clients that train together may differ in
-        size). `Task.loss` heeds it; code of your own must, too.
+        [n] of a row's type: 1 for a sample, 0 for padding (clients that train together may differ
+        in size). `Task.loss` heeds it; code of your own must, too.
     """
 
     x: Tensor
