@@ -58,7 +58,7 @@ def make_engine(name: str, task: Task, *, chunk: int | None = None) -> Engine:
 def default_chunk(columns: int, dtype: torch.dtype, device: torch.device) -> int:
     """Return how many rows of so many columns train together at most."""
     budget = _CPU_CHUNK_BYTES if device.type == "cpu" else _GPU_CHUNK_BYTES
-    row = 3 * columns * dtype.itemsize
+    row = 2 * columns * dtype.itemsize
     return max(1, min(512, budget // row))
 
 

@@ -17,7 +17,6 @@ from pflbench.engine.scratch import scratch
 from pflbench.engine.sgd import Heading, Towards, descend_, step_
 from pflbench.method import Client, Samples, State, Task
 
-
 _CACHED = 2**20
 """Bytes that a core's second-level cache holds at least, on the machines of these years."""
 
