@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -128,9 +128,16 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
     carry, context = _start(task, work, W)
     chunk = _Chunk(task, work.client, work.clients, work.data.train, work.batches)
     losses, diverged = chunk.train(carry, context)
-    kept, uploads = vmap(work.client.finish)(work.states, carry, work.received, context)
+    finish = _mapped(work.client, "finish")
+    kept, uploads = finish(work.states, carry, work.received, context)
     steps = torch.tensor(chunk.plan.steps, device=W.device)
     return Trained(kept, uploads, context if record else {}, losses, steps, diverged)
+
+
+def _mapped(client: Client[Any], place: str) -> Callable[..., Any]:
+    """Return a place of the client for rows; what `Client` has there does for rows as it is."""
+    method: Callable[..., Any] = getattr(client, place)
+    return method if getattr(type(client), place) is getattr(Client, place) else vmap(method)
 
 
 def _start(task: Task, work: LocalWork, W: Tensor) -> tuple[State, State]:
@@ -146,7 +153,7 @@ def _start(task: Task, work: LocalWork, W: Tensor) -> tuple[State, State]:
         samples_of(work.data.train, clients, dtype) if "train" in seen else nothing,
         samples_of(work.data.val, clients, dtype) if "val" in seen else nothing,
     )
-    carry, context = vmap(client.start)(work.states, work.received, own)
+    carry, context = _mapped(client, "start")(work.states, work.received, own)
     W.copy_(carry.pop("w"))
     carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
     if kind.train is not Client.train or kind.step is not Client.step:
