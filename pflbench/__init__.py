@@ -14,7 +14,9 @@ from pflbench.specs import (
     ModelSpec,
     ObserverSpec,
     PartitionerSpec,
+    PopulationSpec,
     Reference,
+    SimilaritySpec,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +37,11 @@ __all__ = [
     "ObserverSpec",
     "Param",
     "PartitionerSpec",
+    "PopulationSpec",
     "Reference",
     "Result",
     "Server",
+    "SimilaritySpec",
     "hookimpl",
     "run",
 ]

@@ -17,6 +17,8 @@ from pflbench.specs import (
     ModelSpec,
     ObserverSpec,
     PartitionerSpec,
+    PopulationSpec,
+    SimilaritySpec,
 )
 
 hookspec = pluggy.HookspecMarker("pflbench")
@@ -39,6 +41,11 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:  # type: ignore[empty-
 
 
 @hookspec
+def pflbench_populations() -> Sequence[PopulationSpec]:  # type: ignore[empty-body]  # a declaration
+    """Return the populations this plugin brings."""
+
+
+@hookspec
 def pflbench_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]  # a declaration
     """Return the models this plugin brings."""
 
@@ -51,3 +58,8 @@ def pflbench_metrics() -> Sequence[MetricSpec]:  # type: ignore[empty-body]  # a
 @hookspec
 def pflbench_observers() -> Sequence[ObserverSpec]:  # type: ignore[empty-body]  # a declaration
     """Return the run and round observers this plugin brings."""
+
+
+@hookspec
+def pflbench_similarities() -> Sequence[SimilaritySpec]:  # type: ignore[empty-body]  # a declaration
+    """Return the similarity measures this plugin brings."""

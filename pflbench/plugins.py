@@ -19,7 +19,9 @@ from pflbench.specs import (
     ModelSpec,
     ObserverSpec,
     PartitionerSpec,
+    PopulationSpec,
     Problem,
+    SimilaritySpec,
     Spec,
 )
 
@@ -56,9 +58,11 @@ class Registry:
         self.algorithms = Shelf("algorithm", "pflbench_algorithms", AlgorithmSpec)
         self.datasets = Shelf("data set", "pflbench_datasets", DatasetSpec)
         self.partitioners = Shelf("partitioner", "pflbench_partitioners", PartitionerSpec)
+        self.populations = Shelf("population", "pflbench_populations", PopulationSpec)
         self.models = Shelf("model", "pflbench_models", ModelSpec)
         self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
         self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
+        self.similarities = Shelf("similarity", "pflbench_similarities", SimilaritySpec)
         self.problems: list[Problem] = []
         self.modules: dict[str, str] = {}
         """Plugin to the module its entry point names."""
@@ -67,8 +71,8 @@ class Registry:
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """All kinds, in the order in which they are listed."""
         return (
-            self.algorithms, self.datasets, self.partitioners,
-            self.models, self.metrics, self.observers,
+            self.algorithms, self.datasets, self.partitioners, self.populations,
+            self.models, self.metrics, self.observers, self.similarities,
         )  # fmt: skip
 
     def get(self, shelf: Shelf[S], name: str) -> S:

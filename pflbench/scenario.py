@@ -54,6 +54,15 @@ class Choice:
         return f"{self.name}({inside})" if inside else self.name
 
 
+def without_path(choice: Choice) -> Choice:
+    """Return a choice whose parameter `dataset`, if it has one, names no path any more."""
+    named = choice.parameters.get("dataset")
+    if not isinstance(named, str):
+        return choice
+    parameters = {**choice.parameters, "dataset": named.split(":", 1)[0]}
+    return dataclasses.replace(choice, parameters=parameters)
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Data set × partitioner × model × local budget × rounds × participation.
@@ -78,6 +87,8 @@ class Scenario:
         Personal models are evaluated after every so many rounds, and after the last.
     precision
         Type of what is computed; with "bfloat16" only matrix products and convolutions are.
+    population
+        Which clients are unlike the others, and in what; None if the partition is all there is.
     """
 
     dataset: str
@@ -95,6 +106,7 @@ class Scenario:
     participation: float
     eval_every: int
     precision: Precision = PRECISIONS[0]
+    population: Choice | None = None
 
     @property
     def id(self) -> str:
@@ -109,6 +121,8 @@ class Scenario:
         are older than those choices.
         """
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
+        if self.population is not None:
+            values["population"] = dataclasses.asdict(without_path(self.population))
         for field in dataclasses.fields(self):
             if getattr(self, field.name) == field.default:
                 del values[field.name]

@@ -152,6 +152,28 @@ class PartitionerSpec:
 
 
 @dataclass(frozen=True)
+class PopulationSpec:
+    """A way in which some clients are unlike the others.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Population`.
+    version
+        Part of every run's identity: change it when the same seed gives another population.
+    """
+
+    name: str
+    summary: str
+    make: str
+    parameters: type = NoParameters
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        _check("a population", self.name, self.make)
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A network architecture.
 
@@ -218,7 +240,35 @@ class ObserverSpec:
         _check("an observer", self.name, self.make)
 
 
-Spec = AlgorithmSpec | DatasetSpec | PartitionerSpec | ModelSpec | MetricSpec | ObserverSpec
+@dataclass(frozen=True)
+class SimilaritySpec:
+    """A measure of how alike two clients are.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.method.Similarity`.
+    reveals
+        What a client tells for it and what that gives away, for people: one or two sentences.
+    needs_truth
+        Whether it looks at how clients really relate (`Federation.coordinates`), as a baseline
+        does and no method may. A scenario that does not know is refused then.
+    """
+
+    name: str
+    summary: str
+    make: str
+    reveals: str
+    needs_truth: bool = False
+
+    def __post_init__(self) -> None:
+        _check("a similarity measure", self.name, self.make)
+
+
+Spec = (
+    AlgorithmSpec | DatasetSpec | PartitionerSpec | PopulationSpec | ModelSpec | MetricSpec
+    | ObserverSpec | SimilaritySpec
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

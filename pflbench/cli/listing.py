@@ -13,9 +13,12 @@ if TYPE_CHECKING:
 
     from pflbench.plugins import Registry, Shelf
 
-KINDS = ("algorithms", "datasets", "partitioners", "models", "metrics", "observers")
+KINDS = (
+    "algorithms", "datasets", "partitioners", "populations", "models", "metrics", "observers",
+    "similarities",
+)  # fmt: skip
 
-_HELP = """List algorithms, data sets, partitioners, models, metrics and observers.
+_HELP = """List algorithms, data sets, partitioners, populations, models, and all else from plugins.
 
 Everything comes from plugins; a plugin that cannot be used is listed with its error.
 

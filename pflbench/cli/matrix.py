@@ -24,6 +24,7 @@ def make_requests(
     seeds: Sequence[str],
     settings: Sequence[str],
     model: str | None,
+    population: str | None = None,
     **common: Any,
 ) -> list[RunRequest]:
     """Return one request a cell: data sets, then partitions, then seeds, then algorithms.
@@ -52,6 +53,8 @@ def make_requests(
         _check(registry, registry.partitioners, text)
     if model is not None:
         _check(registry, registry.models, model)
+    if population is not None:
+        _check(registry, registry.populations, population)
 
     from pflbench.runs import RunRequest
 
@@ -59,7 +62,7 @@ def make_requests(
     return [
         RunRequest(
             algorithm=method.name, parameters=method.arguments, dataset=dataset,
-            partition=partition, seed=seed, model=model, **common,
+            partition=partition, population=population, seed=seed, model=model, **common,
         )
         for dataset, partition, seed, method in itertools.product(
             data, choices, numbers, methods

@@ -31,8 +31,9 @@ already are not run again, and a run that was interrupted goes on where it stopp
 
 _MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set"]
 _SCENARIO = [
-    "--clients", "--model", "--rounds", "--local-epochs", "--local-steps", "--batch-size", "--lr",
-    "--momentum", "--weight-decay", "--participation", "--eval-every", "--precision",
+    "--clients", "--population", "--model", "--rounds", "--local-epochs", "--local-steps",
+    "--batch-size", "--lr", "--momentum", "--weight-decay", "--participation", "--eval-every",
+    "--precision",
 ]  # fmt: skip
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
@@ -77,6 +78,10 @@ class RunCommand(click.RichCommand):
     help="Set a hyper-parameter: see [cyan]pflbench show ALGO[/cyan].",
 )  # fmt: skip
 @click.option("--clients", metavar="N", type=COUNT, help="Number of clients.")
+@click.option(
+    "--population", metavar="EXPR", shell_complete=complete("populations"),
+    help="Clients unlike the others, such as permuted-labels(share=0.25).",
+)  # fmt: skip
 @click.option(
     "--model", metavar="EXPR", shell_complete=complete("models"), help="Network architecture."
 )

@@ -21,6 +21,9 @@ from pflbench.leaderboard import Board, Format, boards, render, renderable
 from pflbench.results import Store, StoredRun
 from pflbench.scenario import PRECISIONS, Choice, digest
 
+_SHOWN = frozenset(("dataset", "fingerprint", "partition", "population", "model"))
+"""Parts of a scenario that `show run` writes in a form of their own."""
+
 
 def show_run(run_id: str, results: Path) -> None:
     """Print one run.
@@ -54,12 +57,13 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         "data set": f"{run.labels.get('dataset', scenario['dataset'])} "
         f"(fingerprint {scenario['fingerprint'][:12]})",
         "partition": _choice(scenario["partition"]),
+        **({"population": _choice(scenario["population"])} if "population" in scenario else {}),
         "model": _choice(scenario["model"]),
         "scenario": digest(scenario),
         **{
             key.replace("_", " "): value
             for key, value in scenario.items()
-            if key not in ("dataset", "fingerprint", "partition", "model") and value is not None
+            if key not in _SHOWN and value is not None
         },
         "precision": scenario.get("precision", PRECISIONS[0]),
         "seed": run.cell["seed"],

@@ -4,6 +4,7 @@ from pflbench.federation.allocation import deal
 from pflbench.federation.build import build
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, DataRequest, Pool
+from pflbench.federation.population import Member, Population, chosen, populate
 from pflbench.federation.shards import SPLITS, Federation, Shards, Split
 
 __all__ = [
@@ -11,11 +12,15 @@ __all__ = [
     "ClientArrays",
     "DataRequest",
     "Federation",
+    "Member",
     "PartitionRequest",
     "Partitioner",
     "Pool",
+    "Population",
     "Shards",
     "Split",
     "build",
+    "chosen",
     "deal",
+    "populate",
 ]

@@ -54,9 +54,9 @@ def build(
         return _as_it_is(data, partitioner, clients)
     if partitioner is None:
         raise InputError(f"A partition of {data.source} among clients is needed: none was named.")
-    _check_pool(data)
+    check_pool(data)
     clients = _number_of_clients(data, clients)
-    source_of, request = _splits(data, clients, seed)
+    source_of, request = splits_of(data, clients, seed)
     for split in SPLITS:
         available = len(request.labels[split])
         if available < clients:
@@ -80,7 +80,7 @@ def build(
         val=shards["val"],
         test=shards["test"],
         classes=data.classes,
-        fingerprint=_fingerprint(data),
+        fingerprint=fingerprint_of(data),
         source=data.source,
         index_hashes=hashes,
         coordinates=partitioner.coordinates(clients),
@@ -100,8 +100,8 @@ def _as_it_is(
     return Federation.from_arrays(data.clients, classes=data.classes, source=data.source)
 
 
-def _check_pool(pool: Pool) -> None:
-    """Check what a data set handed over."""
+def check_pool(pool: Pool) -> None:
+    """Check what a data set handed over; raise `InputError` if it is not as `Pool` says."""
     if pool.classes < 1:
         raise InputError(f"{pool.source} has {pool.classes} classes, expected at least one.")
     for name, x, y, owner in (
@@ -156,7 +156,7 @@ def _number_of_clients(pool: Pool, clients: int | None) -> int:
     return clients
 
 
-def _splits(pool: Pool, clients: int, seed: int) -> tuple[dict[Split, Indices], PartitionRequest]:
+def splits_of(pool: Pool, clients: int, seed: int) -> tuple[dict[Split, Indices], PartitionRequest]:
     """Split off the validation pool; return each split's indices into the data, and the request."""
     train_y = pool.train_y.astype(np.int64)
     test_y = pool.test_y.astype(np.int64)
@@ -188,7 +188,7 @@ def _gather(pool: Pool, split: Split, index: list[Indices], partitioner: Partiti
                 f"{list(rows.shape)} into {list(seen.shape)}, expected the same shape."
             )
         rows.copy_(seen)
-    _normalise(block, pool.mean, pool.std)
+    normalise(block, pool.mean, pool.std)
     if not torch.isfinite(block.sum(dtype=torch.float64)):
         raise InputError(
             f"The partitioner {type(partitioner).__name__} turned samples of {pool.source} into "
@@ -197,7 +197,7 @@ def _gather(pool: Pool, split: Split, index: list[Indices], partitioner: Partiti
     return Shards(block, to_labels(y[np.concatenate(index)]), offsets)
 
 
-def _normalise(x: Tensor, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> None:
+def normalise(x: Tensor, mean: tuple[float, ...] | None, std: tuple[float, ...] | None) -> None:
     """Normalise x [n, channels, ...] by channel, in place."""
     if mean is None or std is None:
         return
@@ -212,7 +212,8 @@ def _hash_indices(index: list[Indices]) -> str:
     return content.hexdigest()
 
 
-def _fingerprint(pool: Pool) -> str:
+def fingerprint_of(pool: Pool) -> str:
+    """Return SHA-256 (hex) over everything that a data set handed over."""
     content = ContentHash()
     for array in (pool.train_x, pool.test_x):
         content.inputs(array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,50 @@ def count_matrix(table: pd.DataFrame, split: str) -> NDArray[np.int64]:
     matrix = np.zeros((int(part["client"].max()) + 1, int(part["class"].max()) + 1), dtype=np.int64)
     matrix[part["client"].to_numpy(), part["class"].to_numpy()] = part["samples"].to_numpy()
     return matrix
+
+
+NO_GROUP: Final = -1
+"""The group of clients in a table of clients, where the scenario has no groups."""
+
+
+def client_facts(
+    counts: pd.DataFrame,
+    groups: NDArray[np.int64] | None = None,
+    coordinates: NDArray[np.float64] | None = None,
+) -> pd.DataFrame:
+    """Say of every client how much it has and how far it is from the others.
+
+    Parameters
+    ----------
+    counts
+        Class counts, as `class_counts` makes them.
+    groups, coordinates
+        `Federation.groups` [N] and `Federation.coordinates` [N, k], where they are known.
+
+    Returns
+    -------
+    A table of N rows with the columns
+
+    - client, group (-1 without groups); train, val, test: samples;
+    - distance: total variation distance, in [0, 1], between the client's label distribution and
+      that of all clients' samples together, both in training;
+    - coordinate_distance: Euclidean distance of the client's coordinates from the mean of all
+      clients' (NaN where they are not known).
+    """
+    matrices = {split: count_matrix(counts, split) for split in SPLITS}
+    train = matrices["train"]
+    n = len(train)
+    away = np.full(n, np.nan)
+    if coordinates is not None:
+        away = np.linalg.norm(coordinates - coordinates.mean(axis=0), axis=1)
+    columns: dict[str, NDArray[Any]] = {
+        "client": np.arange(n),
+        "group": np.full(n, NO_GROUP) if groups is None else groups,
+    }
+    for split in SPLITS:
+        columns[split] = matrices[split].sum(axis=1)
+    columns["distance"] = _distance(_distributions(train), train.sum(axis=0) / train.sum())
+    return pd.DataFrame({**columns, "coordinate_distance": away})
 
 
 def skew_summary(table: pd.DataFrame) -> pd.DataFrame:

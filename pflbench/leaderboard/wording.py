@@ -74,6 +74,8 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         data += f" ({', '.join(listed)} samples)"
     precision = "" if s.precision == PRECISIONS[0] else f", in {s.precision}"
     partition = _expression(s.partition.name, _given(s.partition))
+    if s.population is not None:
+        partition += f", population {_expression(s.population.name, _given(s.population))}"
     model = _expression(s.model.name, _given(s.model))
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
@@ -85,9 +87,9 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
 
 
 def title(dataset: str, scenario: Scenario) -> str:
-    """Return a board's title: data set and partition."""
-    partition = scenario.partition
-    return f"{dataset} · {_expression(partition.name, _given(partition))}"
+    """Return a board's title: data set and partition, and population if there is one."""
+    parts = [scenario.partition, *([scenario.population] if scenario.population else [])]
+    return " · ".join([dataset, *(_expression(part.name, _given(part)) for part in parts)])
 
 
 def shortfall(

@@ -16,7 +16,7 @@ from pflbench.engine import Simulation
 from pflbench.engine.group import ALONE, Group, PeerFailedError
 from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
 from pflbench.federation import Federation
-from pflbench.federation.skew import class_counts
+from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.results import Store, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
@@ -252,7 +252,10 @@ class _Execution:
         ), steps
 
     def _tables(self) -> dict[str, pd.DataFrame]:
-        return {**self._progress(), "partition": class_counts(self.planned.federation)}
+        federation = self.planned.federation
+        counts = class_counts(federation)
+        clients = client_facts(counts, federation.groups, federation.coordinates)
+        return {**self._progress(), "partition": counts, "clients": clients}
 
     def _progress(self) -> dict[str, pd.DataFrame]:
         """Return the tables that grow, which the partition does not."""
@@ -326,7 +329,10 @@ class _Execution:
             run_id=cell.id,
             algorithm=str(cell.algorithm.name),
             dataset=p.dataset,
-            partition=str(self.scenario.partition),
+            partition=", ".join(
+                str(choice) for choice in (self.scenario.partition, self.scenario.population)
+                if choice is not None
+            ),
             clients=self.scenario.clients,
             rounds=self.scenario.rounds,
             seed=cell.seed,

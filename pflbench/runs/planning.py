@@ -145,6 +145,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         partition=data.partition,
         model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
         precision=precision,
+        population=data.population,
         **{**chosen, "clients": federation.clients},
     )
     algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)
@@ -187,6 +188,8 @@ def command_for(cell: Cell, dataset: str) -> str:
         return ""
     words = ["pflbench", "run", "--algo", cell.algorithm.name, "--dataset", dataset]
     words += ["--partition", _call(s.partition)]
+    if s.population is not None:
+        words += ["--population", _call(s.population)]
     words += ["--clients", str(s.clients), "--model", _call(s.model), "--rounds", str(s.rounds)]
     if s.local_epochs is not None:
         words += ["--local-epochs", str(s.local_epochs)]

@@ -32,6 +32,9 @@ class RunRequest:
         Where to look for data first; None for the environment's PFLBENCH_DATA, if it is set.
     fallback
         Whether an embedded last resort may stand in for a data set that cannot be had.
+    population
+        Which clients are unlike the others, such as "permuted-labels(share=0.25)"; None for
+        what the partition gives.
     precision
         What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
         "float64".
@@ -59,6 +62,7 @@ class RunRequest:
     weight_decay: float | None = None
     participation: float | None = None
     eval_every: int | None = None
+    population: str | None = None
     precision: str = PRECISIONS[0]
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -74,6 +78,7 @@ class RunRequest:
             ("algorithm", str, "a method's name"),
             ("dataset", (str, Federation), "a data set's name or a Federation"),
             ("partition", (str, NoneType), "an expression such as 'iid', or None"),
+            ("population", (str, NoneType), "an expression such as 'groups', or None"),
             ("model", (str, NoneType), "an expression such as 'mlp', or None"),
             ("parameters", Mapping, "a mapping of names to values"),
             ("precision", str, "a precision's name"),

@@ -12,10 +12,20 @@ from typing import Any
 from pflbench import plugins
 from pflbench.errors import InputError
 from pflbench.expressions import parse_expression
-from pflbench.federation import ClientArrays, DataRequest, Federation, Partitioner, Pool, build
+from pflbench.federation import (
+    ClientArrays,
+    DataRequest,
+    Federation,
+    Partitioner,
+    Pool,
+    Population,
+    build,
+    populate,
+)
+from pflbench.federation.population import check_other
 from pflbench.parameters import parameters_to_json, parse_parameters
 from pflbench.runs.request import Numbers, RunRequest
-from pflbench.scenario import Choice
+from pflbench.scenario import Choice, without_path
 from pflbench.specs import DatasetSpec, Reference, resolve
 
 IN_MEMORY = Reference(
@@ -41,6 +51,8 @@ class Sourced:
         Every number of the scenario, checked.
     partition, federation
         Resolved, and made.
+    population
+        Resolved, or None.
     notice
         One line that the user must see, or "".
     """
@@ -51,6 +63,7 @@ class Sourced:
     partition: Choice
     federation: Federation
     notice: str
+    population: Choice | None = None
 
 
 def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sourced:
@@ -61,25 +74,24 @@ def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sou
     InputError
         The data cannot be had, or the partition cannot be made.
     """
-    if isinstance(request.dataset, Federation):
-        return _in_memory(request, request.dataset)
     registry = registry or plugins.installed()
+    population = None if request.population is None else _population(request.population, registry)
+    if isinstance(request.dataset, Federation):
+        return _populated(_in_memory(request, request.dataset), request, population, None, registry)
     spec, path = _dataset(request.dataset, registry)
     reference = spec.reference
     _numbers(request, reference)  # before anything is loaded, and again when its clients are known
     if request.partition is not None:
         _partition(request.partition, registry)
-    # A user's own files may change from one call to the next; the field's data sets do not.
-    load = _load if path else _load_once
-    folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
-    data = load(spec, path, Path(folder) if folder else None, request.fallback)
+    data = _data(spec, path, request)
     if request.partition is None and _knows_clients(data):
         reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS, clients=None)
     numbers = _numbers(request, reference)
     partition, partitioner = _partition(request.partition or reference.partition, registry)
     federation = _build(data, partition, partitioner, numbers)
     model = request.model or reference.model
-    return Sourced(request.dataset, model, numbers, partition, federation, data.notice)
+    made = Sourced(request.dataset, model, numbers, partition, federation, data.notice)
+    return _populated(made, request, population, partitioner, registry)
 
 
 def _in_memory(request: RunRequest, federation: Federation) -> Sourced:
@@ -92,6 +104,40 @@ def _in_memory(request: RunRequest, federation: Federation) -> Sourced:
         )
     model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
     return Sourced("arrays", model, numbers, as_is, federation, "")
+
+
+def _populated(
+    made: Sourced,
+    request: RunRequest,
+    population: tuple[Choice, Population] | None,
+    partitioner: Partitioner | None,
+    registry: plugins.Registry,
+) -> Sourced:
+    """Make some clients unlike the others, if that is asked for."""
+    if population is None:
+        return made
+    choice, maker = population
+    written, other = maker.other(), None
+    if written is not None:
+        spec, path = _dataset(written, registry)
+        other = check_other(_data(spec, path, request), written)
+    seed = made.numbers.seed
+    key = (id(made.federation), id(other), str(choice), seed)
+    if key not in _peopled:
+        _peopled.clear()
+        shown = without_path(choice)
+        federation = populate(
+            made.federation, maker, seed, name=f"{shown} {shown.version}".strip(), other=other,
+            transform=None if partitioner is None else partitioner.transform,
+        )  # fmt: skip
+        _peopled[key] = ((made.federation, other), federation)
+    notices = dict.fromkeys([made.notice, "" if other is None else other.notice])
+    return dataclasses.replace(
+        made,
+        federation=_peopled[key][1],
+        population=choice,
+        notice=" ".join(notice for notice in notices if notice),
+    )
 
 
 def _knows_clients(data: Pool | ClientArrays) -> bool:
@@ -136,6 +182,21 @@ def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partition
     return Choice(spec.name, parameters_to_json(parameters), spec.version), make(parameters)
 
 
+def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population]:
+    expression = parse_expression(text, kind="population")
+    spec = registry.get(registry.populations, expression.name)
+    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
+    make = resolve(spec.make, owner=f"population {spec.name!r}")
+    return Choice(spec.name, parameters_to_json(parameters), spec.version), make(parameters)
+
+
+def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:
+    # A user's own files may change from one call to the next; the field's data sets do not.
+    load = _load if path else _load_once
+    folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
+    return load(spec, path, Path(folder) if folder else None, request.fallback)
+
+
 def _load(
     spec: DatasetSpec, path: Path | None, data_dir: Path | None, fallback: bool
 ) -> Pool | ClientArrays:
@@ -147,6 +208,10 @@ def _load(
 
 
 _load_once = lru_cache(maxsize=2)(_load)
+
+_peopled: dict[tuple[int, int, str, int], tuple[tuple[Federation, Pool | None], Federation]] = {}
+"""The last federation that was populated, with what it was made from: a matrix asks for it once
+a method."""
 
 _built: dict[tuple[int, str, int | None, int], tuple[Pool | ClientArrays, Federation]] = {}
 

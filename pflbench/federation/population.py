@@ -1,0 +1,331 @@
+"""Populations: some clients of a federation made unlike the others, after the partition.
+
+A population says which clients belong to which group and what becomes of their samples. How
+many samples a client has in each split never changes, so a run among unlike clients can be
+compared with one among like clients, sample for sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.errors import InputError
+from pflbench.federation.allocation import SPLIT_WORDS, Indices
+from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.build import check_pool, fingerprint_of, normalise, splits_of
+from pflbench.federation.pool import Pool
+from pflbench.federation.shards import SPLITS, Federation, Shards, Split
+from pflbench.streams import stream
+
+Transform = Callable[[int, Tensor], Tensor]
+"""How a client sees inputs in [0, 1]: `Partitioner.transform`."""
+
+
+class Outsiders:
+    """The samples of another data set, each given out once.
+
+    Parameters
+    ----------
+    pool
+        The other data set; its validation pool is split off as if it were a run's own.
+    federation
+        The federation that they join.
+    seed
+        Names the streams that they are drawn from.
+    transform
+        How a client sees its inputs: a client from elsewhere sees them as the partition says.
+
+    Raises
+    ------
+    InputError
+        The samples do not fit the federation, or are its own.
+    """
+
+    def __init__(
+        self, pool: Pool, federation: Federation, seed: int, transform: Transform | None
+    ) -> None:
+        check_pool(pool)
+        shape = tuple(pool.train_x.shape[1:])
+        if shape != federation.input_shape or pool.classes != federation.classes:
+            raise InputError(
+                f"Clients of {pool.source} cannot join {federation.source}: its samples have "
+                f"shape {shape} and {pool.classes} classes, expected shape "
+                f"{federation.input_shape} and {federation.classes} classes."
+            )
+        self.fingerprint = fingerprint_of(pool)
+        if self.fingerprint == federation.fingerprint:
+            raise InputError(
+                f"Clients of {pool.source} are no strangers among clients of the same data: "
+                "expected another data set."
+            )
+        self.pool, self._transform = pool, transform
+        index, request = splits_of(pool, 1, seed)
+        self._left: dict[Split, list[Indices]] = {}
+        self.total: dict[Split, int] = {}
+        for number, split in enumerate(SPLITS):
+            shuffled = stream(seed, "population outsiders", number).permutation(index[split])
+            labels = pool.test_y if split == "test" else pool.train_y
+            of = labels[shuffled].astype(np.int64)
+            self._left[split] = [shuffled[of == c] for c in range(pool.classes)]
+            self.total[split] = len(request.labels[split])
+
+    def draw(self, client: int, split: Split, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return samples for a client [n, *shape] and their labels [n]: y, while they last.
+
+        Where a class runs out, samples of the class with most left take the place.
+
+        Raises
+        ------
+        InputError
+            There are fewer than n left.
+        """
+        left, wanted = self._left[split], y.numpy()
+        if sum(map(len, left)) < len(wanted):
+            raise InputError(
+                f"{self.pool.source} has {self.total[split]:,} {SPLIT_WORDS[split]} samples, too "
+                "few for the clients that are to come from it: expected a smaller share of them."
+            )
+        index = np.full(len(wanted), -1, dtype=np.int64)
+        for c in np.unique(wanted):
+            places = np.flatnonzero(wanted == c)[: len(left[c])]
+            index[places], left[c] = left[c][: len(places)], left[c][len(places) :]
+        while (index < 0).any():
+            c = max(range(len(left)), key=lambda c: len(left[c]))
+            places = np.flatnonzero(index < 0)[: len(left[c])]
+            index[places], left[c] = left[c][: len(places)], left[c][len(places) :]
+        pool = self.pool
+        of_test = split == "test"
+        x = to_inputs((pool.test_x if of_test else pool.train_x)[index])
+        if self._transform is not None:
+            x = self._transform(client, x)
+        normalise(x, pool.mean, pool.std)
+        return x, to_labels((pool.test_y if of_test else pool.train_y)[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One client, as a population meets it.
+
+    Attributes
+    ----------
+    client, group
+        Its number, and the group that it belongs to.
+    classes
+        Number of classes C.
+    seed
+        Of the run.
+    outsiders
+        The other data set that the population named, or None.
+    """
+
+    client: int
+    group: int
+    classes: int
+    seed: int
+    outsiders: Outsiders | None = None
+
+    def own(self) -> np.random.Generator:
+        """Return this client's random stream, from its beginning: the same for every split."""
+        return stream(self.seed, "population client", self.client)
+
+    def common(self) -> np.random.Generator:
+        """Return the random stream of its group, from its beginning."""
+        return stream(self.seed, "population group", self.group)
+
+    def draw(self, split: Split, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return samples of the other data set with the labels y [n], and their labels."""
+        if self.outsiders is None:
+            raise InputError("This population names no other data set to draw samples from.")
+        return self.outsiders.draw(self.client, split, y)
+
+
+class Population:
+    """Base of all populations: one object a federation, made from its parameters.
+
+    A parameter called `dataset` names a data set as `--dataset` does: the path behind its colon
+    decides no run's identity, what the data hold does.
+    """
+
+    def __init__(self, parameters: Any) -> None:
+        self.parameters = parameters
+
+    def other(self) -> str | None:
+        """Return the further data set that clients come from, as `--dataset` writes it."""
+        return None
+
+    def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
+        """Return each client's group [N], from 0; clients of group 0 stay as they are.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            So many clients cannot be grouped so.
+        """
+        raise NotImplementedError
+
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what inputs x [n, *shape] and labels y [n] of a client become.
+
+        Called for every split of every client that is not in group 0; x and y stay as they are,
+        and what is returned has their shapes.
+        """
+        raise NotImplementedError
+
+    def coordinates(self, members: Sequence[Member], known: np.ndarray | None) -> np.ndarray | None:
+        """Return points [N, k] that are near each other for clients whose data are alike.
+
+        Without a word to the contrary, groups are as far from each other as can be: to the
+        coordinates `known` without this population, one for each group is added.
+
+        Returns
+        -------
+        None where it is not known how clients relate.
+        """
+        groups = np.array([member.group for member in members])
+        own = np.eye(int(groups.max()) + 1)[groups]
+        return own if known is None else np.concatenate([known, own], axis=1)
+
+
+def chosen(clients: int, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Return groups [N]: 1 for a share of the clients (rounded, at least one), 0 for the others."""
+    count = min(max(int(share * clients + 0.5), 1), clients)
+    groups = np.zeros(clients, dtype=np.int64)
+    groups[rng.permutation(clients)[:count]] = 1
+    return groups
+
+
+def populate(
+    federation: Federation,
+    population: Population,
+    seed: int,
+    *,
+    name: str,
+    other: Pool | None = None,
+    transform: Transform | None = None,
+) -> Federation:
+    """Make some clients of a federation unlike the others.
+
+    Parameters
+    ----------
+    federation
+        As partitioned; it stays as it is.
+    population
+        Who is unlike, and in what.
+    seed
+        Names every random stream.
+    name
+        The population with its parameters and version: a part of the fingerprint.
+    other
+        The data set that `population.other` named.
+    transform
+        How a client sees its inputs, for those from elsewhere.
+
+    Returns
+    -------
+    Federation
+        With `groups`, and `coordinates` where they are known; sizes and classes are the same,
+        fingerprint and index hashes are others.
+
+    Raises
+    ------
+    InputError
+        The population cannot be made.
+    """
+    n = federation.clients
+    groups = np.asarray(population.groups(n, stream(seed, "population")))
+    if groups.shape != (n,) or groups.dtype.kind not in "iu" or groups.min() < 0:
+        raise InputError(
+            f"The population {name} returned groups of shape {groups.shape} and type "
+            f"{groups.dtype}, expected a whole number from 0 for each of {n} clients."
+        )
+    outsiders = None if other is None else Outsiders(other, federation, seed, transform)
+    members = [Member(i, int(groups[i]), federation.classes, seed, outsiders) for i in range(n)]
+    unlike = [member for member in members if member.group]
+    shards = {
+        split: _changed(federation.split(split), split, population, unlike, name)
+        for split in SPLITS
+    }
+    term = ContentHash()
+    term.value((name, None if outsiders is None else outsiders.fingerprint))
+    before = federation.index_hashes
+    hashes = {
+        split: _hash(before.get(split, ""), term.hexdigest(), shards[split], groups)
+        for split in SPLITS
+    }
+    whole = ContentHash()
+    whole.value((federation.fingerprint, term.hexdigest()))
+    source = f"{federation.source}; {len(unlike)} of {n} clients by {name}"
+    return dataclasses.replace(
+        federation,
+        train=shards["train"],
+        val=shards["val"],
+        test=shards["test"],
+        fingerprint=whole.hexdigest(),
+        source=source if other is None else f"{source}, {other.source}",
+        index_hashes=hashes,
+        coordinates=population.coordinates(members, federation.coordinates),
+        groups=groups.astype(np.int64),
+    )
+
+
+def _changed(
+    shards: Shards, split: Split, population: Population, unlike: Sequence[Member], name: str
+) -> Shards:
+    """Return one split with the samples of some clients changed; what stays is shared."""
+    x, y = shards.x, shards.y
+    for member in unlike:
+        place = slice(int(shards.offsets[member.client]), int(shards.offsets[member.client + 1]))
+        seen, labels = population.change(member, split, shards.x[place], shards.y[place])
+        if seen.shape != x[place].shape or labels.shape != y[place].shape:
+            raise InputError(
+                f"The population {name} turned samples of shape {list(x[place].shape)} into "
+                f"{list(seen.shape)} with {len(labels)} labels, expected the same shape."
+            )
+        if int(labels.min()) < 0 or int(labels.max()) >= member.classes:
+            raise InputError(
+                f"The population {name} gave client {member.client} a label outside 0 to "
+                f"{member.classes - 1}."
+            )
+        if seen.data_ptr() != shards.x[place].data_ptr():
+            if not torch.isfinite(seen.sum(dtype=torch.float64)):
+                raise InputError(
+                    f"The population {name} gave client {member.client} a value that is NaN or "
+                    "infinite."
+                )
+            x = x.clone() if x is shards.x else x
+            x[place] = seen
+        y = y.clone() if y is shards.y else y
+        y[place] = labels
+    return Shards(x, y, shards.offsets)
+
+
+def _hash(before: str, term: str, shards: Shards, groups: np.ndarray) -> str:
+    """Hash what decides a split's samples: the split as it was, and what was done to whom."""
+    content = ContentHash()
+    content.value((before, term))
+    content.integers(groups)
+    content.integers(shards.y.numpy())
+    return content.hexdigest()
+
+
+def check_other(data: object, written: str) -> Pool:
+    """Return a further data set's samples.
+
+    Raises
+    ------
+    InputError
+        They are divided among clients already.
+    """
+    if not isinstance(data, Pool):
+        raise InputError(
+            f"{written} is divided among clients already and cannot be given out to others: "
+            "expected a data set such as npz:FILE without clients."
+        )
+    return data

@@ -1,0 +1,35 @@
+"""The populations that come with the package: clients that the others cannot help, or may hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pflbench import PopulationSpec, hookimpl
+from pflbench.populations.parameters import Foreign, Groups, PermutedLabels
+
+_HERE = "pflbench.populations.unlike"
+
+
+@hookimpl
+def pflbench_populations() -> Sequence[PopulationSpec]:
+    """Return the built-in populations."""
+    return [
+        PopulationSpec(
+            "permuted-labels",
+            "a share of the clients names the classes otherwise, each in a way of its own",
+            make=f"{_HERE}:PermutedLabelsPopulation",
+            parameters=PermutedLabels,
+        ),
+        PopulationSpec(
+            "foreign",
+            "a share of the clients has samples of another data set",
+            make=f"{_HERE}:ForeignPopulation",
+            parameters=Foreign,
+        ),
+        PopulationSpec(
+            "groups",
+            "a minority of the clients differs from the majority, all of it in the same way",
+            make=f"{_HERE}:GroupsPopulation",
+            parameters=Groups,
+        ),
+    ]
