@@ -10,9 +10,9 @@ from rich.text import Text
 
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
-from pflbench.errors import InputError
-from pflbench.federation.picture import FORMATS, PartitionPicture, save_picture
+from pflbench.federation.picture import PartitionPicture, save_picture
 from pflbench.federation.skew import class_counts, skew_summary
+from pflbench.figures import check_picture
 from pflbench.runs import RunRequest, source
 
 
@@ -33,9 +33,8 @@ def show_partition(
     InputError
         The partition cannot be made, or the picture's file name is not one of a picture.
     """
-    if save is not None and save.suffix.lower().lstrip(".") not in FORMATS:
-        wanted = ", ".join(f".{ending}" for ending in FORMATS)
-        raise InputError(f"--save {str(save)!r} is not valid: expected a name with {wanted}.")
+    if save is not None:
+        check_picture(save)
     request = RunRequest(
         algorithm="", dataset=dataset, partition=expression, clients=clients, seed=seed,
         data_dir=data_dir, fallback=fallback,

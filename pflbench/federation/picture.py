@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,17 +15,14 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from pflbench.errors import InputError, WorkError
 from pflbench.federation.allocation import SPLIT_WORDS
 from pflbench.federation.shards import SPLITS, Split
 from pflbench.federation.skew import count_matrix
+from pflbench.figures import save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-FORMATS: Final = ("pdf", "png", "svg")
-"""What `save_picture` writes, by the file's ending."""
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _DIGITS: Final = "12345678"
@@ -138,30 +133,7 @@ def save_picture(table: pd.DataFrame, path: Path) -> None:
     pflbench.errors.WorkError
         The file cannot be written.
     """
-    ending = path.suffix.lower().lstrip(".")
-    if ending not in FORMATS:
-        raise InputError(
-            f"A picture cannot be saved as {path.name!r}: expected a name that ends in "
-            f"{', '.join('.' + name for name in FORMATS[:-1])} or .{FORMATS[-1]}."
-        )
-    if not path.parent.is_dir():
-        raise InputError(f"There is no folder {str(path.parent)!r} to save a picture in.")
-    import matplotlib  # half a second, for pictures alone
-
-    # no date and no random names inside, so that the same partition gives the same file
-    stamp = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[ending]
-    image = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "pflbench"}):
-        _figure(table).savefig(image, format=ending, metadata=stamp)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_bytes(image.getvalue())
-        part.replace(path)
-    except OSError as error:
-        raise WorkError(f"The picture {str(path)!r} cannot be written: {error}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+    save_figure(lambda: _figure(table), path)
 
 
 def _figure(table: pd.DataFrame) -> Figure:
