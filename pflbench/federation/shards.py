@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +51,10 @@ class Shards:
         """Return client i's samples and labels (views)."""
         part = slice(int(self.offsets[i]), int(self.offsets[i + 1]))
         return self.x[part], self.y[part]
+
+    def only(self, clients: Sequence[int]) -> Shards:
+        """Return a copy of the samples of some clients, numbered from 0 in the order given."""
+        return Shards.of([self.client(i) for i in clients])
 
     @staticmethod
     def of(parts: Sequence[tuple[Tensor, Tensor]]) -> Shards:
@@ -110,6 +114,19 @@ class Federation:
     def split(self, name: Split) -> Shards:
         """Return the shards of a split."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    def only(self, clients: np.ndarray) -> Federation:
+        """Return a federation of a copy of some clients, numbered from 0 in the order given."""
+        numbers = clients.tolist()
+        return replace(
+            self,
+            train=self.train.only(numbers),
+            val=self.val.only(numbers),
+            test=self.test.only(numbers),
+            index_hashes={},
+            coordinates=None if self.coordinates is None else self.coordinates[clients],
+            groups=None if self.groups is None else self.groups[clients],
+        )
 
     @staticmethod
     def from_arrays(

@@ -1,6 +1,7 @@
 """The interface of a method: a client half, a server half, and messages between them."""
 
 from pflbench.method.client import Client, Message, State
+from pflbench.method.joining import Joining
 from pflbench.method.layout import Layout
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
 from pflbench.method.storage import RowStore, Storage
@@ -9,6 +10,7 @@ from pflbench.method.task import LocalBudget, LocalData, Samples, Sgd, Task
 __all__ = [
     "AveragingServer",
     "Client",
+    "Joining",
     "Layout",
     "LocalBudget",
     "LocalData",

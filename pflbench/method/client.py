@@ -69,6 +69,19 @@ class Client(Generic[P]):
         """
         return {"samples": torch.tensor(len(data.train.y), dtype=torch.int64)}
 
+    # When it joins as a newcomer, after training began
+
+    def enrol_unlabelled(self, data: Samples) -> Message:
+        """Return what a newcomer without labels uploads: of its inputs alone, every label is -1.
+
+        Called unmapped.
+        """
+        return {}
+
+    def join(self, state: State, received: Message) -> State:
+        """Return what a newcomer keeps, given its initial state and the first that it receives."""
+        return state
+
     # Every round
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:

@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
+from pflbench.method.joining import Joining, average
 from pflbench.method.layout import Layout
 from pflbench.method.storage import CLIENTS, RowStore, Storage
 
@@ -66,6 +67,15 @@ class Server(Generic[P]):
     def serve(self, clients: Tensor) -> Rows:
         """Return what clients [K] receive to be evaluated; must change nothing."""
         return {}
+
+    def onboard(self, joining: Joining) -> Rows:
+        """Return what newcomers are served [K, ...]; must change nothing.
+
+        Called with labels and without. Steps that are left are then done from there, by the
+        client's own rule. The default is the mean of what the clients there are served: the
+        global model, where there is one.
+        """
+        return average(self.serve, joining.participants, joining.count)
 
     def state(self) -> dict[str, Tensor]:
         """Return everything that rounds change.

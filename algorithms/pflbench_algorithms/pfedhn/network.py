@@ -83,7 +83,11 @@ class Hypernetwork(nn.Module):
 
     def forward(self, clients: Tensor) -> Tensor:
         """Return the rows [K, P] of clients [K]; the gradients are valid until the next ones."""
-        features = self.mlp(self.embeddings(clients))
+        return self.rows(self.embeddings(clients))
+
+    def rows(self, embeddings: Tensor) -> Tensor:
+        """Return the rows [K, P] of embeddings [K, embedding_dim]."""
+        features = self.mlp(embeddings)
         heads = [(cast("nn.Linear", head).weight, head.bias) for head in self.heads]
         if not self._memory:
             self._memory = [torch.empty_like(weight) for weight, _ in heads]

@@ -12,10 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pflbench.method import Rows, Server, Setup
+from pflbench.method import Joining, Rows, Server, Setup
 from pflbench.streams import torch_stream
 from pflbench_algorithms.pfedhn import PFedHN
 from pflbench_algorithms.pfedhn.network import Hypernetwork
+
+EXCHANGES = 10
+"""Exchanges with the server in which a newcomer fits its embedding, if it has as many steps."""
 
 
 class PFedHNServer(Server[PFedHN]):
@@ -76,6 +79,35 @@ class PFedHNServer(Server[PFedHN]):
         self.network.eval()
         with torch.no_grad():
             return {"model": self.network(clients)}
+
+    def onboard(self, joining: Joining) -> Rows:
+        """Fit an embedding for each newcomer, h frozen; without labels the participants' mean.
+
+        As in the paper's experiment on novel clients only the embedding is learnt, by what learns
+        those of participants; it begins at their mean.
+        """
+        self.network.eval()
+        known = self.network.embeddings(joining.participants).detach()
+        E = known.mean(dim=0).expand(joining.count, -1).clone().requires_grad_()
+        optimiser = torch.optim.SGD(
+            [E],
+            lr=self.parameters.embedding_lr or self.parameters.lr,
+            momentum=self.parameters.momentum,
+            weight_decay=self.parameters.weight_decay,
+        )
+        steps = -(-joining.steps_left // EXCHANGES)
+        while joining.steps_left:
+            with torch.enable_grad():
+                W = self.network.rows(E)
+            sent = {"model": W.detach()}
+            delta = joining.train(sent, min(steps, joining.steps_left))["delta"]
+            (g,) = torch.autograd.grad(W, E, grad_outputs=delta)
+            # Each newcomer's own norm: nobody's fit depends on who joins along with it.
+            norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
+            E.grad = g * (self.parameters.clip_norm / (norm + 1e-6)).clamp(max=1.0)
+            optimiser.step()
+        with torch.no_grad():
+            return {"model": self.network.rows(E)}
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
         """Step φ and the embeddings along (∇W)ᵀ Δ, summed over the cohort."""
