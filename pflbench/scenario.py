@@ -87,6 +87,8 @@ class Scenario:
         Personal models are evaluated after every so many rounds, and after the last.
     precision
         Type of what is computed; with "bfloat16" only matrix products and convolutions are.
+    privacy
+        What is done to all that clients upload; None for nothing.
     population
         Which clients are unlike the others, and in what; None if the partition is all there is.
     """
@@ -106,6 +108,7 @@ class Scenario:
     participation: float
     eval_every: int
     precision: Precision = PRECISIONS[0]
+    privacy: Choice | None = None
     population: Choice | None = None
 
     @property

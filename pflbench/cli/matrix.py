@@ -11,6 +11,7 @@ from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import Expression, parse_expression
 from pflbench.parameters import parse_parameters
 from pflbench.plugins import Registry, Shelf, installed
+from pflbench.privacy import read_privacy
 
 if TYPE_CHECKING:
     from pflbench.runs import RunRequest
@@ -53,6 +54,8 @@ def make_requests(
         _check(registry, registry.partitioners, text)
     if model is not None:
         _check(registry, registry.models, model)
+    if common.get("privacy") is not None:
+        read_privacy(common["privacy"])
     if population is not None:
         _check(registry, registry.populations, population)
 

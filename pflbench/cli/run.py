@@ -33,7 +33,7 @@ _MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set"]
 _SCENARIO = [
     "--clients", "--population", "--model", "--rounds", "--local-epochs", "--local-steps",
     "--batch-size", "--lr", "--momentum", "--weight-decay", "--participation", "--eval-every",
-    "--precision",
+    "--precision", "--privacy",
 ]  # fmt: skip
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
@@ -109,6 +109,10 @@ class RunCommand(click.RichCommand):
     "--precision", metavar="float32|bfloat16|float64", type=PrecisionName(), default="float32",
     show_default=True,
     help="What is computed with; bfloat16: the matrix products and convolutions alone.",
+)  # fmt: skip
+@click.option(
+    "--privacy", metavar="EXPR",
+    help="Clip all that clients upload and add noise, as in gaussian(clip=1, noise=1).",
 )  # fmt: skip
 @click.option(
     "--device", metavar="NAME", default="auto", show_default=True,

@@ -92,6 +92,8 @@ def _facts(title: str, values: Mapping[str, Any]) -> Table:
 
 def _value(key: str, value: Any) -> str:
     """Write a value as people read it, in the unit that its name says."""
+    if isinstance(value, Mapping) and set(value) == {"name", "parameters", "version"}:
+        return _choice(dict(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {_value(key, v)}" for k, v in value.items())
     if isinstance(value, float) and key.endswith(("accuracy", "_last", "_best", "_decile")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.group import ALONE, Group
 from pflbench.engine.plan import Batches, seeded_batches
+from pflbench.engine.privacy import Protection
 from pflbench.engine.sharded import ShardedEngine
 from pflbench.engine.traffic import SET_UP, Traffic
 from pflbench.errors import DivergedError
@@ -35,6 +36,7 @@ from pflbench.method import (
     Storage,
     Task,
 )
+from pflbench.privacy import Gaussian
 from pflbench.specs import AlgorithmSpec, resolve
 from pflbench.streams import stream, torch_stream
 
@@ -131,6 +133,8 @@ class Simulation:
     group
         The processes that share out the clients' work; each has a simulation of its own, made
         of the same arguments.
+    privacy
+        Clips and noises whatever clients upload.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class Simulation:
         record: bool = False,
         storage: Storage | None = None,
         group: Group = ALONE,
+        privacy: Gaussian | None = None,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
         self.device, self.participation = torch.device(device), participation
@@ -176,6 +181,7 @@ class Simulation:
         if group.size > 1:
             self.engine = ShardedEngine(self.engine, group)
         self.traffic = Traffic()
+        self.privacy = Protection(privacy, seed, federation)
         self._metrics = dict(metrics or {})
         self._shards: dict[Split, Shards] = {
             "train": _on(federation.train, self.device, dtype),
@@ -203,6 +209,7 @@ class Simulation:
         """Let every client enrol; do this once, before the first round."""
         mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
         messages = enrolments(self.client, self._local, self.task.initial.dtype, mapped=mapped)
+        messages = self.privacy.enrolment(messages, self.everyone.tolist())
         self.traffic.count_messages(SET_UP, "up", messages)
         self.server.enrol(self.everyone, messages)
 
@@ -353,7 +360,8 @@ class Simulation:
                 self._states[name].adopt(rows)
             else:
                 self._states[name].put(cohort, rows)
-        return trained
+        uploads = self.privacy.uploads(r, cohort, trained.uploads, received)
+        return replace(trained, uploads=uploads)
 
     def _taken(self, clients: Tensor) -> Rows:
         return {name: store.take(clients) for name, store in self._states.items()}

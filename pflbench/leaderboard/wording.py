@@ -73,6 +73,9 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         listed = [f"{sizes[k]:,} {word}" for k, word in words.items() if k in sizes]
         data += f" ({', '.join(listed)} samples)"
     precision = "" if s.precision == PRECISIONS[0] else f", in {s.precision}"
+    privacy = ""
+    if s.privacy is not None:
+        privacy = f"; uploads under {_expression(s.privacy.name, _given(s.privacy))}"
     partition = _expression(s.partition.name, _given(s.partition))
     if s.population is not None:
         partition += f", population {_expression(s.population.name, _given(s.population))}"
@@ -81,7 +84,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
-        f"{s.weight_decay:g}{precision}; evaluated every "
+        f"{s.weight_decay:g}{precision}{privacy}; evaluated every "
         f"{_count(s.eval_every, 'round', one='round')}."
     )
 

@@ -18,6 +18,7 @@ from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNam
 from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
+from pflbench.privacy.accounting import guarantee, tables
 from pflbench.results import Store, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
@@ -194,7 +195,7 @@ class _Execution:
             budget=p.budget, participation=self.scenario.participation, engine=p.engine,
             chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
             metrics=p.metrics, storage=Storage(folder=self.folder),
-            group=self.group,
+            group=self.group, privacy=p.privacy,
         )  # fmt: skip
 
     def _prepare(self) -> None:
@@ -209,6 +210,8 @@ class _Execution:
         for part in checkpoint.parts():
             self.simulation.restore(part)
         self.simulation.traffic.restore(checkpoint.tables["messages"])
+        if "privacy" in checkpoint.tables:
+            self.simulation.privacy.restore(checkpoint.tables["privacy"])
         if len(checkpoint.tables["metrics"]):
             self.evaluations = [checkpoint.tables["metrics"]]
         self.rounds = [
@@ -265,6 +268,7 @@ class _Execution:
             "metrics": self.evaluations[0] if self.evaluations else pd.DataFrame(),
             "rounds": pd.DataFrame(self.rounds),
             "messages": self.simulation.traffic.table(),
+            **tables(self.planned.privacy, self.simulation.privacy.table()),
         }
 
     def _save(self) -> None:
@@ -296,6 +300,7 @@ class _Execution:
             "local_steps": int(rounds["steps"].sum()),
             "adapt_steps": int(rounds["adapt_steps"].sum()),
             "seconds": self._seconds(),
+            **guarantee(self.planned.privacy, self.simulation.privacy.table()),
             "index_hashes": dict(self.planned.federation.index_hashes),
         }
 

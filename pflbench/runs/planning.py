@@ -25,6 +25,8 @@ from pflbench.expressions import format_scalar, parse_expression
 from pflbench.federation import Federation
 from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
+from pflbench.privacy import Gaussian, read_privacy
+from pflbench.privacy.accounting import accountant
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import IN_MEMORY, source
 from pflbench.scenario import Cell, Choice, Scenario, check_precision
@@ -50,6 +52,8 @@ class PlannedRun:
         Resolved.
     types
         Type of what is kept and computed, and that of matrix products if it is another.
+    privacy
+        What is done to all that clients upload.
     notice
         One line that the user must see, or "".
     dataset
@@ -67,6 +71,7 @@ class PlannedRun:
     device: torch.device
     engine: str
     types: tuple[torch.dtype, torch.dtype | None]
+    privacy: Gaussian | None
     notice: str
     dataset: str
 
@@ -120,6 +125,9 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
         resolve(half, owner=f"algorithm {spec.name!r}")
     precision = check_precision(request.precision)
+    privacy = None if request.privacy is None else read_privacy(request.privacy)
+    if privacy is not None:
+        accountant()  # that it is missing is said before a run
     device = choose_device(request.device)
     types = choose_types(precision, device)
     if request.model is not None:  # before any data is loaded
@@ -145,6 +153,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         partition=data.partition,
         model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
         precision=precision,
+        privacy=None if privacy is None else privacy[0],
         population=data.population,
         **{**chosen, "clients": federation.clients},
     )
@@ -164,6 +173,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         device=device,
         engine=engine,
         types=types,
+        privacy=None if privacy is None else privacy[1],
         notice=data.notice,
         dataset=data.written,
     )
@@ -198,6 +208,8 @@ def command_for(cell: Cell, dataset: str) -> str:
     for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
                    "precision"):  # fmt: skip
         words += ["--" + option.replace("_", "-"), str(getattr(s, option))]
+    if s.privacy is not None:
+        words += ["--privacy", _call(s.privacy)]
     for name, value in cell.algorithm.parameters.items():
         words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
     words += ["--seed", str(cell.seed)]

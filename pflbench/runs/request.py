@@ -38,6 +38,8 @@ class RunRequest:
     precision
         What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
         "float64".
+    privacy
+        What is done to all that clients upload: "gaussian(clip=1, noise=1)"; None for nothing.
     device, engine
         "auto" or a name; they do not belong to a run's identity.
     chunk
@@ -64,6 +66,7 @@ class RunRequest:
     eval_every: int | None = None
     population: str | None = None
     precision: str = PRECISIONS[0]
+    privacy: str | None = None
     seed: int = 0
     parameters: Mapping[str, Any] = field(default_factory=dict)
     data_dir: Path | str | None = None
@@ -82,6 +85,7 @@ class RunRequest:
             ("model", (str, NoneType), "an expression such as 'mlp', or None"),
             ("parameters", Mapping, "a mapping of names to values"),
             ("precision", str, "a precision's name"),
+            ("privacy", (str, NoneType), "an expression such as 'gaussian(clip=1)', or None"),
             ("device", str, "a device's name"),
             ("engine", str, "an engine's name"),
             ("chunk", (int, NoneType), "a whole number ≥ 1, or None"),
