@@ -16,6 +16,7 @@ from pflbench.specs import (
     MetricSpec,
     ModelSpec,
     ObserverSpec,
+    ParticipationSpec,
     PartitionerSpec,
     PopulationSpec,
     SimilaritySpec,
@@ -48,6 +49,11 @@ def pflbench_populations() -> Sequence[PopulationSpec]:  # type: ignore[empty-bo
 @hookspec
 def pflbench_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]  # a declaration
     """Return the models this plugin brings."""
+
+
+@hookspec
+def pflbench_participations() -> Sequence[ParticipationSpec]:  # type: ignore[empty-body]  # a declaration
+    """Return the participations this plugin brings."""
 
 
 @hookspec

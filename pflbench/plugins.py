@@ -18,6 +18,7 @@ from pflbench.specs import (
     MetricSpec,
     ModelSpec,
     ObserverSpec,
+    ParticipationSpec,
     PartitionerSpec,
     PopulationSpec,
     Problem,
@@ -60,6 +61,9 @@ class Registry:
         self.partitioners = Shelf("partitioner", "pflbench_partitioners", PartitionerSpec)
         self.populations = Shelf("population", "pflbench_populations", PopulationSpec)
         self.models = Shelf("model", "pflbench_models", ModelSpec)
+        self.participations = Shelf(
+            "participation", "pflbench_participations", ParticipationSpec
+        )
         self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
         self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
         self.similarities = Shelf("similarity", "pflbench_similarities", SimilaritySpec)
@@ -72,7 +76,7 @@ class Registry:
         """All kinds, in the order in which they are listed."""
         return (
             self.algorithms, self.datasets, self.partitioners, self.populations,
-            self.models, self.metrics, self.observers, self.similarities,
+            self.models, self.participations, self.metrics, self.observers, self.similarities,
         )  # fmt: skip
 
     def get(self, shelf: Shelf[S], name: str) -> S:

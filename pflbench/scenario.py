@@ -82,7 +82,7 @@ class Scenario:
     local_epochs, local_steps
         The local budget; exactly one is set.
     participation
-        Share of clients in a round, in (0, 1].
+        Share of clients in a round, in (0, 1], drawn uniformly, or a resolved choice.
     eval_every
         Personal models are evaluated after every so many rounds, and after the last.
     precision
@@ -105,7 +105,7 @@ class Scenario:
     lr: float
     momentum: float
     weight_decay: float
-    participation: float
+    participation: float | Choice
     eval_every: int
     precision: Precision = PRECISIONS[0]
     privacy: Choice | None = None

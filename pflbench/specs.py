@@ -207,6 +207,28 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True)
+class ParticipationSpec:
+    """A rule of who takes part in which round, and how.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Participation`.
+    version
+        Part of every run's identity: change it when the same seed gives other cohorts.
+    """
+
+    name: str
+    summary: str
+    make: str
+    parameters: type = NoParameters
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        _check("a participation", self.name, self.make)
+
+
+@dataclass(frozen=True)
 class MetricSpec:
     """A further column of the metrics table.
 
@@ -266,8 +288,8 @@ class SimilaritySpec:
 
 
 Spec = (
-    AlgorithmSpec | DatasetSpec | PartitionerSpec | PopulationSpec | ModelSpec | MetricSpec
-    | ObserverSpec | SimilaritySpec
+    AlgorithmSpec | DatasetSpec | PartitionerSpec | PopulationSpec | ModelSpec
+    | ParticipationSpec | MetricSpec | ObserverSpec | SimilaritySpec
 )  # fmt: skip
 
 

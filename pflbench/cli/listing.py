@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from pflbench.plugins import Registry, Shelf
 
 KINDS = (
-    "algorithms", "datasets", "partitioners", "populations", "models", "metrics", "observers",
-    "similarities",
+    "algorithms", "datasets", "partitioners", "populations", "models", "participations",
+    "metrics", "observers", "similarities",
 )  # fmt: skip
 
 _HELP = """List algorithms, data sets, partitioners, populations, models, and all else from plugins.

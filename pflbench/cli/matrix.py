@@ -54,6 +54,8 @@ def make_requests(
         _check(registry, registry.partitioners, text)
     if model is not None:
         _check(registry, registry.models, model)
+    if isinstance(common["participation"], str):
+        _check(registry, registry.participations, common["participation"])
     if common.get("privacy") is not None:
         read_privacy(common["privacy"])
     if population is not None:

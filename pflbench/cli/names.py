@@ -99,6 +99,22 @@ COUNT = Number(ge=1, whole=True)
 """A whole number of at least 1."""
 
 
+class ShareOrRule(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+    """A number in (0, 1], or an expression that is looked up later."""
+
+    name = "share or rule"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """Return the number, checked, or the text."""
+        try:
+            float(value)
+        except ValueError:
+            return str(value)
+        return Number(gt=0, le=1).convert(value, param, ctx)
+
+
 class PrecisionName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
     """What is computed with, by name."""
 
@@ -128,7 +144,7 @@ def complete(shelf: str, *, several: bool = False) -> Completer:
     Parameters
     ----------
     shelf
-        "algorithms", "datasets", "partitioners" or "models".
+        "algorithms", "datasets", "partitioners", "models", ...
     several
         Whether the value is a list: what stands before its last comma is kept.
     """

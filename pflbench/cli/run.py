@@ -9,7 +9,14 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.names import COUNT, Number, PrecisionName, complete, complete_setting
+from pflbench.cli.names import (
+    COUNT,
+    Number,
+    PrecisionName,
+    ShareOrRule,
+    complete,
+    complete_setting,
+)
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import processes, several
@@ -98,8 +105,9 @@ class RunCommand(click.RichCommand):
 @click.option("--momentum", metavar="X", type=Number(ge=0, lt=1), help="Momentum of local SGD.")
 @click.option("--weight-decay", metavar="X", type=Number(ge=0), help="Weight decay of local SGD.")
 @click.option(
-    "--participation", metavar="SHARE", type=Number(gt=0, le=1),
-    help="Share of the clients that train in a round.",
+    "--participation", metavar="SHARE|EXPR", type=ShareOrRule(),
+    shell_complete=complete("participations"),
+    help="Share of the clients that train in a round, or a rule such as dropout(p=0.2).",
 )  # fmt: skip
 @click.option(
     "--eval-every", metavar="N", type=COUNT,

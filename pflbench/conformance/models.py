@@ -10,7 +10,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
 from pflbench.conformance.lab import CLOSE, distance
-from pflbench.engine.simulation import initial_model
+from pflbench.engine.initial import initial_model
 from pflbench.errors import InputError
 from pflbench.method import Layout, LocalBudget, Samples, Sgd, Task
 from pflbench.specs import ModelSpec, resolve

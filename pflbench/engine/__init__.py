@@ -8,10 +8,12 @@ from pflbench.engine.choose import (
     choose_types,
 )
 from pflbench.engine.crew import Sharing
-from pflbench.engine.simulation import RoundReport, Simulation, cohort_size
+from pflbench.engine.report import Register, RoundReport
+from pflbench.engine.simulation import Simulation
 
 __all__ = [
     "ENGINES",
+    "Register",
     "RoundReport",
     "Sharing",
     "Simulation",
@@ -19,5 +21,4 @@ __all__ = [
     "choose_engine",
     "choose_sharing",
     "choose_types",
-    "cohort_size",
 ]

@@ -1,8 +1,8 @@
-"""What clients upload once, before the first round."""
+"""What clients upload once: before the first round, or before the one in which they join."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,35 +18,40 @@ _TOGETHER = 2**22
 
 
 def enrolments(
-    client: Client[Any], data: LocalShards, dtype: torch.dtype, *, mapped: bool
+    client: Client[Any],
+    data: LocalShards,
+    dtype: torch.dtype,
+    clients: Sequence[int],
+    *,
+    mapped: bool,
 ) -> list[Message]:
-    """Return every client's message, one after the other or, mapped, those of one size together."""
+    """Return the clients' messages, one after the other or, mapped, those of one size together."""
     with torch.no_grad():
         if not mapped:
             return [
                 client.enrol(
                     LocalData(unpadded(data.train, i, dtype), unpadded(data.val, i, dtype))
                 )
-                for i in range(len(data.train.sizes))
+                for i in clients
             ]
-        messages: list[Message] = [{} for _ in data.train.sizes]
-        for group in _alike(data):
+        messages: dict[int, Message] = {}
+        for group in _alike(data, np.asarray(clients)):
             own = LocalData(
                 samples_of(data.train, group, dtype), samples_of(data.val, group, dtype)
             )
             rows = vmap(client.enrol)(own)
             for k, i in enumerate(group):
                 messages[i] = {name: tensor[k] for name, tensor in rows.items()}
-        return messages
+        return [messages[i] for i in clients]
 
 
-def _alike(data: LocalShards) -> Iterator[list[int]]:
-    """Yield groups of clients with as many samples in either split, each in ascending order."""
-    sizes = np.stack([data.train.sizes, data.val.sizes])
+def _alike(data: LocalShards, clients: np.ndarray) -> Iterator[list[int]]:
+    """Yield groups of clients with as many samples in either split, each in the order given."""
+    sizes = np.stack([data.train.sizes, data.val.sizes])[:, clients]
     kinds, kind = np.unique(sizes, axis=1, return_inverse=True)
     numbers = data.train.x[0].numel()
     for k in range(kinds.shape[1]):
-        clients = np.flatnonzero(kind.reshape(-1) == k).tolist()
+        alike = clients[kind.reshape(-1) == k].tolist()
         together = max(1, _TOGETHER // (numbers * int(kinds[:, k].sum())))
-        for begin in range(0, len(clients), together):
-            yield clients[begin : begin + together]
+        for begin in range(0, len(alike), together):
+            yield alike[begin : begin + together]

@@ -49,6 +49,11 @@ def seeded_batches(seed: int, role: str, sizes: np.ndarray, budget: LocalBudget)
     return batches
 
 
+def part_of(batches: np.ndarray, work: float) -> np.ndarray:
+    """Return the first batches of a client that does only a share of its steps: one at least."""
+    return batches[: max(1, round(work * len(batches)))]
+
+
 @dataclass(frozen=True, eq=False)
 class ChunkPlan:
     """The local steps of the rows of one chunk, most steps first.

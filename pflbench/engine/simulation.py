@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ from torch import Tensor, nn
 
 from pflbench.engine.base import Engine, LocalShards, LocalWork, Trained
 from pflbench.engine.choose import make_engine
+from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.group import ALONE, Group
-from pflbench.engine.plan import Batches, seeded_batches
+from pflbench.engine.initial import initial_model
+from pflbench.engine.plan import Batches, part_of, seeded_batches
 from pflbench.engine.privacy import Protection
+from pflbench.engine.report import Register, RoundReport
+from pflbench.engine.rows import take
 from pflbench.engine.sharded import ShardedEngine
 from pflbench.engine.traffic import SET_UP, Traffic
-from pflbench.errors import DivergedError
-from pflbench.federation import Federation, Shards, Split
+from pflbench.federation import Attendance, Census, Federation, Participation, Shards, Split
 from pflbench.method import (
     Client,
     Layout,
@@ -38,63 +41,11 @@ from pflbench.method import (
 )
 from pflbench.privacy import Gaussian
 from pflbench.specs import AlgorithmSpec, resolve
-from pflbench.streams import stream, torch_stream
 
 _EVALUATED_TOGETHER = 256
 
 _SMALL_PART = 2**26
 """Bytes up to which parts of a checkpoint are put together."""
-
-
-@dataclass(frozen=True, eq=False)
-class RoundReport:
-    """What one round did.
-
-    Attributes
-    ----------
-    cohort
-        [K] int64 client numbers.
-    steps
-        Gradient steps, summed over the cohort.
-    train_loss
-        Mean over the cohort of each client's mean training loss in the round.
-    bytes_down, bytes_up
-        Of this round.
-    client_seconds, server_seconds
-        Wall time of local training, and of sending and aggregating.
-    received, context
-        The cohort's rows, if the simulation records them.
-    """
-
-    cohort: Tensor
-    steps: int
-    train_loss: float
-    bytes_down: int
-    bytes_up: int
-    client_seconds: float
-    server_seconds: float
-    received: Rows
-    context: Rows
-
-
-def initial_model(module: nn.Module, layout: Layout, seed: int) -> Tensor:
-    """Return the initial row [P] that all methods and clients share, by PyTorch's own rules.
-
-    Drawn from the stream (seed, "init"): methods compared on a seed start from one model.
-    """
-    fresh = torch_stream(seed, "init").initial_seed()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(fresh)
-        for part in module.modules():
-            reset = getattr(part, "reset_parameters", None)
-            if callable(reset):
-                reset()
-    return layout.flatten({n: p.detach() for n, p in module.named_parameters()}).clone()
-
-
-def cohort_size(participation: float, clients: int) -> int:
-    """Return how many clients take part in a round: at least one."""
-    return max(1, round(participation * clients))
 
 
 class Simulation:
@@ -113,7 +64,7 @@ class Simulation:
     sgd, budget
         The clients' optimiser and local budget.
     participation
-        Share of clients in a round; at least one takes part.
+        Who takes part in the rounds; a number is the share of clients that do, one at least.
     engine, chunk
         "stacked" or "sequential"; rows that train together.
     dtype, products
@@ -148,7 +99,7 @@ class Simulation:
         seed: int,
         sgd: Sgd,
         budget: LocalBudget,
-        participation: float = 1.0,
+        participation: float | Participation = 1.0,
         engine: str = "stacked",
         chunk: int | None = None,
         device: torch.device | str = "cpu",
@@ -163,7 +114,11 @@ class Simulation:
         privacy: Gaussian | None = None,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
-        self.device, self.participation = torch.device(device), participation
+        self.device = torch.device(device)
+        if not isinstance(participation, Participation):
+            participation = Participation.uniform(participation, Census(federation, seed))
+        self.participation, self.register = participation, Register()
+        self.unforgettable: dict[str, None] = {}
         layout = Layout.of(module, head)
         module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
         w0 = initial_model(module, layout, seed) if initial is None else initial
@@ -205,56 +160,82 @@ class Simulation:
         """[N] all client numbers."""
         return torch.arange(self.federation.clients, device=self.device)
 
+    @property
+    def not_forgotten(self) -> str:
+        """What the server could not forget of clients that left and were to be, in words."""
+        return "; ".join(self.unforgettable)
+
     def enrol(self) -> None:
-        """Let every client enrol; do this once, before the first round."""
+        """Let everybody enrol that is there at the beginning; do this once, before any round."""
+        self._enrol(SET_UP, self.participation.founders)
+
+    def _enrol(self, round: int, clients: np.ndarray) -> int:
+        """Let clients enrol; return the bytes that they upload."""
+        if not len(clients):
+            return 0
         mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
-        messages = enrolments(self.client, self._local, self.task.initial.dtype, mapped=mapped)
-        messages = self.privacy.enrolment(messages, self.everyone.tolist())
-        self.traffic.count_messages(SET_UP, "up", messages)
-        self.server.enrol(self.everyone, messages)
+        messages = enrolments(
+            self.client, self._local, self.task.initial.dtype, clients.tolist(), mapped=mapped
+        )
+        messages = self.privacy.enrolment(messages, clients.tolist())
+        self.server.enrol(self._there(clients), messages)
+        return self.traffic.count_messages(round, "up", messages)
 
     def cohort(self, r: int) -> Tensor:
-        """Draw who takes part in round r: [K] client numbers, ascending."""
-        n = self.federation.clients
-        k = cohort_size(self.participation, n)
-        if k >= n:
-            return self.everyone
-        drawn = stream(self.seed, "cohort", r).choice(n, k, replace=False)
-        return torch.from_numpy(np.sort(drawn)).to(self.device)
+        """Return who is invited to round r: [K] client numbers, ascending."""
+        return self._there(self.participation.attend(r).invited)
 
-    def round(self, r: int, cohort: Tensor | None = None) -> RoundReport:
+    def round(self, r: int, who: Attendance | Tensor | None = None) -> RoundReport:
         """Play round r (the first is 0): send, train, upload, aggregate.
+
+        Parameters
+        ----------
+        who
+            Who takes part, if it is not the participation that says so; clients [K] do all of
+            their work and upload. If nobody is invited, nothing is sent; if nobody uploads,
+            nothing is aggregated.
 
         Raises
         ------
         DivergedError
             A training loss became NaN or infinite.
         """
-        cohort = self.cohort(r) if cohort is None else cohort.to(self.device)
+        if not isinstance(who, Attendance):
+            invited = None if who is None else who.cpu().numpy()
+            who = self.participation.attend(r) if invited is None else Attendance.of(invited)
         began = time.perf_counter()
-        received = self.server.send(r, cohort)
+        if len(who.forgotten) and (left := self.server.forget(self._there(who.forgotten))):
+            self.unforgettable[left] = None
+        up = self._enrol(r + 1, who.joined)
+        cohort = self._there(who.invited)
+        received = self.server.send(r, cohort) if len(cohort) else {}
         down = self.traffic.count_rows(r + 1, "down", received)
         received = {name: tensor.detach() for name, tensor in received.items()}
         self._wait()
         sent = time.perf_counter()
-        trained = self._train(r, cohort, received)
+        trained = self._train(r, who, received)
         self._wait()
         finished = time.perf_counter()
-        up = self.traffic.count_rows(r + 1, "up", trained.uploads)
-        self.server.aggregate(r, cohort, trained.uploads)
-        if isinstance(self.engine, ShardedEngine):
-            self.engine.align(self.server)
-        self._wait()
+        steps = np.zeros(len(cohort), dtype=np.int64)
+        if trained is not None:
+            steps[who.uploads] = trained.steps.cpu().numpy() * self.client.gradients_per_step
+            up += self.traffic.count_rows(r + 1, "up", trained.uploads)
+            self.server.aggregate(r, self._there(who.invited[who.uploads]), trained.uploads)
+            if isinstance(self.engine, ShardedEngine):
+                self.engine.align(self.server)
+            self._wait()
+        self.register.note(r + 1, who, steps)
         return RoundReport(
             cohort=cohort,
-            steps=int(trained.steps.sum()) * self.client.gradients_per_step,
-            train_loss=float(trained.losses.mean()),
+            uploaded=torch.from_numpy(who.uploads),
+            steps=int(steps.sum()),
+            train_loss=float("nan") if trained is None else float(trained.losses.mean()),
             bytes_down=down,
             bytes_up=up,
             client_seconds=finished - sent,
             server_seconds=time.perf_counter() - finished + sent - began,
             received=received if self.record else {},
-            context=trained.context,
+            context={} if trained is None else trained.context,
         )
 
     def personal(self, clients: Tensor) -> Tensor:
@@ -292,7 +273,7 @@ class Simulation:
                 with torch.no_grad():
                     outputs = self.engine.logits(W, self._shards[split], part.tolist())
                     values = measure(outputs, self._metrics)
-                _refuse_ruined_models(values["loss"], part.tolist(), r)
+                refuse_ruined_models(values["loss"], part.tolist(), r)
                 columns = {name: value.cpu().numpy() for name, value in values.items()}
                 frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
         table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
@@ -342,8 +323,15 @@ class Simulation:
             if f"client/{name}" in state:
                 store.restore(state, f"client/{name}")
 
-    def _train(self, r: int, cohort: Tensor, received: Rows) -> Trained:
-        clients = cohort.tolist()
+    def _train(self, r: int, who: Attendance, received: Rows) -> Trained | None:
+        """Let those train whose upload will arrive; nobody else changes."""
+        there = who.uploads
+        if not there.any():
+            return None
+        if not there.all():
+            received = take(received, self._there(np.flatnonzero(there)))
+        clients = who.invited[there].tolist()
+        cohort = self._there(who.invited[there])
         everyone = clients == list(range(self.federation.clients))
         work = LocalWork(
             client=self.client,
@@ -351,10 +339,13 @@ class Simulation:
             received=received,
             clients=clients,
             data=self._local,
-            batches=[self._batches(i, r) for i in clients],
+            batches=[
+                part_of(self._batches(i, r), share)
+                for i, share in zip(clients, who.work[there].tolist(), strict=True)
+            ],
         )
         trained = self.engine.train(work, record=self.record)
-        _refuse_divergence(trained, clients, r)
+        refuse_divergence(trained, clients, r)
         for name, rows in trained.states.items():
             if everyone:
                 self._states[name].adopt(rows)
@@ -362,6 +353,10 @@ class Simulation:
                 self._states[name].put(cohort, rows)
         uploads = self.privacy.uploads(r, cohort, trained.uploads, received)
         return replace(trained, uploads=uploads)
+
+    def _there(self, numbers: np.ndarray) -> Tensor:
+        """Return client numbers, or places, where the rows are."""
+        return torch.from_numpy(numbers).to(self.device)
 
     def _taken(self, clients: Tensor) -> Rows:
         return {name: store.take(clients) for name, store in self._states.items()}
@@ -376,7 +371,7 @@ class Simulation:
         plain: Client[Any] = Client(None, self.task)
         drawn = [batches(i, r) for i in numbers]
         trained = self.engine.train(LocalWork(plain, {}, {"model": W}, numbers, self._local, drawn))
-        _refuse_divergence(trained, numbers, r - 1)
+        refuse_divergence(trained, numbers, r - 1)
         return trained
 
     def _wait(self) -> None:
@@ -386,17 +381,3 @@ class Simulation:
 
 def _on(shards: Shards, device: torch.device, dtype: torch.dtype) -> Shards:
     return Shards(shards.x.to(device, dtype), shards.y.to(device), shards.offsets)
-
-
-def _refuse_divergence(trained: Trained, clients: Sequence[int], r: int) -> None:
-    diverged = trained.diverged.tolist()
-    for client, step in zip(clients, diverged, strict=True):
-        if step >= 0:
-            raise DivergedError(round=r + 1, client=client, step=step + 1)
-
-
-def _refuse_ruined_models(losses: Tensor, clients: Sequence[int], rounds: int) -> None:
-    """Refuse models that their last step ruined: no training loss has seen them."""
-    for client, finite in zip(clients, losses.isfinite().tolist(), strict=True):
-        if not finite:
-            raise DivergedError(round=rounds, client=client, step=None)

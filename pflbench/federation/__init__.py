@@ -2,6 +2,7 @@
 
 from pflbench.federation.allocation import deal
 from pflbench.federation.build import build
+from pflbench.federation.participation import Attendance, Census, Participation
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, DataRequest, Pool
 from pflbench.federation.population import Member, Population, chosen, populate
@@ -9,10 +10,13 @@ from pflbench.federation.shards import SPLITS, Federation, Shards, Split
 
 __all__ = [
     "SPLITS",
+    "Attendance",
+    "Census",
     "ClientArrays",
     "DataRequest",
     "Federation",
     "Member",
+    "Participation",
     "PartitionRequest",
     "Partitioner",
     "Pool",

@@ -62,11 +62,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         if s.local_epochs is not None
         else _count(s.local_steps or 0, "local step")
     )
-    cohort = (
-        "every client in every round"
-        if s.participation >= 1
-        else f"{s.participation * 100:g} % of the clients in each round"
-    )
+    cohort = _cohort(s.participation)
     data = f"data {s.fingerprint[:8]}"
     if sizes:
         words = {"train": "training", "val": "validation", "test": "test"}
@@ -89,10 +85,25 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     )
 
 
+def _cohort(participation: float | Choice) -> str:
+    if isinstance(participation, Choice):
+        return f"participation {_expression(participation.name, _given(participation))}"
+    if participation >= 1:
+        return "every client in every round"
+    return f"{participation * 100:g} % of the clients in each round"
+
+
 def title(dataset: str, scenario: Scenario) -> str:
     """Return a board's title: data set and partition, and population if there is one."""
     parts = [scenario.partition, *([scenario.population] if scenario.population else [])]
     return " · ".join([dataset, *(_expression(part.name, _given(part)) for part in parts)])
+
+
+def written(choice: Mapping[str, Any] | None) -> str:
+    """Write a stored choice as on a command line, "" if there is none."""
+    if choice is None:
+        return ""
+    return _expression(choice["name"], _given(Choice(choice["name"], choice["parameters"])))
 
 
 def shortfall(

@@ -77,6 +77,28 @@ class Server(Generic[P]):
         """
         return average(self.serve, joining.participants, joining.count)
 
+    def forget(self, clients: Tensor) -> str:
+        """Forget clients [F] that have left: nothing that they uploaded may enter later messages.
+
+        Returns
+        -------
+        What cannot be forgotten, in words for people; "" if later messages are the same whatever
+        these clients had uploaded. The default gives their rows in every `RowStore` that is an
+        attribute back; if the server sends anything, it says that this may not be all.
+        """
+        for store in self._stores().values():
+            store.reset(clients)
+        if type(self).send is Server.send and type(self).serve is Server.serve:
+            return ""
+        return "what the server learnt from them: the method does not say how it forgets"
+
+    def telemetry(self, round: int) -> dict[str, float]:
+        """Return numbers about the server after a round, under the same names in every round.
+
+        They become columns of the table of rounds; NaN stands for a number that there is not yet.
+        """
+        return {}
+
     def state(self) -> dict[str, Tensor]:
         """Return everything that rounds change.
 
@@ -143,6 +165,12 @@ class AveragingServer(Server[P]):
     def serve(self, clients: Tensor) -> Rows:
         """Return the global model, one row a client."""
         return {"model": self.w.expand(len(clients), -1)}
+
+    def forget(self, clients: Tensor) -> str:
+        """Forget their sample counts; the global model that they had a part in stays."""
+        self.samples[clients] = 0
+        untouched = torch.equal(self.w, self.setup.initial)
+        return "" if untouched else "their part in the global model"
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
         """Average the rows: w = pᵀW with p the cohort's sample shares."""

@@ -194,6 +194,14 @@ class RowStore:
         if isinstance(self._rows, _InMemory):
             self._rows.forget()
 
+    def reset(self, index: Tensor) -> None:
+        """Make the rows of clients [K] the default again; what was there is written over."""
+        where = self._checked(index)
+        where = where[self.written[where]]
+        if len(where):
+            self._rows.write(where, self.default.expand(len(where), *self.default.shape))
+            self.written[where] = False
+
     def _checked(self, index: Tensor) -> np.ndarray:
         where: np.ndarray = index.detach().cpu().numpy().astype(np.int64, copy=False)
         if len(where) and not (where.min() >= 0 and where.max() < self.count):

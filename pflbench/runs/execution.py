@@ -192,7 +192,7 @@ class _Execution:
         dtype, products = p.types
         return Simulation(
             p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
-            budget=p.budget, participation=self.scenario.participation, engine=p.engine,
+            budget=p.budget, participation=p.participation, engine=p.engine,
             chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
             metrics=p.metrics, storage=Storage(folder=self.folder),
             group=self.group, privacy=p.privacy,
@@ -210,6 +210,9 @@ class _Execution:
         for part in checkpoint.parts():
             self.simulation.restore(part)
         self.simulation.traffic.restore(checkpoint.tables["messages"])
+        if "participation" in checkpoint.tables:  # in those of earlier versions there is none
+            self.simulation.register.restore(checkpoint.tables["participation"])
+        self.simulation.unforgettable |= dict.fromkeys(checkpoint.counters.get("not_forgotten", ()))
         if "privacy" in checkpoint.tables:
             self.simulation.privacy.restore(checkpoint.tables["privacy"])
         if len(checkpoint.tables["metrics"]):
@@ -229,6 +232,7 @@ class _Execution:
             {
                 "round": self.done,
                 "cohort": len(report.cohort),
+                "uploads": int(report.uploaded.sum()),
                 "steps": report.steps,
                 "adapt_steps": adapt_steps,
                 "train_loss": report.train_loss,
@@ -238,6 +242,7 @@ class _Execution:
                 "server_seconds": report.server_seconds,
                 "evaluate_seconds": time.perf_counter() - began,
                 "peak_memory_bytes": peak_memory(self.planned.device),
+                **self.simulation.server.telemetry(self.done - 1),
             }
         )
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
@@ -268,6 +273,7 @@ class _Execution:
             "metrics": self.evaluations[0] if self.evaluations else pd.DataFrame(),
             "rounds": pd.DataFrame(self.rounds),
             "messages": self.simulation.traffic.table(),
+            "participation": self.simulation.register.table(),
             **tables(self.planned.privacy, self.simulation.privacy.table()),
         }
 
@@ -275,10 +281,13 @@ class _Execution:
         began = time.perf_counter()
         parts = self.simulation.parts()
         self.writer.checkpoint(
-            self.done, next(parts, {}), self._progress(), {"seconds": self._seconds()}, parts
+            self.done, next(parts, {}), self._progress(), self._counters(), parts
         )
         self.saved = time.perf_counter()
         self.save_after = CHECKPOINT_SECONDS * max(1.0, (self.saved - began) / CHECKPOINT_COST)
+
+    def _counters(self) -> dict[str, Any]:
+        return {"seconds": self._seconds(), "not_forgotten": [*self.simulation.unforgettable]}
 
     def _summary(self) -> dict[str, Any]:
         metrics = self.evaluations[0] if len(self.evaluations) == 1 else self._tables()["metrics"]
@@ -300,6 +309,7 @@ class _Execution:
             "local_steps": int(rounds["steps"].sum()),
             "adapt_steps": int(rounds["adapt_steps"].sum()),
             "seconds": self._seconds(),
+            "not_forgotten": self.simulation.not_forgotten,
             **guarantee(self.planned.privacy, self.simulation.privacy.table()),
             "index_hashes": dict(self.planned.federation.index_hashes),
         }

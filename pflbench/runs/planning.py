@@ -17,16 +17,16 @@ from pflbench.engine import (
     choose_engine,
     choose_sharing,
     choose_types,
-    cohort_size,
 )
 from pflbench.engine.evaluation import Metric
 from pflbench.errors import UnknownNameError
 from pflbench.expressions import format_scalar, parse_expression
-from pflbench.federation import Federation
+from pflbench.federation import Census, Federation, Participation
 from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
 from pflbench.privacy import Gaussian, read_privacy
 from pflbench.privacy.accounting import accountant
+from pflbench.runs.participating import is_expression, participating
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import IN_MEMORY, source
 from pflbench.scenario import Cell, Choice, Scenario, check_precision
@@ -46,6 +46,8 @@ class PlannedRun:
         The method.
     federation
         The data.
+    participation
+        Who takes part in the rounds.
     module, head
         The network, and the prefix of its classifier's parameters.
     device, engine
@@ -65,6 +67,7 @@ class PlannedRun:
     spec: AlgorithmSpec
     parameters: Any
     federation: Federation
+    participation: Participation
     module: nn.Module
     head: str
     metrics: dict[str, Metric]
@@ -98,7 +101,7 @@ class PlannedRun:
         s, sizes = self.cell.scenario, self.federation.train.sizes
         return choose_sharing(
             self.engine, self.request.chunk,
-            rows=-(-cohort_size(s.participation, s.clients) // processes),
+            rows=-(-self.participation.largest // processes),
             columns=Layout.of(self.module, self.head).columns,
             width=min(s.batch_size, int(sizes.max())), dtype=self.types[0], device=self.device,
         )  # fmt: skip
@@ -132,6 +135,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     types = choose_types(precision, device)
     if request.model is not None:  # before any data is loaded
         _model(request.model, registry)
+    if is_expression(request.participation):
+        participating(str(request.participation), registry)
     data = source(request, registry)
     federation = data.federation
     model_spec, model_parameters = _model(data.model, registry)
@@ -147,12 +152,16 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     engine = choose_engine(request.engine, module, device)
     chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}
     seed = chosen.pop("seed")
+    number: float = chosen.pop("participation")
+    asked = request.participation if is_expression(request.participation) else number
+    part = participating(str(asked), registry)
     scenario = Scenario(
         dataset=data.written,
         fingerprint=federation.fingerprint,
         partition=data.partition,
         model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
         precision=precision,
+        participation=part.choice,
         privacy=None if privacy is None else privacy[0],
         population=data.population,
         **{**chosen, "clients": federation.clients},
@@ -164,6 +173,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         spec=spec,
         parameters=parameters,
         federation=federation,
+        participation=part.make(Census(federation, seed)),
         module=module,
         head=model_spec.head,
         metrics={
@@ -207,7 +217,9 @@ def command_for(cell: Cell, dataset: str) -> str:
         words += ["--local-steps", str(s.local_steps)]
     for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
                    "precision"):  # fmt: skip
-        words += ["--" + option.replace("_", "-"), str(getattr(s, option))]
+        value = getattr(s, option)
+        written = _call(value) if isinstance(value, Choice) else str(value)
+        words += ["--" + option.replace("_", "-"), written]
     if s.privacy is not None:
         words += ["--privacy", _call(s.privacy)]
     for name, value in cell.algorithm.parameters.items():

@@ -35,6 +35,8 @@ class RunRequest:
     population
         Which clients are unlike the others, such as "permuted-labels(share=0.25)"; None for
         what the partition gives.
+    participation
+        Share of the clients in a round, or an expression such as "dropout(p=0.2)".
     precision
         What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
         "float64".
@@ -62,7 +64,7 @@ class RunRequest:
     lr: float | None = None
     momentum: float | None = None
     weight_decay: float | None = None
-    participation: float | None = None
+    participation: float | str | None = None
     eval_every: int | None = None
     population: str | None = None
     precision: str = PRECISIONS[0]

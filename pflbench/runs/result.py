@@ -70,6 +70,11 @@ class Result:
         return self._table("messages")
 
     @property
+    def participation(self) -> pd.DataFrame:
+        """Per round and client that was invited, joined or left: uploaded, work, steps, event."""
+        return self._table("participation")
+
+    @property
     def partition(self) -> pd.DataFrame:
         """Per client, split and class: samples."""
         return self._table("partition")

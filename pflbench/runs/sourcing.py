@@ -24,6 +24,7 @@ from pflbench.federation import (
 )
 from pflbench.federation.population import check_other
 from pflbench.parameters import parameters_to_json, parse_parameters
+from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.scenario import Choice, without_path
 from pflbench.specs import DatasetSpec, Reference, resolve
@@ -168,6 +169,8 @@ def _numbers(request: RunRequest, reference: Reference) -> Numbers:
             continue
         value = getattr(request, field.name)
         is_budget = field.name in ("local_epochs", "local_steps")
+        if field.name == "participation" and is_expression(value):
+            value = None  # it has no number; what it has instead is read when the run is planned
         if value is None and not (is_budget and own_budget):
             value = getattr(reference, field.name)
         given[field.name] = value

@@ -12,7 +12,7 @@ from small_federations import UNEVEN, federation_of, mlp_for, simulate
 from torch import nn
 
 from pflbench.engine import Simulation, choose_device, choose_engine
-from pflbench.engine.simulation import initial_model
+from pflbench.engine.initial import initial_model
 from pflbench.errors import DivergedError, InputError, UnknownNameError
 from pflbench.method import Layout, Sgd
 from pflbench.models import LeNet

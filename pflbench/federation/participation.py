@@ -1,0 +1,195 @@
+"""The interface of a participation: who is there, who is invited, who uploads, with what work.
+
+A participation answers for any round by itself: what it draws comes from streams that the round
+names, so that nothing depends on the rounds played before, or on where a run was resumed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from pflbench.federation.shards import Federation
+from pflbench.streams import stream
+
+NEVER: Final = np.iinfo(np.int64).max
+"""The round in which a client leaves that does not."""
+
+
+def _nobody() -> np.ndarray:
+    return np.zeros(0, dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Attendance:
+    """Who takes part in one round, and how.
+
+    Attributes
+    ----------
+    invited
+        [K] int64 clients that are sent to.
+    uploads
+        [K] bool: whose upload arrives; the others fail after receiving, and do not change.
+    work
+        [K] float64 in (0, 1]: the share of its local steps that each does; one step at least.
+    joined, left
+        int64 clients that enrol before the round begins, and that are gone from it on.
+    forgotten
+        Of those that are gone, whom the server is to forget.
+    """
+
+    invited: np.ndarray
+    uploads: np.ndarray
+    work: np.ndarray
+    joined: np.ndarray = field(default_factory=_nobody)
+    left: np.ndarray = field(default_factory=_nobody)
+    forgotten: np.ndarray = field(default_factory=_nobody)
+
+    @staticmethod
+    def of(clients: np.ndarray) -> Attendance:
+        """Return the attendance of clients [K] that do all of their work and upload."""
+        return Attendance(clients, np.ones(len(clients), dtype=bool), np.ones(len(clients)))
+
+
+class Census:
+    """What a participation may know of the clients.
+
+    Attributes
+    ----------
+    seed
+        The run's seed; draw from `pflbench.streams.stream` with a role of your own.
+    clients, classes
+        Numbers of clients N and of classes C.
+    samples
+        [N] int64 training samples of each client.
+    """
+
+    def __init__(self, federation: Federation, seed: int) -> None:
+        self.seed, self.clients, self.classes = seed, federation.clients, federation.classes
+        self.samples = federation.train.sizes
+        self._train = federation.train
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """[N, C] int64: how many training samples of each class a client holds."""
+        owner = np.repeat(np.arange(self.clients), self.samples)
+        cells = owner * self.classes + self._train.y.cpu().numpy()
+        counts = np.bincount(cells, minlength=self.clients * self.classes)
+        return counts.reshape(self.clients, self.classes)
+
+    @cached_property
+    def dominant(self) -> np.ndarray:
+        """[N] int64: the most frequent label of each client, the first of several."""
+        most: np.ndarray = self.labels.argmax(axis=1)
+        return most
+
+
+@dataclass(frozen=True)
+class _Fraction:
+    fraction: float
+
+
+class Participation:
+    """Base of all participations; as it stands, a share of the clients, drawn uniformly.
+
+    Override the places that differ. Rounds are counted from 0; every place must answer the same
+    whenever it is asked about a round.
+
+    Parameters
+    ----------
+    parameters
+        An instance of the plugin's parameter class; `fraction` of it, if it has one, is the
+        share of the clients there that are invited (default: all).
+    census
+        What is known of the clients.
+
+    Attributes
+    ----------
+    forgets
+        Whether the server is to forget clients that leave.
+    """
+
+    forgets: bool = False
+
+    def __init__(self, parameters: Any, census: Census) -> None:
+        self.parameters, self.census = parameters, census
+
+    @staticmethod
+    def uniform(fraction: float, census: Census) -> Participation:
+        """Return the participation that a plain number stands for."""
+        return Participation(_Fraction(fraction), census)
+
+    @property
+    def fraction(self) -> float:
+        """Share of the clients there that are invited."""
+        return float(getattr(self.parameters, "fraction", 1.0))
+
+    @property
+    def largest(self) -> int:
+        """Clients of the largest cohort that there can be; it decides no number."""
+        return cohort_size(self.fraction, self.census.clients)
+
+    # Places to override
+
+    def arrivals(self) -> np.ndarray:
+        """Return the round [N] int64 before which each client enrols: 0 for the beginning."""
+        return np.zeros(self.census.clients, dtype=np.int64)
+
+    def departures(self) -> np.ndarray:
+        """Return the round [N] int64 from which each client is gone for good, or `NEVER`."""
+        return np.full(self.census.clients, NEVER, dtype=np.int64)
+
+    def available(self, round: int) -> np.ndarray:
+        """Return who [N] bool can be reached in a round, of those that have come and not gone."""
+        return np.ones(self.census.clients, dtype=bool)
+
+    def draw(self, round: int, there: np.ndarray) -> np.ndarray:
+        """Return the cohort [K] int64, drawn of the clients there [M] int64, ascending, M ≥ 1."""
+        k = cohort_size(self.fraction, len(there))
+        if k >= len(there):
+            return there
+        drawn = stream(self.census.seed, "cohort", round).choice(len(there), k, replace=False)
+        return there[drawn]
+
+    def uploads(self, round: int, invited: np.ndarray) -> np.ndarray:
+        """Return whose upload arrives, [K] bool, of the cohort [K]."""
+        return np.ones(len(invited), dtype=bool)
+
+    def work(self, round: int, invited: np.ndarray) -> np.ndarray:
+        """Return the share [K] in (0, 1] of its local steps that each of the cohort [K] does."""
+        return np.ones(len(invited))
+
+    # What follows from them
+
+    @cached_property
+    def founders(self) -> np.ndarray:
+        """The clients, ascending, that enrol before the first round."""
+        return np.flatnonzero(self._stay[0] <= 0)
+
+    def attend(self, round: int) -> Attendance:
+        """Return who takes part in a round; the cohort is in ascending order and may be empty."""
+        arrivals, departures = self._stay
+        here = (arrivals <= round) & (round < departures)
+        there = np.flatnonzero(here & self.available(round))
+        invited = np.sort(self.draw(round, there)) if len(there) else _nobody()
+        left = np.flatnonzero((departures == round) & (arrivals <= round))
+        return Attendance(
+            invited=invited,
+            uploads=self.uploads(round, invited),
+            work=self.work(round, invited),
+            joined=np.flatnonzero(arrivals == round) if round else _nobody(),
+            left=left,
+            forgotten=left if self.forgets else _nobody(),
+        )
+
+    @cached_property
+    def _stay(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.arrivals(), self.departures()
+
+
+def cohort_size(fraction: float, clients: int) -> int:
+    """Return how many of the clients there take part in a round: at least one."""
+    return max(1, round(fraction * clients))

@@ -1,0 +1,66 @@
+"""From `--participation` to who takes part: a number, or a plugin's name with parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from pflbench import plugins
+from pflbench.expressions import parse_expression
+from pflbench.federation import Census, Participation
+from pflbench.parameters import parameters_to_json, parse_parameters
+from pflbench.scenario import Choice
+from pflbench.specs import resolve
+
+PLAIN: Final = "uniform"
+"""The participation that a plain number stands for; it is the number in every identity."""
+
+
+@dataclass(frozen=True, eq=False)
+class Participating:
+    """A participation that is asked for.
+
+    Attributes
+    ----------
+    choice
+        What the scenario holds of it.
+    make
+        Makes it for a federation.
+    """
+
+    choice: float | Choice
+    make: Callable[[Census], Participation]
+
+
+def is_expression(value: object) -> bool:
+    """Return whether a participation is written as a name rather than as a number."""
+    if not isinstance(value, str):
+        return False
+    try:
+        float(value)
+    except ValueError:
+        return True
+    return False
+
+
+def participating(value: float | str, registry: plugins.Registry) -> Participating:
+    """Resolve a number, whose bounds are checked already, or an expression.
+
+    Raises
+    ------
+    InputError
+        There is no such participation, or a parameter is not valid.
+    """
+    if not isinstance(value, str) or not is_expression(value):
+        fraction = float(value)
+        return Participating(fraction, partial(Participation.uniform, fraction))
+    expression = parse_expression(value, kind="participation")
+    spec = registry.get(registry.participations, expression.name)
+    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
+    make = resolve(spec.make, owner=f"participation {spec.name!r}")
+    if spec.name == PLAIN:
+        return Participating(parameters.fraction, partial(make, parameters))
+    choice = Choice(spec.name, parameters_to_json(parameters), spec.version)
+    return Participating(choice, partial(make, parameters))
