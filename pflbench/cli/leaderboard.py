@@ -12,7 +12,7 @@ from pflbench.cli.options import results_option
 from pflbench.cli.session import debug_option
 
 if TYPE_CHECKING:
-    from pflbench.leaderboard import Format
+    from pflbench.leaderboard import ColumnSet, Format
 
 _HELP = """Print one leaderboard a scenario.
 
@@ -23,6 +23,7 @@ Methods are ranked on test accuracy at the round selected on validation.
   pflbench leaderboard
   pflbench leaderboard --dataset mnist --format markdown > LEADERBOARD.md
   pflbench leaderboard --scenario 4be1 --format latex
+  pflbench leaderboard --columns transfer
 """
 
 
@@ -31,6 +32,11 @@ Methods are ranked on test accuracy at the round selected on validation.
 @click.option(
     "--format", "form", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text",
     show_default=True, help="How to write the tables.",
+)  # fmt: skip
+@click.option(
+    "--columns", type=click.Choice(["standard", "transfer"]), default="standard",
+    show_default=True,
+    help="What the tables show: the comparison, or whom a method hurts, by groups of clients too.",
 )  # fmt: skip
 @click.option(
     "--scenario", "scenarios", metavar="ID", multiple=True,
@@ -43,9 +49,10 @@ Methods are ranked on test accuracy at the round selected on validation.
 )  # fmt: skip
 @debug_option
 def leaderboard(
-    results: Path, form: Format, scenarios: tuple[str, ...], datasets: tuple[str, ...]
-) -> None:
+    results: Path, form: Format, columns: ColumnSet, scenarios: tuple[str, ...],
+    datasets: tuple[str, ...],
+) -> None:  # fmt: skip
     """Select the boards and print them."""
     from pflbench.cli.stored import print_boards, select_boards
 
-    print_boards(select_boards(results, scenarios, datasets), form)
+    print_boards(select_boards(results, scenarios, datasets), form, columns)

@@ -17,7 +17,7 @@ from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
 from pflbench.cli.screen import show, table
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.leaderboard import Board, Format, boards, render, renderable
+from pflbench.leaderboard import Board, ColumnSet, Format, boards, render, renderable
 from pflbench.results import Store, StoredRun
 from pflbench.scenario import PRECISIONS, Choice, digest
 
@@ -34,11 +34,11 @@ def show_run(run_id: str, results: Path) -> None:
         No run, or several, have an id that begins so.
     """
     runs = {run.id: run for run in Store(results).runs()}
-    run = runs[_the_one(run_id, runs, "run")]
+    run = runs[the_one(run_id, runs, "run")]
     show(*_run_parts(run))
 
 
-def _the_one(start: str, known: Collection[str], kind: str) -> str:
+def the_one(start: str, known: Collection[str], kind: str) -> str:
     """Return the id that begins with what was given."""
     found = [one for one in known if one.startswith(start.lower())]
     if len(found) > 1:
@@ -127,7 +127,7 @@ def select_boards(results: Path, scenarios: Sequence[str], datasets: Sequence[st
     if not scenarios:
         return made
     by_id = {board.scenario_id: board for board in made}
-    ids = dict.fromkeys(_the_one(start, by_id, "scenario") for start in listed(scenarios))
+    ids = dict.fromkeys(the_one(start, by_id, "scenario") for start in listed(scenarios))
     return [by_id[one] for one in ids]
 
 
@@ -136,12 +136,12 @@ def _dataset_names(run: StoredRun) -> set[str]:
     return {run.cell["scenario"]["dataset"], str(run.labels.get("dataset", ""))} - {""}
 
 
-def print_boards(made: Sequence[Board], form: Format) -> None:
+def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "standard") -> None:
     """Print boards: drawn for the terminal's width, or as text in a format."""
     if form == "text" and sys.stdout.isatty():
-        show(*(part for board in made for part in (renderable(board), "")))
+        show(*(part for board in made for part in (renderable(board, columns=columns), "")))
     else:
-        click.echo(render(made, form).rstrip("\n"))
+        click.echo(render(made, form, columns=columns).rstrip("\n"))
 
 
 def print_brief(made: Sequence[Board]) -> None:

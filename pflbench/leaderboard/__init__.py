@@ -4,6 +4,22 @@ from __future__ import annotations
 
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.build import boards
+from pflbench.leaderboard.columns import COLUMN_SETS, ColumnSet
 from pflbench.leaderboard.render import FORMATS, Format, render, renderable
+from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 
-__all__ = ["FORMATS", "Board", "Format", "Measures", "Row", "boards", "render", "renderable"]
+__all__ = [
+    "COLUMN_SETS",
+    "FORMATS",
+    "Board",
+    "ColumnSet",
+    "Comparison",
+    "Format",
+    "Measures",
+    "Row",
+    "Transfer",
+    "boards",
+    "render",
+    "renderable",
+    "transfer",
+]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pflbench.leaderboard.transfer import Comparison
+from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ class Measures:
         Share of clients below the baseline; by more than one standard error of the difference.
     loss_of_hurt
         Mean loss of the clients that are hurt; None if none is.
+    worst_gain
+        Lowest gain of a client with a seed.
     local_steps, adapt_steps, bytes_up, bytes_down, seconds
         Of a whole run, `adapt_steps` being those that personal models take only to be evaluated;
         None where a run did not record it.
@@ -75,6 +79,7 @@ class Measures:
     hurt: float | None
     hurt_beyond_error: float | None
     loss_of_hurt: float | None
+    worst_gain: float | None
     local_steps: float | None
     adapt_steps: float | None
     bytes_up: float | None
@@ -103,6 +108,9 @@ class Row:
         mean is never taken over whichever runs exist.
     chosen
         Whether it has the highest validation accuracy of several rows of one algorithm.
+    groups
+        Comparison with the baseline of each group of clients by itself, all seeds together;
+        empty where there are no groups or no baseline.
     """
 
     algorithm: str
@@ -116,6 +124,7 @@ class Row:
     reason: str
     measures: Measures | None
     chosen: bool = False
+    groups: Mapping[int, Comparison] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,8 @@ class Board:
             {
                 "scenario": self.scenario_id,
                 "dataset": self.dataset,
-                "partition": self.title.partition(" · ")[2],
+                "partition": written(self.scenario["partition"]),
+                "population": written(self.scenario.get("population")),
                 "rank": row.rank,
                 "method": row.label,
                 "algorithm": row.algorithm,
@@ -166,6 +176,7 @@ class Board:
                 "parameters": json.dumps(dict(row.parameters), sort_keys=True),
                 "seeds": " ".join(map(str, row.seeds)),
                 **{name: getattr(row.measures, name, None) for name in names},
+                "by_group": _by_group(row),
                 "chosen_on_validation": row.chosen,
                 "reason_not_ranked": row.reason,
                 "runs": " ".join(row.run_ids.values()),
@@ -179,3 +190,9 @@ class Board:
         import pandas as pd
 
         return pd.DataFrame(self.records())
+
+
+def _by_group(row: Row) -> str:
+    """Return a row's groups as JSON, "" if there are none."""
+    found = {str(number): dataclasses.asdict(group) for number, group in row.groups.items()}
+    return json.dumps(found, sort_keys=True) if found else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,8 @@ from pflbench.errors import InputError
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
+from pflbench.leaderboard.scores import COSTS, Scores, scores
+from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
     Defaults,
     describe,
@@ -21,25 +23,12 @@ from pflbench.leaderboard.wording import (
     shortfall,
     title,
 )
-from pflbench.results import StoredRun, client_table, selected_round, worst_tenth
-from pflbench.results.measures import Floats, Ints
+from pflbench.results import StoredRun, worst_tenth
+from pflbench.results.measures import Ints
 from pflbench.scenario import Cell, digest
 
-_COLUMNS = ("round", "client", "split", "stage", "samples", "correct")
-_COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
-
-
-@dataclass(frozen=True)
-class _Scores:
-    """What a board needs of one complete run: accuracies in [0, 1], by client where [N]."""
-
-    test: Floats
-    samples: Ints
-    selected: int
-    val: float
-    last: float
-    best: float
-    costs: Mapping[str, float]
+_GAINS = ("gain", "hurt", "hurt_beyond_error", "loss_of_hurt", "worst_gain")
+"""What a row's numbers take of its comparison with the baseline."""
 
 
 @dataclass
@@ -48,7 +37,7 @@ class _Entry:
 
     cell: Cell
     runs: dict[int, StoredRun]
-    scores: dict[int, _Scores]
+    scores: dict[int, Scores]
 
 
 def boards(runs: Iterable[StoredRun], defaults: Defaults = installed_defaults) -> list[Board]:
@@ -89,12 +78,15 @@ def _board(scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults) -> B
         zip(map(id, entries), labels([e.cell.algorithm for e in entries], defaults), strict=True)
     )
     measured, order = _measure(ranked, seeds)
+    by_group = _by_group(ranked, seeds)
     chosen = _chosen(ranked, measured)
     rows = []
     for i, entry in enumerate(ranked):
         row = _row(entry, names[id(entry)])
         rows.append(
-            dataclasses.replace(row, rank=order[i], measures=measured[i], chosen=i in chosen)
+            dataclasses.replace(
+                row, rank=order[i], measures=measured[i], chosen=i in chosen, groups=by_group[i]
+            )
         )
     rows.sort(key=_place)
     others = [
@@ -124,34 +116,12 @@ def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
         entry = found.setdefault(digest(run.cell["algorithm"]), _Entry(cell, {}, {}))
         entry.runs[cell.seed] = run
         if run.status == "complete":
-            entry.scores[cell.seed] = _scores(run)
+            entry.scores[cell.seed] = scores(run)
     clients = {len(s.test) for entry in found.values() for s in entry.scores.values()}
     if len(clients) > 1:
         numbers = ", ".join(map(str, sorted(clients)))
         raise InputError(f"Runs of one scenario hold metrics of different clients: {numbers}.")
     return list(found.values())
-
-
-def _scores(run: StoredRun) -> _Scores:
-    columns = run.arrow("metrics", _COLUMNS)
-    metrics = {name: columns[name].to_numpy() for name in _COLUMNS}
-    try:
-        val, test = client_table(metrics, "val"), client_table(metrics, "test")
-        if not np.array_equal(val.rounds, test.rounds):
-            raise InputError("Validation and test were evaluated after different rounds.")
-    except InputError as error:
-        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
-    selected = selected_round(val)
-    means = test.means()
-    return _Scores(
-        test=test.at(selected),
-        samples=test.samples,
-        selected=selected,
-        val=float(val.at(selected).mean()),
-        last=float(means[-1]),
-        best=float(means.max()),
-        costs={k: run.summary[k] for k in _COSTS if isinstance(run.summary.get(k), (int, float))},
-    )
 
 
 def _common_seeds(entries: Sequence[_Entry]) -> tuple[int, ...]:
@@ -183,14 +153,12 @@ def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Meas
         runs = [entry.scores[seed] for seed in seeds]
         per_seed = test[i].mean(axis=1)
         accuracy, best = float(per_seed.mean()), _mean(run.best for run in runs)
-        gains = {}
+        gains: dict[str, float | None] = dict.fromkeys((*_GAINS, "gain_low", "gain_high"))
         if local is not None and gain_low is not None and gain_high is not None:
             samples = np.array([run.samples for run in runs])
-            gains = _against(test[i], test[local], samples)
+            found = compare(test[i], test[local], samples)
+            gains = {name: getattr(found, name) for name in _GAINS}
             gains |= {"gain_low": float(gain_low[i]), "gain_high": float(gain_high[i])}
-        nothing = dict.fromkeys(
-            ("gain", "gain_low", "gain_high", "hurt", "hurt_beyond_error", "loss_of_hurt")
-        )
         measures.append(
             Measures(
                 test_accuracy=accuracy,
@@ -207,29 +175,41 @@ def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Meas
                 last_accuracy=_mean(run.last for run in runs),
                 best_accuracy=best,
                 optimism=best - accuracy,
-                **{**nothing, **gains},
+                **gains,
                 **{
                     key: _mean(run.costs[key] for run in runs)
                     if all(key in run.costs for run in runs)
                     else None
-                    for key in _COSTS
+                    for key in COSTS
                 },
             )
         )
     return measures, ranks(low, high)
 
 
-def _against(test: Floats, local: Floats, samples: Ints) -> dict[str, float | None]:
-    """Compare with the baseline, client by client: all [S, N]."""
-    difference = test - local
-    error = np.sqrt((test * (1 - test) + local * (1 - local)) / samples)
-    hurt = difference < 0
-    return {
-        "gain": float(difference.mean()),
-        "hurt": float(hurt.mean()),
-        "hurt_beyond_error": float((difference < -error).mean()),
-        "loss_of_hurt": float(-difference[hurt].mean()) if hurt.any() else None,
-    }
+def _by_group(entries: Sequence[_Entry], seeds: Sequence[int]) -> list[dict[int, Comparison]]:
+    """Compare every entry with the baseline by groups of clients, where there are groups."""
+    local = _baseline(entries)
+    groups = _groups(entries, seeds)
+    if local is None or groups is None:
+        return [{} for _ in entries]
+    test = np.array([[e.scores[seed].test for seed in seeds] for e in entries])
+    samples = np.array([entries[local].scores[seed].samples for seed in seeds])
+    return [compare_groups(own, test[local], samples, groups) for own in test]
+
+
+def _groups(entries: Sequence[_Entry], seeds: Sequence[int]) -> Ints | None:
+    """Return the clients' groups for every seed [S, N], read from one run each."""
+    found = []
+    for seed in seeds:
+        told = [
+            e for e in entries if e.runs[seed].has_table("clients")
+        ]  # all of them tell the same
+        groups = groups_of(told[0].runs[seed]) if told else None
+        if groups is None:
+            return None
+        found.append(groups[told[0].scores[seed].clients])
+    return np.array(found)
 
 
 def _baseline(entries: Sequence[_Entry]) -> int | None:

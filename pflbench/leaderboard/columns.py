@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from pflbench.leaderboard.board import Measures, Row
-from pflbench.leaderboard.protocol import BASELINE
+from pflbench.leaderboard.board import Board, Measures, Row
+from pflbench.leaderboard.protocol import (
+    BASELINE,
+    HEADLINE,
+    LEGEND,
+    TRANSFER_HEADLINE,
+    TRANSFER_LEGEND,
+)
+from pflbench.leaderboard.transfer import Comparison
 
 NOTHING = "–"
+NO_BASELINE = f"no {BASELINE} run"
+"""Said where there is nothing to compare with: that a client gains 0 is another thing."""
+
 CHOSEN_MARK = "†"
 
 
@@ -60,7 +71,7 @@ def _hurt(m: Measures) -> str:
 
 def _gain(m: Measures) -> str:
     if m.gain is None or m.gain_low is None or m.gain_high is None:
-        return NOTHING
+        return NO_BASELINE
     ends = " … ".join(_percent(end, digits=1, sign=True) for end in (m.gain_low, m.gain_high))
     return f"{_percent(m.gain, sign=True)} [{ends}]"
 
@@ -112,3 +123,85 @@ TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, *SELECTION, *COSTS))
 
 NARROW_TABLES = (ACCURACY, (METHOD, *AGAINST_BASELINE, *SELECTION), (METHOD, *COSTS))
 """The same columns for less room."""
+
+Tables = Sequence[Sequence[Column]]
+
+
+@dataclass(frozen=True)
+class View:
+    """Which columns of a board are printed, and what is said of them.
+
+    Attributes
+    ----------
+    headline, legend
+        What the numbers are; what the columns say, in the order in which they are met.
+    tables, narrow_tables
+        The tables of a board, and the same columns for less room.
+    """
+
+    headline: str
+    legend: tuple[tuple[str, str], ...]
+    tables: Callable[[Board], Tables]
+    narrow_tables: Callable[[Board], Tables]
+
+
+_GAINED = (
+    Column("seeds", lambda row: str(len(row.seeds))),
+    Column("test accuracy", _measure(_accuracy)),
+    Column(f"gain over {BASELINE}", _against_baseline(_gain)),
+)
+_HURT = (
+    Column("hurt %", _against_baseline(lambda m: _percent(m.hurt, digits=1))),
+    Column("beyond error %", _against_baseline(lambda m: _percent(m.hurt_beyond_error, digits=1))),
+    Column("loss of hurt", _against_baseline(lambda m: _percent(m.loss_of_hurt))),
+    Column("worst client", _against_baseline(lambda m: _percent(m.worst_gain, sign=True))),
+)
+
+
+def _group_table(board: Board, group: int) -> Sequence[Column]:
+    """Return the columns that show one group of clients by itself."""
+
+    def entry(show: Callable[[Comparison], str], *, gains: bool = True) -> Callable[[Row], str]:
+        return lambda row: (
+            NOTHING
+            if group not in row.groups or (gains and row.algorithm == BASELINE)
+            else show(row.groups[group])
+        )
+
+    def clients(found: Comparison) -> str:
+        each = found.clients / max(len(board.seeds), 1)
+        return f"{each:,.0f}" if each == round(each) else f"{each:,.1f}"
+
+    return (
+        Column(f"group {group}", METHOD.entry, left=True),
+        Column("clients", entry(clients, gains=False)),
+        Column("test accuracy", entry(lambda c: _percent(c.accuracy), gains=False)),
+        Column(f"gain over {BASELINE}", entry(lambda c: _percent(c.gain, sign=True))),
+        Column("hurt %", entry(lambda c: _percent(c.hurt, digits=1))),
+        Column("beyond error %", entry(lambda c: _percent(c.hurt_beyond_error, digits=1))),
+        Column("loss of hurt", entry(lambda c: _percent(c.loss_of_hurt))),
+        Column("worst client", entry(lambda c: _percent(c.worst_gain, sign=True))),
+    )
+
+
+def _group_tables(board: Board) -> list[Sequence[Column]]:
+    groups = sorted({group for row in board.rows for group in row.groups})
+    return [_group_table(board, group) for group in groups]
+
+
+def _narrow_groups(board: Board) -> list[Sequence[Column]]:
+    return [part for t in _group_tables(board) for part in (t[:4], (t[0], *t[4:]))]
+
+
+ColumnSet = Literal["standard", "transfer"]
+COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
+
+VIEWS: dict[ColumnSet, View] = {
+    "standard": View(HEADLINE, LEGEND, lambda _: TABLES, lambda _: NARROW_TABLES),
+    "transfer": View(
+        TRANSFER_HEADLINE,
+        TRANSFER_LEGEND,
+        lambda board: [(METHOD, *_GAINED, *_HURT), *_group_tables(board)],
+        lambda board: [(METHOD, *_GAINED), (METHOD, *_HURT), *_narrow_groups(board)],
+    ),
+}

@@ -54,4 +54,29 @@ LEGEND = (
 )
 """What the columns say, in the order in which they are met."""
 
+TRANSFER_HEADLINE = (
+    f"Negative transfer: each client's test accuracy against that under {BASELINE} with the same "
+    "seed, split, initial model and budget, each at its own run's validation-selected round; over "
+    "all clients and seeds."
+)
+
+TRANSFER_LEGEND = (
+    (
+        f"gain over {BASELINE}",
+        f"mean accuracy minus that of {BASELINE}, client by client, in points, with its 95 % "
+        "bootstrap interval (seeds, then clients within a seed).",
+    ),
+    ("hurt %", f"share of clients with lower accuracy than under {BASELINE}."),
+    (
+        "beyond error %",
+        "share of clients whose accuracy is lower by more than one standard error of the "
+        "difference: binomial, of independent accuracies. The error of the paired difference is "
+        "smaller where both models err on the same samples, but which those are is not stored; "
+        "so this errs on the side of not hurt.",
+    ),
+    ("loss of hurt", "mean loss of the clients that are hurt, in points."),
+    ("worst client", "lowest gain of any client with any seed, in points."),
+    ("group", "the same, of the clients of one group alone; group 0 is the majority."),
+)
+
 CHOSEN = "of this method's settings, the one with the highest validation accuracy."

@@ -16,8 +16,8 @@ from rich.text import Text
 from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import escape
 from pflbench.leaderboard.board import Board, Row
-from pflbench.leaderboard.columns import CHOSEN_MARK, NARROW_TABLES, TABLES, Column
-from pflbench.leaderboard.protocol import CHOSEN, HEADLINE, LEGEND
+from pflbench.leaderboard.columns import CHOSEN_MARK, COLUMN_SETS, VIEWS, Column, ColumnSet, View
+from pflbench.leaderboard.protocol import CHOSEN
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -25,7 +25,13 @@ _WIDE = 112
 _SHORT = 7
 
 
-def render(boards: Board | Sequence[Board], format: Format = "text", *, width: int = 120) -> str:
+def render(
+    boards: Board | Sequence[Board],
+    format: Format = "text",
+    *,
+    columns: ColumnSet = "standard",
+    width: int = 120,
+) -> str:
     """Write one or several leaderboards as text.
 
     Parameters
@@ -35,45 +41,59 @@ def render(boards: Board | Sequence[Board], format: Format = "text", *, width: i
     format
         "text" (as on a terminal, without colour), "markdown", "csv" (one table for all boards,
         every number unrounded, accuracies in [0, 1]) or "latex" (needs the package booktabs).
+    columns
+        "standard" or "transfer" (whom a method hurts, by groups of clients too); "csv" has all.
     width
-        Columns of "text".
+        Characters in a line of "text".
 
     Raises
     ------
     UnknownNameError
-        There is no such format.
+        There is no such format, or no such set of columns.
     """
+    view = _view(columns)
     several = [boards] if isinstance(boards, Board) else list(boards)
     match format:
         case "text":
-            return "\n".join(_text(board, width) for board in several)
+            return "\n".join(_text(board, view, width) for board in several)
         case "markdown":
-            return "\n".join(_markdown(board) for board in several)
+            return "\n".join(_markdown(board, view) for board in several)
         case "csv":
             return _csv(several)
         case "latex":
-            return "\n".join(_latex(board) for board in several)
+            return "\n".join(_latex(board, view) for board in several)
     raise UnknownNameError("leaderboard format", str(format), FORMATS)
 
 
-def renderable(board: Board, *, legend: bool = True) -> RenderableType:
+def renderable(
+    board: Board, *, legend: bool = True, columns: ColumnSet = "standard"
+) -> RenderableType:
     """Return a leaderboard for a rich console; `legend` explains the columns below it."""
-    return _View(board, legend)
+    return _Drawn(board, _view(columns), legend)
+
+
+def _view(columns: str) -> View:
+    for name in COLUMN_SETS:
+        if name == columns:
+            return VIEWS[name]
+    raise UnknownNameError("set of columns", columns, COLUMN_SETS)
 
 
 @dataclass(frozen=True)
-class _View:
+class _Drawn:
     """A leaderboard on a console: columns are regrouped, never cut, where there is less room."""
 
     board: Board
+    view: View
     legend: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        board = self.board
+        board, view = self.board, self.view
         yield Text(escape.plain(board.title), style="bold")
         yield Text(escape.plain(board.words))
-        yield Text(HEADLINE, style="italic")
-        for columns in TABLES if options.max_width >= _WIDE else NARROW_TABLES:
+        yield Text(view.headline, style="italic")
+        wide = options.max_width >= _WIDE
+        for columns in (view.tables if wide else view.narrow_tables)(board):
             yield Text()
             yield _table(board, columns)
         remarks = _remarks(board)
@@ -83,7 +103,7 @@ class _View:
             yield Text(escape.plain(remark), style="yellow")
         if self.legend:
             yield Text()
-            for term, meaning in _legend(board):
+            for term, meaning in _legend(board, view):
                 yield Padding(Text.assemble((f"{term}: ", "bold"), meaning), (0, 0, 0, 2))
 
 
@@ -108,29 +128,32 @@ def _remarks(board: Board) -> list[str]:
     return [*unranked, *board.notes]
 
 
-def _legend(board: Board) -> list[tuple[str, str]]:
+def _legend(board: Board, view: View) -> list[tuple[str, str]]:
     chosen = [(CHOSEN_MARK, CHOSEN)] if any(row.chosen for row in board.rows) else []
-    return [*LEGEND, *chosen]
+    return [*view.legend, *chosen]
 
 
-def _text(board: Board, width: int) -> str:
+def _text(board: Board, view: View, width: int) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, color_system=None, legacy_windows=False).print(renderable(board))
+    console = Console(file=out, width=width, color_system=None, legacy_windows=False)
+    console.print(_Drawn(board, view, legend=True))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _markdown(board: Board) -> str:
+def _markdown(board: Board, view: View) -> str:
     parts = [
         f"### {escape.markdown(board.title)}",
         escape.markdown(board.words),
-        f"*{escape.markdown(HEADLINE)}*",
-        *(_markdown_table(board, columns) for columns in TABLES),
+        f"*{escape.markdown(view.headline)}*",
+        *(_markdown_table(board, columns) for columns in view.tables(board)),
     ]
     remarks = _remarks(board)
     if remarks:
         parts.append("\n".join(f"- {escape.markdown(remark)}" for remark in remarks))
     parts.append(
-        "\n".join(f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in _legend(board))
+        "\n".join(
+            f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in _legend(board, view)
+        )
     )
     commands = [_command(row) for row in board.rows if row.commands]
     if commands:
@@ -167,8 +190,8 @@ def _csv(boards: Sequence[Board]) -> str:
     return out.getvalue()
 
 
-def _latex(board: Board) -> str:
-    caption = escape.latex(f"{board.title}. {HEADLINE}")
+def _latex(board: Board, view: View) -> str:
+    caption = escape.latex(f"{board.title}. {view.headline}")
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",
@@ -176,9 +199,9 @@ def _latex(board: Board) -> str:
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{board.scenario_id}}}",
     ]
-    for columns in TABLES:
+    for columns in view.tables(board):
         lines += [*_tabular(board, columns), "", r"\medskip"]
-    remarks = [board.words, *_remarks(board), *(f"{t}: {m}" for t, m in _legend(board))]
+    remarks = [board.words, *_remarks(board), *(f"{t}: {m}" for t, m in _legend(board, view))]
     lines += [r"\begin{minipage}{\linewidth}\footnotesize"]
     lines += [escape.latex(remark) + r"\par" for remark in remarks]
     lines += [r"\end{minipage}", r"\end{table}", ""]

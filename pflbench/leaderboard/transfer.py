@@ -1,0 +1,197 @@
+"""Negative transfer: whom a method helps and whom it hurts, client by client.
+
+A run is compared with the run of `local`, which never communicates, of the same scenario and
+seed: the same split, initial model, batches and budget. Each accuracy is that at its own run's
+validation-selected round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pflbench.errors import InputError
+from pflbench.federation.skew import NO_GROUP, client_facts
+from pflbench.leaderboard.protocol import BASELINE
+from pflbench.leaderboard.scores import scores
+from pflbench.results import StoredRun
+from pflbench.results.measures import Floats, Ints
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Some clients' accuracies against the baseline's: means over them, in [0, 1].
+
+    Attributes
+    ----------
+    clients
+        How many; a client counts once for each seed.
+    accuracy, baseline
+        Test accuracy of the method and of the baseline.
+    gain
+        `accuracy` - `baseline`.
+    hurt, hurt_beyond_error
+        Share of clients below the baseline; by more than one standard error of the difference.
+    loss_of_hurt
+        Mean loss of the clients that are hurt; None if none is.
+    worst_gain
+        Lowest gain of a client: below 0 if one is hurt.
+    """
+
+    clients: int
+    accuracy: float
+    baseline: float
+    gain: float
+    hurt: float
+    hurt_beyond_error: float
+    loss_of_hurt: float | None
+    worst_gain: float
+
+
+def standard_error(test: Floats, local: Floats, samples: Ints) -> Floats:
+    """Return the standard error of accuracy differences [...], as if of independent samples.
+
+    Binomial: sqrt((p(1 - p) + q(1 - q)) / n). Both models are tested on the same n samples, and
+    models mostly err on the same ones; which ones is not stored, so the paired error, which is
+    smaller then, is not known. This one errs on the side of not hurt.
+    """
+    error: Floats = np.sqrt((test * (1 - test) + local * (1 - local)) / samples)
+    return error
+
+
+def compare(test: Floats, local: Floats, samples: Ints) -> Comparison:
+    """Compare accuracies with the baseline's, element by element: arrays of one shape, not empty.
+
+    Parameters
+    ----------
+    test, local
+        Test accuracies in [0, 1], by client, or by seed and client.
+    samples
+        Test samples that each is a mean over.
+    """
+    difference = test - local
+    hurt = difference < 0
+    beyond = difference < -standard_error(test, local, samples)
+    return Comparison(
+        clients=test.size,
+        accuracy=float(test.mean()),
+        baseline=float(local.mean()),
+        gain=float(difference.mean()),
+        hurt=float(hurt.mean()),
+        hurt_beyond_error=float(beyond.mean()),
+        loss_of_hurt=float(-difference[hurt].mean()) if hurt.any() else None,
+        worst_gain=float(difference.min()),
+    )
+
+
+def compare_groups(
+    test: Floats, local: Floats, samples: Ints, groups: Ints | None
+) -> dict[int, Comparison]:
+    """Compare each group by itself; empty if there are not two groups or more."""
+    if groups is None or len(numbers := np.unique(groups)) < 2:
+        return {}
+    return {
+        int(group): compare(*(part[groups == group] for part in (test, local, samples)))
+        for group in numbers
+    }
+
+
+def facts(run: StoredRun) -> pd.DataFrame | None:
+    """Return a run's table of clients; of an older run, what its partition says of them.
+
+    Returns
+    -------
+    As `pflbench.federation.skew.client_facts` makes it; None if the run has neither table.
+    """
+    if run.has_table("clients"):
+        return run.table("clients")
+    return client_facts(run.table("partition")) if run.has_table("partition") else None
+
+
+def groups_of(run: StoredRun) -> Ints | None:
+    """Return each client's group [N], None where the run's scenario has none."""
+    if not run.has_table("clients"):
+        return None
+    groups: Ints = run.arrow("clients", ("group",))["group"].to_numpy()
+    return None if (groups == NO_GROUP).any() else groups
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """A run against its baseline.
+
+    Attributes
+    ----------
+    run, partner
+        The run, and the baseline's of the same scenario and seed.
+    clients
+        A row a client: client, group, train (samples), distance and coordinate_distance (as in
+        the table `clients`), samples (of the test split), accuracy, baseline, gain, error (one
+        standard error of the gain), hurt, hurt_beyond_error.
+    whole
+        All clients together.
+    groups
+        Each group by itself, where the scenario has groups.
+    """
+
+    run: StoredRun
+    partner: StoredRun
+    clients: pd.DataFrame
+    whole: Comparison
+    groups: Mapping[int, Comparison]
+
+
+def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:
+    """Return the baseline's complete run of the same scenario and seed; the latest version's."""
+    found = [
+        other
+        for other in runs
+        if other.status == "complete"
+        and other.cell["algorithm"]["name"] == BASELINE
+        and other.cell["scenario"] == run.cell["scenario"]
+        and other.cell["seed"] == run.cell["seed"]
+    ]
+    return max(found, key=lambda other: str(other.cell["algorithm"]["version"]), default=None)
+
+
+def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
+    """Compare a run with its baseline's among some runs.
+
+    Raises
+    ------
+    InputError
+        The run is not complete, is the baseline's, has no partner among the runs, or one with
+        other splits.
+    """
+    if run.status != "complete":
+        raise InputError(f"Run {run.id} is {run.status}: expected a complete run.")
+    if run.cell["algorithm"]["name"] == BASELINE:
+        raise InputError(f"Run {run.id} is one of {BASELINE}, with which others are compared.")
+    partner = partner_of(run, runs)
+    if partner is None:
+        raise InputError(
+            f"There is no {BASELINE} run to compare run {run.id} with: expected a complete one of "
+            f"the same scenario with seed {run.cell['seed']}."
+        )
+    hashes = [one.summary.get("index_hashes") for one in (run, partner)]
+    if None not in hashes and hashes[0] != hashes[1]:
+        raise InputError(f"Runs {run.id} and {partner.id} have different splits: no comparison.")
+    own, base = scores(run), scores(partner)
+    if not np.array_equal(own.samples, base.samples):
+        raise InputError(f"Runs {run.id} and {partner.id} were tested on different samples.")
+    known = facts(run)
+    if known is None:
+        known = pd.DataFrame({"client": own.clients, "group": NO_GROUP})
+    table = known.set_index("client").reindex(own.clients).rename_axis("client").reset_index()
+    columns = ["client", "group", "train", "distance", "coordinate_distance"]
+    gain, error = own.test - base.test, standard_error(own.test, base.test, own.samples)
+    table = table.reindex(columns=columns).assign(
+        samples=own.samples, accuracy=own.test, baseline=base.test, gain=gain, error=error,
+        hurt=gain < 0, hurt_beyond_error=gain < -error,
+    )  # fmt: skip
+    parts, groups = (own.test, base.test, own.samples), groups_of(run)
+    by_group = compare_groups(*parts, None if groups is None else groups[own.clients])
+    return Transfer(run, partner, table, compare(*parts), by_group)
