@@ -49,14 +49,21 @@ class UnknownNameError(InputError):
 
 
 class DivergedError(WorkError):
-    """A loss became NaN or infinite: in a step of local training, or (step None) after it."""
+    """A loss became NaN or infinite: in a step of local training, or (step None) after it.
 
-    def __init__(self, round: int, client: int, step: int | None) -> None:
-        self.round, self.client, self.step = round, client, step
+    `newcomer` says that the client was one that joined after the round.
+    """
+
+    def __init__(
+        self, round: int, client: int, step: int | None, *, newcomer: bool = False
+    ) -> None:
+        self.round, self.client, self.step, self.newcomer = round, client, step, newcomer
         which = "training loss" if step is not None else "loss"
         where = f", local step {step}" if step is not None else " and was found at its evaluation"
+        who = f"client {client}, a newcomer," if newcomer else f"client {client}"
         super().__init__(
-            f"The {which} of client {client} became NaN or infinite in round {round}{where}. "
+            f"The {which} of {who} became NaN or infinite {'after' if newcomer else 'in'} round "
+            f"{round}{where}. "
             "A smaller learning rate is the usual cure."
         )
 

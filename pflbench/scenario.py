@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from pflbench.errors import InputError
+from pflbench.newcomers import NewClients
 from pflbench.parameters import Scalar
 
 SCHEMA = 1
@@ -91,6 +92,8 @@ class Scenario:
         What is done to all that clients upload; None for nothing.
     population
         Which clients are unlike the others, and in what; None if the partition is all there is.
+    new_clients
+        Clients that are held out and join later; None if there are none.
     """
 
     dataset: str
@@ -110,6 +113,7 @@ class Scenario:
     precision: Precision = PRECISIONS[0]
     privacy: Choice | None = None
     population: Choice | None = None
+    new_clients: NewClients | None = None
 
     @property
     def id(self) -> str:

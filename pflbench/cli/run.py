@@ -42,6 +42,7 @@ _SCENARIO = [
     "--batch-size", "--lr", "--momentum", "--weight-decay", "--participation", "--eval-every",
     "--precision", "--privacy",
 ]  # fmt: skip
+_NEW_CLIENTS = ["--new-clients", "--onboard-at", "--shots", "--onboarding-steps"]
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
 
@@ -58,6 +59,7 @@ class RunCommand(click.RichCommand):
 @click.command(cls=RunCommand, help=_HELP, short_help="Run a method or a matrix of methods.")
 @click.option_panel("Matrix (each may be a list, or given several times)", options=_MATRIX)
 @click.option_panel("Scenario (default: the data set's reference scenario)", options=_SCENARIO)
+@click.option_panel("New clients", options=_NEW_CLIENTS)
 @click.option_panel("Machine and data", options=_MACHINE)
 @click.option_panel("Results and output", options=_RESULTS)
 @click.option(
@@ -121,6 +123,22 @@ class RunCommand(click.RichCommand):
 @click.option(
     "--privacy", metavar="EXPR",
     help="Clip all that clients upload and add noise, as in gaussian(clip=1, noise=1).",
+)  # fmt: skip
+@click.option(
+    "--new-clients", metavar="SHARE", type=Number(ge=0, lt=1),
+    help="Share of the clients that are held out, and join when training is over.",
+)  # fmt: skip
+@click.option(
+    "--onboard-at", metavar="ROUNDS", help="Rounds after which they join as well, such as 10,50."
+)
+@click.option(
+    "--shots", metavar="LIST",
+    help="Labelled samples of each class that they join with, whole numbers or all; "
+    "default: 1,5,all. They always join without labels, too.",
+)  # fmt: skip
+@click.option(
+    "--onboarding-steps", metavar="N", type=COUNT,
+    help="Local steps that each of them may do; default: 100.",
 )  # fmt: skip
 @click.option(
     "--device", metavar="NAME", default="auto", show_default=True,

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pflbench.engine.base import LocalShards
 from pflbench.engine.traffic import SET_UP
 from pflbench.errors import WorkError
 from pflbench.federation import Federation
@@ -33,6 +34,8 @@ class Protection:
         Names the streams.
     federation
         Tells the numbers of samples, which are not protected.
+    role, numbers
+        Name the streams, too: what for, and what each client's number is there.
 
     Attributes
     ----------
@@ -40,11 +43,21 @@ class Protection:
         [N] how often each client uploaded protected numbers.
     """
 
-    def __init__(self, rule: Gaussian | None, seed: int, federation: Federation) -> None:
-        self.rule, self.seed = rule, seed
+    def __init__(
+        self,
+        rule: Gaussian | None,
+        seed: int,
+        federation: Federation | LocalShards,
+        *,
+        role: str = "privacy",
+        numbers: Sequence[int] | None = None,
+    ) -> None:
+        self.rule, self.seed, self._role = rule, seed, role
         self._sizes = np.stack([federation.train.sizes, federation.val.sizes])
-        self.enrolments = np.zeros(federation.clients, dtype=np.int64)
-        self.rounds = np.zeros(federation.clients, dtype=np.int64)
+        clients = self._sizes.shape[1]
+        self._numbers = range(clients) if numbers is None else numbers
+        self.enrolments = np.zeros(clients, dtype=np.int64)
+        self.rounds = np.zeros(clients, dtype=np.int64)
 
     def enrolment(self, messages: Sequence[Message], clients: Sequence[int]) -> list[Message]:
         """Return what the clients upload at enrolment, protected: each message as it is.
@@ -139,7 +152,7 @@ class Protection:
         """Add each client's noise to its row, [K, n] each, in place."""
         widths = [change.shape[1] for change in changes]
         for k, client in enumerate(clients):
-            rng = stream(self.seed, "privacy", client, round)
+            rng = stream(self.seed, self._role, self._numbers[client], round)
             drawn = rng.standard_normal(sum(widths), dtype=np.float32)
             parts = torch.split(torch.from_numpy(drawn), widths)
             for change, part in zip(changes, parts, strict=True):

@@ -75,13 +75,14 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     partition = _expression(s.partition.name, _given(s.partition))
     if s.population is not None:
         partition += f", population {_expression(s.population.name, _given(s.population))}"
+    new = "" if s.new_clients is None else f"; {s.new_clients.words()}"
     model = _expression(s.model.name, _given(s.model))
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
         f"{s.weight_decay:g}{precision}{privacy}; evaluated every "
-        f"{_count(s.eval_every, 'round', one='round')}."
+        f"{_count(s.eval_every, 'round', one='round')}{new}."
     )
 
 

@@ -22,6 +22,7 @@ from pflbench.privacy.accounting import guarantee, tables
 from pflbench.results import Store, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
+from pflbench.runs.onboarding import Onboarding
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
@@ -172,6 +173,8 @@ class _Execution:
         forget_peak_memory(self.planned.device)
         try:
             self.simulation = self._simulation()
+            p = self.planned
+            self.onboarding = Onboarding(p.held, self.scenario.new_clients, self.simulation)
             self._prepare()
             self._tell_start()
             while self.done < self.scenario.rounds:
@@ -181,8 +184,10 @@ class _Execution:
                     self._save()
             ended = self.writer.complete(self._tables(), self._summary())
         except Exception as error:
+            if isinstance(error, DivergedError):
+                error = self.onboarding.renumbered(error)
             self._fail(error)
-            raise
+            raise error
         result = ended if isinstance(ended, Result) else Result.stored(ended)
         self._tell("finished", result)
         return result
@@ -191,8 +196,8 @@ class _Execution:
         p = self.planned
         dtype, products = p.types
         return Simulation(
-            p.spec, p.parameters, p.federation, p.module, p.head, seed=p.cell.seed, sgd=p.sgd,
-            budget=p.budget, participation=p.participation, engine=p.engine,
+            p.spec, p.parameters, p.held.participants, p.module, p.head, seed=p.cell.seed,
+            sgd=p.sgd, budget=p.budget, participation=p.participation, engine=p.engine,
             chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
             metrics=p.metrics, storage=Storage(folder=self.folder),
             group=self.group, privacy=p.privacy,
@@ -210,6 +215,7 @@ class _Execution:
         for part in checkpoint.parts():
             self.simulation.restore(part)
         self.simulation.traffic.restore(checkpoint.tables["messages"])
+        self.onboarding.restore(checkpoint.tables)
         if "participation" in checkpoint.tables:  # in those of earlier versions there is none
             self.simulation.register.restore(checkpoint.tables["participation"])
         self.simulation.unforgettable |= dict.fromkeys(checkpoint.counters.get("not_forgotten", ()))
@@ -226,6 +232,7 @@ class _Execution:
         report = self.simulation.round(self.done)
         self.done += 1
         due = self.done % self.scenario.eval_every == 0 or self.done == self.scenario.rounds
+        due = due or self.onboarding.due(self.done)
         began = time.perf_counter()
         evaluation, adapt_steps = self._evaluate() if due else (None, 0)
         self.rounds.append(
@@ -245,6 +252,7 @@ class _Execution:
                 **self.simulation.server.telemetry(self.done - 1),
             }
         )
+        self.onboarding.play(self.done)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
     def _evaluate(self) -> tuple[Evaluation, int]:
@@ -263,7 +271,8 @@ class _Execution:
         federation = self.planned.federation
         counts = class_counts(federation)
         clients = client_facts(counts, federation.groups, federation.coordinates)
-        return {**self._progress(), "partition": counts, "clients": clients}
+        progress = self.onboarding.numbered(self._progress())
+        return {**progress, "partition": counts, "clients": clients}
 
     def _progress(self) -> dict[str, pd.DataFrame]:
         """Return the tables that grow, which the partition does not."""
@@ -273,6 +282,7 @@ class _Execution:
             "metrics": self.evaluations[0] if self.evaluations else pd.DataFrame(),
             "rounds": pd.DataFrame(self.rounds),
             "messages": self.simulation.traffic.table(),
+            **self.onboarding.tables(),
             "participation": self.simulation.register.table(),
             **tables(self.planned.privacy, self.simulation.privacy.table()),
         }
@@ -311,6 +321,7 @@ class _Execution:
             "seconds": self._seconds(),
             "not_forgotten": self.simulation.not_forgotten,
             **guarantee(self.planned.privacy, self.simulation.privacy.table()),
+            **self.onboarding.summary(float(test.means()[-1])),
             "index_hashes": dict(self.planned.federation.index_hashes),
         }
 

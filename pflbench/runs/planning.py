@@ -26,8 +26,9 @@ from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
 from pflbench.privacy import Gaussian, read_privacy
 from pflbench.privacy.accounting import accountant
+from pflbench.runs.onboarding import HeldOut, hold_out
 from pflbench.runs.participating import is_expression, participating
-from pflbench.runs.request import RERUN, RunRequest
+from pflbench.runs.request import RERUN, RunRequest, new_clients_of
 from pflbench.runs.sourcing import IN_MEMORY, source
 from pflbench.scenario import Cell, Choice, Scenario, check_precision
 from pflbench.specs import AlgorithmSpec, ModelSpec, resolve
@@ -54,6 +55,8 @@ class PlannedRun:
         Resolved.
     types
         Type of what is kept and computed, and that of matrix products if it is another.
+    held
+        Who of the federation takes part in the rounds, and who joins later.
     privacy
         What is done to all that clients upload.
     notice
@@ -74,6 +77,7 @@ class PlannedRun:
     device: torch.device
     engine: str
     types: tuple[torch.dtype, torch.dtype | None]
+    held: HeldOut
     privacy: Gaussian | None
     notice: str
     dataset: str
@@ -137,6 +141,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         _model(request.model, registry)
     if is_expression(request.participation):
         participating(str(request.participation), registry)
+    new_clients_of(request)
     data = source(request, registry)
     federation = data.federation
     model_spec, model_parameters = _model(data.model, registry)
@@ -152,6 +157,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     engine = choose_engine(request.engine, module, device)
     chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}
     seed = chosen.pop("seed")
+    new = new_clients_of(request, data.numbers.rounds)
+    held = hold_out(federation, new, seed)
     number: float = chosen.pop("participation")
     asked = request.participation if is_expression(request.participation) else number
     part = participating(str(asked), registry)
@@ -164,6 +171,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         participation=part.choice,
         privacy=None if privacy is None else privacy[0],
         population=data.population,
+        new_clients=new,
         **{**chosen, "clients": federation.clients},
     )
     algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)
@@ -173,7 +181,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         spec=spec,
         parameters=parameters,
         federation=federation,
-        participation=part.make(Census(federation, seed)),
+        participation=part.make(Census(held.participants, seed)),
         module=module,
         head=model_spec.head,
         metrics={
@@ -183,6 +191,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         device=device,
         engine=engine,
         types=types,
+        held=held,
         privacy=None if privacy is None else privacy[1],
         notice=data.notice,
         dataset=data.written,
@@ -222,6 +231,7 @@ def command_for(cell: Cell, dataset: str) -> str:
         words += ["--" + option.replace("_", "-"), written]
     if s.privacy is not None:
         words += ["--privacy", _call(s.privacy)]
+    words += [] if s.new_clients is None else s.new_clients.options()
     for name, value in cell.algorithm.parameters.items():
         words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
     words += ["--seed", str(cell.seed)]

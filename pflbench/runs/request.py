@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pflbench.errors import InputError
 from pflbench.federation import Federation
+from pflbench.newcomers import NewClients, check
 from pflbench.parameters import Param
 from pflbench.scenario import PRECISIONS
 
@@ -37,6 +38,11 @@ class RunRequest:
         what the partition gives.
     participation
         Share of the clients in a round, or an expression such as "dropout(p=0.2)".
+    new_clients
+        Share of the clients that are held out and join later; None for nobody.
+    onboard_at, shots, onboarding_steps
+        How they join: after which rounds besides the last ("10,50"), with how many labelled
+        samples of each class ("1,5,all"), within how many local steps; None for the defaults.
     precision
         What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
         "float64".
@@ -67,6 +73,10 @@ class RunRequest:
     participation: float | str | None = None
     eval_every: int | None = None
     population: str | None = None
+    new_clients: float | None = None
+    onboard_at: str | Sequence[int] | None = None
+    shots: str | Sequence[str | int] | None = None
+    onboarding_steps: int | None = None
     precision: str = PRECISIONS[0]
     privacy: str | None = None
     seed: int = 0
@@ -112,3 +122,20 @@ class Numbers:
     participation: Annotated[float, Param("share of clients in a round", gt=0, le=1)]
     eval_every: Annotated[int, Param("rounds between evaluations", ge=1)]
     seed: Annotated[int, Param("names every random stream", ge=0)]
+
+
+def new_clients_of(request: RunRequest, rounds: int | None = None) -> NewClients | None:
+    """Resolve what a request says of new clients; `rounds` is not known before its data is.
+
+    Raises
+    ------
+    InputError
+        A value is not valid.
+    """
+    return check(
+        request.new_clients,
+        rounds=rounds,
+        onboard_at=request.onboard_at,
+        shots=request.shots,
+        steps=request.onboarding_steps,
+    )
