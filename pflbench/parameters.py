@@ -42,6 +42,8 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
     source: str = "",
     tune: tuple[float, float] | None = None,
     log: bool = False,
+    shelf: str = "",
+    since: str = "",
 ) -> msgspec.Meta:
     """Describe one hyper-parameter, for `typing.Annotated`.
 
@@ -55,10 +57,16 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
         Where the default comes from: "official code", "paper, section 5".
     tune
         The range worth searching when methods are tuned; `log` says on a logarithmic scale.
+    shelf
+        Of a parameter whose value is the name of a plugin, the kind: "similarities".
+    since
+        The version that brought a parameter to a plugin which had runs without it. Such a
+        parameter stands in no identity while it has its default, which must be what those runs
+        did, and never change.
     """
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    extra = {"source": source, "tune": tune, "log": log}
+    extra = {"source": source, "tune": tune, "log": log, "shelf": shelf, "since": since}
     return msgspec.Meta(description=help, extra=extra, **given)
 
 
@@ -75,6 +83,8 @@ class ParameterInfo:
     tune: tuple[float, float] | None
     log: bool
     required: bool
+    shelf: str = ""
+    since: str = ""
 
 
 def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T:
@@ -120,6 +130,16 @@ def parameters_to_json(instance: object) -> dict[str, Scalar]:
     return dataclasses.asdict(instance)  # type: ignore[call-overload, no-any-return]  # a dataclass
 
 
+def parameters_of_identity(instance: object) -> dict[str, Scalar]:
+    """Return the parameters that name a run: all but later ones (`Param(since=...)`) at default."""
+    later = {info.name: info.default for info in describe_parameters(type(instance)) if info.since}
+    return {
+        name: value
+        for name, value in parameters_to_json(instance).items()
+        if name not in later or value != later[name]
+    }
+
+
 def describe_parameters(cls: type) -> list[ParameterInfo]:
     """List a parameter class's parameters in order of definition."""
     hints = typing.get_type_hints(cls, include_extras=True)
@@ -142,6 +162,8 @@ def describe_parameters(cls: type) -> list[ParameterInfo]:
                 tune=extra.get("tune"),
                 log=bool(extra.get("log", False)),
                 required=required,
+                shelf=extra.get("shelf", ""),
+                since=extra.get("since", ""),
             )
         )
     return infos

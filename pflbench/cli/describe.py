@@ -78,6 +78,7 @@ def _facts(spec: Any) -> list[tuple[str, str]]:
             ("holds", getattr(spec, "size", "")),
             ("version", getattr(spec, "version", "")),
             ("head", getattr(spec, "head", "")),
+            ("reveals", getattr(spec, "reveals", "")),
         )
         if value
     ]

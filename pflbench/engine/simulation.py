@@ -81,6 +81,8 @@ class Simulation:
     storage
         Where the clients' states, and what the server keeps of every client, lie; by default in
         memory up to a budget, and in temporary files beyond it.
+    coordinates
+        [N, k] how clients really relate, if a baseline may know.
     group
         The processes that share out the clients' work; each has a simulation of its own, made
         of the same arguments.
@@ -110,6 +112,7 @@ class Simulation:
         metrics: Mapping[str, Metric] | None = None,
         record: bool = False,
         storage: Storage | None = None,
+        coordinates: np.ndarray | None = None,
         group: Group = ALONE,
         privacy: Gaussian | None = None,
     ) -> None:
@@ -129,8 +132,9 @@ class Simulation:
         self.client = client_class(parameters, self.task)
         storage = storage or Storage()
         setup = Setup(
-            layout, self.task.initial, federation.clients, federation.classes, seed, storage
-        )
+            layout, self.task.initial, federation.clients, federation.classes, seed, storage,
+            coordinates,
+        )  # fmt: skip
         self.server = server_class(parameters, setup)
         self.engine: Engine = make_engine(engine, self.task, chunk=chunk)
         if group.size > 1:

@@ -3,7 +3,9 @@
 from pflbench.method.client import Client, Message, State
 from pflbench.method.joining import Joining
 from pflbench.method.layout import Layout
+from pflbench.method.relatedness import Relatedness
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
+from pflbench.method.similarity import Similarity
 from pflbench.method.storage import RowStore, Storage
 from pflbench.method.task import LocalBudget, LocalData, Samples, Sgd, Task
 
@@ -15,12 +17,14 @@ __all__ = [
     "LocalBudget",
     "LocalData",
     "Message",
+    "Relatedness",
     "RowStore",
     "Rows",
     "Samples",
     "Server",
     "Setup",
     "Sgd",
+    "Similarity",
     "State",
     "Storage",
     "Task",

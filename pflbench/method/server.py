@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from pflbench.method.joining import Joining, average
 from pflbench.method.layout import Layout
+from pflbench.method.relatedness import Relatedness
 from pflbench.method.storage import CLIENTS, RowStore, Storage
 
 P = TypeVar("P")
@@ -38,6 +40,9 @@ class Setup:
     storage
         Gives room for a row a client: `setup.storage.rows(setup.clients, setup.initial)`. With
         many clients such a matrix does not fit in memory, and this keeps it in a file then.
+    coordinates
+        [N, k] points, near each other for clients whose data are alike: only of a run that asks for
+        them by a `Similarity` which `needs_truth`, and None in all others.
     """
 
     layout: Layout
@@ -46,6 +51,7 @@ class Setup:
     classes: int
     seed: int
     storage: Storage = field(default_factory=Storage, repr=False, compare=False)
+    coordinates: np.ndarray | None = field(default=None, repr=False, compare=False)
 
 
 class Server(Generic[P]):
@@ -76,6 +82,10 @@ class Server(Generic[P]):
         global model, where there is one.
         """
         return average(self.serve, joining.participants, joining.count)
+
+    def relatedness(self) -> Relatedness | None:
+        """Return how the clients relate, if the server learns that; asked at the end of a run."""
+        return None
 
     def forget(self, clients: Tensor) -> str:
         """Forget clients [F] that have left: nothing that they uploaded may enter later messages.

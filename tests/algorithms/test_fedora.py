@@ -16,7 +16,9 @@ from pflbench.engine.plan import seeded_batches
 from pflbench.method import Layout, Setup
 from pflbench_algorithms.fedora import Fedora
 from pflbench_algorithms.fedora import server as fedora_server
+from pflbench_algorithms.fedora.graph import neighbours
 from pflbench_algorithms.fedora.server import FedoraServer
+from pflbench_algorithms.fedora.similarities import Subspace
 
 CLIENT = "pflbench_algorithms.fedora.client:FedoraClient"
 SERVER = "pflbench_algorithms.fedora.server:FedoraServer"
@@ -101,12 +103,10 @@ def test_many_clients_iterate_to_what_the_dense_inverse_gives(
     torch.testing.assert_close(iterated, dense[some], rtol=0, atol=1e-5 * scale)
 
 
-def test_subspaces_of_more_dimensions_and_several_blocks_of_rows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_subspaces_of_more_dimensions_and_several_blocks_of_rows() -> None:
     N, q = 600, 3
     U = directions(N, 12, q)
-    nearest, weights = fedora_server.neighbours(U, 4, 10.0)
+    nearest, weights = neighbours(Subspace(q), {"basis": U.transpose(1, 2)}, N, 4, 10.0)
     for i in (0, 7, 299, 599):
         s = torch.linalg.svdvals(U[i].T @ U).sum(dim=1)
         s[i] = -torch.inf

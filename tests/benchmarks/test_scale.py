@@ -28,8 +28,9 @@ from pflbench.models.networks import build_mlp
 from pflbench.parameters import parse_parameters
 from pflbench.partitioners.dirichlet import DirichletPartitioner
 from pflbench.partitioners.parameters import Dirichlet
-from pflbench_algorithms.fedora.client import subspace
-from pflbench_algorithms.fedora.server import FedoraServer, neighbours
+from pflbench_algorithms.fedora.graph import neighbours
+from pflbench_algorithms.fedora.server import FedoraServer
+from pflbench_algorithms.fedora.similarities import Subspace, subspace
 
 FEW, MANY, COHORT = 100, 10_000, 100
 GIB = 2**30
@@ -125,8 +126,9 @@ def test_the_similarity_graph(q: int) -> None:
     generator = torch.Generator().manual_seed(0)
     U = torch.linalg.qr(torch.rand(MANY, 794, q, generator=generator))[0]
     before = psutil.Process().memory_info().rss
-    neighbours(U[:500], 2, 10.0)
-    took = seconds(lambda: neighbours(U, 2, 10.0))
+    bases = {"basis": U.transpose(1, 2).contiguous()}
+    neighbours(Subspace(q), {"basis": bases["basis"][:500]}, 500, 2, 10.0)
+    took = seconds(lambda: neighbours(Subspace(q), bases, MANY, 2, 10.0))
     grown = psutil.Process().memory_info().rss - before
     print(f"q = {q}: {took:.1f} s, {grown / GIB:.2f} GiB left behind")
     assert took < 30

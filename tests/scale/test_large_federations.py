@@ -19,8 +19,10 @@ from pflbench.federation import Shards
 from pflbench.method import Layout, LocalBudget, Setup, Sgd, Storage, Task
 from pflbench_algorithms.fedora import Fedora
 from pflbench_algorithms.fedora import server as fedora_server
-from pflbench_algorithms.fedora.client import FedoraClient, subspace
+from pflbench_algorithms.fedora.client import FedoraClient
+from pflbench_algorithms.fedora.graph import neighbours
 from pflbench_algorithms.fedora.server import FedoraServer
+from pflbench_algorithms.fedora.similarities import Subspace, subspace
 from pflbench_algorithms.pfedhn import PFedHN, PFedHNPC
 
 METHODS: dict[str, tuple[str, str, Any]] = {
@@ -167,7 +169,8 @@ def test_neighbours_of_subspaces_of_any_dimension(q: int, alike: float) -> None:
     g = torch.Generator().manual_seed(q)
     common = torch.randn(12, q, dtype=torch.float64, generator=g)
     U = torch.linalg.qr(alike * common + torch.randn(150, 12, q, dtype=torch.float64, generator=g))
-    nearest, weights = fedora_server.neighbours(U.Q, 4, 10.0)
+    bases = {"basis": U.Q.transpose(1, 2)}
+    nearest, weights = neighbours(Subspace(q), bases, 150, 4, 10.0)
     for i in range(150):
         s = torch.linalg.svdvals(U.Q[i].T @ U.Q).sum(dim=1)
         s[i] = -torch.inf

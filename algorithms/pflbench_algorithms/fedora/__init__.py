@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+from pflbench import plugins
 from pflbench.hookspecs import hookimpl
 from pflbench.parameters import Param
-from pflbench.specs import AlgorithmSpec
+from pflbench.specs import AlgorithmSpec, SimilaritySpec, resolve
+
+if TYPE_CHECKING:
+    from pflbench.method import Similarity
+
+_HERE = "pflbench_algorithms.fedora.similarities"
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,27 @@ class Fedora:
         Param("τ: how sharply similarity decides between neighbours", gt=0,
               tune=(1, 30), source="official code"),
     ] = 10.0  # fmt: skip
+    similarity: Annotated[
+        str,
+        Param("how the likeness of two clients is measured", shelf="similarities", since="0.1",
+              source="official code"),
+    ] = "subspace"  # fmt: skip
+
+
+def measure_of(parameters: Fedora) -> Similarity:
+    """Return the similarity measure that the parameters name.
+
+    Raises
+    ------
+    pflbench.errors.InputError
+        No plugin brings it, or its code cannot be imported.
+    """
+    registry = plugins.installed()
+    spec = registry.get(registry.similarities, parameters.similarity)
+    made: Similarity = resolve(spec.make, owner=f"similarity {spec.name!r}")(
+        parameters.subspace_dim
+    )
+    return made
 
 
 @hookimpl
@@ -53,4 +80,51 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
             note="pflbench_algorithms.fedora:note.md",
             golden="pflbench_algorithms.fedora.golden:replay",
         )
+    ]
+
+
+@hookimpl
+def pflbench_similarities() -> Sequence[SimilaritySpec]:
+    """Return the measures that come with FEDORA."""
+    return [
+        SimilaritySpec(
+            "subspace",
+            "The angles between the dominant directions of two clients' samples and labels",
+            make=f"{_HERE}:Subspace",
+            reveals="(d + C)·q numbers: combinations of the client's samples. With q = 1 on images "
+            "that is much like the client's mean image, with its label shares beside it.",
+        ),
+        SimilaritySpec(
+            "label-distribution",
+            "How far the shares of the classes overlap",
+            make=f"{_HERE}:LabelDistribution",
+            reveals="C numbers: which share of the client's samples each class has.",
+        ),
+        SimilaritySpec(
+            "mean-covariance",
+            "The Fréchet distance between normal distributions of samples and labels",
+            make=f"{_HERE}:MeanCovariance",
+            reveals="(d + C)·(q + 1) numbers: the mean image itself, the label shares, and the q "
+            "directions in which samples differ most.",
+        ),
+        SimilaritySpec(
+            "gradient",
+            "The angle between the gradients of two clients at the initial model",
+            make=f"{_HERE}:Gradient",
+            reveals="P numbers, as many as a model has: the direction of a gradient, from which "
+            "samples of a small client can be reconstructed.",
+        ),
+        SimilaritySpec(
+            "random",
+            "Baseline: clients are alike by chance",
+            make=f"{_HERE}:Random",
+            reveals="Nothing: clients upload nothing for it.",
+        ),
+        SimilaritySpec(
+            "truth",
+            "Baseline: clients are as alike as the scenario knows that they are",
+            make=f"{_HERE}:Truth",
+            reveals="Nothing is uploaded; the server knows what no server can.",
+            needs_truth=True,
+        ),
     ]

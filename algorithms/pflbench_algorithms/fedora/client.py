@@ -8,41 +8,10 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from pflbench.method import Client, LocalData, Message, State
-from pflbench_algorithms.fedora import Fedora
-
-_NO_RANK = 1e-12
-"""Squares of singular values below this share of the largest one's are rounding error."""
-
-
-def subspace(x: Tensor, y: Tensor | None, classes: int, q: int) -> Tensor:
-    """Return U [d + C, q]: an orthonormal basis of a client's dominant data directions.
-
-    U holds the top q left singular vectors of Xᵀ, where X [n, d + C] stacks the flattened
-    inputs with the one-hot labels (inputs alone, [d, q], without labels). Where X has no rank q
-    (with fewer than q samples, for one) the missing directions are zero: they are similar to
-    nothing.
-
-    They come from the eigenvectors of XXᵀ or XᵀX, whichever is smaller, which is some times
-    faster than a singular value decomposition of X, and in double precision not less exact.
-    """
-    X = x.flatten(start_dim=1)
-    if y is not None:
-        onehot = y.unsqueeze(1) == torch.arange(classes, device=y.device)
-        X = torch.cat([X, onehot.to(X.dtype)], dim=1)
-    exact = (X.cpu() if X.device.type == "mps" else X).to(torch.float64)  # it has no doubles
-    n, d = X.shape
-    gram = exact @ exact.T if n <= d else exact.T @ exact
-    squares, vectors = torch.linalg.eigh(gram)  # ascending
-    k = min(q, n, d)
-    squares, vectors = squares[-k:].flip(0), vectors[:, -k:].flip(1)
-    there = squares > _NO_RANK * squares[:1]
-    if n <= d:
-        vectors = exact.T @ vectors / torch.where(there, squares, 1.0).sqrt()
-    return F.pad(torch.where(there, vectors, 0.0).to(X), (0, q - k))
+from pflbench.method import Client, LocalData, Message, Samples, State, Task
+from pflbench_algorithms.fedora import Fedora, measure_of
 
 
 class FedoraClient(Client[Fedora]):
@@ -52,14 +21,25 @@ class FedoraClient(Client[Fedora]):
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("val",)
     enrol_is_mapped: ClassVar[bool] = True
 
+    def __init__(self, parameters: Fedora, task: Task) -> None:
+        super().__init__(parameters, task)
+        self.measure = measure_of(parameters)
+
     def initial_state(self) -> State:
         """Every client starts from the shared initial model."""
         return {"w": self.task.initial}
 
     def enrol(self, data: LocalData) -> Message:
-        """Upload the data's subspace: (d + C)·q numbers, no sample."""
-        q = self.parameters.subspace_dim
-        return {"subspace": subspace(data.train.x, data.train.y, self.task.classes, q)}
+        """Upload what the similarity measure needs to know of the training data."""
+        return self.measure.describe(data.train, self.task)
+
+    def enrol_unlabelled(self, data: Samples) -> Message:
+        """Upload what the measure can say of inputs alone; nothing if it needs labels."""
+        return self.measure.describe_inputs(data, self.task) or {}
+
+    def join(self, state: State, received: Message) -> State:
+        """Begin as a newcomer with what similar clients have: w = r."""
+        return {"w": received["model"]}
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
         """Choose λ: exp(Δ/2) if r does not do worse than w on validation data, else 0.

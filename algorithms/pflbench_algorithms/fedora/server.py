@@ -10,71 +10,17 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
-from pflbench.method import Rows, Server, Setup
-from pflbench_algorithms.fedora import Fedora
+from pflbench.method import Joining, Relatedness, Rows, Server, Setup
+from pflbench_algorithms.fedora import Fedora, measure_of
+from pflbench_algorithms.fedora.graph import in_blocks, listening, neighbours, reached, sparse
 
 DENSE_UP_TO = 512
 """Clients up to which Π is formed; beyond, only what is not zero of the rows that are wanted."""
 
+_KNOWN = "known/"
+
 TOLERANCE = 1e-9
 """Of their iteration: terms that sum to so much of a row of Π, whose entries sum to 1, are left."""
-
-
-def neighbours(U: Tensor, top_k: int, temperature: float) -> tuple[Tensor, Tensor]:
-    """Return each client's most similar clients [N, k] and their weights [N, k], rows summing to 1.
-
-    s_ij = exp(τ Σ σ(U_iᵀU_j)), σ the singular values: the cosines of the principal angles.
-    Computed a block of rows at a time, so that no [N, N] matrix is ever held.
-
-    Parameters
-    ----------
-    U
-        [N, d, q] the clients' subspaces.
-    """
-    N, d, q = U.shape
-    k = min(top_k, N - 1)
-    if k < 1:  # a client alone is its own neighbour: ΠW is its own model, not a share of it
-        return torch.zeros(N, 1, dtype=torch.int64, device=U.device), U.new_ones(N, 1)
-    columns = U.permute(1, 0, 2).reshape(d, N * q)
-    nearest, closeness = [], []
-    rows = max(1, 2**22 // (N * q * q))
-    for begin in range(0, N, rows):
-        block = U[begin : begin + rows]
-        products = torch.einsum("idq,dm->iqm", block, columns)
-        cosines = products.reshape(len(block), q, N, q).transpose(1, 2)
-        own = torch.arange(len(block), device=U.device)
-        cosines[own, begin + own] = 0.0  # nobody is its own neighbour
-        total = _nuclear(cosines, k)
-        total[own, begin + own] = -torch.inf
-        values, indices = torch.topk(total, k, dim=1)
-        closeness.append(values)
-        nearest.append(indices)
-    # A softmax of τ Σ σ over the kept neighbours is their similarity divided by its sum.
-    weights = torch.softmax(temperature * torch.cat(closeness), dim=1)
-    return torch.cat(nearest), weights
-
-
-def _nuclear(matrices: Tensor, k: int) -> Tensor:
-    """Return the sums of singular values [B, N] of matrices [B, N, q, q].
-
-    From q = 3 on, only those are computed that can be among a row's k largest; the others are -inf.
-    """
-    q = matrices.shape[-1]
-    if q == 1:
-        return matrices[..., 0, 0].abs()
-    squares = matrices.square().sum(dim=(-2, -1))
-    if q == 2:  # (σ₁ + σ₂)² = σ₁² + σ₂² + 2 σ₁σ₂
-        a, b, c, d = matrices.flatten(start_dim=2).unbind(dim=2)
-        return (squares + 2 * (a * d - b * c).abs()).sqrt()
-    # Σσ ≤ √(q Σσ²), which costs little; the k largest of it tell what the k-th neighbour has at
-    # least.
-    bound = (q * squares).sqrt() * (1 + 1e-5)
-    promising = bound.topk(k, dim=1).indices.unsqueeze(-1).unsqueeze(-1).expand(-1, -1, q, q)
-    found = torch.linalg.svdvals(matrices.gather(1, promising)).sum(dim=-1)
-    possible = bound >= found.amin(dim=1, keepdim=True)
-    total = torch.full_like(bound, -torch.inf)
-    total[possible] = torch.linalg.svdvals(matrices[possible]).sum(dim=-1)
-    return total
 
 
 class FedoraServer(Server[Fedora]):
@@ -82,24 +28,54 @@ class FedoraServer(Server[Fedora]):
 
     Attributes
     ----------
+    measure, known
+        How two clients are compared, and what is known of them for that, [N, ...] each.
+    enrolled
+        [N] bool: who has told something.
     nearest, weights
         [N, k]: S, row by row.
     uploads
         [N, P] W's rows; the initial model before a client's first upload.
+    latest
+        [N] int64: the round of each client's latest upload, -1 before its first.
     """
 
     def __init__(self, parameters: Fedora, setup: Setup) -> None:
         super().__init__(parameters, setup)
         N = setup.clients
+        self.measure = measure_of(parameters)
+        self.known: Rows = {}
+        self.enrolled = torch.zeros(N, dtype=torch.bool, device=setup.initial.device)
         self.uploads = setup.storage.rows(N, setup.initial)
+        self.latest = torch.full((N,), -1, dtype=torch.int64, device=setup.initial.device)
         self.nearest = torch.zeros(N, 0, dtype=torch.int64, device=setup.initial.device)
         self.weights = setup.initial.new_zeros(N, 0)
         self._Pi: Tensor | None = None
 
     def enrol(self, clients: Tensor, messages: list[dict[str, Tensor]]) -> None:
-        """Build S from the clients' subspaces."""
-        U = torch.stack([m["subspace"] for m in messages])[clients.argsort()]
-        self._know(*neighbours(U, self.parameters.top_k, self.parameters.temperature))
+        """Take what clients tell of their data, and build S of all who have enrolled so far."""
+        told = {name: torch.stack([m[name] for m in messages]) for name in messages[0]}
+        for name, rows in self.measure.prepare(told, clients, self.setup).items():
+            if name not in self.known:
+                self.known[name] = rows.new_zeros(self.setup.clients, *rows.shape[1:])
+            self.known[name][clients] = rows
+        self.enrolled[clients] = True
+        self._connect()
+
+    def _connect(self) -> None:
+        """Build S anew: of those who are enrolled; everybody else has itself for a neighbour."""
+        p, there = self.parameters, self.enrolled.nonzero().flatten()
+        known = {name: rows[there] for name, rows in self.known.items()}
+        own = torch.arange(self.setup.clients, device=there.device)
+        if not len(there):
+            self._know(own.unsqueeze(1), self.setup.initial.new_ones(len(own), 1))
+            return
+        among, found = neighbours(self.measure, known, len(there), p.top_k, p.temperature)
+        nearest = own.unsqueeze(1).repeat(1, among.shape[1])
+        weights = self.setup.initial.new_zeros(nearest.shape)
+        weights[:, 0] = 1.0
+        nearest[there], weights[there] = there[among], found.to(weights)
+        self._know(nearest, weights)
 
     def _know(self, nearest: Tensor, weights: Tensor) -> None:
         self.nearest, self.weights = nearest, weights
@@ -114,7 +90,7 @@ class FedoraServer(Server[Fedora]):
         """Return S [N, N], sparse."""
         N, k = self.nearest.shape
         rows = torch.arange(N, device=self.nearest.device).repeat_interleave(k)
-        return _sparse(rows, self.nearest.flatten(), self.weights.flatten(), N)
+        return sparse(rows, self.nearest.flatten(), self.weights.flatten(), N)
 
     def propagation(self) -> Tensor:
         """Return Π [N, N], dense; in double precision while it is inverted, on the CPU."""
@@ -122,6 +98,11 @@ class FedoraServer(Server[Fedora]):
         S = self.S().cpu().to_dense().to(torch.float64)
         inverse: Tensor = torch.linalg.inv(torch.eye(N, dtype=torch.float64) - alpha * S)
         return ((1 - alpha) * inverse).to(self.weights)
+
+    def relatedness(self) -> Relatedness:
+        """Return the measure for every two clients, S and Π."""
+        similarity = torch.cat(list(in_blocks(self.measure, self.known)))
+        return Relatedness(similarity, self.S().to_dense(), self.propagation())
 
     def send(self, round: int, cohort: Tensor) -> Rows:
         """Send rows of ΠW; before anything was uploaded, the initial model."""
@@ -137,6 +118,25 @@ class FedoraServer(Server[Fedora]):
             return {"model": self._Pi[clients] @ self.W}
         return {"model": self.uploads.mix(*self._some_propagation(clients))}
 
+    def onboard(self, joining: Joining) -> Rows:
+        """Return newcomers' rows of SΠW: what their neighbours receive, weighted by similarity.
+
+        A newcomer is a client that listens and that nobody listens to: added to the graph, its
+        row of Π would be αsΠ and a share 1 - α of its own model, which it does not have yet.
+        Whose message cannot be compared is as like one client as like another.
+        """
+        there = joining.participants[self.enrolled[joining.participants]]
+        if not len(there) or not all(joining.messages):
+            return super().onboard(joining)
+        told = {n: torch.stack([m[n] for m in joining.messages]) for n in joining.messages[0]}
+        p, known = self.parameters, {name: rows[there] for name, rows in self.known.items()}
+        new = self.measure.prepare(told, None, self.setup)
+        among, weights = listening(self.measure, new, known, p.top_k, p.temperature)
+        heard, place = torch.unique(among, return_inverse=True)
+        mix = self.setup.initial.new_zeros(joining.count, len(heard))
+        mix.scatter_(1, place, weights.to(mix))
+        return {"model": mix @ self.serve(there[heard])["model"]}
+
     def _some_propagation(self, clients: Tensor) -> tuple[Tensor, Tensor]:
         """Return what is not zero of rows of Π: [K, M] entries, and the clients [M] they weigh.
 
@@ -148,14 +148,12 @@ class FedoraServer(Server[Fedora]):
         alpha = self.parameters.alpha
         asked = clients.cpu()
         nearest, weights = self.nearest.cpu(), self.weights.to("cpu", torch.float64)
-        reached = _reached(nearest, asked)
+        among = reached(nearest, asked)
         place = torch.full((len(nearest),), -1)
-        place[reached] = torch.arange(len(reached))
-        k, M = nearest.shape[1], len(reached)
+        place[among] = torch.arange(len(among))
+        k, M = nearest.shape[1], len(among)
         columns = torch.arange(M).repeat_interleave(k)
-        step = alpha * _sparse(
-            place[nearest[reached]].flatten(), columns, weights[reached].flatten(), M
-        )
+        step = alpha * sparse(place[nearest[among]].flatten(), columns, weights[among].flatten(), M)
         term = weights.new_zeros(M, len(asked))
         term[place[asked], torch.arange(len(asked))] = 1 - alpha
         Z = term.clone()
@@ -165,11 +163,28 @@ class FedoraServer(Server[Fedora]):
             Z += term
             left *= alpha
         Z /= 1 - left
-        return Z.T.to(self.weights), reached.to(clients.device)
+        return Z.T.to(self.weights), among.to(clients.device)
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
-        """Remember the cohort's latest models."""
+        """Remember the cohort's latest models, and of when they are."""
         self.uploads.put(cohort, uploads["model"])
+        self.latest[cohort] = round
+
+    def forget(self, clients: Tensor) -> str:
+        """Forget their uploads and what they told, and build S anew without them."""
+        self.uploads.reset(clients)
+        self.latest[clients] = -1
+        self.enrolled[clients] = False
+        for rows in self.known.values():
+            rows[clients] = 0
+        self._connect()
+        return ""
+
+    def telemetry(self, round: int) -> dict[str, float]:
+        """Return how many rounds old the latest uploads are: their mean, and the oldest's age."""
+        ages = (round - self.latest[self.latest >= 0]).to(torch.float64)
+        oldest = float(ages.max()) if len(ages) else float("nan")
+        return {"upload_age_mean": float(ages.mean()), "upload_age_max": oldest}
 
     def state(self) -> dict[str, Tensor]:
         """Return the uploads and the graph."""
@@ -185,6 +200,12 @@ class FedoraServer(Server[Fedora]):
         """Take up a state or a part of one; Π follows from the graph."""
         if "nearest" in state:
             self._know(state["nearest"], state["weights"])
+            self.enrolled, self.latest = state["enrolled"], state["latest"]
+            self.known = {
+                name.removeprefix(_KNOWN): rows
+                for name, rows in state.items()
+                if name.startswith(_KNOWN)
+            }
         if "uploaded" in state:
             there = state["uploaded"].nonzero().flatten()
             self.uploads.clear()
@@ -193,23 +214,6 @@ class FedoraServer(Server[Fedora]):
             self.uploads.restore(state, "W")
 
     def _graph(self) -> dict[str, Tensor]:
-        return {"nearest": self.nearest, "weights": self.weights}
-
-
-def _sparse(rows: Tensor, columns: Tensor, values: Tensor, size: int) -> Tensor:
-    matrix = torch.sparse_coo_tensor(
-        torch.stack([rows, columns]), values, (size, size), check_invariants=False
-    )
-    return matrix.coalesce()
-
-
-def _reached(nearest: Tensor, start: Tensor) -> Tensor:
-    """Return the clients, ascending, that are in `start` or can be reached over the graph."""
-    seen = torch.zeros(len(nearest), dtype=torch.bool)
-    front = start
-    while len(front):
-        seen[front] = True
-        near = torch.zeros_like(seen)
-        near[nearest[front]] = True
-        front = (near & ~seen).nonzero().flatten()
-    return seen.nonzero().flatten()
+        known = {_KNOWN + name: rows for name, rows in self.known.items()}
+        graph = {"nearest": self.nearest, "weights": self.weights}
+        return {**graph, "enrolled": self.enrolled, "latest": self.latest, **known}
