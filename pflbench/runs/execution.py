@@ -24,6 +24,7 @@ from pflbench.runs.environment import environment, forget_peak_memory, peak_memo
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.onboarding import Onboarding
 from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.relating import relatedness_of
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
 from pflbench.runs.writers import InMemory, Shared, Writer
@@ -182,7 +183,10 @@ class _Execution:
                 now = time.perf_counter()
                 if now - self.saved > self.save_after and self.done < self.scenario.rounds:
                     self._save()
-            ended = self.writer.complete(self._tables(), self._summary())
+            related, near = relatedness_of(
+                self.simulation.server, p.held.participants, p.held.numbers
+            )
+            ended = self.writer.complete({**self._tables(), **related}, {**self._summary(), **near})
         except Exception as error:
             if isinstance(error, DivergedError):
                 error = self.onboarding.renumbered(error)
@@ -199,7 +203,7 @@ class _Execution:
             p.spec, p.parameters, p.held.participants, p.module, p.head, seed=p.cell.seed,
             sgd=p.sgd, budget=p.budget, participation=p.participation, engine=p.engine,
             chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
-            metrics=p.metrics, storage=Storage(folder=self.folder),
+            metrics=p.metrics, storage=Storage(folder=self.folder), coordinates=p.coordinates,
             group=self.group, privacy=p.privacy,
         )  # fmt: skip
 
@@ -356,7 +360,8 @@ class _Execution:
             algorithm=str(cell.algorithm.name),
             dataset=p.dataset,
             partition=", ".join(
-                str(choice) for choice in (self.scenario.partition, self.scenario.population)
+                str(choice)
+                for choice in (self.scenario.partition, self.scenario.population)
                 if choice is not None
             ),
             clients=self.scenario.clients,

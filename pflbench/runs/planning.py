@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -23,11 +24,17 @@ from pflbench.errors import UnknownNameError
 from pflbench.expressions import format_scalar, parse_expression
 from pflbench.federation import Census, Federation, Participation
 from pflbench.method import Layout, LocalBudget, Sgd
-from pflbench.parameters import Scalar, parameters_to_json, parse_parameters
+from pflbench.parameters import (
+    Scalar,
+    parameters_of_identity,
+    parameters_to_json,
+    parse_parameters,
+)
 from pflbench.privacy import Gaussian, read_privacy
 from pflbench.privacy.accounting import accountant
 from pflbench.runs.onboarding import HeldOut, hold_out
 from pflbench.runs.participating import is_expression, participating
+from pflbench.runs.relating import coordinates_for, named_plugins
 from pflbench.runs.request import RERUN, RunRequest, new_clients_of
 from pflbench.runs.sourcing import IN_MEMORY, source
 from pflbench.scenario import Cell, Choice, Scenario, check_precision
@@ -57,6 +64,8 @@ class PlannedRun:
         Type of what is kept and computed, and that of matrix products if it is another.
     held
         Who of the federation takes part in the rounds, and who joins later.
+    coordinates
+        [N, k] how those that take part really relate, for a baseline that may know.
     privacy
         What is done to all that clients upload.
     notice
@@ -78,6 +87,7 @@ class PlannedRun:
     engine: str
     types: tuple[torch.dtype, torch.dtype | None]
     held: HeldOut
+    coordinates: np.ndarray | None
     privacy: Gaussian | None
     notice: str
     dataset: str
@@ -129,6 +139,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         raise UnknownNameError("choice for rerun", request.rerun, RERUN)
     spec = registry.get(registry.algorithms, request.algorithm)
     parameters: Any = parse_parameters(spec.parameters, request.parameters, owner=spec.name)
+    named_plugins(parameters, registry)
     for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
         resolve(half, owner=f"algorithm {spec.name!r}")
     precision = check_precision(request.precision)
@@ -174,7 +185,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         new_clients=new,
         **{**chosen, "clients": federation.clients},
     )
-    algorithm = Choice(spec.name, parameters_to_json(parameters), spec.version)
+    algorithm = Choice(spec.name, parameters_of_identity(parameters), spec.version)
     planned = PlannedRun(
         request=request,
         cell=Cell(scenario, algorithm, seed),
@@ -192,6 +203,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         engine=engine,
         types=types,
         held=held,
+        coordinates=coordinates_for(parameters, held.participants, registry),
         privacy=None if privacy is None else privacy[1],
         notice=data.notice,
         dataset=data.written,
