@@ -21,11 +21,15 @@ def enrolments(
     client: Client[Any],
     data: LocalShards,
     dtype: torch.dtype,
-    clients: Sequence[int],
+    clients: Sequence[int] | None = None,
     *,
     mapped: bool,
 ) -> list[Message]:
-    """Return the clients' messages, one after the other or, mapped, those of one size together."""
+    """Return the clients' messages (default: everybody's), in their order.
+
+    They come about one after the other or, mapped, those of one size together.
+    """
+    clients = range(len(data.train.sizes)) if clients is None else clients
     with torch.no_grad():
         if not mapped:
             return [

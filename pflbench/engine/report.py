@@ -60,12 +60,24 @@ _COLUMNS: Final = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """Some clients of a round to whom the same happened."""
+
+    round: int
+    clients: np.ndarray
+    uploaded: np.ndarray
+    work: np.ndarray
+    steps: np.ndarray
+    event: str = ""
+
+
 class Register:
     """Who took part in the rounds so far: a row a client that was invited, joined or left."""
 
     def __init__(self) -> None:
         self._before = pd.DataFrame({name: np.zeros(0, kind) for name, kind in _COLUMNS.items()})
-        self._since: list[tuple[object, ...]] = []
+        self._since: list[_Entry] = []
 
     def note(self, round: int, attendance: Attendance, steps: np.ndarray) -> None:
         """Enter a round (counted from 1).
@@ -76,30 +88,36 @@ class Register:
             [K] gradient steps of each client that was invited, 0 if it failed.
         """
         a = attendance
-        work = np.where(a.uploads, a.work, 0.0)
-        self._since += [
-            (round, a.joined, False, False, 0.0, 0, JOINED),
-            (round, a.invited, True, a.uploads, work, steps, ""),
-            (round, np.setdiff1d(a.left, a.forgotten), False, False, 0.0, 0, LEFT),
-            (round, a.forgotten, False, False, 0.0, 0, FORGOTTEN),
-        ]
+        self._came_or_went(round, a.joined, JOINED)
+        done = np.where(a.uploads, a.work, 0.0)
+        self._since.append(_Entry(round, a.invited, a.uploads, done, steps))
+        self._came_or_went(round, np.setdiff1d(a.left, a.forgotten), LEFT)
+        self._came_or_went(round, a.forgotten, FORGOTTEN)
 
     def table(self) -> pd.DataFrame:
         """Return round, client, invited, uploaded, work, steps, event."""
-        blocks = [block for block in self._since if len(np.atleast_1d(block[1]))]
-        if blocks:
-            sizes = [len(np.atleast_1d(block[1])) for block in blocks]
-            columns = zip(*blocks, strict=True)
+        since, self._since = self._since, []
+        if since:
+            sizes = [len(entry.clients) for entry in since]
+            events = np.array([entry.event for entry in since], dtype=object)
             new = {
-                name: np.concatenate(
-                    [np.broadcast_to(np.asarray(v, kind), n) for v, n in zip(c, sizes, strict=True)]
-                )
-                for (name, kind), c in zip(_COLUMNS.items(), columns, strict=True)
+                "round": np.repeat([entry.round for entry in since], sizes),
+                "client": np.concatenate([entry.clients for entry in since]),
+                "invited": np.repeat(events == "", sizes),
+                "uploaded": np.concatenate([entry.uploaded for entry in since]),
+                "work": np.concatenate([entry.work for entry in since]),
+                "steps": np.concatenate([entry.steps for entry in since]),
+                "event": np.repeat(events, sizes),
             }
-            self._before = pd.concat([self._before, pd.DataFrame(new)], ignore_index=True)
-        self._since = []
+            frame = pd.DataFrame(new).astype(_COLUMNS)
+            self._before = pd.concat([self._before, frame], ignore_index=True)
         return self._before
 
     def restore(self, table: pd.DataFrame) -> None:
         """Take up a table that `table` returned."""
         self._before, self._since = table.astype(_COLUMNS), []
+
+    def _came_or_went(self, round: int, clients: np.ndarray, event: str) -> None:
+        none = np.zeros(len(clients))
+        if len(clients):
+            self._since.append(_Entry(round, clients, none.astype(bool), none, none, event))

@@ -31,7 +31,7 @@ def pflbench_participations() -> Sequence[ParticipationSpec]:
         ),
         ParticipationSpec(
             "by-size",
-            "each round a share of the clients, the more likely the more training samples they have",
+            "each round a share of the clients, each as likely as it has many training samples",
             make=f"{_HERE}.drawn:BySizeParticipation",
             parameters=BySize,
         ),

@@ -69,7 +69,5 @@ class ByLabel:
     """Parameters of `by-label`."""
 
     period: Annotated[int, Param("rounds of a cycle", ge=1)] = 10
-    awake: Annotated[
-        float, Param("share of a cycle in which a client is there", gt=0, le=1)
-    ] = 0.5
+    awake: Annotated[float, Param("share of a cycle in which a client is there", gt=0, le=1)] = 0.5
     fraction: Annotated[float, _FRACTION] = 1.0

@@ -43,8 +43,9 @@ class ByLabelParticipation(Participation):
         """Return those whose label's time it is; that of label c begins at c/C of the cycle."""
         period = self.parameters.period
         begins = self.census.dominant * period // self.census.classes
-        awake: np.ndarray = (round - begins) % period < max(1, np.round(self.parameters.awake * period))
-        return awake
+        awake = max(1, some_of(self.parameters.awake, period))
+        there: np.ndarray = (round - begins) % period < awake
+        return there
 
 
 def _schedule(census: Census, role: str, otherwise: np.ndarray, p: Join | Leave) -> np.ndarray:

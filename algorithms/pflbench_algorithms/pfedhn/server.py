@@ -126,6 +126,19 @@ class PFedHNServer(Server[PFedHN]):
         self.optimiser.zero_grad()
         self._sent = None
 
+    def forget(self, clients: Tensor) -> str:
+        """Give them the embeddings of the beginning back; what h learnt from them stays."""
+        embeddings = self.network.embeddings.weight
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_stream(self.setup.seed, "hypernetwork").initial_seed())
+            first = torch.nn.Embedding(*embeddings.shape).weight  # what the network draws first
+        with torch.no_grad():
+            embeddings[clients] = first.to(embeddings)[clients]
+        momentum = self.optimiser.state[embeddings].get("momentum_buffer")
+        if momentum is not None:
+            momentum[clients] = 0
+        return "what the hypernetwork learnt from them"
+
     def state(self) -> dict[str, Tensor]:
         """Return the hypernetwork and its optimiser's momentum."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
