@@ -75,6 +75,11 @@ class Result:
         return self._table("participation")
 
     @property
+    def privacy(self) -> pd.DataFrame:
+        """Per client, where uploads were protected: how many there were, and ε."""
+        return self._table("privacy")
+
+    @property
     def partition(self) -> pd.DataFrame:
         """Per client, split and class: samples."""
         return self._table("partition")

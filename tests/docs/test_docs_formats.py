@@ -58,7 +58,7 @@ def test_the_files_of_a_run(results: Path) -> None:
     assert written == {*(f"{n}.parquet" for n in TABLES), "run.json", "environment.json",
                        "summary.json"}  # fmt: skip
     outer = {"pflbench.json", "runs/", "07bbe83e2daf/"}
-    assert listed == written | outer | {"failure.json", "checkpoint/"}
+    assert listed == written | outer | {"failure.json", "checkpoint/", "privacy.parquet"}
     assert json.loads((results / "pflbench.json").read_text()) == {
         "format": "pflbench results", "version": 1,
     }  # fmt: skip
