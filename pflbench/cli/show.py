@@ -21,6 +21,7 @@ NAME is any name that [cyan]pflbench list[/cyan] has.
   pflbench show mnist
   pflbench show partition "dirichlet(alpha=0.1)" --dataset mnist --clients 50
   pflbench show run 1f0c2a9b
+  pflbench show transfer 1f0c2a9b
 """
 
 _PARTITION = """Make a partition and show how it came out: sizes, classes, a picture.
@@ -31,6 +32,17 @@ It is the partition that runs with this seed have.
 [bold]Examples[/bold]
   pflbench show partition "dirichlet(alpha=0.1)" --dataset mnist --clients 50
   pflbench show partition "rotated(step=10)" --dataset mnist --save r.png
+"""
+
+_TRANSFER = """Show whom a run helps and whom it hurts, client by client.
+
+It is compared with the run of local, which never communicates, of the same scenario and seed.
+ID is the run's id or its first digits.
+
+\b
+[bold]Examples[/bold]
+  pflbench show transfer 1f0c2a9b
+  pflbench show transfer 1f0c2a9b --save transfer.png
 """
 
 
@@ -50,7 +62,7 @@ class ShowGroup(click.RichGroup):
         return [*super().shell_complete(ctx, incomplete), *names_of_plugins(incomplete)]
 
 
-@click.group(cls=ShowGroup, help=_HELP, short_help="Show a plugin, a partition or a run.")
+@click.group(cls=ShowGroup, help=_HELP, short_help="Show a plugin, a partition, a run.")
 @debug_option
 def show() -> None:
     """Do nothing by itself."""
@@ -114,3 +126,32 @@ def run_(run_id: str, results: Path) -> None:
     from pflbench.cli.stored import show_run
 
     show_run(run_id, results)
+
+
+@show.command(help=_TRANSFER)
+@click.argument("run_id", metavar="ID")
+@click.option(
+    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a picture as well: .png, .pdf or .svg.",
+)  # fmt: skip
+@results_option
+@debug_option
+def transfer(run_id: str, save: Path | None, results: Path) -> None:
+    """Compare a run with that of local and print it."""
+    from pflbench.cli.transfer import show_transfer
+
+    show_transfer(run_id, results, save)
+
+
+@show.command()
+@click.argument("run_id", metavar="ID")
+@results_option
+@debug_option
+def onboarding(run_id: str, results: Path) -> None:
+    """Show what new clients got in a run: accuracy against labels, gap, and what joining cost.
+
+    ID is the run's id or its first digits; the run was started with --new-clients.
+    """
+    from pflbench.cli.onboarding import show_onboarding
+
+    show_onboarding(run_id, results)
