@@ -94,6 +94,22 @@ def neighbours_of(found: Matrices, client: int) -> NDArray[np.int64]:
     return chosen
 
 
+def right_neighbours(found: Matrices, truth: Truth) -> NDArray[np.bool_]:
+    """Return [N, N]: whether the graph's edge from one client to another is a right one.
+
+    Right are the truly nearest, as many as a client has neighbours, or as near as these; where
+    only groups are known, those of the same group.
+    """
+    if truth.coordinates is None:
+        return (found.weight > 0) & (truth.closeness > 0)
+    right = np.zeros(found.weight.shape, dtype=bool)
+    for i in range(found.clients):
+        chosen = neighbours_of(found, i)
+        if len(chosen):
+            right[i, chosen] = _nearest(truth, i, len(chosen))[chosen]
+    return right
+
+
 def _rank_correlation(found: Matrices, truth: Truth) -> float | None:
     from scipy.stats import spearmanr  # a quarter of a second, for those who ask
 
@@ -109,11 +125,9 @@ def _rank_correlation(found: Matrices, truth: Truth) -> float | None:
 def _precision(found: Matrices, truth: Truth) -> float | None:
     if truth.coordinates is None:
         return None
-    each = []
-    for i in range(found.clients):
-        chosen = neighbours_of(found, i)
-        if len(chosen):
-            each.append(float(_nearest(truth, i, len(chosen))[chosen].mean()))
+    right, edges = right_neighbours(found, truth), found.weight > 0
+    np.fill_diagonal(edges, False)
+    each = [float(right[i, edges[i]].mean()) for i in range(found.clients) if edges[i].any()]
     return float(np.mean(each)) if each else None
 
 

@@ -1,0 +1,183 @@
+"""A picture of what a server has learnt of its clients: matrices, and the graph on the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pflbench.relatedness.layout import order_of, places
+from pflbench.relatedness.matrices import Matrices, Matrix
+from pflbench.relatedness.score import SCORES, Truth, right_neighbours
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+RIGHT: Final = "#35618f"
+WRONG: Final = "#d9652b"
+PLAIN: Final = "#5b6770"
+_GROUPS: Final = ("#9aa5b1", "#e0922f", "#4c9f70", "#8e5ea2", "#c94f7c", "#3a7ca5")
+_NUMBERED: Final = 60
+"""Up to so many clients each has its number in the graph."""
+
+WORDS: Final = {
+    SCORES[0]: "rank correlation",
+    SCORES[1]: "precision",
+    SCORES[2]: "same group",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What a picture is of.
+
+    Attributes
+    ----------
+    title
+        The method and its run, in words.
+    found, truth
+        What was learnt, and what is true if it is known.
+    scores
+        By key.
+    """
+
+    title: str
+    found: Matrices
+    truth: Truth | None
+    scores: dict[str, float]
+
+
+def figure(drawn: Drawn) -> Figure:
+    """Draw similarity, S and Π as heat maps, and the graph S where clients truly are."""
+    from matplotlib.figure import Figure
+
+    found, truth = drawn.found, drawn.truth
+    order, words = order_of(found, truth)
+    made = Figure(figsize=(10.6, 9.6), layout="constrained")
+    made.get_layout_engine().set(w_pad=0.08, h_pad=0.10, hspace=0.03, wspace=0.02)  # type: ignore[union-attr, call-arg]  # constrained
+    told = [f"{WORDS[key]} {value:.2f}" for key, value in drawn.scores.items()]
+    made.suptitle("\n".join([drawn.title, *([", ".join(told)] if told else [])]), fontsize=12)
+    (top, second), (third, graph) = made.subplots(2, 2)
+    similarity = found.similarity.copy()
+    np.fill_diagonal(similarity, np.nan)
+    heads = (
+        (top, similarity, "similarity", "how alike two clients are taken to be", "viridis"),
+        (second, found.weight, "S", "the graph: whom a row's client listens to", "Blues"),
+        (third, found.propagation, "Π", "how much of a column's model reaches a row's", "Blues"),
+    )
+    for axes, matrix, name, meaning, colours in heads:
+        _heat(made, axes, matrix[np.ix_(order, order)], f"{name}: {meaning}", colours)
+        axes.set_xlabel(f"other client, {words}")
+        axes.set_ylabel("client")
+        _ticks(axes, found.numbers[order], None if truth is None else truth.groups, order)
+    _graph(graph, found, truth)
+    return made
+
+
+def _heat(made: Figure, axes: Axes, matrix: Matrix, title: str, colours: str) -> None:
+    from matplotlib import colormaps
+    from matplotlib.colors import Normalize, PowerNorm
+
+    shown = np.ma.masked_invalid(matrix)
+    palette = colormaps[colours].copy()
+    palette.set_bad("#eeeeee")
+    high = float(shown.max()) if shown.count() else 1.0
+    norm: Any = PowerNorm(0.5, 0.0, high or 1.0)  # small shares show, and nothing is white
+    if colours != "Blues":
+        norm = Normalize(float(shown.min()) if shown.count() else 0.0, high)
+    image = axes.imshow(shown, cmap=palette, norm=norm, interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    made.colorbar(image, ax=axes, shrink=0.82, pad=0.02)
+
+
+def _ticks(
+    axes: Axes, numbers: NDArray[np.int64], groups: NDArray[np.int64] | None,
+    order: NDArray[np.int64],
+) -> None:  # fmt: skip
+    """Name clients by their numbers, some of many, and part the groups by lines."""
+    n = len(numbers)
+    at = np.unique(np.linspace(0, n - 1, min(n, 10)).round().astype(int))
+    axes.set_xticks(at, [str(numbers[i]) for i in at], fontsize=8)
+    axes.set_yticks(at, [str(numbers[i]) for i in at], fontsize=8)
+    if groups is not None:
+        for edge in np.flatnonzero(np.diff(groups[order])) + 0.5:
+            axes.axhline(edge, color="#d9652b", linewidth=0.8)
+            axes.axvline(edge, color="#d9652b", linewidth=0.8)
+
+
+def _arrows(
+    axes: Axes, points: Matrix, rows: NDArray[np.intp], columns: NDArray[np.intp], share: Matrix,
+    colours: list[str],
+) -> None:  # fmt: skip
+    """Draw edges bent, so that both directions of a pair show; an arrow points to who is heard."""
+    from matplotlib.patches import FancyArrowPatch
+
+    for i, j, part, colour in zip(rows, columns, share, colours, strict=True):
+        axes.add_patch(
+            FancyArrowPatch(
+                tuple(points[i]), tuple(points[j]), connectionstyle="arc3,rad=0.35",
+                arrowstyle="-|>", mutation_scale=7, color=colour, linewidth=0.4 + 1.3 * part,
+                shrinkA=4, shrinkB=5, alpha=0.85, zorder=1,
+            )
+        )  # fmt: skip
+
+
+def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
+    from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
+
+    points = places(found, truth)
+    n = found.clients
+    weight = found.weight.copy()
+    np.fill_diagonal(weight, 0.0)
+    rows, columns = np.nonzero(weight)
+    right = None if truth is None else right_neighbours(found, truth)
+    colours = [
+        PLAIN if right is None else RIGHT if right[i, j] else WRONG
+        for i, j in zip(rows, columns, strict=True)
+    ]
+    share = weight[rows, columns] / max(float(weight.max()), 1e-12)
+    if n <= _NUMBERED:
+        _arrows(axes, points, rows, columns, share, colours)
+    else:
+        fine = float(np.clip(60 / n, 0.15, 1.0))
+        axes.add_collection(
+            LineCollection(
+                list(np.stack([points[rows], points[columns]], axis=1)), colors=colours,
+                linewidths=fine * (0.5 + 2.2 * share), alpha=0.4 + 0.4 * fine, zorder=1,
+            )
+        )  # fmt: skip
+    group = np.zeros(n, dtype=np.int64)
+    if truth is not None and truth.groups is not None:
+        _, group = np.unique(truth.groups, return_inverse=True)
+    fill = [_GROUPS[k % len(_GROUPS)] for k in group]
+    axes.scatter(points[:, 0], points[:, 1], s=float(np.clip(5400 / n, 6, 170)), c=fill, zorder=2,
+                 edgecolors="white", linewidths=0.8 if n <= 200 else 0.2)  # fmt: skip
+    if n <= _NUMBERED:
+        for number, (x, y) in zip(found.numbers, points, strict=True):
+            axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, zorder=3)
+    where = "where the clients truly are" if truth is not None else "in order of similarity"
+    axes.set_title(f"S, {where}: arrows lead to who is listened to", fontsize=10)
+    axes.set_xlim(-1.15, 1.15)
+    axes.set_ylim(-1.3, 1.15)
+    axes.set_aspect("equal")
+    axes.set_axis_off()
+    handles = []
+    if truth is not None:
+        near = "truly nearest" if truth.coordinates is not None else "of the same group"
+        handles += [
+            Line2D([], [], color=RIGHT, linewidth=2, label=f"a neighbour that is {near}"),
+            Line2D([], [], color=WRONG, linewidth=2, label="a neighbour that is not"),
+        ]
+        if truth.groups is not None:
+            names = np.unique(truth.groups)
+            handles += [
+                Line2D([], [], marker="o", linestyle="", label=f"group {name}", markersize=7,
+                       color=_GROUPS[k % len(_GROUPS)])
+                for k, name in enumerate(names[: len(_GROUPS)])
+            ]  # fmt: skip
+    if handles:
+        axes.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=8)
