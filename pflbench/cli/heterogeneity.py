@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +21,7 @@ def show_partition(
     expression: str,
     dataset: str,
     *,
+    population: str | None,
     clients: int | None,
     seed: int,
     save: Path | None,
@@ -36,8 +38,8 @@ def show_partition(
     if save is not None:
         check_picture(save)
     request = RunRequest(
-        algorithm="", dataset=dataset, partition=expression, clients=clients, seed=seed,
-        data_dir=data_dir, fallback=fallback,
+        algorithm="", dataset=dataset, partition=expression, population=population,
+        clients=clients, seed=seed, data_dir=data_dir, fallback=fallback,
     )  # fmt: skip
     sourced = source(request)
     counts = class_counts(sourced.federation)
@@ -47,6 +49,7 @@ def show_partition(
     show(
         head,
         Text(sourced.federation.source, style="dim"),
+        *_groups(sourced.federation.groups),
         "",
         PartitionPicture(counts),
         skew_table(counts),
@@ -54,6 +57,16 @@ def show_partition(
     if save is not None:
         save_picture(counts, save)
         warn(f"wrote {save}")
+
+
+def _groups(groups: np.ndarray | None) -> list[Text]:
+    """Say who belongs to which group, apart from group 0."""
+    if groups is None:
+        return []
+    return [
+        Text(f"Group {group}: clients {', '.join(map(str, np.flatnonzero(groups == group)))}")
+        for group in np.unique(groups[groups > 0])
+    ]
 
 
 def skew_table(counts: pd.DataFrame) -> Table:

@@ -22,6 +22,7 @@ NAME is any name that [cyan]pflbench list[/cyan] has.
   pflbench show partition "dirichlet(alpha=0.1)" --dataset mnist --clients 50
   pflbench show run 1f0c2a9b
   pflbench show transfer 1f0c2a9b
+  pflbench show relatedness 1f0c2a9b
 """
 
 _PARTITION = """Make a partition and show how it came out: sizes, classes, a picture.
@@ -43,6 +44,30 @@ ID is the run's id or its first digits.
 [bold]Examples[/bold]
   pflbench show transfer 1f0c2a9b
   pflbench show transfer 1f0c2a9b --save transfer.png
+"""
+
+
+_RELATEDNESS = """Show how a run's server takes its clients to relate: the graph S, and Π.
+
+Where the scenario knows how they really relate, the graph is scored against that.
+ID is the run's id or its first digits.
+
+\b
+[bold]Examples[/bold]
+  pflbench show relatedness 1f0c2a9b
+  pflbench show relatedness 1f0c2a9b --save graph.png
+"""
+
+
+_COST = """Show what runs cost: bytes by kind of message, steps, seconds, memory.
+
+ID is a run's id or its first digits. Of none, all complete runs of the scenario are shown.
+
+\b
+[bold]Examples[/bold]
+  pflbench show cost
+  pflbench show cost --target 0.75 --network lte
+  pflbench show cost 1f0c 88e2 --save cost.png
 """
 
 
@@ -86,6 +111,10 @@ def plugin(name: str, note: bool) -> None:
     help="Data set: a name, or name:PATH.",
 )  # fmt: skip
 @click.option(
+    "--population", metavar="EXPR", shell_complete=complete("populations"),
+    help="Clients unlike the others, such as groups(minority=0.2).",
+)  # fmt: skip
+@click.option(
     "--clients", metavar="N", type=COUNT,
     help="Number of clients (default: the data set's reference scenario's).",
 )  # fmt: skip
@@ -99,8 +128,8 @@ def plugin(name: str, note: bool) -> None:
 @data_options
 @debug_option
 def partition(
-    expression: str, dataset: str, clients: int | None, seed: int, save: Path | None,
-    data_dir: Path | None, no_fallback: bool,
+    expression: str, dataset: str, population: str | None, clients: int | None, seed: int,
+    save: Path | None, data_dir: Path | None, no_fallback: bool,
 ) -> None:  # fmt: skip
     """Make the partition and print it."""
     from pflbench.cli.screen import waiting
@@ -109,9 +138,42 @@ def partition(
         from pflbench.cli.heterogeneity import show_partition
 
     show_partition(
-        expression, dataset, clients=clients, seed=seed, save=save, data_dir=data_dir,
-        fallback=not no_fallback,
+        expression, dataset, population=population, clients=clients, seed=seed, save=save,
+        data_dir=data_dir, fallback=not no_fallback,
     )  # fmt: skip
+
+
+@show.command(help=_COST)
+@click.argument("runs", metavar="[ID]...", nargs=-1)
+@click.option(
+    "--scenario", metavar="ID", help="All complete runs of this scenario: its id or first digits."
+)
+@click.option(
+    "--target", metavar="X", type=Number(gt=0, le=1),
+    help="Validation accuracy to be reached, such as 0.9: what had been spent by then.",
+)  # fmt: skip
+@click.option(
+    "--network", metavar="EXPR",
+    help="Turn it into the time of a real federation: lte, mobile-5g, broadband, lan, "
+    "link(down=50, up=10).",
+)  # fmt: skip
+@click.option(
+    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Draw accuracy against bytes into a file: .png, .pdf or .svg.",
+)  # fmt: skip
+@results_option
+@debug_option
+def cost(
+    runs: tuple[str, ...], scenario: str | None, target: float | None, network: str | None,
+    save: Path | None, results: Path,
+) -> None:  # fmt: skip
+    """Print what runs cost."""
+    from pflbench.cli.screen import waiting
+
+    with waiting("reading"):
+        from pflbench.cli.costs import show_cost
+
+    show_cost(runs, results, scenario=scenario, target=target, network=network, save=save)
 
 
 @show.command("run")
@@ -155,3 +217,18 @@ def onboarding(run_id: str, results: Path) -> None:
     from pflbench.cli.onboarding import show_onboarding
 
     show_onboarding(run_id, results)
+
+
+@show.command(help=_RELATEDNESS)
+@click.argument("run_id", metavar="ID")
+@click.option(
+    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a picture as well: .png, .pdf or .svg.",
+)  # fmt: skip
+@results_option
+@debug_option
+def relatedness(run_id: str, save: Path | None, results: Path) -> None:
+    """Print what a run's server learnt of its clients."""
+    from pflbench.cli.relatedness import show_relatedness
+
+    show_relatedness(run_id, results, save)

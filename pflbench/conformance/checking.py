@@ -24,6 +24,10 @@ _CATALOGUES = {
         "pflbench.conformance.records:PARAMETRISED",
         "pflbench.conformance.partitioners:CHECKS",
     ),
+    "population": (
+        "pflbench.conformance.records:PARAMETRISED",
+        "pflbench.conformance.populations:CHECKS",
+    ),
     "model": ("pflbench.conformance.records:PARAMETRISED", "pflbench.conformance.models:CHECKS"),
     "metric": ("pflbench.conformance.records:CHECKS", "pflbench.conformance.metrics:CHECKS"),
     "observer": ("pflbench.conformance.records:CHECKS",),

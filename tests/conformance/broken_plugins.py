@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from pflbench.errors import InputError
-from pflbench.federation import ClientArrays, DataRequest, Partitioner, PartitionRequest, Split
+from pflbench.federation import (
+    ClientArrays,
+    DataRequest,
+    Member,
+    Partitioner,
+    PartitionRequest,
+    Population,
+    Split,
+)
 
 Parts = Mapping[Split, list[np.ndarray]]
 
@@ -115,6 +123,51 @@ class Branching(nn.Module):
 
 def branching(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     return linear(int(np.prod(shape)), classes, Branching())
+
+
+class Halved(Population):
+    """Changes every other client's labels as it should; the broken ones say otherwise."""
+
+    def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
+        return np.arange(clients) % 2
+
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x, (y + 1) % member.classes
+
+
+class Idle(Halved):
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x, y
+
+
+class Nobody(Halved):
+    def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
+        return np.zeros(clients, dtype=np.int64)
+
+
+class Shrinking(Halved):
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x[1:], y[1:]
+
+
+class Beyond(Halved):
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x, y + member.classes
+
+
+class Moody(Halved):
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x, y[torch.randperm(len(y))]
+
+
+class InPlace(Halved):
+    def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        return x.neg_(), y
+
+
+class OnlyMany(Halved):
+    def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
+        return np.arange(max(clients, 4)) % 2
 
 
 def error_rate(logits: Tensor, y: Tensor, mask: Tensor) -> Tensor:

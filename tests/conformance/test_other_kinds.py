@@ -10,6 +10,7 @@ from pflbench import (
     MetricSpec,
     ModelSpec,
     PartitionerSpec,
+    PopulationSpec,
     Reference,
     hookimpl,
 )
@@ -28,6 +29,10 @@ def partitioner(name: str) -> PartitionerSpec:
     return PartitionerSpec("some", "Some partitioner", f"broken_plugins:{name}")
 
 
+def population(name: str) -> PopulationSpec:
+    return PopulationSpec("some", "Some population", f"broken_plugins:{name}")
+
+
 def model(name: str, head: str = "head.") -> ModelSpec:
     return ModelSpec("some", "Some model", f"broken_plugins:{name}", head)
 
@@ -42,7 +47,7 @@ def dataset(name: str, reference: Reference = GOOD, takes_path: bool = False) ->
 
 KINDS = {
     PartitionerSpec: "partitioner", ModelSpec: "model", MetricSpec: "metric",
-    DatasetSpec: "data set",
+    DatasetSpec: "data set", PopulationSpec: "population",
 }  # fmt: skip
 
 
@@ -61,6 +66,13 @@ CASES = [
     ("ends", partitioner("Sleepy"), "200 clients took"),
     ("makes_a_federation", partitioner("Blinding"), "NaN or infinite"),
     ("transforms_by_sample", partitioner("Centring"), "when others come along"),
+    ("changes_some", population("Idle"), "is as it was"),
+    ("changes_some", population("Nobody"), "No client is in another group"),
+    ("changes_some", population("Shrinking"), "expected the same shape"),
+    ("changes_some", population("Beyond"), "a label outside 0 to 3"),
+    ("deterministic", population("Moody"), "one seed gave two populations"),
+    ("leaves_the_data", population("InPlace"), "was changed"),
+    ("takes_few_clients", population("OnlyMany"), "is not a group for each"),
     ("sized_from_data", model("ten_classes"), "not (3, 7)"),
     ("has_a_head", model("sound", "tail."), "matches 0 of"),
     ("has_a_head", model("with_statistics"), "keeps buffers"),
@@ -95,8 +107,12 @@ def test_every_check_has_a_plugin_that_it_catches() -> None:
 
 
 @pytest.mark.parametrize(
-    "spec", [partitioner("Even"), model("sound"), metric("error_rate"), dataset("load_sound")]
-)
+    "spec",
+    [
+        partitioner("Even"), population("Halved"), model("sound"), metric("error_rate"),
+        dataset("load_sound"),
+    ],
+)  # fmt: skip
 def test_sound_plugins_pass(spec: Spec) -> None:
     found = [one.run(subject(spec)) for one in checks_of(KINDS[type(spec)])]
     assert [(one.check, one.reason) for one in found if one.status == "failed"] == []
