@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pflbench import plugins
 from pflbench.engine import Simulation
 from pflbench.engine.group import ALONE, Group, PeerFailedError
 from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
@@ -27,8 +25,8 @@ from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.relating import relatedness_of
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
+from pflbench.runs.telling import Told, installed_observers
 from pflbench.runs.writers import InMemory, Shared, Writer
-from pflbench.specs import resolve
 
 CHECKPOINT_SECONDS = 15.0
 """Work that a killed run loses at most, apart from the round it was in, if its state is small."""
@@ -117,13 +115,13 @@ def _follow(planned: PlannedRun, group: Group) -> Result:
             raise InputError(f"The first process has the table {name!r}; this one has no results.")
 
         return Result(planned.cell.id, planned.cell.to_json(), summary, None, nowhere)
-    return _Execution(planned, InMemory(planned), [], None, group).play()
+    return _Execution(planned, InMemory(planned), Told([]), None, group).play()
 
 
 def _lead(
     planned: PlannedRun, store: Store | None, observers: Iterable[Observer], group: Group
 ) -> Result:
-    told = [*observers, *_installed_observers()]
+    told = Told([*observers, *installed_observers()])
     if store is None:
         group.share_json([planned.cell.id, None])
         return _Execution(planned, InMemory(planned), told, None, group).play()
@@ -132,8 +130,7 @@ def _lead(
     if there is not None and there.status == "complete" and not again:
         result = Result.stored(there)
         group.share_json([planned.cell.id, dict(result.summary)])
-        for observer in told:
-            observer.reused(result)
+        told.reused(result)
         return result
     labels = {
         "dataset": planned.dataset,
@@ -155,13 +152,13 @@ class _Execution:
         self,
         planned: PlannedRun,
         writer: Writer,
-        observers: Sequence[Observer],
+        told: Told,
         folder: Path | None,
         group: Group,
     ) -> None:
         self.planned, self.folder, self.group = planned, folder, group
         self.writer = Shared(writer, group)
-        self.observers = list(observers)
+        self.told = told
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
         self.rounds: list[dict[str, Any]] = []
@@ -193,7 +190,7 @@ class _Execution:
             self._fail(error)
             raise error
         result = ended if isinstance(ended, Result) else Result.stored(ended)
-        self._tell("finished", result)
+        self.told.tell("finished", result)
         return result
 
     def _simulation(self) -> Simulation:
@@ -347,7 +344,7 @@ class _Execution:
             failure.update(error=error.name, message=error.message)
         tables = self._tables() if hasattr(self, "simulation") else {}
         self.writer.fail(tables, failure)
-        self._tell("failed", error)
+        self.told.tell("failed", error)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.began
@@ -379,7 +376,7 @@ class _Execution:
             chunk_cores=sharing.cores,
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
-        self._tell("started", info)
+        self.told.tell("started", info)
 
     def _tell_round(self, cohort: int, train_loss: float, evaluation: Evaluation | None) -> None:
         seconds = time.perf_counter() - self.began
@@ -396,28 +393,4 @@ class _Execution:
             seconds_left=pace * (self.scenario.rounds - self.done),
             evaluation=evaluation,
         )
-        self._tell("round_done", progress)
-
-    def _tell(self, event: str, what: object) -> None:
-        """Tell all observers; one that fails ends no run, and is told no more."""
-        for observer in list(self.observers):
-            try:
-                getattr(observer, event)(what)
-            except Exception as error:
-                self.observers.remove(observer)
-                name = type(observer).__name__
-                warnings.warn(
-                    f"The observer {name} failed at {event!r} and is told no more of this run: "
-                    f"{type(error).__name__}: {error}",
-                    stacklevel=2,
-                )
-
-
-def _installed_observers() -> list[Observer]:
-    made = []
-    for spec in plugins.installed().observers.specs():
-        observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
-        if not isinstance(observer, Observer):
-            raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")
-        made.append(observer)
-    return made
+        self.told.tell("round_done", progress)

@@ -1,0 +1,55 @@
+"""Telling observers what a run does: those that were given, and those that plugins bring."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+from pflbench import plugins
+from pflbench.errors import InputError
+from pflbench.runs.observer import Observer
+from pflbench.runs.result import Result
+from pflbench.specs import resolve
+
+
+class Told:
+    """Observers of a run; one that fails ends no run, and is told no more."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def reused(self, result: Result) -> None:
+        """Tell of a run that is there already; here an observer's failure is the caller's."""
+        for observer in self._observers:
+            observer.reused(result)
+
+    def tell(self, event: str, what: object) -> None:
+        """Call the observers' method `event`."""
+        for observer in list(self._observers):
+            try:
+                getattr(observer, event)(what)
+            except Exception as error:
+                self._observers.remove(observer)
+                name = type(observer).__name__
+                warnings.warn(
+                    f"The observer {name} failed at {event!r} and is told no more of this run: "
+                    f"{type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
+
+
+def installed_observers() -> list[Observer]:
+    """Return what installed plugins want told.
+
+    Raises
+    ------
+    InputError
+        A plugin's observer is none.
+    """
+    made = []
+    for spec in plugins.installed().observers.specs():
+        observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
+        if not isinstance(observer, Observer):
+            raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")
+        made.append(observer)
+    return made
