@@ -34,9 +34,10 @@ Methods are ranked on test accuracy at the round selected on validation.
     show_default=True, help="How to write the tables.",
 )  # fmt: skip
 @click.option(
-    "--columns", type=click.Choice(["standard", "transfer"]), default="standard",
+    "--columns", type=click.Choice(["standard", "transfer", "new-clients"]), default="standard",
     show_default=True,
-    help="What the tables show: the comparison, or whom a method hurts, by groups of clients too.",
+    help="What the tables show: the comparison, whom a method hurts, by groups of clients too, or "
+    "what clients got that joined later.",
 )  # fmt: skip
 @click.option(
     "--scenario", "scenarios", metavar="ID", multiple=True,

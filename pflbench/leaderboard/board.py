@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from pflbench.leaderboard.joining import Onboarded
 from pflbench.leaderboard.transfer import Comparison
 from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
@@ -111,6 +112,8 @@ class Row:
     groups
         Comparison with the baseline of each group of clients by itself, all seeds together;
         empty where there are no groups or no baseline.
+    onboarded
+        What newcomers got, if the scenario holds clients out.
     """
 
     algorithm: str
@@ -125,6 +128,7 @@ class Row:
     measures: Measures | None
     chosen: bool = False
     groups: Mapping[int, Comparison] = field(default_factory=dict)
+    onboarded: Onboarded = field(default_factory=Onboarded)
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ class Board:
                 "seeds": " ".join(map(str, row.seeds)),
                 **{name: getattr(row.measures, name, None) for name in names},
                 "by_group": _by_group(row),
+                **row.onboarded.record(),
                 "chosen_on_validation": row.chosen,
                 "reason_not_ranked": row.reason,
                 "runs": " ".join(row.run_ids.values()),

@@ -12,6 +12,7 @@ import numpy as np
 from pflbench.errors import InputError
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
+from pflbench.leaderboard.joining import onboarded
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
 from pflbench.leaderboard.scores import COSTS, Scores, scores
 from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
@@ -85,7 +86,12 @@ def _board(scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults) -> B
         row = _row(entry, names[id(entry)])
         rows.append(
             dataclasses.replace(
-                row, rank=order[i], measures=measured[i], chosen=i in chosen, groups=by_group[i]
+                row,
+                rank=order[i],
+                measures=measured[i],
+                chosen=i in chosen,
+                groups=by_group[i],
+                onboarded=onboarded([run.summary for run in entry.runs.values()]),
             )
         )
     rows.sort(key=_place)

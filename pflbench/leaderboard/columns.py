@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pflbench.leaderboard.board import Board, Measures, Row
+from pflbench.leaderboard.joining import UNLABELLED
 from pflbench.leaderboard.protocol import (
     BASELINE,
     HEADLINE,
     LEGEND,
+    NEW_CLIENTS_HEADLINE,
+    NEW_CLIENTS_LEGEND,
     TRANSFER_HEADLINE,
     TRANSFER_LEGEND,
 )
@@ -193,7 +196,24 @@ def _narrow_groups(board: Board) -> list[Sequence[Column]]:
     return [part for t in _group_tables(board) for part in (t[:4], (t[0], *t[4:]))]
 
 
-ColumnSet = Literal["standard", "transfer"]
+def _new_clients(board: Board) -> list[Sequence[Column]]:
+    """Return the columns of newcomers, for the shots that the scenario has."""
+    shots = list(dict.fromkeys(s for row in board.rows for s in row.onboarded.accuracy))
+
+    def entry(s: str) -> Callable[[Row], str]:
+        return lambda row: _percent(row.onboarded.accuracy.get(s))
+
+    return [
+        (
+            METHOD,
+            Column("participants", lambda row: _percent(row.onboarded.participants)),
+            *(Column("zero-shot" if s == UNLABELLED else f"{s}-shot", entry(s)) for s in shots),
+            Column("gap", lambda row: _percent(row.onboarded.gap, sign=True)),
+        )
+    ]
+
+
+ColumnSet = Literal["standard", "transfer", "new-clients"]
 COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 VIEWS: dict[ColumnSet, View] = {
@@ -204,4 +224,5 @@ VIEWS: dict[ColumnSet, View] = {
         lambda board: [(METHOD, *_GAINED, *_HURT), *_group_tables(board)],
         lambda board: [(METHOD, *_GAINED), (METHOD, *_HURT), *_narrow_groups(board)],
     ),
+    "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients, _new_clients),
 }

@@ -79,4 +79,24 @@ TRANSFER_LEGEND = (
     ("group", "the same, of the clients of one group alone; group 0 is the majority."),
 )
 
+NEW_CLIENTS_HEADLINE = (
+    "New clients: mean test accuracy (%) of clients that were held out and joined after the last "
+    "round, without labels (zero-shot) or with k labelled samples of each class."
+)
+
+NEW_CLIENTS_LEGEND = (
+    ("participants", "the clients that trained, after the same round."),
+    ("zero-shot", "newcomers that have inputs and no labels."),
+    (
+        "k-shot",
+        "newcomers with k labelled samples of each class that they hold, or with all they have, "
+        "each within the scenario's budget of local steps.",
+    ),
+    (
+        "gap",
+        "participants minus newcomers with the most labels, in points. They are different "
+        "clients: a client cannot be both.",
+    ),
+)
+
 CHOSEN = "of this method's settings, the one with the highest validation accuracy."

@@ -50,6 +50,17 @@ def test_the_columns_of_a_table(results: Path, name: str) -> None:
     ]
 
 
+def test_what_is_kept_of_new_clients(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    pflbench.run("local", federation(), results=root, rounds=1, new_clients=0.5, device="cpu")
+    (run,) = Store(root).runs()
+    frame, text = run.table("onboarding"), section(PAGE, "onboarding.parquet")
+    assert [(row["Column"], row["Type"]) for row in table(text)] == [
+        (c, kind(frame[c])) for c in frame.columns
+    ]
+    assert all(f"`{key}`" in text for key in ("onboarding", *run.summary["onboarding"]))
+
+
 def test_the_files_of_a_run(results: Path) -> None:
     (run,) = Store(results).runs()
     tree = PAGE.read_text("utf-8").split("```")[1]
@@ -58,7 +69,9 @@ def test_the_files_of_a_run(results: Path) -> None:
     assert written == {*(f"{n}.parquet" for n in TABLES), "run.json", "environment.json",
                        "summary.json"}  # fmt: skip
     outer = {"pflbench.json", "runs/", "07bbe83e2daf/"}
-    assert listed == written | outer | {"failure.json", "checkpoint/", "privacy.parquet"}
+    assert listed == written | outer | {
+        "failure.json", "checkpoint/", "privacy.parquet", "onboarding.parquet",
+    }  # fmt: skip
     assert json.loads((results / "pflbench.json").read_text()) == {
         "format": "pflbench results", "version": 1,
     }  # fmt: skip

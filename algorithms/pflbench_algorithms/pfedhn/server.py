@@ -20,6 +20,10 @@ from pflbench_algorithms.pfedhn.network import Hypernetwork
 EXCHANGES = 10
 """Exchanges with the server in which a newcomer fits its embedding, if it has as many steps."""
 
+ONBOARDING_LR = 1.0
+"""Learning rate of a newcomer's embedding: it has ten updates where participants have thousands,
+and with theirs it would stay where it began (note.md says what was measured)."""
+
 
 class PFedHNServer(Server[PFedHN]):
     """Writes whole models.
@@ -83,18 +87,13 @@ class PFedHNServer(Server[PFedHN]):
     def onboard(self, joining: Joining) -> Rows:
         """Fit an embedding for each newcomer, h frozen; without labels the participants' mean.
 
-        As in the paper's experiment on novel clients only the embedding is learnt, by what learns
-        those of participants; it begins at their mean.
+        As in the paper's experiment on novel clients only the embedding is learnt. It begins at the
+        mean of the participants', and follows the rule of `aggregate` in steps of its own size.
         """
         self.network.eval()
         known = self.network.embeddings(joining.participants).detach()
         E = known.mean(dim=0).expand(joining.count, -1).clone().requires_grad_()
-        optimiser = torch.optim.SGD(
-            [E],
-            lr=self.parameters.embedding_lr or self.parameters.lr,
-            momentum=self.parameters.momentum,
-            weight_decay=self.parameters.weight_decay,
-        )
+        optimiser = torch.optim.SGD([E], lr=ONBOARDING_LR, momentum=self.parameters.momentum)
         steps = -(-joining.steps_left // EXCHANGES)
         while joining.steps_left:
             with torch.enable_grad():

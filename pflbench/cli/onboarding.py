@@ -1,0 +1,66 @@
+"""What `pflbench show onboarding` prints: how newcomers fared in a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from pflbench.cli.amounts import size
+from pflbench.cli.screen import show, table
+from pflbench.cli.stored import the_one
+from pflbench.errors import InputError
+from pflbench.results import Store, client_table
+
+
+def show_onboarding(run_id: str, results: Path) -> None:
+    """Print a table for each round after which newcomers joined.
+
+    Raises
+    ------
+    InputError
+        There is no such run, or nobody joined in it.
+    """
+    runs = {run.id: run for run in Store(results).runs()}
+    run = runs[the_one(run_id, runs, "run")]
+    if not run.has_table("onboarding"):
+        raise InputError(
+            f"Nobody joined in run {run.id} ({run.status}): give `pflbench run` --new-clients 0.2."
+        )
+    joined = run.table("onboarding")
+    test = client_table(run.table("metrics"), "test")
+    name = run.cell["algorithm"]["name"]
+    show(Text.assemble((f"run {run.id}", "bold cyan"), f"  {name}"))
+    for r, part in joined.groupby("round"):
+        participants = float(test.at(int(str(r))).mean())
+        show(_table(int(str(r)), part, participants, len(test.clients)))
+    show(
+        "Test accuracy: mean over clients. The gap is the participants' accuracy after the same "
+        "round minus the newcomers', in points; they are different clients. k-shot: k labelled "
+        "samples of each class. Labels, bytes, steps and seconds: mean of a newcomer."
+    )
+
+
+def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> Table:
+    made = table(
+        "", "clients", "labels", "test accuracy", "gap", "down", "up", "steps", "seconds",
+        title=f"after round {r}",
+    )  # fmt: skip
+    made.add_row("participants", str(clients), "", f"{participants:.2%}", *[""] * 5)
+    for shots, part in joined.groupby("shots", sort=False):
+        accuracy = float((part["correct"] / part["samples"]).mean())
+        mean = part.mean(numeric_only=True)
+        made.add_row(
+            "zero-shot" if part["stage"].iloc[0] == "zero-shot" else f"{shots}-shot",
+            str(len(part)),
+            f"{mean['labels']:.1f}",
+            f"{accuracy:.2%}",
+            f"{100 * (participants - accuracy):+.2f}".replace("-", "−"),
+            size(int(mean["bytes_down"])),
+            size(int(mean["bytes_up"])),
+            f"{mean['steps']:.0f}",
+            f"{mean['seconds']:.3f}",
+        )
+    return made

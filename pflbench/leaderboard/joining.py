@@ -1,0 +1,60 @@
+"""What newcomers got under a method, after the last round: read from the summaries of runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNLABELLED = "0"
+"""The shots of newcomers without labels."""
+
+
+@dataclass(frozen=True)
+class Onboarded:
+    """Mean test accuracies in [0, 1] after the last round, over clients and then over seeds.
+
+    Attributes
+    ----------
+    accuracy
+        The newcomers', by shots ("0": zero-shot), those with the most labels last; empty if no
+        client was held out.
+    participants
+        The participants', after the same round.
+    """
+
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    participants: float | None = None
+
+    @property
+    def gap(self) -> float | None:
+        """The participants' accuracy minus that of newcomers with the most labels."""
+        if self.participants is None or not self.accuracy:
+            return None
+        return self.participants - list(self.accuracy.values())[-1]
+
+    def record(self) -> dict[str, float | None]:
+        """Return the usual shots as flat columns; None for what there is not."""
+        shots = {"zero_shot": UNLABELLED, "1_shot": "1", "5_shot": "5", "all": "all"}
+        values = {f"new_{name}": self.accuracy.get(text) for name, text in shots.items()}
+        return {**values, "new_gap": self.gap}
+
+
+def onboarded(summaries: Sequence[Mapping[str, Any]]) -> Onboarded:
+    """Return the mean over a row's runs; nothing if one of them onboarded nobody."""
+    parts = [summary.get("onboarding") for summary in summaries]
+    told = [part for part in parts if part is not None]
+    if not told or len(told) < len(parts):
+        return Onboarded()
+    return Onboarded(
+        accuracy={
+            shots: sum(part["accuracy"][shots] for part in told) / len(told)
+            for shots in sorted(told[0]["accuracy"], key=_labels)
+        },
+        participants=sum(part["participants_accuracy"] for part in told) / len(told),
+    )
+
+
+def _labels(shots: str) -> float:
+    return float(shots) if shots.isdecimal() else math.inf
