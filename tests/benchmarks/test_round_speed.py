@@ -37,25 +37,30 @@ def test_round(benchmark: Any, name: str) -> None:
 
 
 def test_stacked_rounds_against_a_plain_loop(benchmark: Any) -> None:
-    """FedAvg stacked: 2.5 times as fast as the plain loop. FEDORA: 8 times the official code.
+    """FedAvg stacked: 3.3 times as fast as the plain loop (3.5 and more on an idle machine).
 
-    The official FEDORA code takes 2.3 s for a round where the plain loop takes 0.5 s, so an
-    eighth of it is 0.575 of a plain loop's round.
+    FedProx costs 1.2 times FedAvg, FEDORA 1.45 times (it evaluates two models as well). FEDORA is 9
+    times as fast as the official code.
+
+    The official FEDORA code takes 2.3 s for a round where the plain loop takes 0.5 s, so a
+    ninth of it is 0.51 of a plain loop's round.
     """
-    names = ("plain loop", "fedavg, stacked", "fedora, stacked")
+    names = ("plain loop", "fedavg, stacked", "fedprox, stacked", "fedora, stacked")
     seconds = _measure(benchmark, {name: CONTENDERS[name]() for name in names})
-    assert seconds["plain loop"] / seconds["fedavg, stacked"] >= 2.5
-    assert seconds["plain loop"] / seconds["fedora, stacked"] >= 0.5 / 2.3 * 8
+    assert seconds["plain loop"] / seconds["fedavg, stacked"] >= 3.3
+    assert seconds["fedprox, stacked"] / seconds["fedavg, stacked"] <= 1.2
+    assert seconds["fedora, stacked"] / seconds["fedavg, stacked"] <= 1.45
+    assert seconds["plain loop"] / seconds["fedora, stacked"] >= 0.5 / 2.3 * 9
 
 
-def test_convolutions_are_no_slower_than_a_plain_loop_with_fused_sgd(benchmark: Any) -> None:
+def test_convolutions_are_faster_than_a_plain_loop_with_fused_sgd(benchmark: Any) -> None:
     work = workload("lenet", 8)
     contenders = {
         "plain loop, fused": PlainLoop(work, fused=True).round,
         "fedavg, auto": rounds_of(simulation(work, "fedavg")),
     }
     seconds = _measure(benchmark, contenders, times=3)
-    assert seconds["fedavg, auto"] <= 1.05 * seconds["plain loop, fused"]
+    assert seconds["fedavg, auto"] <= 0.85 * seconds["plain loop, fused"]
 
 
 def _measure(benchmark: Any, contenders: dict[str, Round], times: int = 7) -> dict[str, float]:
