@@ -11,8 +11,8 @@ from pflbench.relatedness.matrices import Matrices, Matrix
 from pflbench.relatedness.score import Truth
 
 _SAME_PLACE: Final = 1e-6
-_APART: Final = 0.16
-"""Radius of the circle on which clients of one place stand, as a share of the picture's."""
+_ROOM: Final = 0.36
+"""Radius of the circle on which clients of one place stand, of the distance to the next place."""
 
 
 def order_of(found: Matrices, truth: Truth | None) -> tuple[NDArray[np.int64], str]:
@@ -51,8 +51,8 @@ def places(found: Matrices, truth: Truth | None) -> Matrix:
     elif truth.groups is not None:
         _, group = np.unique(truth.groups, return_inverse=True)
         points = _circle(int(group.max()) + 1)[group]
-    size = float(np.abs(points).max()) or 1.0
-    return _spread(points / size)
+    points = _spread(points / (float(np.abs(points).max()) or 1.0))
+    return points / (float(np.abs(points).max()) or 1.0)
 
 
 def _along(coordinates: Matrix) -> Matrix:
@@ -69,12 +69,14 @@ def _along(coordinates: Matrix) -> Matrix:
 
 def _plane(coordinates: Matrix) -> Matrix:
     """Return coordinates [N, k] in two axes, centred."""
-    centred = coordinates - coordinates.mean(axis=0)
+    centred: Matrix = coordinates - coordinates.mean(axis=0)
     if centred.shape[1] == 1:
-        return np.pad(centred, ((0, 0), (0, 1)))
-    if centred.shape[1] == 2:
-        return centred
-    axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+        beside: Matrix = np.pad(centred, ((0, 0), (0, 1)))
+        return beside
+    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
+    if centred.shape[1] == 2 and sizes[-1] > _SAME_PLACE * sizes[0]:
+        return centred  # what people expect to see: a circle as it was made
+    axes = axes[:2]
     # A principal axis has no sign of its own: the largest entry's is made positive.
     axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
     flat: Matrix = centred @ axes.T
@@ -82,12 +84,20 @@ def _plane(coordinates: Matrix) -> Matrix:
 
 
 def _spread(points: Matrix) -> Matrix:
-    _, place = np.unique(np.round(points / _SAME_PLACE), axis=0, return_inverse=True)
-    moved, place = points.copy(), place.reshape(-1)
-    for k in range(int(place.max()) + 1):
+    """Move clients that stand at one place onto a circle around it."""
+    each, place = np.unique(np.round(points / _SAME_PLACE), axis=0, return_inverse=True)
+    centres, place = each * _SAME_PLACE, place.reshape(-1)
+    if len(centres) == len(points):
+        return points
+    room = 1.0
+    if len(centres) > 1:
+        between = np.linalg.norm(centres[:, None] - centres, axis=2)
+        room = _ROOM * float(between[~np.eye(len(centres), dtype=bool)].min())
+    moved = points.copy()
+    for k in range(len(centres)):
         here = np.flatnonzero(place == k)
         if len(here) > 1:
-            moved[here] += _APART * _circle(len(here)) * min(1.0, 0.3 + len(here) / 20)
+            moved[here] += room * _circle(len(here))
     return moved
 
 

@@ -108,6 +108,17 @@ def _ticks(
             axes.axvline(edge, color="#d9652b", linewidth=0.8)
 
 
+def _bent(start: Matrix, end: Matrix) -> list[Matrix]:
+    """Return curves between points [E, 2], bent towards the middle: short ones show, too."""
+    middle = (start + end) / 2
+    reach = np.linalg.norm(middle, axis=1, keepdims=True)
+    length = np.linalg.norm(end - start, axis=1, keepdims=True)
+    control = middle * (1 - np.minimum(0.12 + 0.3 * length, 0.9) / np.maximum(reach, 1.0))
+    t = np.linspace(0, 1, 16)[:, None, None]
+    curves = (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    return list(curves.transpose(1, 0, 2))
+
+
 def _arrows(
     axes: Axes, points: Matrix, rows: NDArray[np.intp], columns: NDArray[np.intp], share: Matrix,
     colours: list[str],
@@ -146,21 +157,22 @@ def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
         fine = float(np.clip(60 / n, 0.15, 1.0))
         axes.add_collection(
             LineCollection(
-                list(np.stack([points[rows], points[columns]], axis=1)), colors=colours,
-                linewidths=fine * (0.5 + 2.2 * share), alpha=0.4 + 0.4 * fine, zorder=1,
+                _bent(points[rows], points[columns]), colors=colours,
+                linewidths=fine * (0.6 + 2.2 * share), alpha=0.4 + 0.4 * fine, zorder=1,
             )
         )  # fmt: skip
     group = np.zeros(n, dtype=np.int64)
     if truth is not None and truth.groups is not None:
         _, group = np.unique(truth.groups, return_inverse=True)
     fill = [_GROUPS[k % len(_GROUPS)] for k in group]
-    axes.scatter(points[:, 0], points[:, 1], s=float(np.clip(5400 / n, 6, 170)), c=fill, zorder=2,
+    axes.scatter(points[:, 0], points[:, 1], s=float(np.clip(4800 / n, 4, 170)), c=fill, zorder=2,
                  edgecolors="white", linewidths=0.8 if n <= 200 else 0.2)  # fmt: skip
     if n <= _NUMBERED:
         for number, (x, y) in zip(found.numbers, points, strict=True):
             axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, zorder=3)
     where = "where the clients truly are" if truth is not None else "in order of similarity"
-    axes.set_title(f"S, {where}: arrows lead to who is listened to", fontsize=10)
+    which = ": arrows lead to who is listened to" if n <= _NUMBERED else ""
+    axes.set_title(f"S, {where}{which}", fontsize=10)
     axes.set_xlim(-1.15, 1.15)
     axes.set_ylim(-1.3, 1.15)
     axes.set_aspect("equal")
