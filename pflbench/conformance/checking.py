@@ -28,6 +28,10 @@ _CATALOGUES = {
         "pflbench.conformance.records:PARAMETRISED",
         "pflbench.conformance.populations:CHECKS",
     ),
+    "participation": (
+        "pflbench.conformance.records:PARAMETRISED",
+        "pflbench.conformance.participations:CHECKS",
+    ),
     "model": ("pflbench.conformance.records:PARAMETRISED", "pflbench.conformance.models:CHECKS"),
     "metric": ("pflbench.conformance.records:CHECKS", "pflbench.conformance.metrics:CHECKS"),
     "observer": ("pflbench.conformance.records:CHECKS",),

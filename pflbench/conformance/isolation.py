@@ -54,7 +54,7 @@ def absent_clients_untouched(subject: Subject) -> None:
 def blind_to_test_data(subject: Subject) -> None:
     """With other test samples, everything but the test metrics stays the same."""
     own = arrays()
-    other = [_with_noise(client, i, ("test",)) for i, client in enumerate(own)]
+    other = [with_noise(client, i, ("test",)) for i, client in enumerate(own)]
     for engine in ("sequential", "stacked"):
         taps, seen = [], []
         for given in (own, other):
@@ -92,8 +92,7 @@ def _expect_the_same_of(
     """Play with the data as they are and with others at some clients; compare the rest."""
     own = arrays()
     other = [
-        _with_noise(c, i, ("train", "val", "test")) if i in changed else c
-        for i, c in enumerate(own)
+        with_noise(c, i, ("train", "val", "test")) if i in changed else c for i, c in enumerate(own)
     ]
     sim = simulation(subject, _federation(own), engine=engine, enrolled=False)
     tap = Tap(sim)
@@ -149,7 +148,7 @@ def _federation(given: list[Arrays]) -> Federation:
     return Federation.from_arrays(given, classes=CLASSES)
 
 
-def _with_noise(client: Arrays, i: int, splits: tuple[str, ...]) -> Arrays:
+def with_noise(client: Arrays, i: int, splits: tuple[str, ...]) -> Arrays:
     """Return the client with other samples and labels in some splits."""
     rng = stream(0, "conformance noise", i)
     changed = dict(client)

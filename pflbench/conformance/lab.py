@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from pflbench.conformance.catalogue import CheckFailed, Subject
 from pflbench.engine import Simulation
-from pflbench.federation import Federation
+from pflbench.federation import Federation, Participation
 from pflbench.method import LocalBudget, Message, Rows, Sgd
 from pflbench.specs import AlgorithmSpec
 from pflbench.streams import stream
@@ -97,7 +97,7 @@ def simulation(
     engine: str = "sequential",
     chunk: int | None = None,
     budget: LocalBudget = EPOCHS,
-    participation: float = 1.0,
+    participation: float | Participation = 1.0,
     module: nn.Module | None = None,
 ) -> Simulation:
     """Return a simulation of the method, by default one after the other on the plain federation."""
@@ -130,7 +130,8 @@ def play(
     for k, r in enumerate(rounds):
         report = sim.round(r, None if cohorts is None else cohorts[k])
         seen[f"the cohort of round {r + 1}"] = report.cohort.clone()
-        seen[f"the training loss of round {r + 1}"] = torch.tensor(report.train_loss)
+        if report.uploaded.any():  # without anybody it is no number
+            seen[f"the training loss of round {r + 1}"] = torch.tensor(report.train_loss)
         for name, rows in report.received.items():
             seen[f"{name!r} as received in round {r + 1}"] = rows.detach().clone()
     return {**seen, **final(sim, rounds[-1] + 1)}

@@ -8,11 +8,12 @@ from pflbench.engine.choose import (
     choose_types,
 )
 from pflbench.engine.crew import Sharing
-from pflbench.engine.report import Register, RoundReport
+from pflbench.engine.report import ROUND_COLUMNS, Register, RoundReport
 from pflbench.engine.simulation import Simulation
 
 __all__ = [
     "ENGINES",
+    "ROUND_COLUMNS",
     "Register",
     "RoundReport",
     "Sharing",

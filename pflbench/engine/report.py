@@ -12,6 +12,12 @@ from torch import Tensor
 from pflbench.federation import Attendance
 from pflbench.method import Rows
 
+ROUND_COLUMNS: Final = (
+    "round", "cohort", "uploads", "steps", "adapt_steps", "train_loss", "bytes_down", "bytes_up",
+    "client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes",
+)  # fmt: skip
+"""What the table of rounds has before a server tells of itself."""
+
 JOINED: Final = "joined"
 LEFT: Final = "left"
 FORGOTTEN: Final = "forgotten"

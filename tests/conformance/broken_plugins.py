@@ -14,9 +14,12 @@ from torch import Tensor, nn
 
 from pflbench.errors import InputError
 from pflbench.federation import (
+    Attendance,
+    Census,
     ClientArrays,
     DataRequest,
     Member,
+    Participation,
     Partitioner,
     PartitionRequest,
     Population,
@@ -214,3 +217,73 @@ def load_damaged(request: DataRequest) -> ClientArrays:
 
 def load_absent(request: DataRequest) -> ClientArrays:
     raise InputError("The files are not here.")
+
+
+# Participations
+
+
+class Half(Participation):
+    """Breaks nothing: half of the clients."""
+
+    @property
+    def fraction(self) -> float:
+        return 0.5
+
+
+class Twice(Half):
+    """Invites somebody twice."""
+
+    def draw(self, round: int, there: np.ndarray) -> np.ndarray:
+        return np.repeat(there[:1], 2)
+
+
+class Resting(Half):
+    """Asks for no work at all of some."""
+
+    def work(self, round: int, invited: np.ndarray) -> np.ndarray:
+        return np.where(invited > 0, 1.0, 0.0)
+
+
+class GoesOnDrawing(Half):
+    """Draws from one generator, round after round."""
+
+    def __init__(self, parameters: Any, census: Census) -> None:
+        super().__init__(parameters, census)
+        self.rng = np.random.default_rng(census.seed)
+
+    def draw(self, round: int, there: np.ndarray) -> np.ndarray:
+        return self.rng.choice(there, max(1, len(there) // 2), replace=False)
+
+
+class InvitesTheGone(Participation):
+    """Lets clients leave, and invites everybody all the same."""
+
+    def departures(self) -> np.ndarray:
+        return np.arange(3, 3 + self.census.clients)
+
+    def attend(self, round: int) -> Attendance:
+        return Attendance.of(np.arange(self.census.clients))
+
+
+class JoinsTwice(Participation):
+    """Lets clients enrol that were there from the beginning."""
+
+    def attend(self, round: int) -> Attendance:
+        everyone = np.arange(self.census.clients)
+        uploads, work = np.ones(len(everyone), dtype=bool), np.ones(len(everyone))
+        return Attendance(everyone, uploads, work, joined=everyone[:1])
+
+
+class More(Half):
+    """Invites more than it says."""
+
+    def draw(self, round: int, there: np.ndarray) -> np.ndarray:
+        return there
+
+
+class Slow(Half):
+    """Takes its time to say who is there."""
+
+    def draw(self, round: int, there: np.ndarray) -> np.ndarray:
+        time.sleep(0.001)
+        return super().draw(round, there)

@@ -38,7 +38,11 @@ def test_algorithms(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in ("partitioner", "population", "model") for name in BUILT_IN[kind]],
+    [
+        (kind, name)
+        for kind in ("partitioner", "population", "participation", "model")
+        for name in BUILT_IN[kind]
+    ],
 )
 def test_partitioners_and_models(kind: str, name: str) -> None:
     found = report(kind, name)
@@ -46,7 +50,9 @@ def test_partitioners_and_models(kind: str, name: str) -> None:
     assert found.passed
 
 
-@pytest.mark.parametrize("kind", ["algorithm", "partitioner", "population", "model"])
+@pytest.mark.parametrize(
+    "kind", ["algorithm", "partitioner", "population", "participation", "model"]
+)
 def test_no_check_is_skipped_by_everybody(kind: str) -> None:
     reports = [report(kind, name) for name in BUILT_IN[kind]]
     for position, one in enumerate(checks_of(kind)):

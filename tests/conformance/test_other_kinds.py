@@ -9,12 +9,20 @@ from pflbench import (
     DatasetSpec,
     MetricSpec,
     ModelSpec,
+    ParticipationSpec,
     PartitionerSpec,
     PopulationSpec,
     Reference,
     hookimpl,
 )
-from pflbench.conformance import AlgorithmConformance, Outcome, check, checks_of, partitioners
+from pflbench.conformance import (
+    AlgorithmConformance,
+    Outcome,
+    check,
+    checks_of,
+    participations,
+    partitioners,
+)
 from pflbench.conformance.catalogue import Subject
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.parameters import NoParameters
@@ -37,6 +45,10 @@ def model(name: str, head: str = "head.") -> ModelSpec:
     return ModelSpec("some", "Some model", f"broken_plugins:{name}", head)
 
 
+def participation(name: str) -> ParticipationSpec:
+    return ParticipationSpec("some", "Some participation", f"broken_plugins:{name}")
+
+
 def metric(name: str) -> MetricSpec:
     return MetricSpec("some", "Some metric", f"broken_plugins:{name}")
 
@@ -47,7 +59,7 @@ def dataset(name: str, reference: Reference = GOOD, takes_path: bool = False) ->
 
 KINDS = {
     PartitionerSpec: "partitioner", ModelSpec: "model", MetricSpec: "metric",
-    DatasetSpec: "data set", PopulationSpec: "population",
+    DatasetSpec: "data set", PopulationSpec: "population", ParticipationSpec: "participation",
 }  # fmt: skip
 
 
@@ -73,6 +85,13 @@ CASES = [
     ("deterministic", population("Moody"), "one seed gave two populations"),
     ("leaves_the_data", population("InPlace"), "was changed"),
     ("takes_few_clients", population("OnlyMany"), "is not a group for each"),
+    ("cohorts_are_clients", participation("Twice"), "not of different clients"),
+    ("cohorts_are_clients", participation("Resting"), "not in (0, 1]"),
+    ("answers_for_any_round", participation("GoesOnDrawing"), "backwards"),
+    ("stays_are_kept", participation("InvitesTheGone"), "is not there"),
+    ("stays_are_kept", participation("JoinsTwice"), "a second time"),
+    ("largest_is_largest", participation("More"), "more than the largest"),
+    ("plays", participation("Slow"), "to say who is there"),
     ("sized_from_data", model("ten_classes"), "not (3, 7)"),
     ("has_a_head", model("sound", "tail."), "matches 0 of"),
     ("has_a_head", model("with_statistics"), "keeps buffers"),
@@ -96,6 +115,7 @@ def test_a_broken_plugin_is_caught(
     name: str, spec: Spec, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(partitioners, "_SECONDS", 0.02 if name == "ends" else 10.0)
+    monkeypatch.setattr(participations, "_SECONDS", 0.02)
     found = outcome(name, spec)
     assert found.status == "failed"
     assert reason in found.reason
@@ -109,7 +129,8 @@ def test_every_check_has_a_plugin_that_it_catches() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        partitioner("Even"), population("Halved"), model("sound"), metric("error_rate"),
+        partitioner("Even"), population("Halved"), participation("Half"), model("sound"),
+        metric("error_rate"),
         dataset("load_sound"),
     ],
 )  # fmt: skip
