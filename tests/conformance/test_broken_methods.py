@@ -82,6 +82,15 @@ CASES = [
     Case("bytes_are_counted", subject_of(server="OneForAll"), "a row for each"),
     Case("serving_changes_nothing", subject_of(server="RestlessServer"), "asked twice"),
     Case("finite_metrics", subject_of("NotANumber"), "NaN or infinite"),
+    Case("churn_in_any_engine", subject_of("CountsChunks"), "with churn"),
+    Case("churn_resumed", subject_of(server="LateComersOutsideState"), "with churn"),
+    Case("failing_leaves_no_trace", subject_of(server="DividesByInvited"), "not invited"),
+    Case("one_step_trains", subject_of("LearnsInTheEnd"), "model that it had"),
+    Case("nobody_is_no_error", subject_of(server="WaitsForUploads"), "nobody has answered"),
+    Case("enrol_in_turn", subject_of(server="EnrolsOnce"), "one after the other"),
+    Case("forgets_as_it_says", subject_of(server="SaysItForgot"), "was forgotten"),
+    Case("telemetry_is_steady", subject_of(server="TellsOtherNames"), "and not in another"),
+    Case("telemetry_is_steady", subject_of(server="TellsTheCohort"), "already"),
 ]
 
 
