@@ -18,6 +18,7 @@ _CATALOGUES = {
         "pflbench.conformance.isolation:CHECKS",
         "pflbench.conformance.sizes:CHECKS",
         "pflbench.conformance.messages:CHECKS",
+        "pflbench.conformance.newcomers:CHECKS",
         "pflbench.conformance.churn:CHECKS",
     ),
     "data set": ("pflbench.conformance.records:CHECKS", "pflbench.conformance.datasets:CHECKS"),

@@ -15,6 +15,7 @@ from pflbench.engine import Simulation
 from pflbench.method import (
     AveragingServer,
     Client,
+    Joining,
     LocalData,
     Message,
     Rows,
@@ -394,6 +395,55 @@ class NotANumber(Client[Any]):
 
     def personal(self, state: State, served: Message) -> Tensor:
         return served["model"] * float("nan")
+
+
+# New clients
+
+
+class ExpectsLabels(AveragingServer[Any]):
+    """Takes up newcomers by what only those with labels tell."""
+
+    def onboard(self, joining: Joining) -> Rows:
+        told = torch.stack([message["samples"] for message in joining.messages])
+        return {"model": self.w.expand(len(told), -1)}
+
+
+class WastesLabels(AveragingServer[Any]):
+    """Lets newcomers train, and gives them the global model all the same."""
+
+    def onboard(self, joining: Joining) -> Rows:
+        model = self.w.expand(joining.count, -1)
+        if joining.labelled:
+            joining.train({"model": model})
+        return {"model": model}
+
+
+class LearnsFromNewcomers(AveragingServer[Any]):
+    """Keeps what newcomers upload."""
+
+    def onboard(self, joining: Joining) -> Rows:
+        if joining.labelled:
+            uploads = joining.train({"model": self.w.expand(joining.count, -1)}, 2)
+            self.w = 0.9 * self.w + 0.1 * uploads["model"].mean(dim=0)
+        return {"model": self.w.expand(joining.count, -1)}
+
+
+class BranchingJoin(Keeping):
+    """Branches on a tensor's value when it joins."""
+
+    def join(self, state: State, received: Message) -> State:
+        return {"w": state["w"] / 2} if float(state["w"].sum()) > 0 else state
+
+
+class MixesNewcomers(AveragingServer[Any]):
+    """Gives newcomers the mean of what they made together."""
+
+    def onboard(self, joining: Joining) -> Rows:
+        model = self.w.expand(joining.count, -1)
+        if joining.labelled:
+            mixed = joining.train({"model": model}, 2)["model"].mean(dim=0)
+            model = mixed.expand(joining.count, -1)
+        return {"model": model}
 
 
 class NoClient:
