@@ -34,10 +34,10 @@ Methods are ranked on test accuracy at the round selected on validation.
     show_default=True, help="How to write the tables.",
 )  # fmt: skip
 @click.option(
-    "--columns", type=click.Choice(["standard", "transfer", "new-clients"]), default="standard",
-    show_default=True,
-    help="What the tables show: the comparison, whom a method hurts, by groups of clients too, or "
-    "what clients got that joined later.",
+    "--columns", default="standard", show_default=True,
+    type=click.Choice(["standard", "transfer", "new-clients", "relatedness"]),
+    help="What the tables show: the comparison; whom a method hurts, by groups of clients too; "
+    "what clients got that joined later; or how true the relations are that a method learnt.",
 )  # fmt: skip
 @click.option(
     "--scenario", "scenarios", metavar="ID", multiple=True,

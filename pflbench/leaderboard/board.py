@@ -58,6 +58,9 @@ class Measures:
     local_steps, adapt_steps, bytes_up, bytes_down, seconds
         Of a whole run, `adapt_steps` being those that personal models take only to be evaluated;
         None where a run did not record it.
+    relatedness_rank_correlation, relatedness_precision, relatedness_same_group
+        How near what the server learnt of its clients comes to the truth
+        (`pflbench.relatedness.scores`); None where it learns nothing, or the truth is not known.
     """
 
     test_accuracy: float
@@ -86,6 +89,9 @@ class Measures:
     bytes_up: float | None
     bytes_down: float | None
     seconds: float | None
+    relatedness_rank_correlation: float | None
+    relatedness_precision: float | None
+    relatedness_same_group: float | None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
 from pflbench.leaderboard.joining import onboarded
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
-from pflbench.leaderboard.scores import COSTS, Scores, scores
+from pflbench.leaderboard.scores import KEPT, Scores, scores
 from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
     Defaults,
@@ -183,10 +183,10 @@ def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Meas
                 optimism=best - accuracy,
                 **gains,
                 **{
-                    key: _mean(run.costs[key] for run in runs)
-                    if all(key in run.costs for run in runs)
+                    key: _mean(run.kept[key] for run in runs)
+                    if all(key in run.kept for run in runs)
                     else None
-                    for key in COSTS
+                    for key in KEPT
                 },
             )
         )

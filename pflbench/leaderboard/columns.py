@@ -14,6 +14,8 @@ from pflbench.leaderboard.protocol import (
     LEGEND,
     NEW_CLIENTS_HEADLINE,
     NEW_CLIENTS_LEGEND,
+    RELATEDNESS_HEADLINE,
+    RELATEDNESS_LEGEND,
     TRANSFER_HEADLINE,
     TRANSFER_LEGEND,
 )
@@ -45,6 +47,10 @@ def _percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str
 
 def _number(value: float | None, digits: int = 0) -> str:
     return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}".replace("-", "−")
 
 
 def _mega(value: float | None) -> str:
@@ -161,6 +167,13 @@ _HURT = (
 )
 
 
+_RELATED = (
+    Column("rank correlation", _measure(lambda m: _share(m.relatedness_rank_correlation))),
+    Column("precision %", _measure(lambda m: _percent(m.relatedness_precision, digits=1))),
+    Column("same group %", _measure(lambda m: _percent(m.relatedness_same_group, digits=1))),
+)
+
+
 def _group_table(board: Board, group: int) -> Sequence[Column]:
     """Return the columns that show one group of clients by itself."""
 
@@ -213,7 +226,7 @@ def _new_clients(board: Board) -> list[Sequence[Column]]:
     ]
 
 
-ColumnSet = Literal["standard", "transfer", "new-clients"]
+ColumnSet = Literal["standard", "transfer", "new-clients", "relatedness"]
 COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 VIEWS: dict[ColumnSet, View] = {
@@ -225,4 +238,10 @@ VIEWS: dict[ColumnSet, View] = {
         lambda board: [(METHOD, *_GAINED), (METHOD, *_HURT), *_narrow_groups(board)],
     ),
     "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients, _new_clients),
+    "relatedness": View(
+        RELATEDNESS_HEADLINE,
+        RELATEDNESS_LEGEND,
+        lambda _: [(METHOD, *_GAINED, *_RELATED)],
+        lambda _: [(METHOD, *_GAINED), (METHOD, *_RELATED)],
+    ),
 }

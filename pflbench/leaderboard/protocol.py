@@ -79,6 +79,24 @@ TRANSFER_LEGEND = (
     ("group", "the same, of the clients of one group alone; group 0 is the majority."),
 )
 
+RELATEDNESS_HEADLINE = (
+    "Test accuracy (%) beside how near what the server learnt of its clients comes to the truth; "
+    "means over clients, then over seeds."
+)
+
+RELATEDNESS_LEGEND = (
+    (f"gain over {BASELINE}", "as in the standard columns, in points."),
+    (
+        "rank correlation",
+        "Spearman's, of a client's similarity to the others with their true closeness.",
+    ),
+    (
+        "precision %",
+        "share of a client's k neighbours in the graph that are among its k truly nearest.",
+    ),
+    ("same group %", "share of a client's neighbours that are of its own group."),
+)
+
 NEW_CLIENTS_HEADLINE = (
     "New clients: mean test accuracy (%) of clients that were held out and joined after the last "
     "round, without labels (zero-shot) or with k labelled samples of each class."

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pflbench.errors import InputError
+from pflbench.relatedness.score import SCORES as RELATED
 from pflbench.results import StoredRun, client_table, selected_round
 from pflbench.results.measures import Floats, Ints
 
 COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
+KEPT = (*COSTS, *RELATED)
+"""What a run's summary says, where it does, and boards average over seeds."""
+
 _COLUMNS = ("round", "client", "split", "stage", "samples", "correct")
 
 
@@ -29,8 +33,8 @@ class Scores:
     val, last, best
         Means over clients: on validation at the selected round; on test after the last round and
         at the round that is best on test.
-    costs
-        Of the whole run, where they are recorded.
+    kept
+        What the summary says of `KEPT`.
     """
 
     clients: Ints
@@ -40,7 +44,7 @@ class Scores:
     val: float
     last: float
     best: float
-    costs: Mapping[str, float]
+    kept: Mapping[str, float]
 
 
 def scores(run: StoredRun) -> Scores:
@@ -69,5 +73,5 @@ def scores(run: StoredRun) -> Scores:
         val=float(val.at(selected).mean()),
         last=float(means[-1]),
         best=float(means.max()),
-        costs={k: run.summary[k] for k in COSTS if isinstance(run.summary.get(k), (int, float))},
+        kept={k: run.summary[k] for k in KEPT if isinstance(run.summary.get(k), (int, float))},
     )
