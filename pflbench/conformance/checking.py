@@ -37,6 +37,10 @@ _CATALOGUES = {
     "model": ("pflbench.conformance.records:PARAMETRISED", "pflbench.conformance.models:CHECKS"),
     "metric": ("pflbench.conformance.records:CHECKS", "pflbench.conformance.metrics:CHECKS"),
     "observer": ("pflbench.conformance.records:CHECKS",),
+    "similarity": (
+        "pflbench.conformance.records:CHECKS",
+        "pflbench.conformance.similarities:CHECKS",
+    ),
 }
 
 

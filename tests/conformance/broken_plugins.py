@@ -25,6 +25,7 @@ from pflbench.federation import (
     Population,
     Split,
 )
+from pflbench.method import Message, Rows, Samples, Setup, Similarity, Task
 
 Parts = Mapping[Split, list[np.ndarray]]
 
@@ -287,3 +288,50 @@ class Slow(Half):
     def draw(self, round: int, there: np.ndarray) -> np.ndarray:
         time.sleep(0.001)
         return super().draw(round, there)
+
+
+class Means(Similarity):
+    """Compares mean inputs."""
+
+    def describe(self, data: Samples, task: Task) -> Message:
+        return {"mean": data.x.flatten(start_dim=1).mean(dim=0)}
+
+    def compare(self, some: Rows, others: Rows, best: int | None = None) -> Tensor:
+        return some["mean"] @ others["mean"].T
+
+
+class Silent(Means):
+    """Tells nothing."""
+
+    def describe(self, data: Samples, task: Task) -> Message:
+        return {}
+
+
+class Picky(Means):
+    """Branches on a value."""
+
+    def describe(self, data: Samples, task: Task) -> Message:
+        mean = super().describe(data, task)["mean"]
+        return {"mean": mean if mean.sum() > 0 else -mean}
+
+
+class Relative(Means):
+    """Compares with those that are asked for together."""
+
+    def compare(self, some: Rows, others: Rows, best: int | None = None) -> Tensor:
+        found = super().compare(some, others)
+        return found - found.mean(dim=0)
+
+
+class Narrow(Means):
+    """Compares every client with one."""
+
+    def compare(self, some: Rows, others: Rows, best: int | None = None) -> Tensor:
+        return super().compare(some, others)[:, :1]
+
+
+class Dicey(Means):
+    """Adds noise of a shared generator."""
+
+    def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
+        return {"mean": told["mean"] + torch.randn_like(told["mean"])}

@@ -40,7 +40,7 @@ def test_algorithms(name: str) -> None:
     ("kind", "name"),
     [
         (kind, name)
-        for kind in ("partitioner", "population", "participation", "model")
+        for kind in ("partitioner", "population", "participation", "model", "similarity")
         for name in BUILT_IN[kind]
     ],
 )
@@ -51,7 +51,7 @@ def test_partitioners_and_models(kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["algorithm", "partitioner", "population", "participation", "model"]
+    "kind", ["algorithm", "partitioner", "population", "participation", "model", "similarity"]
 )
 def test_no_check_is_skipped_by_everybody(kind: str) -> None:
     reports = [report(kind, name) for name in BUILT_IN[kind]]
@@ -73,6 +73,13 @@ class TestFedAvg(AlgorithmConformance):
     """The class that plugin authors inherit, on a method of ours."""
 
     algorithm = "fedavg"
+
+
+@pytest.mark.parametrize("measure", ["gradient", "random"])
+def test_fedora_with_another_similarity(measure: str) -> None:
+    found = check("fedora", "algorithm", parameters={"similarity": measure})
+    assert failures(found) == []
+    assert found.passed
 
 
 class TestFedProxWithParameters(AlgorithmConformance):

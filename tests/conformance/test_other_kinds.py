@@ -13,6 +13,7 @@ from pflbench import (
     PartitionerSpec,
     PopulationSpec,
     Reference,
+    SimilaritySpec,
     hookimpl,
 )
 from pflbench.conformance import (
@@ -49,6 +50,10 @@ def participation(name: str) -> ParticipationSpec:
     return ParticipationSpec("some", "Some participation", f"broken_plugins:{name}")
 
 
+def similarity(name: str) -> SimilaritySpec:
+    return SimilaritySpec("some", "Some similarity", f"broken_plugins:{name}", reveals="Nothing.")
+
+
 def metric(name: str) -> MetricSpec:
     return MetricSpec("some", "Some metric", f"broken_plugins:{name}")
 
@@ -60,6 +65,7 @@ def dataset(name: str, reference: Reference = GOOD, takes_path: bool = False) ->
 KINDS = {
     PartitionerSpec: "partitioner", ModelSpec: "model", MetricSpec: "metric",
     DatasetSpec: "data set", PopulationSpec: "population", ParticipationSpec: "participation",
+    SimilaritySpec: "similarity",
 }  # fmt: skip
 
 
@@ -92,6 +98,11 @@ CASES = [
     ("stays_are_kept", participation("JoinsTwice"), "a second time"),
     ("largest_is_largest", participation("More"), "more than the largest"),
     ("plays", participation("Slow"), "to say who is there"),
+    ("tells_the_same_mapped", similarity("Silent"), "expected named tensors"),
+    ("tells_the_same_mapped", similarity("Picky"), "vmap"),
+    ("compares_in_blocks", similarity("Relative"), "differs by"),
+    ("compares_in_blocks", similarity("Narrow"), "not (6, 6)"),
+    ("draws_from_the_seed", similarity("Dicey"), "Compared again"),
     ("sized_from_data", model("ten_classes"), "not (3, 7)"),
     ("has_a_head", model("sound", "tail."), "matches 0 of"),
     ("has_a_head", model("with_statistics"), "keeps buffers"),
@@ -131,7 +142,7 @@ def test_every_check_has_a_plugin_that_it_catches() -> None:
     [
         partitioner("Even"), population("Halved"), participation("Half"), model("sound"),
         metric("error_rate"),
-        dataset("load_sound"),
+        dataset("load_sound"), similarity("Means"),
     ],
 )  # fmt: skip
 def test_sound_plugins_pass(spec: Spec) -> None:

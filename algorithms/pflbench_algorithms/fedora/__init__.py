@@ -118,13 +118,13 @@ def pflbench_similarities() -> Sequence[SimilaritySpec]:
             "random",
             "Baseline: clients are alike by chance",
             make=f"{_HERE}:Random",
-            reveals="Nothing: clients upload nothing for it.",
+            reveals="Nothing: one number, 1, which says that the client is there.",
         ),
         SimilaritySpec(
             "truth",
             "Baseline: clients are as alike as the scenario knows that they are",
             make=f"{_HERE}:Truth",
-            reveals="Nothing is uploaded; the server knows what no server can.",
+            reveals="Nothing: one number, 1. The server knows what no server can.",
             needs_truth=True,
         ),
     ]

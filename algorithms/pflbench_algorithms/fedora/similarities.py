@@ -221,22 +221,22 @@ class Random(Similarity):
         return self.describe(data, task)
 
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
-        """Draw a direction [64] for each client, from a stream of its own."""
+        """Draw a direction [64] for each client, and one for all newcomers."""
+        count = len(told["present"])
         if clients is None:
-            drawn = self._draw(setup.seed, "random similarity of newcomers", len(told["present"]))
+            drawn = _directions(setup.seed, "random similarity of newcomers", 1).expand(count, -1)
         else:
-            drawn = self._draw(setup.seed, "random similarity", setup.clients)[clients.cpu()]
+            drawn = _directions(setup.seed, "random similarity", setup.clients)[clients.cpu()]
         return {"direction": F.normalize(drawn, dim=1).to(setup.initial)}
-
-    def _draw(self, seed: int, role: str, clients: int) -> Tensor:
-        generator = torch_stream(seed, role)
-        return torch.randn(
-            clients, _RANDOM_DIRECTIONS, dtype=torch.float64, generator=generator
-        )  # fmt: skip
 
     def compare(self, some: Rows, others: Rows, best: int | None = None) -> Tensor:
         """Return the cosines, in [-1, 1]."""
         return some["direction"] @ others["direction"].T
+
+
+def _directions(seed: int, role: str, count: int) -> Tensor:
+    generator = torch_stream(seed, role)
+    return torch.randn(count, _RANDOM_DIRECTIONS, dtype=torch.float64, generator=generator)
 
 
 class Truth(Similarity):
