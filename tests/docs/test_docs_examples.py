@@ -165,7 +165,7 @@ def registry(
 
 def test_the_plugins_keep_the_rules(registry: plugins.Registry) -> None:
     assert not registry.problems
-    for name in ("private-head", "blobs", "sorted", "wide", "p-true", "journal"):
+    for name in ("private-head", "blobs", "sorted", "noisy", "wide", "p-true", "journal"):
         report = check(name, registry=registry)
         assert report.passed, [o for o in report.outcomes if o.status == "failed"]
 
@@ -175,8 +175,8 @@ def test_the_plugins_run_together(
 ) -> None:
     caplog.set_level("INFO")
     request = RunRequest(
-        "private-head", "blobs", partition="sorted", model="wide(units=16)", rounds=3,
-        parameters={"mu": "0.1"}, device="cpu",
+        "private-head", "blobs", partition="sorted", population="noisy", model="wide(units=16)",
+        rounds=3, parameters={"mu": "0.1"}, device="cpu",
     )  # fmt: skip
     journal = resolve(registry.get(registry.observers, "journal").make, owner="the test")()
     result = execute(plan(request, registry), None, [journal])

@@ -17,7 +17,7 @@ from pflbench.leaderboard import boards, render
 from pflbench.results import Store
 
 PAGE = DOCS / "results-format.md"
-TABLES = ("metrics", "rounds", "messages", "partition")
+TABLES = ("metrics", "rounds", "messages", "partition", "clients")
 
 
 def federation() -> pflbench.Federation:

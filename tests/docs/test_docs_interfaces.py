@@ -67,7 +67,7 @@ def hooks() -> list[Any]:
 def test_every_hook_is_documented_with_its_signature() -> None:
     documented = column(section(PLUGINS, "All hooks"), "Hook")
     assert documented == [signature(hook) for hook in hooks()]
-    assert len(documented) == 6
+    assert len(documented) >= 7
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,15 @@ def test_methods_lists_every_method() -> None:
         assert spec.note.partition(":")[0].replace(".", "/") in listed[spec.name]
 
 
-@pytest.mark.parametrize("shelf", ["partitioners", "models"])
-def test_scenarios_lists_partitions_and_models(shelf: str) -> None:
+@pytest.mark.parametrize("shelf", ["partitioners", "populations", "models"])
+def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
     registry = installed()
     shelved = getattr(registry, shelf)
     specs = [s for s in shelved.specs() if shelved.owner(s.name) == f"pflbench:{shelf}"]
     heading, header = {
-        "partitioners": ("Partitions", "Partition"), "models": ("Models", "Model"),
+        "partitioners": ("Partitions", "Partition"),
+        "populations": ("Populations", "Population"),
+        "models": ("Models", "Model"),
     }[shelf]  # fmt: skip
     assert set(column(section(SCENARIOS, heading), header)) == {spec.name for spec in specs}
     for spec in specs:
