@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from plain_torch import assert_rows, average, module_of, train
 from small_federations import UNEVEN, simulate
 from torch import Tensor, nn
 
+from pflbench.federation import Attendance
 from pflbench.method import LocalBudget
 from pflbench_algorithms.fedavg_ft import FineTuned
 from pflbench_algorithms.fedprox import FedProx
@@ -30,6 +32,24 @@ def test_fedavg_is_the_sample_weighted_average_of_plain_sgd(
         w = average(simulation, cohort, [train(simulation, w, i, r) for i in cohort])
         assert_rows(simulation.server.state()["w"], w)
     assert_rows(simulation.personal(simulation.everyone), w.expand(len(UNEVEN), -1))
+
+
+@ENGINES
+def test_fedavg_averages_those_who_upload_whatever_they_did(engine: str) -> None:
+    """Weighted by samples alone: a client that did one step of three counts as one that did all."""
+    simulation = simulate(engine=engine, budget=LocalBudget(4, steps=3))
+    one_step = LocalBudget(4, steps=1)
+    w = simulation.task.initial
+    for r, failing in enumerate(([1], [0, 3], [2])):
+        everyone = np.arange(len(UNEVEN))
+        slow = everyone % 2 == 1
+        simulation.round(
+            r, Attendance(everyone, ~np.isin(everyone, failing), np.where(slow, 0.3, 1.0))
+        )
+        holds = [i for i in everyone.tolist() if i not in failing]
+        rows = [train(simulation, w, i, r, budget=one_step if i % 2 else None) for i in holds]
+        w = average(simulation, holds, rows)
+        assert_rows(simulation.server.state()["w"], w)
 
 
 def test_fedavg_in_single_precision() -> None:

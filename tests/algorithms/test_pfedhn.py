@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from plain_torch import assert_rows, module_of, row_of, train
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from pflbench.engine import Simulation
 from pflbench.engine.plan import seeded_batches
+from pflbench.federation import Attendance
 from pflbench.method import LocalBudget
 from pflbench_algorithms.pfedhn import PFedHN, PFedHNPC
 
@@ -74,6 +76,56 @@ def test_pfedhn(engine: str, participation: float, more: dict[str, float]) -> No
         ]
         plain.learn(cohort, [w - t for w, t in zip(sent, trained, strict=True)])
         assert_rows(simulation.personal(simulation.everyone), plain.rows(everyone).detach(), 1e-6)
+
+
+@ENGINES
+def test_who_fails_has_changed_nothing(engine: str) -> None:
+    """Its row is part of the round, with a change of zero."""
+    parameters = PFedHN(**SMALL)  # type: ignore[arg-type]
+    simulation = pfedhn(parameters=parameters, engine=engine)
+    plain = PlainServer(simulation, parameters)
+    everyone = list(range(len(UNEVEN)))
+    for r, failing in enumerate(([1], [0, 4], everyone, [2, 3])):
+        who = Attendance.of(np.array([4, 0, 1, 2, 3] if r == 1 else everyone))
+        who.uploads[np.isin(who.invited, failing)] = False
+        with torch.no_grad():
+            sent = plain.rows(who.invited.tolist())
+        simulation.round(r, who)
+        deltas = [
+            torch.zeros_like(w)
+            if i in failing
+            else w - train(simulation, w, i, r, clip=parameters.clip_norm)
+            for i, w in zip(who.invited.tolist(), sent, strict=True)
+        ]
+        if failing != everyone:
+            plain.learn(who.invited.tolist(), deltas)
+        assert_rows(simulation.personal(simulation.everyone), plain.rows(everyone).detach(), 1e-6)
+
+
+@pytest.mark.parametrize("spectral_norm", [False, True])
+def test_a_forgotten_client_has_its_first_embedding(spectral_norm: bool) -> None:
+    parameters = PFedHN(**SMALL, spectral_norm=spectral_norm)  # type: ignore[arg-type]
+    simulation, fresh = pfedhn(parameters=parameters), pfedhn(parameters=parameters)
+    first = fresh.server.network.embeddings.weight  # type: ignore[attr-defined]
+    for r in range(2):
+        simulation.round(r)
+    server = simulation.server
+    trained = server.network.embeddings.weight.detach().clone()  # type: ignore[attr-defined]
+    assert (trained != first).any(dim=1).all()
+    torch.manual_seed(5)
+    drawn = torch.get_rng_state()
+    assert server.forget(torch.tensor([1, 3])) == "what the hypernetwork learnt from them"
+    assert torch.equal(torch.get_rng_state(), drawn)
+    now = server.network.embeddings.weight  # type: ignore[attr-defined]
+    assert torch.equal(now[[1, 3]], first[[1, 3]])
+    assert torch.equal(now[[0, 2, 4]], trained[[0, 2, 4]])
+    (momentum,) = [
+        value for value in server.state().values() if value.shape == now.shape and value is not now
+        and not torch.equal(value, now)
+    ]  # fmt: skip
+    assert (momentum[[1, 3]] == 0).all()
+    assert (momentum[[0, 2, 4]] != 0).any()
+    simulation.round(2, torch.tensor([0, 2, 4]))
 
 
 @ENGINES

@@ -33,6 +33,36 @@ def histories(draw: st.DrawFn) -> list[tuple[list[int], int]]:
 
 
 @given(
+    puts=histories(), gone=st.lists(st.integers(0, 5), unique=True),
+    place=st.sampled_from(list(PLACES)), adopts=st.booleans(), looks=st.booleans(),
+)  # fmt: skip
+def test_rows_that_are_reset_are_as_if_never_written(
+    puts: list[tuple[list[int], int]], gone: list[int], place: str, adopts: bool, looks: bool
+) -> None:
+    """Wherever they lie, and whether or not they were handed over or looked at as a whole."""
+    kept, handed = store(place), []
+    for who, number in puts:
+        rows = torch.full((len(who), 2), float(number))
+        if adopts and sorted(who) == list(range(6)):
+            kept.adopt(rows)
+            handed.append((rows, rows.clone()))
+        else:
+            kept.put(torch.tensor(who, dtype=torch.int64), rows)
+    matrix = kept.whole().clone() if looks else kept.take(torch.arange(6))
+    kept.reset(torch.tensor(gone, dtype=torch.int64))
+    matrix[gone] = kept.default
+    assert torch.equal(kept.take(torch.arange(6)), matrix)
+    assert torch.equal(kept.whole(), matrix)
+    assert not kept.written[gone].any()
+    there = [int(i) for part in kept.parts("rows") for i in part["rows/clients"]]
+    assert not set(there) & set(gone)
+    for rows, before in handed:  # whoever gave them keeps what it has
+        assert torch.equal(rows, before)
+    kept.put(torch.tensor([2]), torch.tensor([[8.0, 9.0]]))
+    assert kept.take(torch.tensor([2])).tolist() == [[8.0, 9.0]]
+
+
+@given(
     puts=histories(),
     place=st.sampled_from(list(PLACES)),
     shape=st.sampled_from([(), (3,), (2, 2)]),
