@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import complete
+from pflbench.cli.names import Number, complete
 from pflbench.cli.options import results_option
 from pflbench.cli.session import debug_option
 
@@ -24,6 +24,7 @@ Methods are ranked on test accuracy at the round selected on validation.
   pflbench leaderboard --dataset mnist --format markdown > LEADERBOARD.md
   pflbench leaderboard --scenario 4be1 --format latex
   pflbench leaderboard --columns transfer
+  pflbench leaderboard --target 0.75 --network lte
 """
 
 
@@ -34,10 +35,11 @@ Methods are ranked on test accuracy at the round selected on validation.
     show_default=True, help="How to write the tables.",
 )  # fmt: skip
 @click.option(
-    "--columns", default="standard", show_default=True,
-    type=click.Choice(["standard", "transfer", "new-clients", "relatedness"]),
+    "--columns", show_default="standard, or cost with --target or --network",
+    type=click.Choice(["standard", "transfer", "new-clients", "relatedness", "cost"]),
     help="What the tables show: the comparison; whom a method hurts, by groups of clients too; "
-    "what clients got that joined later; or how true the relations are that a method learnt.",
+    "what clients got that joined later; how true the relations are that a method learnt; or what "
+    "it cost.",
 )  # fmt: skip
 @click.option(
     "--scenario", "scenarios", metavar="ID", multiple=True,
@@ -48,12 +50,23 @@ Methods are ranked on test accuracy at the round selected on validation.
     shell_complete=complete("datasets", several=True),
     help="Only scenarios with this data set. May be a list, or given several times.",
 )  # fmt: skip
+@click.option(
+    "--target", metavar="X", type=Number(gt=0, le=1),
+    help="Validation accuracy to be reached, such as 0.9: what had been spent by then.",
+)  # fmt: skip
+@click.option(
+    "--network", metavar="EXPR",
+    help="Turn messages and steps into the time of a federation over lte, mobile-5g, broadband, "
+    "lan, or link(down=50, up=10).",
+)  # fmt: skip
 @debug_option
 def leaderboard(
-    results: Path, form: Format, columns: ColumnSet, scenarios: tuple[str, ...],
-    datasets: tuple[str, ...],
+    results: Path, form: Format, columns: ColumnSet | None, scenarios: tuple[str, ...],
+    datasets: tuple[str, ...], target: float | None, network: str | None,
 ) -> None:  # fmt: skip
     """Select the boards and print them."""
     from pflbench.cli.stored import print_boards, select_boards
 
-    print_boards(select_boards(results, scenarios, datasets), form, columns)
+    asked = target is not None or network is not None
+    made = select_boards(results, scenarios, datasets, target, network)
+    print_boards(made, form, columns or ("cost" if asked else "standard"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import RenderableType
@@ -17,9 +17,12 @@ from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
 from pflbench.cli.screen import show, table
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.leaderboard import Board, ColumnSet, Format, boards, render, renderable
+from pflbench.leaderboard import Board, ColumnSet, Format, Question, boards, render, renderable
 from pflbench.results import Store, StoredRun
 from pflbench.scenario import PRECISIONS, Choice, digest
+
+if TYPE_CHECKING:
+    from pflbench.cost.network import NamedNetwork
 
 _SHOWN = frozenset(("dataset", "fingerprint", "partition", "population", "model"))
 """Parts of a scenario that `show run` writes in a form of their own."""
@@ -109,7 +112,13 @@ def _value(key: str, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) and value > 9_999 else str(value)
 
 
-def select_boards(results: Path, scenarios: Sequence[str], datasets: Sequence[str]) -> list[Board]:
+def select_boards(
+    results: Path,
+    scenarios: Sequence[str],
+    datasets: Sequence[str],
+    target: float | None = None,
+    network: str | None = None,
+) -> list[Board]:
     """Return the boards of a results folder, filtered.
 
     Raises
@@ -117,18 +126,26 @@ def select_boards(results: Path, scenarios: Sequence[str], datasets: Sequence[st
     InputError
         A scenario or a data set is named that there is no run of.
     """
+    question = Question(target, None if network is None else _network(network))
     runs = Store(results).runs()
     names = set(listed(datasets))
     known = {name for run in runs for name in _dataset_names(run)}
     for name in sorted(names):
         if name not in known:
             raise UnknownNameError("data set with results", name, known)
-    made = boards(run for run in runs if not names or names & _dataset_names(run))
+    chosen = [run for run in runs if not names or names & _dataset_names(run)]
+    made = boards(chosen, question=question)
     if not scenarios:
         return made
     by_id = {board.scenario_id: board for board in made}
     ids = dict.fromkeys(the_one(start, by_id, "scenario") for start in listed(scenarios))
     return [by_id[one] for one in ids]
+
+
+def _network(text: str) -> NamedNetwork:
+    from pflbench.cost import read_network  # with pandas, for those who ask for it
+
+    return read_network(text)
 
 
 def _dataset_names(run: StoredRun) -> set[str]:

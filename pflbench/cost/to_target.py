@@ -24,7 +24,7 @@ class Reached:
     Attributes
     ----------
     round
-        The evaluated round.
+        The evaluated round; a mean over seeds need not be whole.
     val_accuracy, test_accuracy
         Means over clients after it.
     bytes_up, bytes_down, local_steps, client_seconds, server_seconds
@@ -33,7 +33,7 @@ class Reached:
         Wall time of a real federation up to its end; None without a network.
     """
 
-    round: int
+    round: float
     val_accuracy: float
     test_accuracy: float
     bytes_up: float

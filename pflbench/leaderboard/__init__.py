@@ -6,6 +6,7 @@ from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.build import boards
 from pflbench.leaderboard.columns import COLUMN_SETS, ColumnSet
 from pflbench.leaderboard.render import FORMATS, Format, render, renderable
+from pflbench.leaderboard.spending import Question, Spent
 from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 
 __all__ = [
@@ -16,7 +17,9 @@ __all__ = [
     "Comparison",
     "Format",
     "Measures",
+    "Question",
     "Row",
+    "Spent",
     "Transfer",
     "boards",
     "render",

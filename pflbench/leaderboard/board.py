@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pflbench.leaderboard.joining import Onboarded
+from pflbench.leaderboard.spending import Spent
 from pflbench.leaderboard.transfer import Comparison
 from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
@@ -120,6 +121,8 @@ class Row:
         empty where there are no groups or no baseline.
     onboarded
         What newcomers got, if the scenario holds clients out.
+    spent
+        What its runs cost beyond what `measures` has.
     """
 
     algorithm: str
@@ -135,6 +138,7 @@ class Row:
     chosen: bool = False
     groups: Mapping[int, Comparison] = field(default_factory=dict)
     onboarded: Onboarded = field(default_factory=Onboarded)
+    spent: Spent = field(default_factory=Spent)
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,7 @@ class Board:
                 **{name: getattr(row.measures, name, None) for name in names},
                 "by_group": _by_group(row),
                 **row.onboarded.record(),
+                **row.spent.record(),
                 "chosen_on_validation": row.chosen,
                 "reason_not_ranked": row.reason,
                 "runs": " ".join(row.run_ids.values()),

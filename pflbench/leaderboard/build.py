@@ -15,6 +15,7 @@ from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
 from pflbench.leaderboard.joining import onboarded
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
 from pflbench.leaderboard.scores import KEPT, Scores, scores
+from pflbench.leaderboard.spending import Question, spent
 from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
     Defaults,
@@ -41,7 +42,14 @@ class _Entry:
     scores: dict[int, Scores]
 
 
-def boards(runs: Iterable[StoredRun], defaults: Defaults = installed_defaults) -> list[Board]:
+_NOTHING_ASKED = Question()
+
+
+def boards(
+    runs: Iterable[StoredRun],
+    defaults: Defaults = installed_defaults,
+    question: Question = _NOTHING_ASKED,
+) -> list[Board]:
     """Make a leaderboard of every scenario among the runs.
 
     Parameters
@@ -50,6 +58,8 @@ def boards(runs: Iterable[StoredRun], defaults: Defaults = installed_defaults) -
         Stored runs of any status; those that are not complete keep their row from being ranked.
     defaults
         An algorithm's default parameters by its name, which rows need not spell out.
+    question
+        A target accuracy or a network to work costs out for.
 
     Returns
     -------
@@ -67,11 +77,13 @@ def boards(runs: Iterable[StoredRun], defaults: Defaults = installed_defaults) -
         if run.id not in seen:
             seen.add(run.id)
             scenarios[digest(run.cell["scenario"])].append(run)
-    made = [_board(key, group, defaults) for key, group in scenarios.items()]
+    made = [_board(key, group, defaults, question) for key, group in scenarios.items()]
     return sorted(made, key=lambda board: (board.title, board.scenario_id))
 
 
-def _board(scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults) -> Board:
+def _board(
+    scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults, question: Question
+) -> Board:
     entries = _entries(runs)
     seeds = _common_seeds(entries)
     ranked = [e for e in entries if not _spoilt(e) and set(e.scores) == set(seeds)]
@@ -92,6 +104,7 @@ def _board(scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults) -> B
                 chosen=i in chosen,
                 groups=by_group[i],
                 onboarded=onboarded([run.summary for run in entry.runs.values()]),
+                spent=spent(list(entry.runs.values()), question),
             )
         )
     rows.sort(key=_place)

@@ -10,6 +10,8 @@ from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.joining import UNLABELLED
 from pflbench.leaderboard.protocol import (
     BASELINE,
+    COST_HEADLINE,
+    COST_LEGEND,
     HEADLINE,
     LEGEND,
     NEW_CLIENTS_HEADLINE,
@@ -19,6 +21,7 @@ from pflbench.leaderboard.protocol import (
     TRANSFER_HEADLINE,
     TRANSFER_LEGEND,
 )
+from pflbench.leaderboard.spending import Spent
 from pflbench.leaderboard.transfer import Comparison
 
 NOTHING = "–"
@@ -226,11 +229,99 @@ def _new_clients(board: Board) -> list[Sequence[Column]]:
     ]
 
 
-ColumnSet = Literal["standard", "transfer", "new-clients", "relatedness"]
+def _spent(show: Callable[[Spent], str]) -> Callable[[Row], str]:
+    return lambda row: NOTHING if row.measures is None else show(row.spent)
+
+
+_EPSILON = Column("ε", _spent(lambda s: NOTHING if s.epsilon is None else f"{s.epsilon:,.4g}"))
+
+
+def _protected(board: Board) -> tuple[Column, ...]:
+    """Return the column of ε, where uploads are protected."""
+    return (_EPSILON,) if any(row.spent.epsilon is not None for row in board.rows) else ()
+
+
+def _over_network(board: Board, show: Callable[[Spent], float | None]) -> tuple[Column, ...]:
+    """Return the column of seconds over the network that was asked for, if one was."""
+    asked = next((row.spent.network for row in board.rows if row.spent.network), None)
+    if asked is None:
+        return ()
+    return (Column(f"seconds over {asked}", _spent(lambda s: _number(show(s), 1))),)
+
+
+_TRAINING = (
+    Column("seeds", lambda row: str(len(row.seeds))),
+    Column("test accuracy", _measure(_accuracy)),
+    Column("local steps", _measure(_steps)),
+    Column("MB up", _measure(lambda m: _mega(m.bytes_up))),
+    Column("MB down", _measure(lambda m: _mega(m.bytes_down))),
+)
+_MACHINE = (
+    Column("client seconds", _spent(lambda s: _number(s.client_seconds, 1))),
+    Column("server seconds", _spent(lambda s: _number(s.server_seconds, 1))),
+    Column("peak MB", _spent(lambda s: _mega(s.peak_memory_bytes))),
+)
+
+
+def _until_target(board: Board) -> list[Sequence[Column]]:
+    """Return the columns of what was spent until a target, if one was asked for."""
+    target = next((row.spent.target for row in board.rows if row.spent.target), None)
+    if target is None:
+        return []
+
+    def entry(name: str, show: Callable[[float | None], str]) -> Callable[[Row], str]:
+        return _spent(lambda s: show(getattr(s.at_target, name, None)))
+
+    def seeds(row: Row) -> str:
+        return NOTHING if row.spent.target_seeds is None else (
+            f"{row.spent.target_seeds} of {len(row.seeds)} seeds" if row.spent.target_seeds
+            else "never"
+        )  # fmt: skip
+
+    return [
+        (
+            METHOD,
+            Column(f"reached {_percent(target, digits=1)} %", seeds),
+            Column("round", entry("round", lambda x: _number(x, 0))),
+            Column("local steps", entry("local_steps", _number)),
+            Column("MB up", entry("bytes_up", _mega)),
+            Column("MB down", entry("bytes_down", _mega)),
+            Column("client seconds", entry("client_seconds", lambda x: _number(x, 1))),
+            Column("server seconds", entry("server_seconds", lambda x: _number(x, 1))),
+            *_over_network(board, lambda s: getattr(s.at_target, "network_seconds", None)),
+            Column("test accuracy there", entry("test_accuracy", _percent)),
+        )
+    ]
+
+
+def _cost(board: Board) -> list[Sequence[Column]]:
+    whole = _over_network(board, lambda s: s.network_seconds)
+    return [
+        (METHOD, *_TRAINING, *_MACHINE, *whole, *_protected(board)),
+        *_until_target(board),
+    ]  # fmt: skip
+
+
+def _narrow_cost(board: Board) -> list[Sequence[Column]]:
+    whole = _over_network(board, lambda s: s.network_seconds)
+    return [
+        (METHOD, *_TRAINING),
+        (METHOD, *_MACHINE, *whole, *_protected(board)),
+        *(part for t in _until_target(board) for part in (t[:6], (t[0], *t[6:]))),
+    ]
+
+
+ColumnSet = Literal["standard", "transfer", "new-clients", "relatedness", "cost"]
 COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 VIEWS: dict[ColumnSet, View] = {
-    "standard": View(HEADLINE, LEGEND, lambda _: TABLES, lambda _: NARROW_TABLES),
+    "standard": View(
+        HEADLINE,
+        LEGEND,
+        lambda board: (*TABLES[:-1], (*TABLES[-1], *_protected(board))),
+        lambda board: (*NARROW_TABLES[:-1], (*NARROW_TABLES[-1], *_protected(board))),
+    ),
+    "cost": View(COST_HEADLINE, COST_LEGEND, _cost, _narrow_cost),
     "transfer": View(
         TRANSFER_HEADLINE,
         TRANSFER_LEGEND,

@@ -117,4 +117,37 @@ NEW_CLIENTS_LEGEND = (
     ),
 )
 
+COST_HEADLINE = (
+    "Test accuracy (%) at the round selected on validation, beside what whole runs cost; means "
+    "over seeds."
+)
+
+COST_LEGEND = (
+    (
+        "local steps, MB",
+        "all clients together, set-up included, bytes that are sent only for an evaluation left "
+        "out; after a plus sign, the steps that personal models take only to be evaluated.",
+    ),
+    (
+        "client seconds, server seconds",
+        "wall time, on the machine of the run, of local training; of sending and aggregating.",
+    ),
+    ("peak MB", "most memory used, of the GPU or else of the process."),
+    (
+        "seconds over a network",
+        "wall time of a federation with such links: see pflbench show cost --network.",
+    ),
+    (
+        "reached",
+        "seeds whose validation accuracy, the mean over clients, came to be at least so high; the "
+        "other columns of this table tell what had been spent by the first such round, with the "
+        "test accuracy there. Nothing is said unless every seed reached it.",
+    ),
+)
+
+EPSILON_LEGEND = (
+    "ε",
+    "of differential privacy, for the client that uploaded most, at the δ of the scenario.",
+)
+
 CHOSEN = "of this method's settings, the one with the highest validation accuracy."

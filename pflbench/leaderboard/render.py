@@ -17,7 +17,7 @@ from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import escape
 from pflbench.leaderboard.board import Board, Row
 from pflbench.leaderboard.columns import CHOSEN_MARK, COLUMN_SETS, VIEWS, Column, ColumnSet, View
-from pflbench.leaderboard.protocol import CHOSEN
+from pflbench.leaderboard.protocol import CHOSEN, EPSILON_LEGEND
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -130,7 +130,8 @@ def _remarks(board: Board) -> list[str]:
 
 def _legend(board: Board, view: View) -> list[tuple[str, str]]:
     chosen = [(CHOSEN_MARK, CHOSEN)] if any(row.chosen for row in board.rows) else []
-    return [*view.legend, *chosen]
+    private = any(row.spent.epsilon is not None for row in board.rows)
+    return [*view.legend, *([EPSILON_LEGEND] if private else []), *chosen]
 
 
 def _text(board: Board, view: View, width: int) -> str:
