@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.streams import stream
+
+NOTHING = "0"
+"""No labels: so newcomers join in any case."""
 
 ALL = "all"
 """As many labels as a client has."""
@@ -53,6 +57,11 @@ class NewClients:
         """Return how many of the clients are held out: at least one, and not all."""
         return min(max(1, round(self.share * clients)), clients - 1)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as plain JSON values."""
+        when, shots = list(self.onboard_at), list(self.shots)
+        return {"share": self.share, "onboard_at": when, "shots": shots, "steps": self.steps}
+
     def options(self) -> list[str]:
         """Return the options of the command line that say the same."""
         return [
@@ -66,10 +75,16 @@ class NewClients:
         """Say it, as a part of a sentence."""
         *early, last = map(str, self.onboard_at)
         when = f"rounds {', '.join(early)} and {last}" if early else f"round {last}"
+        shots = " or ".join([*filter(None, [", ".join(self.shots[:-1])]), self.shots[-1]])
         return (
-            f"{self.share * 100:g} % of the clients held out, joining after {when} with "
-            f"{', '.join(self.shots)} labelled samples of each class and {self.steps:,} steps"
+            f"{self.share * 100:g} % of the clients held out, joining after {when} without labels "
+            f"and with {shots} labelled samples of each class and {self.steps:,} steps"
         )
+
+
+def shots_in_words(shots: str) -> str:
+    """Return what people call so many labels: "zero-shot", "5-shot", "all labels"."""
+    return {NOTHING: "zero-shot", ALL: "all labels"}.get(shots, f"{shots}-shot")
 
 
 def check(

@@ -130,6 +130,8 @@ class Scenario:
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
         if self.population is not None:
             values["population"] = dataclasses.asdict(without_path(self.population))
+        if self.new_clients is not None:
+            values["new_clients"] = self.new_clients.to_json()
         for field in dataclasses.fields(self):
             if getattr(self, field.name) == field.default:
                 del values[field.name]

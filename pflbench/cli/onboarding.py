@@ -12,6 +12,7 @@ from pflbench.cli.amounts import size
 from pflbench.cli.screen import show, table
 from pflbench.cli.stored import the_one
 from pflbench.errors import InputError
+from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, client_table
 
 
@@ -53,7 +54,7 @@ def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> T
         accuracy = float((part["correct"] / part["samples"]).mean())
         mean = part.mean(numeric_only=True)
         made.add_row(
-            "zero-shot" if part["stage"].iloc[0] == "zero-shot" else f"{shots}-shot",
+            shots_in_words(str(shots)),
             str(len(part)),
             f"{mean['labels']:.1f}",
             f"{accuracy:.2%}",

@@ -18,8 +18,8 @@ from pflbench.conformance.lab import (
     snapshot,
 )
 from pflbench.engine import Simulation
-from pflbench.engine.onboarding import NOTHING, Joined, Newcomers
-from pflbench.newcomers import ALL
+from pflbench.engine.onboarding import Joined, Newcomers
+from pflbench.newcomers import ALL, NOTHING
 
 CHECKS = Catalogue()
 

@@ -29,11 +29,8 @@ from pflbench.engine.traffic import bytes_of
 from pflbench.errors import DivergedError
 from pflbench.federation import Federation, Shards
 from pflbench.method import Client, LocalBudget, Message, Rows, Samples, State
-from pflbench.newcomers import ALL, NewClients, labelled
+from pflbench.newcomers import ALL, NOTHING, NewClients, labelled
 from pflbench.streams import stream
-
-NOTHING: Final = "0"
-"""The shots of newcomers without labels."""
 
 ZERO_SHOT: Final = "zero-shot"
 K_SHOT: Final = "k-shot"

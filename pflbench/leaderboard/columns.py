@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pflbench.leaderboard.board import Board, Measures, Row
-from pflbench.leaderboard.joining import UNLABELLED
 from pflbench.leaderboard.protocol import (
     BASELINE,
     COST_HEADLINE,
@@ -23,6 +22,7 @@ from pflbench.leaderboard.protocol import (
 )
 from pflbench.leaderboard.spending import Spent
 from pflbench.leaderboard.transfer import Comparison
+from pflbench.newcomers import shots_in_words
 
 NOTHING = "–"
 NO_BASELINE = f"no {BASELINE} run"
@@ -223,7 +223,7 @@ def _new_clients(board: Board) -> list[Sequence[Column]]:
         (
             METHOD,
             Column("participants", lambda row: _percent(row.onboarded.participants)),
-            *(Column("zero-shot" if s == UNLABELLED else f"{s}-shot", entry(s)) for s in shots),
+            *(Column(shots_in_words(s), entry(s)) for s in shots),
             Column("gap", lambda row: _percent(row.onboarded.gap, sign=True)),
         )
     ]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-UNLABELLED = "0"
-"""The shots of newcomers without labels."""
+from pflbench.newcomers import NOTHING
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class Onboarded:
 
     def record(self) -> dict[str, float | None]:
         """Return the usual shots as flat columns; None for what there is not."""
-        shots = {"zero_shot": UNLABELLED, "1_shot": "1", "5_shot": "5", "all": "all"}
+        shots = {"zero_shot": NOTHING, "1_shot": "1", "5_shot": "5", "all": "all"}
         values = {f"new_{name}": self.accuracy.get(text) for name, text in shots.items()}
         return {**values, "new_gap": self.gap}
 

@@ -1,0 +1,106 @@
+"""`--new-clients`: what is refused, shown and printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import Call, files
+
+from pflbench.results import Store
+
+RUN = ("run", "--dataset", "npz:points.npz", "--clients", "6", "--rounds", "4", "--eval-every", "2",
+       "--device", "cpu", "--partition", "iid", "--lr", "0.05")  # fmt: skip
+NEW = ("--new-clients", "0.34", "--onboard-at", "1", "--shots", "2,all", "--onboarding-steps", "9")
+
+
+@pytest.fixture(autouse=True)
+def _on_one_core(one_thread: None) -> None:
+    """Tiny tensors gain nothing from a second core."""
+
+
+def row(output: str, name: str) -> list[str]:
+    (line,) = (line for line in output.splitlines() if line.strip().startswith(name))
+    return line.split()
+
+
+def test_a_run_with_new_clients_is_shown(pflbench: Call, folder: Path, data: str) -> None:
+    done = pflbench(*RUN, "--algo", "local,fedavg", *NEW)
+    assert done.exit_code == 0, done.stderr
+    assert (
+        "34 % of the clients held out, joining after rounds 1 and 4 without labels and with 2 or "
+        "all labelled samples of each class and 9 steps" in " ".join(done.stdout.split())
+    )
+    runs = {run.cell["algorithm"]["name"]: run for run in Store(folder / "results").runs()}
+    shown = pflbench("show", "onboarding", runs["fedavg"].id[:8])
+    assert shown.exit_code == 0, shown.stderr
+    early, late = shown.stdout.split("after round ")[1:]
+    assert early.startswith("1")
+    assert late.startswith("4")
+    told = runs["fedavg"].summary["onboarding"]
+    assert f"{told['participants_accuracy']:.2%}" in row(late, "participants")
+    for name, shots in (("zero-shot", "0"), ("2-shot", "2"), ("all labels", "all")):
+        gap = 100 * (told["participants_accuracy"] - told["accuracy"][shots])
+        words = row(late, name)
+        assert f"{told['accuracy'][shots]:.2%}" in words
+        assert f"{gap:+.2f}".replace("-", "−") in words
+    model = 4 * runs["fedavg"].summary["parameters"]
+    assert f"{model / 1000:.1f}" in row(late, "zero-shot")
+    assert row(late, "all labels")[-2] == "9"
+    again = pflbench(*RUN, "--algo", "fedavg", *NEW)
+    assert f"there already, run {runs['fedavg'].id}" in again.stderr
+    assert re.search(r"new clients +share 0.34", pflbench("show", "run", runs["local"].id).stdout)
+
+
+def test_boards_of_new_clients(pflbench: Call, folder: Path, data: str) -> None:
+    pflbench(*RUN, "--algo", "fedavg", "--seed", "0,1", *NEW)
+    parts = [run.summary["onboarding"] for run in Store(folder / "results").runs()]
+    mean = {
+        shots: sum(part["accuracy"][shots] for part in parts) / 2 for shots in ("0", "2", "all")
+    }
+    there = sum(part["participants_accuracy"] for part in parts) / 2
+    board = pflbench("leaderboard", "--columns", "new-clients").stdout
+    words = row(board, "fedavg")
+    assert words[1:5] == [f"{100 * value:.2f}" for value in (there, *mean.values())]
+    assert words[5].lstrip("+−0") == f"{abs(100 * (there - mean['all'])):.2f}".lstrip("0")
+    header, record = pflbench("leaderboard", "--format", "csv").stdout.splitlines()
+    names = header.split(",")
+    assert "new_1_shot" in names
+    assert f"{mean['0']}" in record
+
+
+def test_a_board_without_new_clients_says_nothing_of_them(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    pflbench(*RUN, "--algo", "fedavg")
+    assert "held out" not in pflbench("leaderboard").stdout
+    (run,) = Store(folder / "results").runs()
+    refused = pflbench("show", "onboarding", run.id)
+    assert refused.exit_code == 2
+    assert f"Nobody joined in run {run.id}" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--new-clients", "1"), "--new-clients '1' is not valid"),
+        (("--shots", "3"), "shots '3' is for new clients, and there are none"),
+        (
+            ("--new-clients", "0.2", "--onboard-at", "5"),
+            "onboard_at has round 5, but the run has 4",
+        ),
+        (("--new-clients", "0.2", "--shots", "none"), "shots 'none' is not valid"),
+        (
+            ("--new-clients", "0.2", "--onboarding-steps", "0"),
+            "--onboarding-steps '0' is not valid",
+        ),
+    ],
+)
+def test_what_is_refused(
+    options: tuple[str, ...], message: str, pflbench: Call, folder: Path, data: str
+) -> None:
+    result = pflbench(*RUN, "--algo", "fedavg", *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert files(folder) == ["points.npz"]
