@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -23,6 +24,7 @@ from pflbench.cost.picture import Curve, save_cost_picture
 from pflbench.errors import InputError
 from pflbench.figures import check_picture
 from pflbench.leaderboard.wording import installed_defaults, labels
+from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, StoredRun
 from pflbench.scenario import digest
 
@@ -82,6 +84,8 @@ def show_cost(
         parts += ["", _over(rows, over), Text(f"{over.written}: {over.source}.", style="dim")]
     if target is not None:
         parts += ["", _to_target(rows, target, over)]
+    if any(record.onboarding is not None for row in rows for record in row.records):
+        parts += ["", _joining(rows)]
     show(*parts, "", Text(NOT_COUNTED, style="dim"))
     if save is not None:
         curves = [Curve(row.label, row.records, row.times) for row in rows]
@@ -232,6 +236,34 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
             f"{mean(lambda t: t.server):,.1f} s",
         )
     return _right(made, 1)
+
+
+def _joining(rows: Sequence[_Row]) -> Table:
+    """Return what joining cost a newcomer after the last round."""
+    made = table(
+        "Method", "Labels", "Bytes up", "Bytes down", "Local steps", "Seconds", "Test accuracy",
+        title="Joining after the last round: mean of a newcomer, and over seeds",
+    )  # fmt: skip
+    for row in rows:
+        tables = [r.onboarding for r in row.records if r.onboarding is not None]
+        last = [t[t["round"] == t["round"].max()] for t in tables]
+        for shots in dict.fromkeys(s for t in last for s in t["shots"]):
+            own = [t[t["shots"] == shots] for t in last]
+
+            def mean(name: str, own: Sequence[pd.DataFrame] = own) -> float:
+                return float(np.mean([t[name].mean() for t in own]))
+
+            accuracy = float(np.mean([(t["correct"] / t["samples"]).mean() for t in own]))
+            made.add_row(
+                escape(row.label),
+                shots_in_words(str(shots)),
+                size(mean("bytes_up")),
+                size(mean("bytes_down")),
+                f"{mean('steps'):,.0f}",
+                f"{mean('seconds'):.3f}",
+                f"{accuracy:.2%}",
+            )
+    return _right(made, 2)
 
 
 def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -> Table:

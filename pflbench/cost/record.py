@@ -29,8 +29,10 @@ class Record:
         Its tables.
     participation
         Its table of who took part; None in runs that are older than that table.
+    onboarding
+        Its table of newcomers; None if no client was held out. They are in no other table here.
     train_samples
-        Training samples by client number.
+        Training samples by client number, of the participants.
     val, test
         Accuracies after the evaluated rounds.
     seconds
@@ -42,6 +44,7 @@ class Record:
     rounds: pd.DataFrame = field(repr=False)
     messages: pd.DataFrame = field(repr=False)
     participation: pd.DataFrame | None = field(repr=False)
+    onboarding: pd.DataFrame | None = field(repr=False)
     train_samples: pd.Series[int] = field(repr=False)
     val: ClientTable = field(repr=False)
     test: ClientTable = field(repr=False)
@@ -85,7 +88,8 @@ def read(run: StoredRun) -> Record:
         rounds=rounds,
         messages=run.table("messages"),
         participation=run.table("participation") if there else None,
-        train_samples=train.groupby("client")["samples"].sum(),
+        onboarding=run.table("onboarding") if run.has_table("onboarding") else None,
+        train_samples=train.groupby("client")["samples"].sum().reindex(val.clients, fill_value=0),
         val=val,
         test=test,
         seconds=float(run.summary.get("seconds", np.nan)),

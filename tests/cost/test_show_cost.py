@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 import pflbench
 from pflbench.cli.main import main
 from pflbench.cost import read, read_network, timeline
+from pflbench.cost.network import devices
 from pflbench.results import Store, StoredRun
 
 Runs = dict[tuple[str, int], StoredRun]
@@ -98,6 +99,34 @@ def test_single_runs_and_several_scenarios(folder: Path, runs: Runs, tmp_path: P
     assert both.exit_code == 0
     assert "fedavg · participation 0.5" in both.stdout
     assert "fedavg · participation 1.0" in both.stdout
+
+
+def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
+    data = f"npz:{folder.parent / 'digits.npz'}"
+    for method in ("fedavg", "fedora"):
+        pflbench.run(method, data, clients=6, rounds=2, eval_every=2, partition="iid",
+                     new_clients=0.34, results=tmp_path / "r", device="cpu")  # fmt: skip
+    shown = call(tmp_path / "r", "--network", "lte").stdout
+    assert "Joining" not in call(folder).stdout
+    section = shown[shown.index("Joining after the last round") :]
+    (fedora,) = (
+        run for run in Store(tmp_path / "r").runs() if run.cell["algorithm"]["name"] == "fedora"
+    )
+    joined = fedora.table("onboarding")
+    own = joined[joined["shots"] == "all"]
+    accuracy = (own["correct"] / own["samples"]).mean()
+    rows = [row for row in section.splitlines() if re.match(r" *fedora ", row)]
+    assert len(rows) == joined["shots"].nunique()
+    assert rows[-1].endswith(f"{accuracy:.2%}")
+    assert f" {own['steps'].mean():,.0f} " in rows[-1]
+    # Newcomers enrol in no round: only the four participants are waited for.
+    record = read(fedora)
+    assert len(record.train_samples) == 4
+    over = read_network("lte").network
+    able = devices(over, 6, 0)
+    size = fedora.table("messages").query("round == -1")["bytes"].sum() / 4
+    waited = (0.04 + size / able.up[record.val.clients]).max()
+    assert timeline(record, over).set_up == pytest.approx(waited)
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
