@@ -73,10 +73,10 @@ def _plane(coordinates: Matrix) -> Matrix:
     if centred.shape[1] == 1:
         beside: Matrix = np.pad(centred, ((0, 0), (0, 1)))
         return beside
-    _, sizes, axes = np.linalg.svd(centred, full_matrices=False)
-    if centred.shape[1] == 2 and sizes[-1] > _SAME_PLACE * sizes[0]:
+    squares, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
+    if centred.shape[1] == 2 and squares[0] > _SAME_PLACE**2 * squares[1]:
         return centred  # what people expect to see: a circle as it was made
-    axes = axes[:2]
+    axes = vectors[:, :-3:-1].T
     # A principal axis has no sign of its own: the largest entry's is made positive.
     axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
     flat: Matrix = centred @ axes.T
