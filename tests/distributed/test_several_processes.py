@@ -25,6 +25,10 @@ OPTIONS: dict[str, Any] = {
     "clients": 5, "rounds": 4, "eval_every": 2, "local_epochs": 1, "batch_size": 16,
     "device": "cpu", "model": "mlp(hidden=16)",
 }  # fmt: skip
+CHURN = [
+    "dropout(p=0.6)", "stragglers(share=0.6, work=0.3)", "join(at=3, share=0.8)",
+    "leave(at=3, share=0.8, forget=true)", "dropout(p=1)",
+]  # fmt: skip
 COMMAND = [
     "--clients", "5", "--rounds", "4", "--eval-every", "2", "--local-epochs", "1", "--batch-size",
     "16", "--device", "cpu", "--model", "mlp(hidden=16)",
@@ -41,10 +45,10 @@ def by_method(results: Path) -> dict[str, StoredRun]:
 
 def assert_equal_runs(one: StoredRun, two: StoredRun, *, exact: bool = True) -> None:
     assert (one.id, one.status, two.status) == (two.id, "complete", "complete")
-    for name in ("metrics", "rounds", "messages", "partition"):
+    for name in ("metrics", "rounds", "messages", "partition", "participation"):
         drop = TIMINGS if name == "rounds" else []
         a, b = (run.table(name).drop(columns=drop) for run in (one, two))
-        if exact or name in ("messages", "partition"):
+        if exact or name in ("messages", "partition", "participation"):
             pd.testing.assert_frame_equal(a, b, check_exact=True)
             continue
         pd.testing.assert_frame_equal(
@@ -57,13 +61,15 @@ def assert_equal_runs(one: StoredRun, two: StoredRun, *, exact: bool = True) -> 
 
 
 def test_two_processes_give_the_numbers_of_one(folder: Path, data: str, torchrun: Start) -> None:
-    """With every client, an odd cohort, and fewer clients than processes."""
+    """With every client, an odd cohort, fewer clients than processes, and with churn."""
     chosen = [
         *itertools.product(
             ["sequential"], [1.0, 0.6, 0.2], ["fedavg", "fedora", "fedavg-ft", "local"]
         ),
         *itertools.product(["stacked"], [1.0, 0.6], ["fedavg", "fedora"]),
         ("sequential", 0.6, "pfedhn"),
+        *itertools.product(["sequential"], CHURN, ["fedora", "pfedhn"]),
+        *itertools.product(["stacked"], CHURN[:2], ["fedavg"]),
     ]
     cells = [
         (engine, method, {**OPTIONS, "engine": engine, "participation": participation})
