@@ -80,6 +80,17 @@ class Result:
         return self._table("privacy")
 
     @property
+    def onboarding(self) -> pd.DataFrame:
+        """Per newcomer, round and number of labels, where clients were held out: accuracy, cost."""
+        table = self._table("onboarding")
+        return table.assign(accuracy=table["correct"] / table["samples"])
+
+    @property
     def partition(self) -> pd.DataFrame:
         """Per client, split and class: samples."""
         return self._table("partition")
+
+    @property
+    def clients(self) -> pd.DataFrame:
+        """Per client: group, samples, distance from the others."""
+        return self._table("clients")

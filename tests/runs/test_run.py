@@ -100,9 +100,11 @@ def test_stored_and_in_memory_are_the_same(federation: Federation, results: Path
     assert_same_tables(memory, stored)
     differing = {k for k, v in memory.summary.items() if stored.summary[k] != v}
     assert differing <= {"seconds"}
+    assert memory.clients.equals(stored.clients)
     assert not (stored.folder / "checkpoint").exists()
     names = {path.name for path in stored.folder.iterdir()}
-    tables = {f"{t}.parquet" for t in ("metrics", "rounds", "messages", "partition")}
+    kept = ("metrics", "rounds", "messages", "partition", "clients", "relatedness", "participation")
+    tables = {f"{name}.parquet" for name in kept}
     assert names == tables | {"run.json", "environment.json", "summary.json"}
     where = json.loads((stored.folder / "environment.json").read_text())
     assert where["device"] in ("cpu", "cuda")
