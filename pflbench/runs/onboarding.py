@@ -18,8 +18,8 @@ from pflbench.newcomers import NewClients, drawn
 TABLE: Final = "onboarding"
 """The table of newcomers, and their key in the summary."""
 
-_CLIENTS: Final = ("client", "neighbour")
-"""Columns that hold numbers of clients."""
+_CLIENT: Final = "client"
+"""The column that holds a client's number."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,10 +112,8 @@ class Onboarding:
         numbers = self._held.numbers
         return {
             name: table
-            if name == TABLE
-            else table.assign(
-                **{c: numbers[table[c].to_numpy(np.int64)] for c in _CLIENTS if c in table}
-            )
+            if name == TABLE or _CLIENT not in table
+            else table.assign(**{_CLIENT: numbers[table[_CLIENT].to_numpy(np.int64)]})
             for name, table in tables.items()
         }
 

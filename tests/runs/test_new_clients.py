@@ -42,7 +42,7 @@ def held_out(seed: int = 0) -> tuple[list[int], list[int]]:
 
 
 def onboarding(result: Result) -> pd.DataFrame:
-    return result._table("onboarding")
+    return result.onboarding
 
 
 def expect_equal_for_participants(a: Result, b: Result) -> None:
