@@ -162,6 +162,10 @@ def _brief(value: Any) -> str:
     return "as usual" if value is None else str(value)
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 100 else duration(seconds)
+
+
 def _right(made: Table, first: int) -> Table:
     for column in made.columns[first:]:
         column.justify = "right"
@@ -187,7 +191,7 @@ def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
             f"{row.mean(lambda t: t.client_seconds):,.1f}",
             f"{row.mean(lambda t: t.server_seconds):,.1f}",
             size(row.mean(lambda t: t.peak_memory_bytes)),
-            *(() if over is None else (duration(float(np.mean([t.total for t in row.times]))),)),
+            *(() if over is None else (_time(float(np.mean([t.total for t in row.times]))),)),
         )
     return _right(made, 1)
 
@@ -227,7 +231,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
         whole = mean(lambda t: t.total)
         made.add_row(
             escape(row.label),
-            duration(whole),
+            _time(whole),
             f"{mean(lambda t: (t.total - t.set_up) / max(len(t.seconds) - 1, 1)):,.2f}",
             f"{mean(lambda t: t.set_up):,.1f} s",
             f"{mean(lambda t: t.down):,.1f} s",
@@ -296,7 +300,7 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
             f"{mean('local_steps'):,.0f}",
             f"{mean('client_seconds'):,.1f}",
             f"{mean('server_seconds'):,.1f}",
-            *(() if over is None else (duration(mean("network_seconds")),)),
+            *(() if over is None else (_time(mean("network_seconds")),)),
             f"{mean('test_accuracy'):.2%}",
         )
     return _right(made, 1)

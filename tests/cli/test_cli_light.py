@@ -51,6 +51,7 @@ def light(*arguments: str, **environment: str) -> str:
         (("show", "mnist"), "rotated(step=10)"),
         (("show", "dirichlet"), "alpha"),
         (("show", "partition", "--help"), "--save"),
+        (("show", "cost", "--help"), "--target"),
         (("check", "--help"), "--golden"),
         (("new", "algorithm", "--help"), "--directory"),
     ],

@@ -75,6 +75,8 @@ def test_two_processes_give_the_numbers_of_one(folder: Path, data: str, torchrun
         (engine, method, {**OPTIONS, "engine": engine, "participation": participation})
         for engine, participation, method in chosen
     ]
+    protected = {**OPTIONS, "engine": "sequential", "privacy": "gaussian(noise=0.3)"}
+    cells.append(("sequential", "fedora", protected))
     script = str(Path(__file__).with_name("shared_runs.py"))
     done = torchrun(script, data, str(folder), json.dumps(cells))
     assert done.returncode == 0, done.stderr
