@@ -165,7 +165,8 @@ def registry(
 
 def test_the_plugins_keep_the_rules(registry: plugins.Registry) -> None:
     assert not registry.problems
-    for name in ("private-head", "blobs", "sorted", "noisy", "wide", "p-true", "journal"):
+    for name in ("private-head", "blobs", "sorted", "noisy", "wide", "shifts", "p-true", "journal",
+                 "means"):  # fmt: skip
         report = check(name, registry=registry)
         assert report.passed, [o for o in report.outcomes if o.status == "failed"]
 
@@ -176,7 +177,7 @@ def test_the_plugins_run_together(
     caplog.set_level("INFO")
     request = RunRequest(
         "private-head", "blobs", partition="sorted", population="noisy", model="wide(units=16)",
-        rounds=3, parameters={"mu": "0.1"}, device="cpu",
+        rounds=3, participation="shifts", parameters={"mu": "0.1"}, device="cpu",
     )  # fmt: skip
     journal = resolve(registry.get(registry.observers, "journal").make, owner="the test")()
     result = execute(plan(request, registry), None, [journal])
@@ -185,7 +186,11 @@ def test_the_plugins_run_together(
     assert sum("round" in message for message in caplog.messages) == 3
     up = result.messages.query("direction == 'up' and round > 0")
     assert set(up["kind"]) == {"body.weight", "body.bias"}  # the head is not uploaded
-    assert (up.groupby("round")["bytes"].sum() == 5 * 4 * (8 * 16 + 16)).all()
+    uploads = up.groupby("round")["bytes"].sum() / (4 * (8 * 16 + 16))
+    assert uploads.tolist() == [3, 2, 3]
+    who = result.participation
+    assert who["client"].tolist() == [0, 2, 4, 1, 3, 0, 2, 4]
+    assert set(who["work"]) == {0.5}  # 120 samples each
 
 
 def test_the_plugins_own_test_passes(registry: plugins.Registry) -> None:

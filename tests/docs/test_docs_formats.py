@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from documents import DOCS, column, section, table
@@ -17,7 +19,10 @@ from pflbench.leaderboard import boards, render
 from pflbench.results import Store
 
 PAGE = DOCS / "results-format.md"
-TABLES = ("metrics", "rounds", "messages", "partition", "clients")
+TABLES = (
+    "metrics", "rounds", "messages", "participation", "partition", "clients", "relatedness",
+    "coordinates",
+)  # fmt: skip
 
 
 def federation() -> pflbench.Federation:
@@ -30,11 +35,19 @@ def federation() -> pflbench.Federation:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a results folder with a complete run."""
     root = tmp_path_factory.mktemp("documented") / "results"
-    pflbench.run("fedora", federation(), results=root, rounds=2, eval_every=1, device="cpu")
+    pflbench.run("fedora", known_federation(), results=root, rounds=2, eval_every=1, device="cpu")
     return root
 
 
+def known_federation() -> pflbench.Federation:
+    """Return one that knows how its clients relate."""
+    known = {"coordinates": np.array([[0.0], [1.0]]), "groups": np.array([0, 0])}
+    return dataclasses.replace(federation(), **known)
+
+
 def kind(series: pd.Series[Any]) -> str:
+    if pd.api.types.is_bool_dtype(series):
+        return "bool"
     if pd.api.types.is_integer_dtype(series):
         return "int"
     return "float" if pd.api.types.is_float_dtype(series) else "text"
@@ -80,11 +93,28 @@ def test_the_files_of_a_run(results: Path) -> None:
 
 def test_the_keys_of_a_run(results: Path) -> None:
     (run,) = Store(results).runs()
-    assert column(section(PAGE, "summary.json"), "Key") == list(run.summary)
+    keys = [key for key in run.summary if not key.startswith("relatedness_")]
+    assert column(section(PAGE, "summary.json"), "Key") == keys
     assert column(section(PAGE, "environment.json"), "Key") == list(run.environment)
     text = section(PAGE, "run.json")
     for key in (*run.cell, *run.labels):
         assert f"`{key}`" in text
+
+
+def test_the_scores_of_what_a_server_learnt(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).random((4, 3, 2)).tolist()
+    arrays = [
+        {f"{s}_{p}": own if p == "x" else [0, 1, 0] for s in ("train", "val", "test") for p in "xy"}
+        for own in x
+    ]
+    known = dataclasses.replace(
+        pflbench.Federation.from_arrays(arrays), groups=np.array([0, 0, 1, 1]),
+        coordinates=np.arange(4.0)[:, None],
+    )  # fmt: skip
+    summary = pflbench.run("fedora", known, rounds=1, device="cpu").summary
+    scores = [key for key in summary if key.startswith("relatedness_")]
+    assert len(scores) == 3
+    assert column(section(PAGE, "relatedness.parquet").split("further keys")[1], "Score") == scores
 
 
 def test_the_keys_of_a_failure(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_methods_lists_every_method() -> None:
         assert spec.note.partition(":")[0].replace(".", "/") in listed[spec.name]
 
 
-@pytest.mark.parametrize("shelf", ["partitioners", "populations", "models"])
+@pytest.mark.parametrize("shelf", ["partitioners", "populations", "models", "participations"])
 def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
     registry = installed()
     shelved = getattr(registry, shelf)
@@ -163,6 +163,7 @@ def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
         "partitioners": ("Partitions", "Partition"),
         "populations": ("Populations", "Population"),
         "models": ("Models", "Model"),
+        "participations": ("Participation", "Participation"),
     }[shelf]  # fmt: skip
     assert set(column(section(SCENARIOS, heading), header)) == {spec.name for spec in specs}
     for spec in specs:
