@@ -20,6 +20,7 @@ from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.group import ALONE, Group
 from pflbench.engine.initial import initial_model
+from pflbench.engine.keeping import in_parts, take_up, whole
 from pflbench.engine.plan import Batches, part_of, seeded_batches
 from pflbench.engine.privacy import Protection
 from pflbench.engine.report import Register, RoundReport
@@ -43,9 +44,6 @@ from pflbench.privacy import Gaussian
 from pflbench.specs import AlgorithmSpec, resolve
 
 _EVALUATED_TOGETHER = 256
-
-_SMALL_PART = 2**26
-"""Bytes up to which parts of a checkpoint are put together."""
 
 
 class Simulation:
@@ -287,10 +285,7 @@ class Simulation:
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of everything that rounds change, flat and named."""
-        return {
-            **{f"client/{name}": value.clone() for name, value in self.states.items()},
-            **{f"server/{name}": value.clone() for name, value in self.server.state().items()},
-        }
+        return whole(self.server, self._states)
 
     def parts(self) -> Iterator[dict[str, Tensor]]:
         """Yield what `state` returns in parts, for a checkpoint: take each before the next round.
@@ -298,34 +293,11 @@ class Simulation:
         Only one is in memory at a time, and rows that are still what they were at the beginning
         are left out.
         """
-        small: dict[str, Tensor] = {}
-        for part in self._every_part():
-            size = sum(tensor.nbytes for tensor in (*small.values(), *part.values()))
-            if size > _SMALL_PART or small.keys() & part.keys():
-                yield small
-                small = {}
-            small |= part
-        yield small
-
-    def _every_part(self) -> Iterator[dict[str, Tensor]]:
-        for part in self.server.parts():
-            yield {f"server/{name}": value for name, value in part.items()}
-        for name, store in self._states.items():
-            yield from store.parts(f"client/{name}")
+        return in_parts(self.server, self._states)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned, or, having played no round, a part of `parts`."""
-        prefix = "server/"
-        own = {
-            n.removeprefix(prefix): v.to(self.device, copy=True)
-            for n, v in state.items()
-            if n.startswith(prefix)
-        }
-        if own:
-            self.server.restore(own)
-        for name, store in self._states.items():
-            if f"client/{name}" in state:
-                store.restore(state, f"client/{name}")
+        take_up(state, self.server, self._states, self.device)
 
     def _train(self, r: int, who: Attendance, received: Rows) -> Trained | None:
         """Let those train whose upload will arrive; nobody else changes."""

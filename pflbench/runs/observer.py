@@ -62,9 +62,9 @@ class Progress:
     round, rounds
         Rounds done, of how many.
     cohort
-        Clients that took part.
+        Clients that were invited.
     train_loss
-        Mean over the cohort.
+        Mean over those that uploaded; NaN if nobody did.
     bytes_up, bytes_down
         Since the run's beginning, set-up included.
     seconds, seconds_left

@@ -28,9 +28,9 @@ def outcome(check: str, found: Subject) -> Outcome:
 def subject_of(
     client: str = "", server: str = "", parameters: type | None = None, **fields: str
 ) -> Subject:
-    """A method whose halves are FedAvg's, but for those of `broken_methods` that are named."""
+    """A method whose halves are FedAvg's, but for those that are named: of `broken_methods`."""
     halves = [
-        f"broken_methods:{mine}" if mine else base
+        (mine if ":" in mine else f"broken_methods:{mine}") if mine else base
         for mine, base in zip((client, server), FEDAVG, strict=True)
     ]
     values = None
@@ -90,14 +90,28 @@ CASES = [
     Case("newcomers_stacked_equals_sequential", subject_of("BranchingJoin", "NoServer"), "item()"),
     Case("newcomers_join_alone", subject_of(server="MixesNewcomers"), "alone and among others"),
     Case("churn_in_any_engine", subject_of("CountsChunks"), "with churn"),
-    Case("churn_resumed", subject_of(server="LateComersOutsideState"), "with churn"),
-    Case("failing_leaves_no_trace", subject_of(server="DividesByInvited"), "not invited"),
-    Case("one_step_trains", subject_of("LearnsInTheEnd"), "model that it had"),
-    Case("nobody_is_no_error", subject_of(server="WaitsForUploads"), "nobody has answered"),
-    Case("enrol_in_turn", subject_of(server="EnrolsOnce"), "one after the other"),
-    Case("forgets_as_it_says", subject_of(server="SaysItForgot"), "was forgotten"),
-    Case("telemetry_is_steady", subject_of(server="TellsOtherNames"), "and not in another"),
-    Case("telemetry_is_steady", subject_of(server="TellsTheCohort"), "already"),
+    Case(
+        "churn_resumed", subject_of(server="broken_by_churn:LateComersOutsideState"), "with churn"
+    ),
+    Case(
+        "failing_leaves_no_trace",
+        subject_of(server="broken_by_churn:DividesByInvited"),
+        "not invited",
+    ),
+    Case("one_step_trains", subject_of("broken_by_churn:LearnsInTheEnd"), "model that it had"),
+    Case(
+        "nobody_is_no_error",
+        subject_of(server="broken_by_churn:WaitsForUploads"),
+        "nobody has answered",
+    ),
+    Case("enrol_in_turn", subject_of(server="broken_by_churn:EnrolsOnce"), "one after the other"),
+    Case("forgets_as_it_says", subject_of(server="broken_by_churn:SaysItForgot"), "was forgotten"),
+    Case(
+        "telemetry_is_steady",
+        subject_of(server="broken_by_churn:TellsOtherNames"),
+        "and not in another",
+    ),
+    Case("telemetry_is_steady", subject_of(server="broken_by_churn:TellsTheCohort"), "already"),
 ]
 
 

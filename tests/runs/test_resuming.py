@@ -19,7 +19,7 @@ from pflbench.results import Store, StoredRun
 from pflbench.runs import Observer, RunInfo, execution
 
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
-TABLES = ("metrics", "rounds", "messages", "partition")
+TABLES = ("metrics", "rounds", "messages", "partition", "participation")
 METHODS = ("fedora", "pfedhn", "pfedhn-pc", "fedavg-ft")
 
 

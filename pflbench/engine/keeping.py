@@ -1,0 +1,62 @@
+"""What rounds change, taken out of a simulation and put back: for checkpoints, and to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pflbench.method import RowStore, Server
+
+_CLIENT, _SERVER = "client/", "server/"
+
+_SMALL_PART = 2**26
+"""Bytes up to which parts of a checkpoint are put together."""
+
+
+def whole(server: Server[Any], states: Mapping[str, RowStore]) -> dict[str, Tensor]:
+    """Return a copy of what a server and the clients' states hold, flat and named."""
+    return {
+        **{_CLIENT + name: store.whole().clone() for name, store in states.items()},
+        **{_SERVER + name: value.clone() for name, value in server.state().items()},
+    }
+
+
+def in_parts(server: Server[Any], states: Mapping[str, RowStore]) -> Iterator[dict[str, Tensor]]:
+    """Yield what `whole` returns in parts, small ones together, without rows nobody wrote."""
+    small: dict[str, Tensor] = {}
+    for part in _every_part(server, states):
+        size = sum(tensor.nbytes for tensor in (*small.values(), *part.values()))
+        if size > _SMALL_PART or small.keys() & part.keys():
+            yield small
+            small = {}
+        small |= part
+    yield small
+
+
+def take_up(
+    state: Mapping[str, Tensor],
+    server: Server[Any],
+    states: Mapping[str, RowStore],
+    device: torch.device,
+) -> None:
+    """Put back what `whole` returned, or a part that `in_parts` yielded."""
+    own = {
+        name.removeprefix(_SERVER): value.to(device, copy=True)
+        for name, value in state.items()
+        if name.startswith(_SERVER)
+    }
+    if own:
+        server.restore(own)
+    for name, store in states.items():
+        if _CLIENT + name in state:
+            store.restore(state, _CLIENT + name)
+
+
+def _every_part(server: Server[Any], states: Mapping[str, RowStore]) -> Iterator[dict[str, Tensor]]:
+    for part in server.parts():
+        yield {_SERVER + name: value for name, value in part.items()}
+    for name, store in states.items():
+        yield from store.parts(_CLIENT + name)
