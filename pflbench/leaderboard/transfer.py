@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from pflbench.errors import InputError
-from pflbench.federation.skew import NO_GROUP, client_facts
 from pflbench.leaderboard.protocol import BASELINE
 from pflbench.leaderboard.scores import scores
 from pflbench.results import StoredRun
 from pflbench.results.measures import Floats, Ints
+
+if TYPE_CHECKING:  # boards are made without pandas and torch, which take seconds to import
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,8 @@ def facts(run: StoredRun) -> pd.DataFrame | None:
     """
     if run.has_table("clients"):
         return run.table("clients")
+    from pflbench.federation.skew import client_facts
+
     return client_facts(run.table("partition")) if run.has_table("partition") else None
 
 
@@ -116,7 +120,7 @@ def groups_of(run: StoredRun) -> Ints | None:
     if not run.has_table("clients"):
         return None
     groups: Ints = run.arrow("clients", ("group",))["group"].to_numpy()
-    return None if (groups == NO_GROUP).any() else groups
+    return None if (groups < 0).any() else groups  # NO_GROUP
 
 
 @dataclass(frozen=True)
@@ -184,6 +188,10 @@ def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
         raise InputError(f"Runs {run.id} and {partner.id} were tested on different samples.")
     known = facts(run)
     if known is None:
+        import pandas as pd
+
+        from pflbench.federation.skew import NO_GROUP
+
         known = pd.DataFrame({"client": own.clients, "group": NO_GROUP})
     table = known.set_index("client").reindex(own.clients).rename_axis("client").reset_index()
     columns = ["client", "group", "train", "distance", "coordinate_distance"]

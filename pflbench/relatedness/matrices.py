@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from pflbench.errors import InputError
+
+if TYPE_CHECKING:  # boards are made without it
+    import pandas as pd
 
 Matrix = NDArray[np.float64]
 
@@ -46,6 +49,8 @@ def relatedness_table(found: Matrices) -> pd.DataFrame:
     """Return a row for every two clients: client, other, similarity, weight, propagation."""
     n = found.clients
     kept = {name: getattr(found, name).ravel().astype(np.float32) for name in _VALUES}
+    import pandas as pd
+
     return pd.DataFrame(
         {"client": np.repeat(found.numbers, n), "other": np.tile(found.numbers, n), **kept}
     )
@@ -75,6 +80,8 @@ def matrices_of(table: pd.DataFrame) -> Matrices:
 def coordinates_table(coordinates: Matrix, numbers: NDArray[np.int64]) -> pd.DataFrame:
     """Return a row for every client and axis: client, axis, value."""
     n, k = coordinates.shape
+    import pandas as pd
+
     return pd.DataFrame(
         {
             "client": np.repeat(numbers, k),
