@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from pflbench import Param
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import Expression, format_scalar, parse_expression
-from pflbench.parameters import describe_parameters, parameters_to_json, parse_parameters
+from pflbench.parameters import (
+    describe_parameters,
+    parameters_of_identity,
+    parameters_to_json,
+    parse_parameters,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,12 @@ class Related:
     def __post_init__(self) -> None:
         if self.low > self.high:
             raise ValueError("low must not be above high")
+
+
+@dataclass(frozen=True)
+class Grown:
+    alpha: Annotated[float, Param("share")] = 0.5
+    measure: Annotated[str, Param("a name", shelf="similarities", since="0.2")] = "subspace"
 
 
 @pytest.mark.parametrize(
@@ -157,3 +168,13 @@ def test_zero_has_no_sign(zero: Any) -> None:
     assert json.dumps(parameters_to_json(parse_parameters(Sample, {"alpha": zero}, owner="m"))) == (
         json.dumps(parameters_to_json(Sample(alpha=0.0)))
     )
+
+
+def test_what_came_later_names_no_run_until_it_is_used() -> None:
+    assert parameters_to_json(Grown()) == {"alpha": 0.5, "measure": "subspace"}
+    assert parameters_of_identity(Grown()) == {"alpha": 0.5}
+    assert parameters_of_identity(Grown(measure="mine")) == {"alpha": 0.5, "measure": "mine"}
+    for grown in (Grown(), Grown(0.7), Grown(measure="mine")):
+        assert parse_parameters(Grown, parameters_of_identity(grown), owner="it") == grown
+    told = {info.name: (info.shelf, info.since) for info in describe_parameters(Grown)}
+    assert told == {"alpha": ("", ""), "measure": ("similarities", "0.2")}

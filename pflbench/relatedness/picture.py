@@ -78,17 +78,15 @@ def figure(drawn: Drawn) -> Figure:
 
 
 def _heat(made: Figure, axes: Axes, matrix: Matrix, title: str, colours: str) -> None:
-    from matplotlib import colormaps
     from matplotlib.colors import Normalize, PowerNorm
 
     shown = np.ma.masked_invalid(matrix)
-    palette = colormaps[colours].copy()
-    palette.set_bad("#eeeeee")
     high = float(shown.max()) if shown.count() else 1.0
     norm: Any = PowerNorm(0.5, 0.0, high or 1.0)  # small shares show, and nothing is white
     if colours != "Blues":
         norm = Normalize(float(shown.min()) if shown.count() else 0.0, high)
-    image = axes.imshow(shown, cmap=palette, norm=norm, interpolation="nearest")
+    image = axes.imshow(shown, cmap=colours, norm=norm, interpolation="nearest")
+    axes.set_facecolor("#eeeeee")  # behind the diagonal, where there is nothing to show
     axes.set_title(title, fontsize=10)
     made.colorbar(image, ax=axes, shrink=0.82, pad=0.02)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pflbench import plugins
 from pflbench.expressions import parse_expression
 from pflbench.federation import Census, Participation
-from pflbench.parameters import parameters_to_json, parse_parameters
+from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.scenario import Choice
 from pflbench.specs import resolve
 
@@ -62,5 +62,5 @@ def participating(value: float | str, registry: plugins.Registry) -> Participati
     make = resolve(spec.make, owner=f"participation {spec.name!r}")
     if spec.name == PLAIN:
         return Participating(parameters.fraction, partial(make, parameters))
-    choice = Choice(spec.name, parameters_to_json(parameters), spec.version)
+    choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
     return Participating(choice, partial(make, parameters))

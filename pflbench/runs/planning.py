@@ -27,7 +27,6 @@ from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.parameters import (
     Scalar,
     parameters_of_identity,
-    parameters_to_json,
     parse_parameters,
 )
 from pflbench.privacy import Gaussian, read_privacy
@@ -177,7 +176,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         dataset=data.written,
         fingerprint=federation.fingerprint,
         partition=data.partition,
-        model=Choice(model_spec.name, parameters_to_json(model_parameters), model_spec.version),
+        model=Choice(model_spec.name, parameters_of_identity(model_parameters), model_spec.version),
         precision=precision,
         participation=part.choice,
         privacy=None if privacy is None else privacy[0],

@@ -23,7 +23,7 @@ from pflbench.federation import (
     populate,
 )
 from pflbench.federation.population import check_other
-from pflbench.parameters import parameters_to_json, parse_parameters
+from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.scenario import Choice, without_path
@@ -182,7 +182,7 @@ def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partition
     spec = registry.get(registry.partitioners, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"partitioner {spec.name!r}")
-    return Choice(spec.name, parameters_to_json(parameters), spec.version), make(parameters)
+    return Choice(spec.name, parameters_of_identity(parameters), spec.version), make(parameters)
 
 
 def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population]:
@@ -190,7 +190,7 @@ def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Populati
     spec = registry.get(registry.populations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"population {spec.name!r}")
-    return Choice(spec.name, parameters_to_json(parameters), spec.version), make(parameters)
+    return Choice(spec.name, parameters_of_identity(parameters), spec.version), make(parameters)
 
 
 def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:

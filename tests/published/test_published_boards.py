@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from pflbench.parameters import parameters_of_identity, parse_parameters
+from pflbench.plugins import installed
 from pflbench.results import Store
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +63,16 @@ def test_published_runs_keep_their_ids(generator: ModuleType) -> None:
         assert run.typed_cell.id == run.id
         assert run.typed_cell.to_json() == run.cell
         assert run.typed_cell.scenario.precision == "float32"
+
+
+def test_published_runs_keep_the_identity_of_their_parameters(generator: ModuleType) -> None:
+    """What a method has gained since stands in no identity while it has its default."""
+    registry = installed()
+    for run in Store(generator.PUBLISHED).runs():
+        name, kept = run.cell["algorithm"]["name"], run.cell["algorithm"]["parameters"]
+        cls = registry.get(registry.algorithms, name).parameters
+        parameters = parse_parameters(cls, kept, owner=name)
+        assert parameters_of_identity(parameters) == kept
 
 
 def test_published_runs_are_complete_and_name_no_machine(generator: ModuleType) -> None:
