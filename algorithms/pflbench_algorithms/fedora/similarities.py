@@ -248,8 +248,8 @@ class Truth(Similarity):
 
     @property
     def numbers_per_pair(self) -> int:
-        """A difference of coordinates a pair; they have few."""
-        return 8
+        """Differences of coordinates, of which there are few, in doubles."""
+        return 32
 
     def describe(self, data: Samples, task: Task) -> Message:
         """Tell nothing but that there is a client."""
