@@ -61,9 +61,7 @@ class Registry:
         self.partitioners = Shelf("partitioner", "pflbench_partitioners", PartitionerSpec)
         self.populations = Shelf("population", "pflbench_populations", PopulationSpec)
         self.models = Shelf("model", "pflbench_models", ModelSpec)
-        self.participations = Shelf(
-            "participation", "pflbench_participations", ParticipationSpec
-        )
+        self.participations = Shelf("participation", "pflbench_participations", ParticipationSpec)
         self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
         self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
         self.similarities = Shelf("similarity", "pflbench_similarities", SimilaritySpec)

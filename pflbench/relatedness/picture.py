@@ -171,8 +171,8 @@ def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
     where = "where the clients truly are" if truth is not None else "in order of similarity"
     which = ": arrows lead to who is listened to" if n <= _NUMBERED else ""
     axes.set_title(f"S, {where}{which}", fontsize=10)
-    axes.set_xlim(-1.15, 1.15)
-    axes.set_ylim(-1.3, 1.15)
+    axes.set_xlim(-1.2, 1.2)
+    axes.set_ylim(-1.32, 1.2)
     axes.set_aspect("equal")
     axes.set_axis_off()
     handles = []
