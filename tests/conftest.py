@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
+
+# Several processes share the cores: each, and whatever it starts, computes on one. PyTorch reads
+# this when it is imported, which comes later.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Two shared cores: a slow moment says nothing about the code.
 settings.register_profile("pflbench", deadline=None)

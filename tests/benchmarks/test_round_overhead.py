@@ -1,6 +1,6 @@
 """What a round costs besides its gradient steps: gathering, serving, evaluating, writing.
 
-Run by name, on an otherwise idle machine: pytest -s tests/benchmarks
+Run by name, on an otherwise idle machine: pytest -n 0 -s tests/benchmarks
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a round costs, as ratios within one run: absolute times mean little from machine to machine.
 
-Run by name, on an otherwise idle machine: pytest tests/benchmarks
+Run by name, on an otherwise idle machine: pytest -n 0 tests/benchmarks
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Cohorts of 100, 10 local steps of 64 samples; the numbers are random, and do not matter for speed.
 Run by name, on an otherwise idle machine with 8 GB of memory and 12 GB of disk for temporary
-files: pytest -s tests/benchmarks/test_scale.py
+files: pytest -n 0 -s tests/benchmarks/test_scale.py
 """
 
 from __future__ import annotations

@@ -1,0 +1,13 @@
+"""Benchmarks have the machine for themselves."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+
+def pytest_collection_modifyitems() -> None:
+    """Refuse to measure while other tests run beside."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        raise pytest.UsageError("Benchmarks run alone: pytest -n 0 tests/benchmarks")
