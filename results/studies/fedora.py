@@ -1,0 +1,299 @@
+"""Fills the tables of docs/studies/fedora.md from stored runs: python results/studies/fedora.py.
+
+The runs lie in `results/studies/fedora`, a results folder like any other, and are made by
+`results/studies/fedora.sh`. A test holds the page to what this writes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pflbench.cost import reached, read, totals
+from pflbench.leaderboard.joining import onboarded
+from pflbench.leaderboard.scores import scores
+from pflbench.leaderboard.transfer import Comparison, Transfer, compare_groups, groups_of, transfer
+from pflbench.results import Store, StoredRun
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "studies" / "fedora.md"
+RUNS = ROOT / "results" / "studies" / "fedora"
+PUBLISHED = ROOT / "results" / "published"
+
+METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "pfedhn", "fedora")
+MEASURES = (
+    "subspace", "label-distribution", "mean-covariance", "gradient", "random", "truth",
+)  # fmt: skip
+ROUNDS = 100
+TARGET = 0.70
+"""Mean validation accuracy that the cost table asks for."""
+
+
+class Study:
+    """The runs, found by what sets them apart from the plain scenario."""
+
+    def __init__(self, runs: Iterable[StoredRun]) -> None:
+        self.runs = [run for run in runs if run.status == "complete"]
+
+    def find(self, algorithm: str, similarity: str = "subspace", **choices: str) -> list[StoredRun]:
+        """Return a row's runs, by seed.
+
+        `choices` names the optional fields of the scenario as written ("0.1", "groups"); those
+        that are not named are at their defaults.
+        """
+        found = [
+            run for run in self.runs
+            if run.cell["algorithm"]["name"] == algorithm
+            and run.cell["algorithm"]["parameters"].get("similarity", "subspace") == similarity
+            and _choices(run) == {"participation": "1.0", **choices}
+        ]  # fmt: skip
+        return sorted(found, key=lambda run: int(run.cell["seed"]))
+
+
+def _choices(run: StoredRun) -> dict[str, str]:
+    scenario = run.cell["scenario"]
+    names = ("population", "participation", "new_clients", "privacy")
+    return {name: _written(scenario[name]) for name in names if scenario.get(name) is not None}
+
+
+def _written(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    if "name" not in value:
+        return "yes"
+    if value["name"] == "gaussian":
+        return f"noise {value['parameters']['noise']}"
+    inside = ", ".join(f"{k}={v}" for k, v in value.get("parameters", {}).items())
+    return f"{value['name']}({inside})" if inside else str(value["name"])
+
+
+def accuracy(runs: Sequence[StoredRun]) -> float:
+    """Return the mean test accuracy at the selected round, over clients and then over seeds."""
+    return float(np.mean([scores(run).test.mean() for run in runs]))
+
+
+def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
+    """Compare each run with Local's."""
+    return [transfer(run, study.runs) for run in runs]
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    return float(np.mean([v for v in values if v is not None]))
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _points(value: float, *, sign: bool = False) -> str:
+    return f"{100 * value:{'+' if sign else ''}.1f}"
+
+
+def _columns(parts: Sequence[Comparison]) -> list[str]:
+    return [
+        _points(_mean(p.gain for p in parts), sign=True),
+        _points(_mean(p.hurt for p in parts)),
+        _points(_mean(p.hurt_beyond_error for p in parts)),
+        _points(min(p.worst_gain for p in parts), sign=True),
+    ]
+
+
+def official() -> str:
+    """Tell who is hurt in the official setting: the published runs."""
+    study = Study(Store(PUBLISHED).runs())
+    rows = []
+    for method in METHODS:
+        runs = [
+            run for run in study.find(method)
+            if run.cell["scenario"]["dataset"] == "mnist"
+            and run.cell["scenario"]["partition"]["name"] == "rotated"
+        ]  # fmt: skip
+        changes = [] if method == "local" else [t.whole for t in against_local(study, runs)]
+        rest = _columns(changes) if changes else ["", "", "", ""]
+        rows.append([method, str(len(runs)), _points(accuracy(runs)), *rest])
+    head = ["method", "seeds", "accuracy", "gain", "hurt %", "beyond error %", "worst client"]
+    return _table(head, rows)
+
+
+def populations(study: Study, population: str) -> str:
+    """Tell who is hurt where a quarter of the clients is unlike the others, by group."""
+    rows = []
+    for method in METHODS:
+        runs = study.find(method, population=population)
+        row = [method, _points(accuracy(runs))]
+        if method == "local":
+            groups = [_local_by_group(run) for run in runs]
+            row += [_points(_mean(g[0] for g in groups)), "", ""]
+            row += [_points(_mean(g[1] for g in groups)), "", ""]
+        else:
+            compared = against_local(study, runs)
+            for group in (0, 1):
+                parts = [t.groups[group] for t in compared]
+                row += [
+                    _points(_mean(p.accuracy for p in parts)),
+                    _points(_mean(p.gain for p in parts), sign=True),
+                    _points(_mean(p.hurt for p in parts)),
+                ]
+        rows.append(row)
+    head = ["method", "all", "majority", "gain", "hurt %", "minority", "gain", "hurt %"]
+    return _table(head, rows)
+
+
+def _local_by_group(run: StoredRun) -> list[float]:
+    found = scores(run)
+    groups = groups_of(run)
+    parts = compare_groups(found.test, found.test, found.samples, groups)
+    return [parts[group].accuracy for group in (0, 1)]
+
+
+def relatedness(study: Study) -> str:
+    """Tell how true each measure's neighbours are, and what that does to accuracy."""
+    rows = []
+    for measure in MEASURES:
+        row = [measure]
+        for choices in ({}, {"population": GROUPS}):
+            runs = study.find("fedora", measure, **choices)
+            for name in ("relatedness_rank_correlation", "relatedness_precision"):
+                row.append(f"{_mean(run.summary[name] for run in runs):.2f}")
+            if choices:
+                row.append(f"{_mean(run.summary['relatedness_same_group'] for run in runs):.2f}")
+            row.append(_points(accuracy(runs)))
+        rows.append(row)
+    head = [
+        "measure", "rotated: rank correlation", "precision", "accuracy",
+        "groups: rank correlation", "precision", "same group", "accuracy",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def newcomers(study: Study) -> str:
+    """Tell what clients get that join after training."""
+    rows = []
+    for method in METHODS:
+        runs = study.find(method, new_clients="yes")
+        found = onboarded([run.summary for run in runs])
+        assert found.participants is not None
+        values = [_points(found.accuracy[shots]) for shots in ("0", "1", "5", "all")]
+        gap = "" if found.gap is None else _points(found.gap, sign=True)
+        rows.append([method, *values, _points(found.participants), gap])
+    head = ["method", "no labels", "1 a class", "5 a class", "all labels", "participants", "gap"]
+    return _table(head, rows)
+
+
+def churn(study: Study) -> str:
+    """Tell what survives when few take part."""
+    rows = []
+    for method in METHODS:
+        row = [method]
+        for participation in PARTICIPATIONS:
+            runs = study.find(method, participation=participation)
+            if not runs:
+                row += ["", ""]
+                continue
+            row.append(_points(accuracy(runs)))
+            hurt = [] if method == "local" else [t.whole.hurt for t in against_local(study, runs)]
+            row.append(_points(_mean(hurt)) if hurt else "")
+        rows.append(row)
+    head = ["method"]
+    for words in ("10 %", "50 %", "90 %", "100 %"):
+        head += [words, "hurt %"]
+    return _table(head, rows)
+
+
+def cost(study: Study) -> str:
+    """Tell what a run cost, and what it took to a target."""
+    rows = []
+    for method in METHODS:
+        records = [read(run) for run in study.find(method)]
+        sums = [totals(record) for record in records]
+        there = [reached(record, TARGET) for record in records]
+        clients = len(records[0].train_samples)
+        per = 1e6 * clients * ROUNDS
+        row = [
+            method,
+            f"{_mean(t.bytes_up for t in sums) / per:.3f}",
+            f"{_mean(t.bytes_down for t in sums) / per:.3f}",
+            f"{1000 * _mean(t.client_seconds for t in sums) / ROUNDS:.0f}",
+            f"{1000 * _mean(t.server_seconds for t in sums) / ROUNDS:.0f}",
+            f"{_mean(t.peak_memory_bytes for t in sums) / 2**20:.0f}",
+            _points(accuracy(study.find(method))),
+        ]
+        if any(one is None for one in there):
+            row += ["never", "", ""]
+        else:
+            row += [
+                f"{_mean(one.round for one in there if one):.0f}",
+                f"{_mean(one.bytes_up + one.bytes_down for one in there if one) / 1e6:,.0f}",
+                f"{_mean(one.local_steps for one in there if one):,.0f}",
+            ]
+        rows.append(row)
+    head = [
+        "method", "MB up", "MB down", "client ms", "server ms", "peak MiB", "accuracy",
+        f"rounds to {100 * TARGET:.0f} %", "MB", "steps",
+    ]  # fmt: skip
+    return _table(head, rows)
+
+
+def privacy(study: Study) -> str:
+    """Tell what noise on uploads costs."""
+    rows = []
+    for method in ("fedavg", "fedora"):
+        for noise in ("", "0.0", "0.1", "1.0"):
+            choices = {"privacy": f"noise {noise}"} if noise else {}
+            runs = study.find(method, **choices)
+            if not runs:
+                continue
+            epsilon = _mean(float(run.summary.get("epsilon", "inf")) for run in runs)
+            words = "no clipping, no noise" if not noise else f"clip 1, noise {noise}"
+            told = "∞" if np.isinf(epsilon) else f"{epsilon:,.0f}"
+            rows.append([method, words, told, _points(accuracy(runs))])
+    return _table(["method", "privacy", "ε", "accuracy"], rows)
+
+
+PERMUTED = "permuted-labels(share=0.25)"
+FOREIGN = "foreign(dataset=fashion-mnist, share=0.25)"
+GROUPS = "groups(minority=0.25, change=labels)"
+PARTICIPATIONS = ("0.1", "0.5", "0.9", "1.0")
+
+
+def tables() -> dict[str, Callable[[], str]]:
+    """Return the page's tables by name."""
+    study = Study(Store(RUNS).runs())
+    return {
+        "official": official,
+        "permuted": lambda: populations(study, PERMUTED),
+        "foreign": lambda: populations(study, FOREIGN),
+        "groups": lambda: populations(study, GROUPS),
+        "relatedness": lambda: relatedness(study),
+        "newcomers": lambda: newcomers(study),
+        "churn": lambda: churn(study),
+        "cost": lambda: cost(study),
+        "privacy": lambda: privacy(study),
+        "commands": commands,
+    }
+
+
+def commands() -> str:
+    """Return the commands that made the runs."""
+    lines = (Path(__file__).parent / "fedora.sh").read_text().splitlines()
+    return "\n".join(["```bash", *(line for line in lines if not line.startswith("#!")), "```"])
+
+
+def filled(text: str) -> str:
+    """Return the page with its tables written anew."""
+    made = tables()
+
+    def table(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- table: {name} -->\n\n{made[name]()}\n\n<!-- /table -->"
+
+    return re.sub(r"<!-- table: (\w+) -->.*?<!-- /table -->", table, text, flags=re.DOTALL)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(filled(PAGE.read_text()))

@@ -1,0 +1,57 @@
+"""The studies' tables are what the studies' runs give."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shlex
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from pflbench.results import Store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def study() -> ModuleType:
+    path = ROOT / "results" / "studies" / "fedora.py"
+    spec = importlib.util.spec_from_file_location("fedora_study", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_tables_regenerate_from_the_runs(study: ModuleType) -> None:
+    text = study.PAGE.read_text()
+    assert study.filled(text) == text
+    named = set(re.findall(r"<!-- table: (\w+) -->", text))
+    assert named == set(study.tables())
+
+
+def test_every_run_is_there_and_complete(study: ModuleType) -> None:
+    """As many as the commands say: no row of a table stands on fewer seeds."""
+    runs = Store(study.RUNS).runs()
+    assert {run.status for run in runs} == {"complete"}
+    script = (ROOT / "results" / "studies" / "fedora.sh").read_text()
+    cells, methods = 0, len(study.METHODS)
+    for line in script.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] != ["run"]:
+            continue
+        text = " ".join(words)
+        times = 5 if "$measure" in text else 3 if "$share" in text or "$noise" in text else 1
+        algorithms = methods if "$all" in text else len(words[words.index("--algo") + 1].split(","))
+        cells += 2 * times * algorithms
+    assert len(runs) == cells
+    assert {run.cell["seed"] for run in runs} == {0, 1}
+
+
+def test_the_runs_keep_their_identity(study: ModuleType) -> None:
+    for run in Store(study.RUNS).runs():
+        assert run.typed_cell.id == run.id
+        assert run.typed_cell.to_json() == run.cell
