@@ -49,6 +49,9 @@ def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> T
         "", "clients", "labels", "test accuracy", "gap", "down", "up", "steps", "seconds",
         title=f"after round {r}",
     )  # fmt: skip
+    made.collapse_padding = True  # in 80 columns no number is cut off
+    for column in made.columns[1:]:
+        column.justify = "right"
     made.add_row("participants", str(clients), "", f"{participants:.2%}", *[""] * 5)
     for shots, part in joined.groupby("shots", sort=False):
         accuracy = float((part["correct"] / part["samples"]).mean())

@@ -68,6 +68,7 @@ def _summary(found: Transfer) -> Table:
         "Clients", "Number", "Test accuracy", BASELINE.capitalize(), "Mean gain", "Hurt",
         "Beyond error", "Loss of the hurt", "Worst client",
     )  # fmt: skip
+    made.collapse_padding = True  # in 80 columns no number is cut off
     for column in made.columns[1:]:
         column.justify = "right"
     parts = {"all": found.whole, **{f"group {k}": v for k, v in found.groups.items()}}
@@ -107,8 +108,14 @@ def _clients(clients: pd.DataFrame) -> Table:
     grouped = bool((clients["group"] != NO_GROUP).any())
     placed = not clients["coordinate_distance"].isna().any()
     heads = [heading, *(["Group"] if grouped else []), "Train", "Distance"]
-    heads += [*(["Coordinates"] if placed else []), "Test accuracy", BASELINE.capitalize(), "Gain"]
+    heads += [
+        *(["Coordi-\nnates"] if placed else []),
+        "Test accuracy",
+        BASELINE.capitalize(),
+        "Gain",
+    ]
     made = table(*heads, "±", "")
+    made.collapse_padding = True
     for column in made.columns[1:-1]:
         column.justify = "right"
     for row in ordered.to_dict("records"):
