@@ -176,11 +176,13 @@ def _parts(value: str | Sequence[str | int] | None) -> list[str]:
     return [part.strip() for part in parts if part.strip()]
 
 
-def _whole_numbers(name: str, value: str | Sequence[str | int] | None) -> list[int]:
+def _whole_numbers(
+    name: str, value: str | Sequence[str | int] | None, *, or_else: str = ""
+) -> list[int]:
     found = []
     for part in _parts(value):
         if not part.isdecimal() or int(part) < 1:
-            raise InputError(f"{name} {part!r} is not valid: expected whole numbers ≥ 1.")
+            raise InputError(f"{name} {part!r} is not valid: expected whole numbers ≥ 1{or_else}.")
         found.append(int(part))
     return found
 
@@ -188,7 +190,7 @@ def _whole_numbers(name: str, value: str | Sequence[str | int] | None) -> list[i
 def _shots(value: str | Sequence[str | int] | None) -> tuple[str, ...]:
     """Return numbers of labels, each once, ascending, with "all" last."""
     parts = _parts(SHOTS if value is None else value)
-    few = sorted(set(_whole_numbers("shots", [p for p in parts if p != ALL])))
+    few = sorted(set(_whole_numbers("shots", [p for p in parts if p != ALL], or_else=" or 'all'")))
     if not parts:
         raise InputError("shots is empty: expected whole numbers ≥ 1 or 'all', as in 1,5,all.")
     return (*map(str, few), *([ALL] if ALL in parts else []))

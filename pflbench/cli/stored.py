@@ -98,7 +98,12 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"name", "parameters", "version"}:
         return _choice(dict(value))
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {_value(key, v)}" for k, v in value.items())
+        whole = key == "index_hashes" or key.endswith("accuracy")  # named for all parts at once
+        return ", ".join(
+            f"{k.replace('_', ' ')} {_value(key if whole else k, v)}" for k, v in value.items()
+        )
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(key, v) for v in value) or "–"
     if isinstance(value, float) and key.endswith(("accuracy", "_last", "_best", "_decile")):
         return f"{value:.2%}"
     if key == "seconds":
@@ -107,8 +112,10 @@ def _value(key: str, value: Any) -> str:
         return f"{value:,} ({size(value)})"
     if key == "index_hashes":
         return f"{value[:12]}…"
-    if value is None:
+    if value is None or value == "":
         return "–"
+    if isinstance(value, float) and (key == "epsilon" or key.startswith("relatedness_")):
+        return f"{value:,.4g}" if value < 1_000 else f"{value:,.0f}"
     return f"{value:,}" if isinstance(value, int) and value > 9_999 else str(value)
 
 

@@ -104,3 +104,23 @@ def test_what_is_refused(
     assert result.exit_code == 2
     assert message in result.stderr
     assert files(folder) == ["points.npz"]
+
+
+def test_show_run_writes_what_new_clients_got_for_people(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    assert pflbench(*RUN, "--algo", "fedavg", *NEW).exit_code == 0
+    (run,) = Store(folder / "results").runs()
+    shown = " ".join(pflbench("show", "run", run.id).stdout.split())
+    told = run.summary["onboarding"]
+    assert f"participants accuracy {told['participants_accuracy']:.2%}" in shown
+    assert f"accuracy 0 {told['accuracy']['0']:.2%}, 2 {told['accuracy']['2']:.2%}" in shown
+    assert "onboard at 1, 4, shots 2, all, steps 9" in shown
+    assert run.summary["not_forgotten"] == ""
+    assert "not forgotten –" in shown
+
+
+def test_what_shots_may_be_is_said_in_full(pflbench: Call, data: str) -> None:
+    refused = pflbench(*RUN, "--algo", "fedavg", "--new-clients", "0.34", "--shots", "1,x")
+    assert refused.exit_code == 2
+    assert "expected whole numbers ≥ 1 or 'all'" in refused.stderr
