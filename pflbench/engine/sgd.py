@@ -65,6 +65,10 @@ def step_(
     )  # fmt: skip
 
 
+_LEAST = 1e-12
+"""Roots c below it put u so far away that gradients, divided by c, could overflow a float32."""
+
+
 @dataclass(frozen=True)
 class Heading:
     """SGD with momentum and weight decay in one pass: w heads for a point u, m = c(w - u).
@@ -94,12 +98,14 @@ class Heading:
 
     @staticmethod
     def of(sgd: Sgd) -> Heading | None:
-        """Return it, or None without weight decay or where the root is not real."""
+        """Return it, or None without weight decay worth it or where the root is not real."""
         mu, eta, delta = sgd.momentum, sgd.lr, sgd.weight_decay
         b = 1.0 - mu - eta * delta
         if delta <= 0.0 or b <= 0.0 or b * b < 4.0 * mu * eta * delta:
             return None
         c = 2.0 * delta / (b + sqrt(b * b - 4.0 * mu * eta * delta))
+        if c < _LEAST:
+            return None
         s = 1.0 + c * eta
         return Heading(s * mu, -s / c, c * eta / s, c)
 
