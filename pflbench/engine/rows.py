@@ -17,17 +17,21 @@ def take(rows: Rows, index: Tensor | slice) -> Rows:
     return {name: tensor[index] for name, tensor in rows.items()}
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
-    """Return rows in one piece; parts that lie one after the other in memory are not copied."""
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+def joined(parts: Sequence[Rows], others: Rows) -> Rows:
+    """Return rows in one piece; parts that lie one after the other in memory are not copied.
+
+    What lies in the memory of `others` is copied: whose that is may write to it.
+    """
+    taken = {tensor.untyped_storage().data_ptr() for tensor in others.values()}
+    return {name: _joined([part[name] for part in parts], taken) for name in parts[0]}
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
+def _joined(parts: Sequence[Tensor], taken: set[int]) -> Tensor:
     first, end = parts[0], parts[0].data_ptr()
     memory = first.untyped_storage().data_ptr()
     for part in parts:
         alike = part.is_contiguous() and part.untyped_storage().data_ptr() == memory
-        if not alike or part.data_ptr() != end:
+        if not alike or part.data_ptr() != end or memory in taken:
             return torch.cat(list(parts))
         end += part.nbytes
     return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())

@@ -83,9 +83,9 @@ class StackedEngine:
             cores,
         )
         return Trained(
-            states=joined([part.states for part in parts]),
-            uploads=joined([part.uploads for part in parts]),
-            context=joined([part.context for part in parts]),
+            states=joined([part.states for part in parts], work.received),
+            uploads=joined([part.uploads for part in parts], work.received),
+            context=joined([part.context for part in parts], work.received),
             losses=torch.cat([part.losses for part in parts]),
             steps=torch.cat([part.steps for part in parts]),
             diverged=torch.cat([part.diverged for part in parts]),

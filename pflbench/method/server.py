@@ -68,7 +68,10 @@ class Server(Generic[P]):
         return {}
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
-        """Learn from what the cohort's clients [K] uploaded."""
+        """Learn from what the cohort's clients [K] uploaded.
+
+        The rows are to be read only: clients may keep the same memory as their states.
+        """
 
     def serve(self, clients: Tensor) -> Rows:
         """Return what clients [K] receive to be evaluated; must change nothing."""
