@@ -167,6 +167,7 @@ def _time(seconds: float) -> str:
 
 
 def _right(made: Table, first: int) -> Table:
+    made.collapse_padding = True  # in 80 columns no number is cut off
     for column in made.columns[first:]:
         column.justify = "right"
     return made

@@ -38,7 +38,7 @@ def on_a_terminal(folder: Path, *arguments: str) -> str:
     return b"".join(parts).decode()
 
 
-@pytest.mark.parametrize("display", ["transfer", "onboarding"])
+@pytest.mark.parametrize("display", ["transfer", "onboarding", "cost"])
 def test_no_number_is_cut_off(
     display: str, one_thread: None, pflbench: Call, folder: Path, data: str
 ) -> None:
