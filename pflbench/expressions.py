@@ -28,8 +28,8 @@ class Expression:
         return f"{self.name}({inside})"
 
 
-def parse_expression(text: str, *, kind: str) -> Expression:
-    """Read `name` or `name(key=value, …)`.
+def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.1)") -> Expression:
+    """Read `name` or `name(key=value, …)`; `example` is one, for the message of an error.
 
     Raises
     ------
@@ -41,7 +41,7 @@ def parse_expression(text: str, *, kind: str) -> Expression:
         article = "an" if kind[0] in "aeiou" else "a"
         raise InputError(
             f"{text!r} is not {article} {kind}: expected a name, or name(parameter=value, ...) "
-            "such as dirichlet(alpha=0.1)."
+            f"such as {example}."
         )
     name, inside = match.group(1), match.group(2)
     arguments: dict[str, Scalar] = {}

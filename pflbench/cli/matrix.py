@@ -51,15 +51,15 @@ def make_requests(
         registry.get(registry.datasets, text.partition(":")[0])
     kinds = listed(partitions)
     for text in kinds:
-        _check(registry, registry.partitioners, text)
+        _check(registry, registry.partitioners, text, "dirichlet(alpha=0.1)")
     if model is not None:
-        _check(registry, registry.models, model)
+        _check(registry, registry.models, model, "mlp(hidden=64)")
     if isinstance(common["participation"], str):
-        _check(registry, registry.participations, common["participation"])
+        _check(registry, registry.participations, common["participation"], "dropout(p=0.2)")
     if common.get("privacy") is not None:
         read_privacy(common["privacy"])
     if population is not None:
-        _check(registry, registry.populations, population)
+        _check(registry, registry.populations, population, "permuted-labels(share=0.25)")
 
     from pflbench.runs import RunRequest
 
@@ -101,7 +101,7 @@ def _methods(
         yield Expression(method.name, arguments)
 
 
-def _check(registry: Registry, shelf: Shelf[Any], text: str) -> None:
-    expression = parse_expression(text, kind=shelf.kind)
+def _check(registry: Registry, shelf: Shelf[Any], text: str, example: str) -> None:
+    expression = parse_expression(text, kind=shelf.kind, example=example)
     spec = registry.get(shelf, expression.name)
     parse_parameters(spec.parameters, expression.arguments, owner=expression.name)

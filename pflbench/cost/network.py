@@ -104,7 +104,7 @@ def read_network(text: str) -> NamedNetwork:
     InputError
         There is no such network, a parameter is not valid, or one is missing.
     """
-    expression = parse_expression(text, kind="network")
+    expression = parse_expression(text, kind="network", example="lte or link(down=50, up=10)")
     if expression.name not in PRESETS:
         raise UnknownNameError("network", expression.name, PRESETS)
     preset = PRESETS[expression.name]

@@ -67,7 +67,9 @@ def read_privacy(text: str) -> tuple[Choice, Gaussian]:
     InputError
         There is no such mechanism, or a parameter is not valid.
     """
-    expression = parse_expression(text, kind="privacy mechanism")
+    expression = parse_expression(
+        text, kind="privacy mechanism", example="gaussian(clip=1, noise=1)"
+    )
     if expression.name not in MECHANISMS:
         raise UnknownNameError("privacy mechanism", expression.name, MECHANISMS)
     given: dict[str, Any] = dict(expression.arguments)

@@ -56,7 +56,7 @@ def participating(value: float | str, registry: plugins.Registry) -> Participati
     if not isinstance(value, str) or not is_expression(value):
         fraction = float(value)
         return Participating(fraction, partial(Participation.uniform, fraction))
-    expression = parse_expression(value, kind="participation")
+    expression = parse_expression(value, kind="participation", example="dropout(p=0.2)")
     spec = registry.get(registry.participations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"participation {spec.name!r}")

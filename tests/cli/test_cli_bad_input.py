@@ -181,3 +181,29 @@ def test_broken_and_rival_plugins(
             (line,) = done.stderr.splitlines()
             assert part in line
     assert files(folder) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "example"),
+    [
+        ("--partition", "dirichlet(alpha=0.1)"),
+        ("--population", "permuted-labels(share=0.25)"),
+        ("--model", "mlp(hidden=64)"),
+        ("--participation", "dropout(p=0.2)"),
+        ("--privacy", "gaussian(clip=1, noise=1)"),
+    ],
+)
+def test_an_expression_that_cannot_be_read_is_answered_with_one_of_its_kind(
+    option: str, example: str, pflbench: Call, folder: Path, data: str
+) -> None:
+    said = refused(pflbench, folder, *RUN, data, *SMALL, option, "9x(")
+    assert f"such as {example}." in said
+
+
+def test_a_network_that_cannot_be_read_is_answered_with_networks(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    assert pflbench(*RUN, data, *SMALL).exit_code == 0
+    said = pflbench("show", "cost", "--network", "6g")
+    assert said.exit_code == 2
+    assert "such as lte or link(down=50, up=10)." in said.stderr
