@@ -29,9 +29,11 @@ class _Head(torch.autograd.Function):
         return torch.addmm(bias, x, weight.T)
 
     @staticmethod
-    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor | None, Tensor, None]:
         (g,), (x, weight) = outputs, ctx.saved_tensors
-        return g @ weight, torch.mm(g.T, x, out=ctx.memory), g.sum(dim=0), None
+        asked = ctx.needs_input_grad[1]  # newcomers' embeddings are fitted under frozen heads
+        by_weight = torch.mm(g.T, x, out=ctx.memory) if asked else None
+        return g @ weight, by_weight, g.sum(dim=0), None
 
 
 class Hypernetwork(nn.Module):
