@@ -82,7 +82,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
         f"{s.weight_decay:g}{precision}{privacy}; evaluated every "
-        f"{_count(s.eval_every, 'round', one='round')}{new}."
+        f"{_count(s.eval_every, 'round', one='round')}{new}. Scenario {s.id}."
     )
 
 
@@ -95,9 +95,19 @@ def _cohort(participation: float | Choice) -> str:
 
 
 def title(dataset: str, scenario: Scenario) -> str:
-    """Return a board's title: data set and partition, and population if there is one."""
-    parts = [scenario.partition, *([scenario.population] if scenario.population else [])]
-    return " · ".join([dataset, *(_expression(part.name, _given(part)) for part in parts)])
+    """Return a board's title: data set, partition, and what else is not at its default."""
+    s = scenario
+    parts = [s.partition, *(choice for choice in (s.population, s.privacy) if choice is not None)]
+    words = [dataset, *(_expression(part.name, _given(part)) for part in parts)]
+    if isinstance(s.participation, Choice):
+        words.append(_expression(s.participation.name, _given(s.participation)))
+    elif s.participation < 1:
+        words.append(f"participation {s.participation:g}")
+    if s.new_clients is not None:
+        words.append(f"new clients {s.new_clients.share:g}")
+    if s.precision != PRECISIONS[0]:
+        words.append(s.precision)
+    return " · ".join(words)
 
 
 def written(choice: Mapping[str, Any] | None) -> str:

@@ -211,13 +211,28 @@ def test_a_scenario_has_its_own_board(store: Store, make_run: MakeRun) -> None:
     assert whole.id in {board.scenario_id for board in made}
 
 
+def test_a_title_names_what_is_not_at_its_default(store: Store, make_run: MakeRun) -> None:
+    for changed in (
+        {"participation": 0.5},
+        {"participation": Choice("dropout", {"p": 0.2})},
+        {"precision": "float64"},
+    ):
+        make_run("fedavg", 0, FEDORA[0], of=scenario(**changed))
+    assert {board.title for board in boards(store.runs(), defaults)} == {
+        "mnist · rotated(step=10) · participation 0.5",
+        "mnist · rotated(step=10) · dropout(p=0.2)",
+        "mnist · rotated(step=10) · float64",
+    }
+
+
 def test_the_scenario_in_words(store: Store, make_run: MakeRun) -> None:
     make_run("fedavg", 0, FEDORA[0])
-    assert boards(store.runs(), defaults)[0].words == (
+    board = boards(store.runs(), defaults)[0]
+    assert board.words == (
         "4 clients of mnist, data 3f2a9c10 (4,608 training, 2,304 validation, 9,972 test samples), "
         "partition rotated(step=10), model mlp; 30 rounds of 5 local epochs, every client in every "
         "round; SGD with batches of 64, learning rate 0.005, momentum 0.9, weight decay 5e-05; "
-        "evaluated every 10 rounds."
+        f"evaluated every 10 rounds. Scenario {board.scenario_id}."
     )
 
 
