@@ -10,6 +10,7 @@ import rich_click as click
 from pflbench.cli.names import Number, complete
 from pflbench.cli.options import results_option
 from pflbench.cli.session import debug_option
+from pflbench.errors import InputError
 
 if TYPE_CHECKING:
     from pflbench.leaderboard import ColumnSet, Format
@@ -68,5 +69,10 @@ def leaderboard(
     from pflbench.cli.stored import print_boards, select_boards
 
     asked = target is not None or network is not None
+    if asked and columns not in (None, "cost") and form != "csv":  # a csv has all columns
+        raise InputError(
+            f"--target and --network belong to the columns 'cost', and --columns says {columns!r}: "
+            "leave one of them out."
+        )
     made = select_boards(results, scenarios, datasets, target, network)
     print_boards(made, form, columns or ("cost" if asked else "standard"))

@@ -129,6 +129,7 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
         (["list", "methods"], "'methods' is not one of 'algorithms'"),
         (["leaderboard"], "There is no results folder results."),
         (["leaderboard", "--format", "pdf"], "'pdf' is not one of"),
+        (["leaderboard", "--columns", "transfer", "--network", "lte"], "the columns 'cost'"),
         (["check", "fedroa"], "Did you mean 'fedora'?"),
         (["check", "fedora", "--golden", "no.npz"], "no.npz"),
         (["check", "fedora", "--tolerance", "-1"], "expected a number ≥ 0."),
