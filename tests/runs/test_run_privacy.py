@@ -165,7 +165,7 @@ def test_the_command_line_has_it(digits: str, tmp_path: Path) -> None:
     assert "--privacy 'gaussian(clip=2.0, noise=1.5, enrol_clip=none, enrol_noise=none" in command
     shown = CliRunner().invoke(main, ["show", "run", run.id, "--results", str(tmp_path / "r")])
     assert re.search(r"privacy +gaussian\(clip=2.0, noise=1.5, delta=1e-05\)", shown.stdout)
-    assert re.search(rf"epsilon +{run.summary['epsilon']}", shown.stdout)
+    assert re.search(rf"epsilon +{run.summary['epsilon']:.4g}\b", shown.stdout)
 
 
 @pytest.mark.parametrize("privacy", [1.0, ("gaussian",)])
