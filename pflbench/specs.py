@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from pflbench.errors import InputError
 from pflbench.parameters import NoParameters
@@ -130,7 +130,23 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True)
-class PartitionerSpec:
+class _Made:
+    """A plugin that is made of its parameters, once a run."""
+
+    name: str
+    summary: str
+    make: str
+    parameters: type = NoParameters
+    version: str = ""
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        _check(self.kind, self.name, self.make)
+
+
+@dataclass(frozen=True)
+class PartitionerSpec(_Made):
     """A kind of heterogeneity.
 
     Attributes
@@ -141,18 +157,11 @@ class PartitionerSpec:
         Part of every run's identity: change it when the same seed gives another partition.
     """
 
-    name: str
-    summary: str
-    make: str
-    parameters: type = NoParameters
-    version: str = ""
-
-    def __post_init__(self) -> None:
-        _check("a partitioner", self.name, self.make)
+    kind: ClassVar[str] = "a partitioner"
 
 
 @dataclass(frozen=True)
-class PopulationSpec:
+class PopulationSpec(_Made):
     """A way in which some clients are unlike the others.
 
     Attributes
@@ -163,14 +172,22 @@ class PopulationSpec:
         Part of every run's identity: change it when the same seed gives another population.
     """
 
-    name: str
-    summary: str
-    make: str
-    parameters: type = NoParameters
-    version: str = ""
+    kind: ClassVar[str] = "a population"
 
-    def __post_init__(self) -> None:
-        _check("a population", self.name, self.make)
+
+@dataclass(frozen=True)
+class ParticipationSpec(_Made):
+    """A rule of who takes part in which round, and how.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Participation`.
+    version
+        Part of every run's identity: change it when the same seed gives other cohorts.
+    """
+
+    kind: ClassVar[str] = "a participation"
 
 
 @dataclass(frozen=True)
@@ -204,28 +221,6 @@ _COLUMNS = (
     "round", "client", "split", "stage", "samples", "loss", "correct", "accuracy", "brier", "ece",
 )  # fmt: skip
 """What the metrics table has without any plugin."""
-
-
-@dataclass(frozen=True)
-class ParticipationSpec:
-    """A rule of who takes part in which round, and how.
-
-    Attributes
-    ----------
-    make
-        "module:Class" of a `pflbench.federation.Participation`.
-    version
-        Part of every run's identity: change it when the same seed gives other cohorts.
-    """
-
-    name: str
-    summary: str
-    make: str
-    parameters: type = NoParameters
-    version: str = ""
-
-    def __post_init__(self) -> None:
-        _check("a participation", self.name, self.make)
 
 
 @dataclass(frozen=True)

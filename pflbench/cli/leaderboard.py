@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number, complete
-from pflbench.cli.options import results_option
+from pflbench.cli.names import complete
+from pflbench.cli.options import network_option, results_option, target_option
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
 
@@ -51,15 +51,8 @@ Methods are ranked on test accuracy at the round selected on validation.
     shell_complete=complete("datasets", several=True),
     help="Only scenarios with this data set. May be a list, or given several times.",
 )  # fmt: skip
-@click.option(
-    "--target", metavar="X", type=Number(gt=0, le=1),
-    help="Validation accuracy to be reached, such as 0.9: what had been spent by then.",
-)  # fmt: skip
-@click.option(
-    "--network", metavar="EXPR",
-    help="Turn messages and steps into the time of a federation over lte, mobile-5g, broadband, "
-    "lan, or link(down=50, up=10).",
-)  # fmt: skip
+@target_option
+@network_option
 @debug_option
 def leaderboard(
     results: Path, form: Format, columns: ColumnSet | None, scenarios: tuple[str, ...],

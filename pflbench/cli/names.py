@@ -60,7 +60,13 @@ def read_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
     return settings
 
 
-class Number(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+# Newer versions of click have made it generic; in the older ones, which serve as well, brackets
+# after it are an error.
+class _Type(click.ParamType):  # type: ignore[type-arg]
+    """Base of the types below."""
+
+
+class Number(_Type):
     """A finite number within bounds; a whole one if `whole`."""
 
     name = "number"
@@ -99,7 +105,7 @@ COUNT = Number(ge=1, whole=True)
 """A whole number of at least 1."""
 
 
-class ShareOrRule(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+class ShareOrRule(_Type):
     """A number in (0, 1], or an expression that is looked up later."""
 
     name = "share or rule"
@@ -115,7 +121,7 @@ class ShareOrRule(click.ParamType):  # type: ignore[type-arg]  # generic in new 
         return Number(gt=0, le=1).convert(value, param, ctx)
 
 
-class PrecisionName(click.ParamType):  # type: ignore[type-arg]  # generic in new versions of click
+class PrecisionName(_Type):
     """What is computed with, by name."""
 
     name = "precision"

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
+from pflbench.cli.names import Number
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -53,3 +55,33 @@ def engine_option(command: F) -> F:
         help="Train clients together, one after the other, or whichever is faster here; "
         "the numbers are the same.",
     )(command)
+
+
+def target_option(command: F) -> F:
+    """Add `--target X`."""
+    return click.option(
+        "--target",
+        metavar="X",
+        type=Number(gt=0, le=1),
+        help="Validation accuracy to be reached, such as 0.9: what had been spent by then.",
+    )(command)
+
+
+def network_option(command: F) -> F:
+    """Add `--network EXPR`."""
+    return click.option(
+        "--network",
+        metavar="EXPR",
+        help="Turn messages and steps into the time of a federation over lte, mobile-5g, "
+        "broadband, lan, or link(down=50, up=10).",
+    )(command)
+
+
+def save_option(drawn: str) -> Callable[[F], F]:
+    """Return what adds `--save FILE`, for a picture of what is drawn."""
+    return click.option(
+        "--save",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help=f"{drawn}: .png, .pdf or .svg.",
+    )

@@ -8,7 +8,13 @@ import rich_click as click
 from click.shell_completion import CompletionItem
 
 from pflbench.cli.names import COUNT, Number, complete, complete_any_name, names_of_plugins
-from pflbench.cli.options import data_options, results_option
+from pflbench.cli.options import (
+    data_options,
+    network_option,
+    results_option,
+    save_option,
+    target_option,
+)
 from pflbench.cli.session import debug_option
 
 _HELP = """Show a plugin, a partition or a run.
@@ -121,10 +127,7 @@ def plugin(name: str, note: bool) -> None:
 @click.option(
     "--seed", metavar="N", type=Number(ge=0, whole=True), default=0, show_default=True, help="Seed."
 )
-@click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write the picture to a file as well: .png, .pdf or .svg.",
-)  # fmt: skip
+@save_option("Write the picture to a file as well")
 @data_options
 @debug_option
 def partition(
@@ -148,19 +151,9 @@ def partition(
 @click.option(
     "--scenario", metavar="ID", help="All complete runs of this scenario: its id or first digits."
 )
-@click.option(
-    "--target", metavar="X", type=Number(gt=0, le=1),
-    help="Validation accuracy to be reached, such as 0.9: what had been spent by then.",
-)  # fmt: skip
-@click.option(
-    "--network", metavar="EXPR",
-    help="Turn it into the time of a real federation: lte, mobile-5g, broadband, lan, "
-    "link(down=50, up=10).",
-)  # fmt: skip
-@click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Draw accuracy against bytes into a file: .png, .pdf or .svg.",
-)  # fmt: skip
+@target_option
+@network_option
+@save_option("Draw accuracy against bytes into a file")
 @results_option
 @debug_option
 def cost(
@@ -192,10 +185,7 @@ def run_(run_id: str, results: Path) -> None:
 
 @show.command(help=_TRANSFER)
 @click.argument("run_id", metavar="ID")
-@click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a picture as well: .png, .pdf or .svg.",
-)  # fmt: skip
+@save_option("Write a picture as well")
 @results_option
 @debug_option
 def transfer(run_id: str, save: Path | None, results: Path) -> None:
@@ -221,10 +211,7 @@ def onboarding(run_id: str, results: Path) -> None:
 
 @show.command(help=_RELATEDNESS)
 @click.argument("run_id", metavar="ID")
-@click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Write a picture as well: .png, .pdf or .svg.",
-)  # fmt: skip
+@save_option("Write a picture as well")
 @results_option
 @debug_option
 def relatedness(run_id: str, save: Path | None, results: Path) -> None:
