@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -27,3 +29,22 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty working directory, apart from the user's settings."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG", "WORLD_SIZE", "RANK"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def data(folder: Path) -> str:
+    """Return a data set of 240 samples in three classes that a network can learn."""
+    rng = np.random.default_rng(0)
+    y = np.arange(240) % 3
+    x = (rng.normal(size=(240, 6)) + 2 * np.eye(6)[y]).astype(np.float32)
+    np.savez(folder / "points.npz", x=x, y=y)
+    return "npz:points.npz"

@@ -1,40 +1,17 @@
-"""Fixtures of the command line's tests: a small federation on disk, and ways to call pflbench."""
+"""Ways to call pflbench."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from calling import Call, Process
 from click.testing import CliRunner, Result
 
 from pflbench.cli.main import main
-
-Call = Callable[..., Result]
-Process = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty working directory, apart from the user's settings."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def data(folder: Path) -> str:
-    """Return a data set of 240 samples in three classes that a network can learn."""
-    rng = np.random.default_rng(0)
-    y = np.arange(240) % 3
-    x = (rng.normal(size=(240, 6)) + 2 * np.eye(6)[y]).astype(np.float32)
-    np.savez(folder / "points.npz", x=x, y=y)
-    return "npz:points.npz"
 
 
 @pytest.fixture
@@ -67,12 +44,3 @@ def process(folder: Path) -> Process:
         )
 
     return call
-
-
-def files(folder: Path) -> list[str]:
-    """Return all files below a folder, by their paths."""
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
-
-SMALL = ("--clients", "3", "--rounds", "4", "--eval-every", "2", "--device", "cpu")
-"""A scenario that takes a moment."""

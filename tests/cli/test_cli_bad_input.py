@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, Call, Process, files
+from calling import SMALL, Call, Process, files
 
 RUN = ("run", "--algo", "fedavg", "--dataset")
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Call, Process
+from calling import SMALL, Call, Process
 from test_cli_bad_input import plugin
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import Call, files
+from calling import Call, files
 
 from pflbench.results import Store
 

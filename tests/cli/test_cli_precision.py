@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import SMALL, Call
+from calling import SMALL, Call
 
 from pflbench.engine.stacked import _Chunk as StackedChunk
 from pflbench.results import Store, StoredRun

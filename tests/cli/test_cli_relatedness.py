@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SMALL, Call, files
+from calling import SMALL, Call, files
 
 from pflbench.relatedness import matrices_of
 from pflbench.results import Store

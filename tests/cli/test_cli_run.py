@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import SMALL, Call, files
+from calling import SMALL, Call, files
 
 from pflbench.cli.live import PlainDisplay
 from pflbench.results import Store

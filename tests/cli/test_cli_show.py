@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from conftest import SMALL, Call, Process, files
+from calling import SMALL, Call, Process, files
 from test_cli_bad_input import plugin
 
 from pflbench.parameters import describe_parameters

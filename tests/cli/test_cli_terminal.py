@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Call
+from calling import Call
 
 from pflbench.results import Store
 

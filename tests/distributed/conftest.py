@@ -6,42 +6,19 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
+from starting import Start, StartTwo
 
 SECONDS = 60
 """No start may take longer: one that waits for a process that is gone would."""
-
-Start = Callable[..., "subprocess.CompletedProcess[str]"]
-StartTwo = Callable[..., "list[subprocess.CompletedProcess[str]]"]
 
 
 @pytest.fixture(autouse=True)
 def _on_one_core(one_thread: None) -> None:
     """As the processes do."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty working directory, apart from the user's settings."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG", "WORLD_SIZE", "RANK"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def data(folder: Path) -> str:
-    """Return a data set of 240 samples in three classes that a network can learn."""
-    rng = np.random.default_rng(0)
-    y = np.arange(240) % 3
-    x = (rng.normal(size=(240, 6)) + 2 * np.eye(6)[y]).astype(np.float32)
-    np.savez(folder / "points.npz", x=x, y=y)
-    return "npz:points.npz"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from click.testing import CliRunner
-from conftest import Start
+from starting import Start
 
 from pflbench.cli.main import main
 from pflbench.results import Store

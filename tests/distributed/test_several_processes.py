@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from conftest import Start, StartTwo
 from hypothesis import given
 from hypothesis import strategies as st
+from starting import Start, StartTwo
 
 import pflbench
 from pflbench.cli.main import main
