@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from pflbench.engine.rows import take
 from pflbench.federation import Shards
 from pflbench.method import Client, Rows
 
@@ -51,6 +52,16 @@ class LocalWork:
     def device(self) -> torch.device:
         """Where the samples, and so the rows, are."""
         return self.data.train.x.device
+
+    def part(self, rows: slice) -> LocalWork:
+        """Return the work of some of the clients."""
+        return replace(
+            self,
+            states=take(self.states, rows),
+            received=take(self.received, rows),
+            clients=self.clients[rows],
+            batches=self.batches[rows],
+        )
 
     @property
     def width(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from torch import Tensor
 
 from pflbench.engine.base import Engine, LocalWork, Padded, Trained
 from pflbench.engine.group import Group
-from pflbench.engine.rows import take
 from pflbench.federation import Shards
 from pflbench.method import Client, Rows, Server
 from pflbench.streams import stream
@@ -56,16 +54,7 @@ class ShardedEngine:
         """See `Engine`."""
         bounds = shares([b.size for b in work.batches], self.group.size)
         mine = self._mine(bounds)
-        trained = self.engine.train(
-            replace(
-                work,
-                states=take(work.states, mine),
-                received=take(work.received, mine),
-                clients=work.clients[mine],
-                batches=work.batches[mine],
-            ),
-            record=record,
-        )
+        trained = self.engine.train(work.part(mine), record=record)
         rows = {
             f"{part}/{name}": tensor
             for part in _PARTS

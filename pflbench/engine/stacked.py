@@ -79,7 +79,7 @@ class StackedEngine:
         task = self.task
         W = task.initial.new_empty(len(work.clients), task.layout.columns)
         parts = side_by_side(
-            [partial(_train_chunk, task, _part(work, rows), W[rows], record) for rows in cuts],
+            [partial(_train_chunk, task, work.part(rows), W[rows], record) for rows in cuts],
             cores,
         )
         return Trained(
@@ -111,16 +111,6 @@ class StackedEngine:
         block = max(1, _EVALUATED_NUMBERS // (len(clients) * samples.x[0, 0].numel()))
         outputs = [kernel.logits(W, x) for x in torch.split(samples.x, block, dim=1)]
         return Padded(torch.cat(outputs, dim=1), samples.y, samples.mask)
-
-
-def _part(work: LocalWork, rows: slice) -> LocalWork:
-    return replace(
-        work,
-        states=take(work.states, rows),
-        received=take(work.received, rows),
-        clients=work.clients[rows],
-        batches=work.batches[rows],
-    )
 
 
 def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Trained:
