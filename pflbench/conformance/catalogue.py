@@ -12,11 +12,11 @@ from pflbench.specs import Spec
 Status = Literal["passed", "failed", "skipped"]
 
 
-class CheckFailed(AssertionError):  # noqa: N818 - reads as what happened
+class CheckFailed(AssertionError):  # noqa: N818 - named as pytest's Failed is
     """A plugin does not do what the check says; the message says what it did."""
 
 
-class Skipped(Exception):  # noqa: N818 - not an error
+class Skipped(Exception):  # noqa: N818 - as pytest's Skipped: no error
     """The check does not apply; the message says why."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import pytest
@@ -29,6 +29,7 @@ class Conformance:
     name: ClassVar[str]
     parameters: ClassVar[Mapping[str, Any]] = {}
     registry: ClassVar[Registry | None] = None
+    test_conformance: ClassVar[Callable[..., None]]
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -39,7 +40,7 @@ class Conformance:
                 self.verify(check)
 
             # A function of each class's own: parametrising the inherited one would add up.
-            cls.test_conformance = mark(test_conformance)  # type: ignore[attr-defined]
+            cls.test_conformance = mark(test_conformance)
 
     def verify(self, check: Check) -> None:
         """Run one check as a test."""
