@@ -13,6 +13,7 @@ from pflbench.leaderboard.spending import Spent
 from pflbench.leaderboard.transfer import Comparison
 from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
+from pflbench.results.measures import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +124,9 @@ class Row:
         What newcomers got, if the scenario holds clients out.
     spent
         What its runs cost beyond what `measures` has.
+    accuracies
+        [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
+        selected round; None if the row is not ranked. In no record, and no part of equality.
     """
 
     algorithm: str
@@ -139,6 +143,7 @@ class Row:
     groups: Mapping[int, Comparison] = field(default_factory=dict)
     onboarded: Onboarded = field(default_factory=Onboarded)
     spent: Spent = field(default_factory=Spent)
+    accuracies: Floats | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,7 @@ def _board(
                 groups=by_group[i],
                 onboarded=onboarded([run.summary for run in entry.runs.values()]),
                 spent=spent(list(entry.runs.values()), question),
+                accuracies=np.array([entry.scores[seed].test for seed in seeds]),
             )
         )
     rows.sort(key=_place)
