@@ -55,7 +55,7 @@ def build(
     if partitioner is None:
         raise InputError(f"A partition of {data.source} among clients is needed: none was named.")
     check_pool(data)
-    clients = _number_of_clients(data, clients)
+    clients = number_of_clients(data, clients)
     source_of, request = splits_of(data, clients, seed)
     for split in SPLITS:
         available = len(request.labels[split])
@@ -143,7 +143,14 @@ def check_pool(pool: Pool) -> None:
             raise InputError(f"{pool.source} has the std {pool.std}, expected numbers above 0.")
 
 
-def _number_of_clients(pool: Pool, clients: int | None) -> int:
+def number_of_clients(pool: Pool, clients: int | None) -> int:
+    """Return how many clients a federation of the pool has, if `clients` are asked for.
+
+    Raises
+    ------
+    InputError
+        The data does not know, and none are asked for, or fewer than one.
+    """
     if clients is None:
         if pool.train_owner is None:
             raise InputError(

@@ -252,27 +252,38 @@ def populate(
         split: _changed(federation.split(split), split, population, unlike, name)
         for split in SPLITS
     }
-    term = ContentHash()
-    term.value((name, None if outsiders is None else outsiders.fingerprint))
+    term = _term(name, None if outsiders is None else outsiders.fingerprint)
     before = federation.index_hashes
-    hashes = {
-        split: _hash(before.get(split, ""), term.hexdigest(), shards[split], groups)
-        for split in SPLITS
-    }
-    whole = ContentHash()
-    whole.value((federation.fingerprint, term.hexdigest()))
+    hashes = {split: _hash(before.get(split, ""), term, shards[split], groups) for split in SPLITS}
     source = f"{federation.source}; {len(unlike)} of {n} clients by {name}"
     return dataclasses.replace(
         federation,
         train=shards["train"],
         val=shards["val"],
         test=shards["test"],
-        fingerprint=whole.hexdigest(),
+        fingerprint=_populated(federation.fingerprint, term),
         source=source if other is None else f"{source}, {other.source}",
         index_hashes=hashes,
         coordinates=population.coordinates(members, federation.coordinates),
         groups=groups.astype(np.int64),
     )
+
+
+def populated_fingerprint(before: str, name: str, other: Pool | None) -> str:
+    """Return the fingerprint that `populate` gives a federation, without making one."""
+    return _populated(before, _term(name, None if other is None else fingerprint_of(other)))
+
+
+def _term(name: str, outsiders: str | None) -> str:
+    term = ContentHash()
+    term.value((name, outsiders))
+    return term.hexdigest()
+
+
+def _populated(before: str, term: str) -> str:
+    whole = ContentHash()
+    whole.value((before, term))
+    return whole.hexdigest()
 
 
 def _changed(

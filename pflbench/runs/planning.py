@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shlex
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,23 +19,17 @@ from pflbench.engine import (
 )
 from pflbench.engine.evaluation import Metric
 from pflbench.errors import UnknownNameError
-from pflbench.expressions import format_scalar, parse_expression
 from pflbench.federation import Census, Federation, Participation
 from pflbench.method import Layout, LocalBudget, Sgd
-from pflbench.parameters import (
-    Scalar,
-    parameters_of_identity,
-    parse_parameters,
-)
-from pflbench.privacy import Gaussian, read_privacy
+from pflbench.privacy import Gaussian
 from pflbench.privacy.accounting import accountant
+from pflbench.runs.identity import command_for, named, with_data
 from pflbench.runs.onboarding import HeldOut, hold_out
-from pflbench.runs.participating import is_expression, participating
-from pflbench.runs.relating import coordinates_for, named_plugins
-from pflbench.runs.request import RERUN, RunRequest, new_clients_of
-from pflbench.runs.sourcing import IN_MEMORY, source
-from pflbench.scenario import Cell, Choice, Scenario, check_precision
-from pflbench.specs import AlgorithmSpec, ModelSpec, resolve
+from pflbench.runs.relating import coordinates_for
+from pflbench.runs.request import RERUN, RunRequest
+from pflbench.runs.sourcing import sourced
+from pflbench.scenario import Cell
+from pflbench.specs import AlgorithmSpec, resolve
 from pflbench.streams import torch_stream
 
 
@@ -49,8 +41,8 @@ class PlannedRun:
     ----------
     request, cell
         What was asked for, and what that resolves to.
-    spec, parameters
-        The method.
+    spec, parameters, local_lr
+        The method, and its clients' learning rate if that is not the scenario's.
     federation
         The data.
     participation
@@ -77,6 +69,7 @@ class PlannedRun:
     cell: Cell
     spec: AlgorithmSpec
     parameters: Any
+    local_lr: float | None
     federation: Federation
     participation: Participation
     module: nn.Module
@@ -95,7 +88,8 @@ class PlannedRun:
     def sgd(self) -> Sgd:
         """The clients' optimiser."""
         s = self.cell.scenario
-        return Sgd(s.lr, s.momentum, s.weight_decay)
+        lr = s.lr if self.local_lr is None else self.local_lr
+        return Sgd(lr, s.momentum, s.weight_decay)
 
     @property
     def budget(self) -> LocalBudget:
@@ -136,64 +130,38 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     registry = registry or plugins.installed()
     if request.rerun not in RERUN:
         raise UnknownNameError("choice for rerun", request.rerun, RERUN)
-    spec = registry.get(registry.algorithms, request.algorithm)
-    parameters: Any = parse_parameters(spec.parameters, request.parameters, owner=spec.name)
-    named_plugins(parameters, registry)
-    for half in (spec.client, spec.server):  # code that cannot be imported is said before a start
-        resolve(half, owner=f"algorithm {spec.name!r}")
-    precision = check_precision(request.precision)
-    privacy = None if request.privacy is None else read_privacy(request.privacy)
-    if privacy is not None:
+    read = named(request, registry)
+    for half in (read.spec.client, read.spec.server):  # what cannot be imported is said at once
+        resolve(half, owner=f"algorithm {read.spec.name!r}")
+    if read.privacy is not None:
         accountant()  # that it is missing is said before a run
     device = choose_device(request.device)
-    types = choose_types(precision, device)
-    if request.model is not None:  # before any data is loaded
-        _model(request.model, registry)
-    if is_expression(request.participation):
-        participating(str(request.participation), registry)
-    new_clients_of(request)
-    data = source(request, registry)
-    federation = data.federation
-    model_spec, model_parameters = _model(data.model, registry)
-    build_model = resolve(model_spec.build, owner=f"model {model_spec.name!r}")
+    types = choose_types(read.precision, device)
+    found = with_data(read, registry)
+    data = sourced(found.wanted)
+    federation, cell = data.federation, found.cell
+    build_model = resolve(found.model.build, owner=f"model {found.model.name!r}")
     # A stream of its own: parameters that a network draws without `reset_parameters` are the same
     # in every run of the seed, and the caller's random state is left alone.
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_stream(data.numbers.seed, "build").initial_seed())
+        torch.manual_seed(torch_stream(cell.seed, "build").initial_seed())
         module: nn.Module = build_model(
-            model_parameters, federation.input_shape, federation.classes
+            found.model_parameters, federation.input_shape, federation.classes
         )
-    Layout.of(module, model_spec.head)
+    Layout.of(module, found.model.head)
     engine = choose_engine(request.engine, module, device)
-    chosen = {f.name: getattr(data.numbers, f.name) for f in dataclasses.fields(data.numbers)}
-    seed = chosen.pop("seed")
-    new = new_clients_of(request, data.numbers.rounds)
-    held = hold_out(federation, new, seed)
-    number: float = chosen.pop("participation")
-    asked = request.participation if is_expression(request.participation) else number
-    part = participating(str(asked), registry)
-    scenario = Scenario(
-        dataset=data.written,
-        fingerprint=federation.fingerprint,
-        partition=data.partition,
-        model=Choice(model_spec.name, parameters_of_identity(model_parameters), model_spec.version),
-        precision=precision,
-        participation=part.choice,
-        privacy=None if privacy is None else privacy[0],
-        population=data.population,
-        new_clients=new,
-        **{**chosen, "clients": federation.clients},
-    )
-    algorithm = Choice(spec.name, parameters_of_identity(parameters), spec.version)
+    held = hold_out(federation, found.new_clients, cell.seed)
+    parameters = read.settings.parameters
     planned = PlannedRun(
         request=request,
-        cell=Cell(scenario, algorithm, seed),
-        spec=spec,
+        cell=cell,
+        spec=read.spec,
         parameters=parameters,
+        local_lr=read.settings.local_lr,
         federation=federation,
-        participation=part.make(Census(held.participants, seed)),
+        participation=found.participating.make(Census(held.participants, cell.seed)),
         module=module,
-        head=model_spec.head,
+        head=found.model.head,
         metrics={
             m.name: resolve(m.function, owner=f"metric {m.name!r}")
             for m in registry.metrics.specs()
@@ -203,55 +171,9 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         types=types,
         held=held,
         coordinates=coordinates_for(parameters, held.participants, registry),
-        privacy=None if privacy is None else privacy[1],
+        privacy=None if read.privacy is None else read.privacy[1],
         notice=data.notice,
         dataset=data.written,
     )
     planned.sharing()
     return planned
-
-
-def _model(text: str, registry: plugins.Registry) -> tuple[ModelSpec, Any]:
-    expression = parse_expression(text, kind="model")
-    spec = registry.get(registry.models, expression.name)
-    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    return spec, parameters
-
-
-def command_for(cell: Cell, dataset: str) -> str:
-    """Return the command that runs a cell again, every option written out.
-
-    A federation in memory has none: the text is empty then.
-    """
-    s = cell.scenario
-    if s.partition.name == IN_MEMORY.partition:
-        return ""
-    words = ["pflbench", "run", "--algo", cell.algorithm.name, "--dataset", dataset]
-    words += ["--partition", _call(s.partition)]
-    if s.population is not None:
-        words += ["--population", _call(s.population)]
-    words += ["--clients", str(s.clients), "--model", _call(s.model), "--rounds", str(s.rounds)]
-    if s.local_epochs is not None:
-        words += ["--local-epochs", str(s.local_epochs)]
-    else:
-        words += ["--local-steps", str(s.local_steps)]
-    for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
-                   "precision"):  # fmt: skip
-        value = getattr(s, option)
-        written = _call(value) if isinstance(value, Choice) else str(value)
-        words += ["--" + option.replace("_", "-"), written]
-    if s.privacy is not None:
-        words += ["--privacy", _call(s.privacy)]
-    words += [] if s.new_clients is None else s.new_clients.options()
-    for name, value in cell.algorithm.parameters.items():
-        words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
-    words += ["--seed", str(cell.seed)]
-    return shlex.join(words)
-
-
-def _call(choice: Choice) -> str:
-    arguments: list[tuple[str, Scalar]] = list(choice.parameters.items())
-    if not arguments:
-        return choice.name
-    inside = ", ".join(f"{name}={format_scalar(value)}" for name, value in arguments)
-    return f"{choice.name}({inside})"

@@ -22,7 +22,8 @@ from pflbench.federation import (
     build,
     populate,
 )
-from pflbench.federation.population import check_other
+from pflbench.federation.build import fingerprint_of, number_of_clients
+from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
@@ -67,6 +68,75 @@ class Sourced:
     population: Choice | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Wanted:
+    """A request's data before any federation is made of it.
+
+    Attributes
+    ----------
+    written, model, numbers, partition, notice
+        As of `Sourced`.
+    data
+        What the data set handed over, or the federation in memory.
+    partitioner
+        Makes the partition; None for a federation in memory.
+    population
+        Resolved, with what makes it; None if there is none.
+    other
+        The data set that the population takes samples from, if it does.
+    """
+
+    written: str
+    model: str
+    numbers: Numbers
+    partition: Choice
+    data: Pool | ClientArrays | Federation
+    partitioner: Partitioner | None
+    population: tuple[Choice, Population] | None
+    other: Pool | None
+    notice: str
+
+    @property
+    def clients(self) -> int:
+        """Number of clients of the federation."""
+        if isinstance(self.data, Pool):
+            return number_of_clients(self.data, self.numbers.clients)
+        return self.federation.clients
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the data; a pool's needs no federation."""
+        if not isinstance(self.data, Pool):
+            return self.federation.fingerprint
+        own = _fingerprint(self.data)
+        if self.population is None:
+            return own
+        return populated_fingerprint(own, _population_name(self.population[0]), self.other)
+
+    @property
+    def federation(self) -> Federation:
+        """The federation, made now, or the last one made."""
+        if isinstance(self.data, Federation):
+            made = self.data
+        else:
+            assert self.partitioner is not None  # only a federation in memory has none
+            made = _build(self.data, self.partition, self.partitioner, self.numbers)
+        return made if self.population is None else self._populated(made, *self.population)
+
+    def _populated(self, made: Federation, choice: Choice, maker: Population) -> Federation:
+        """Make some clients unlike the others."""
+        seed = self.numbers.seed
+        key = (id(made), id(self.other), str(choice), seed)
+        if key not in _peopled:
+            _peopled.clear()
+            federation = populate(
+                made, maker, seed, name=_population_name(choice), other=self.other,
+                transform=None if self.partitioner is None else self.partitioner.transform,
+            )  # fmt: skip
+            _peopled[key] = ((made, self.other), federation)
+        return _peopled[key][1]
+
+
 def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sourced:
     """Make the federation that a request's run has, whatever its algorithm.
 
@@ -75,11 +145,44 @@ def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sou
     InputError
         The data cannot be had, or the partition cannot be made.
     """
+    return sourced(wanted(request, registry))
+
+
+def sourced(want: Wanted) -> Sourced:
+    """Make the federation that is wanted."""
+    return Sourced(
+        want.written, want.model, want.numbers, want.partition, want.federation, want.notice,
+        None if want.population is None else want.population[0],
+    )  # fmt: skip
+
+
+def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wanted:
+    """Load a request's data and resolve everything about it, making no federation yet.
+
+    Raises
+    ------
+    InputError
+        The data cannot be had, or something about it cannot be as asked.
+    """
     registry = registry or plugins.installed()
     population = None if request.population is None else _population(request.population, registry)
     if isinstance(request.dataset, Federation):
-        return _populated(_in_memory(request, request.dataset), request, population, None, registry)
-    spec, path = _dataset(request.dataset, registry)
+        want = _in_memory(request, request.dataset)
+    else:
+        want = _of_data_set(request, request.dataset, registry)
+    if population is None:
+        return want
+    written, other = population[1].other(), None
+    if written is not None:
+        spec, path = _dataset(written, registry)
+        other = check_other(_data(spec, path, request), written)
+    notices = dict.fromkeys([want.notice, "" if other is None else other.notice])
+    notice = " ".join(notice for notice in notices if notice)
+    return dataclasses.replace(want, population=population, other=other, notice=notice)
+
+
+def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) -> Wanted:
+    spec, path = _dataset(written, registry)
     reference = spec.reference
     _numbers(request, reference)  # before anything is loaded, and again when its clients are known
     if request.partition is not None:
@@ -89,13 +192,13 @@ def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sou
         reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS, clients=None)
     numbers = _numbers(request, reference)
     partition, partitioner = _partition(request.partition or reference.partition, registry)
-    federation = _build(data, partition, partitioner, numbers)
     model = request.model or reference.model
-    made = Sourced(request.dataset, model, numbers, partition, federation, data.notice)
-    return _populated(made, request, population, partitioner, registry)
+    return Wanted(
+        written, model, numbers, partition, data, partitioner, None, None, data.notice
+    )  # fmt: skip
 
 
-def _in_memory(request: RunRequest, federation: Federation) -> Sourced:
+def _in_memory(request: RunRequest, federation: Federation) -> Wanted:
     if request.partition is not None:
         raise InputError("A federation in memory is partitioned already: expected no partition.")
     numbers = _numbers(request, IN_MEMORY)
@@ -104,41 +207,12 @@ def _in_memory(request: RunRequest, federation: Federation) -> Sourced:
             f"The federation in memory has {federation.clients} clients, not {numbers.clients}."
         )
     model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
-    return Sourced("arrays", model, numbers, as_is, federation, "")
+    return Wanted("arrays", model, numbers, as_is, federation, None, None, None, "")
 
 
-def _populated(
-    made: Sourced,
-    request: RunRequest,
-    population: tuple[Choice, Population] | None,
-    partitioner: Partitioner | None,
-    registry: plugins.Registry,
-) -> Sourced:
-    """Make some clients unlike the others, if that is asked for."""
-    if population is None:
-        return made
-    choice, maker = population
-    written, other = maker.other(), None
-    if written is not None:
-        spec, path = _dataset(written, registry)
-        other = check_other(_data(spec, path, request), written)
-    seed = made.numbers.seed
-    key = (id(made.federation), id(other), str(choice), seed)
-    if key not in _peopled:
-        _peopled.clear()
-        shown = without_path(choice)
-        federation = populate(
-            made.federation, maker, seed, name=f"{shown} {shown.version}".strip(), other=other,
-            transform=None if partitioner is None else partitioner.transform,
-        )  # fmt: skip
-        _peopled[key] = ((made.federation, other), federation)
-    notices = dict.fromkeys([made.notice, "" if other is None else other.notice])
-    return dataclasses.replace(
-        made,
-        federation=_peopled[key][1],
-        population=choice,
-        notice=" ".join(notice for notice in notices if notice),
-    )
+def _population_name(choice: Choice) -> str:
+    shown = without_path(choice)
+    return f"{shown} {shown.version}".strip()
 
 
 def _knows_clients(data: Pool | ClientArrays) -> bool:
@@ -211,6 +285,7 @@ def _load(
 
 
 _load_once = lru_cache(maxsize=2)(_load)
+_fingerprint = lru_cache(maxsize=2)(fingerprint_of)
 
 _peopled: dict[tuple[int, int, str, int], tuple[tuple[Federation, Pool | None], Federation]] = {}
 """The last federation that was populated, with what it was made from: a matrix asks for it once

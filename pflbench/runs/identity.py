@@ -1,0 +1,183 @@
+"""What a request resolves to, as far as its identity goes: no federation, no model is made.
+
+A matrix of a thousand cells is looked up in a results folder by this alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from typing import Any
+
+from pflbench import plugins
+from pflbench.expressions import format_scalar, parse_expression
+from pflbench.newcomers import NewClients
+from pflbench.parameters import Scalar, parameters_of_identity, parse_parameters
+from pflbench.privacy import Gaussian, read_privacy
+from pflbench.runs.participating import Participating, is_expression, participating
+from pflbench.runs.relating import named_plugins
+from pflbench.runs.request import RunRequest, new_clients_of
+from pflbench.runs.sourcing import IN_MEMORY, Wanted, wanted
+from pflbench.scenario import Cell, Choice, Precision, Scenario, check_precision
+from pflbench.settings import Settings, parse_settings
+from pflbench.specs import AlgorithmSpec, ModelSpec
+
+
+@dataclass(frozen=True, eq=False)
+class Named:
+    """A request whose names and texts are read and checked; its data is not looked at yet.
+
+    Attributes
+    ----------
+    request
+        What was asked for.
+    spec, settings
+        The method.
+    precision, privacy
+        Resolved; None for uploads that nothing is done to.
+    """
+
+    request: RunRequest
+    spec: AlgorithmSpec
+    settings: Settings
+    precision: Precision
+    privacy: tuple[Choice, Gaussian] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Identified:
+    """A request's run by its identity, and what it was resolved from.
+
+    Attributes
+    ----------
+    cell
+        Everything that decides the numbers.
+    named, wanted
+        The request read, and its data before a federation is made of it.
+    model, model_parameters
+        The architecture.
+    participating
+        Who takes part in the rounds, once there is a federation.
+    new_clients
+        Clients that are held out; None if there are none.
+    """
+
+    cell: Cell
+    named: Named
+    wanted: Wanted
+    model: ModelSpec
+    model_parameters: Any
+    participating: Participating
+    new_clients: NewClients | None
+
+    @property
+    def dataset(self) -> str:
+        """The data set as written."""
+        return self.wanted.written
+
+    @property
+    def notice(self) -> str:
+        """One line that the user must see, or ""."""
+        return self.wanted.notice
+
+
+def identify(request: RunRequest, registry: plugins.Registry | None = None) -> Identified:
+    """Resolve a request to its cell.
+
+    Raises
+    ------
+    InputError
+        Something about it cannot be as asked; that its federation can be made is not known yet.
+    """
+    registry = registry or plugins.installed()
+    return with_data(named(request, registry), registry)
+
+
+def named(request: RunRequest, registry: plugins.Registry) -> Named:
+    """Read and check what a request says of everything but its data."""
+    spec = registry.get(registry.algorithms, request.algorithm)
+    settings = parse_settings(spec, request.parameters)
+    named_plugins(settings.parameters, registry)
+    precision = check_precision(request.precision)
+    privacy = None if request.privacy is None else read_privacy(request.privacy)
+    return Named(request, spec, settings, precision, privacy)
+
+
+def with_data(named: Named, registry: plugins.Registry) -> Identified:
+    """Load the data of a request, and resolve what depends on it."""
+    request = named.request
+    if request.model is not None:  # before any data is loaded
+        _model(request.model, registry)
+    if is_expression(request.participation):
+        participating(str(request.participation), registry)
+    new_clients_of(request)
+    want = wanted(request, registry)
+    model, model_parameters = _model(want.model, registry)
+    chosen = {f.name: getattr(want.numbers, f.name) for f in dataclasses.fields(want.numbers)}
+    seed = chosen.pop("seed")
+    new = new_clients_of(request, want.numbers.rounds)
+    number: float = chosen.pop("participation")
+    asked = request.participation if is_expression(request.participation) else number
+    part = participating(str(asked), registry)
+    scenario = Scenario(
+        dataset=want.written,
+        fingerprint=want.fingerprint,
+        partition=want.partition,
+        model=Choice(model.name, parameters_of_identity(model_parameters), model.version),
+        precision=named.precision,
+        participation=part.choice,
+        privacy=None if named.privacy is None else named.privacy[0],
+        population=None if want.population is None else want.population[0],
+        new_clients=new,
+        **{**chosen, "clients": want.clients},
+    )
+    algorithm = Choice(named.spec.name, named.settings.of_identity(scenario.lr), named.spec.version)
+    cell = Cell(scenario, algorithm, seed)
+    return Identified(cell, named, want, model, model_parameters, part, new)
+
+
+def _model(text: str, registry: plugins.Registry) -> tuple[ModelSpec, Any]:
+    expression = parse_expression(text, kind="model")
+    spec = registry.get(registry.models, expression.name)
+    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
+    return spec, parameters
+
+
+def command_for(cell: Cell, dataset: str) -> str:
+    """Return the command that runs a cell again, every option written out.
+
+    A federation in memory has none: the text is empty then.
+    """
+    s = cell.scenario
+    if s.partition.name == IN_MEMORY.partition:
+        return ""
+    words = ["pflbench", "run", "--algo", cell.algorithm.name, "--dataset", dataset]
+    words += ["--partition", _call(s.partition)]
+    if s.population is not None:
+        words += ["--population", _call(s.population)]
+    words += ["--clients", str(s.clients), "--model", _call(s.model), "--rounds", str(s.rounds)]
+    if s.local_epochs is not None:
+        words += ["--local-epochs", str(s.local_epochs)]
+    else:
+        words += ["--local-steps", str(s.local_steps)]
+    for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
+                   "precision"):  # fmt: skip
+        value = getattr(s, option)
+        written = _call(value) if isinstance(value, Choice) else str(value)
+        words += ["--" + option.replace("_", "-"), written]
+    if s.privacy is not None:
+        words += ["--privacy", _call(s.privacy)]
+    words += [] if s.new_clients is None else s.new_clients.options()
+    for name, value in cell.algorithm.parameters.items():
+        words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
+    words += ["--seed", str(cell.seed)]
+    return shlex.join(words)
+
+
+def _call(choice: Choice) -> str:
+    arguments: list[tuple[str, Scalar]] = list(choice.parameters.items())
+    if not arguments:
+        return choice.name
+    inside = ", ".join(f"{name}={format_scalar(value)}" for name, value in arguments)
+    return f"{choice.name}({inside})"
