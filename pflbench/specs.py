@@ -14,6 +14,9 @@ from typing import Any, ClassVar
 from pflbench.errors import InputError
 from pflbench.parameters import NoParameters
 
+EVERY_METHODS = frozenset({"local_lr"})
+"""Names of parameters that every method has (`pflbench.settings`): none may have its own."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -78,6 +81,10 @@ class AlgorithmSpec:
 
     def __post_init__(self) -> None:
         _check("an algorithm", self.name, self.client, self.server)
+        for taken in EVERY_METHODS & getattr(self.parameters, "__dataclass_fields__", {}).keys():
+            raise ValueError(
+                f"algorithm {self.name!r} has a parameter {taken!r}: every method has one already"
+            )
 
 
 @dataclass(frozen=True)

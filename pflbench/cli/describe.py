@@ -17,7 +17,8 @@ from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import format_scalar
 from pflbench.parameters import NoParameters, ParameterInfo, describe_parameters
 from pflbench.plugins import Registry, Shelf, installed
-from pflbench.specs import DatasetSpec, Reference
+from pflbench.settings import describe_settings
+from pflbench.specs import AlgorithmSpec, DatasetSpec, Reference
 
 _CODE = ("client", "server", "load", "make", "build", "function")
 
@@ -59,8 +60,10 @@ def _parts(registry: Registry, shelf: Shelf[Any], spec: Any) -> list[RenderableT
     for label, value in _facts(spec):
         facts.add_row(label, escape(value))
     parts: list[RenderableType] = [head, Text(spec.summary), Text(), facts]
-    parameters = getattr(spec, "parameters", NoParameters)
-    infos = describe_parameters(parameters)
+    if isinstance(spec, AlgorithmSpec):
+        infos = describe_settings(spec)
+    else:
+        infos = describe_parameters(getattr(spec, "parameters", NoParameters))
     if infos:
         parts.append(parameter_table(infos))
     elif hasattr(spec, "parameters"):

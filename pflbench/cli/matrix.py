@@ -12,6 +12,7 @@ from pflbench.expressions import Expression, parse_expression
 from pflbench.parameters import parse_parameters
 from pflbench.plugins import Registry, Shelf, installed
 from pflbench.privacy import read_privacy
+from pflbench.settings import parse_settings
 
 if TYPE_CHECKING:
     from pflbench.runs import RunRequest
@@ -97,7 +98,7 @@ def _methods(
             raise InputError(f"{method.name}.{twice[0]} is given both in --algo and with --set.")
         arguments = {**method.arguments, **settings.get(method.name, {})}
         spec = registry.get(registry.algorithms, method.name)
-        parse_parameters(spec.parameters, arguments, owner=method.name)
+        parse_settings(spec, arguments)
         yield Expression(method.name, arguments)
 
 

@@ -173,15 +173,15 @@ def complete(shelf: str, *, several: bool = False) -> Completer:
 
 def complete_setting(ctx: click.Context, param: click.Parameter, text: str) -> list[CompletionItem]:
     """Complete `--set`: ALGORITHM.PARAMETER= for the algorithms chosen (or for all)."""
-    from pflbench.parameters import describe_parameters
     from pflbench.plugins import installed
+    from pflbench.settings import describe_settings
 
     chosen = [name.partition("(")[0] for name in listed(ctx.params.get("algorithms") or ())]
     return [
         CompletionItem(key, help=info.help)
         for spec in installed().algorithms.specs()
         if not chosen or spec.name in chosen
-        for info in describe_parameters(spec.parameters)
+        for info in describe_settings(spec)
         if (key := f"{spec.name}.{info.name}=").startswith(text)
     ]
 
