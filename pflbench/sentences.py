@@ -1,0 +1,69 @@
+"""Errors in one sentence for people, naming whose code they come from."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pflbench.errors import PflbenchError
+
+if TYPE_CHECKING:
+    from pflbench.plugins import Registry
+    from pflbench.specs import Spec
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error in one line for people, naming the plugin that it comes from."""
+    if isinstance(error, PflbenchError):
+        return one_line(str(error))
+    what = one_line(f"{type(error).__name__}: {error}").removesuffix(": ").rstrip(".")
+    if isinstance(error, MemoryError | OSError):
+        return f"{what}."
+    return f"{_culprit(error)} failed: {what}. With --debug the traceback is shown."
+
+
+def _culprit(error: BaseException) -> str:
+    """Name what an unexpected error comes from: the innermost plugin on its traceback."""
+    from pflbench import plugins
+
+    owners = _code_of_plugins(plugins.installed())
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        while module:
+            if module in owners:
+                return owners[module]
+            module = module.rpartition(".")[0]
+    return "pflbench itself"
+
+
+def _code_of_plugins(registry: Registry) -> dict[str, str]:
+    """Map modules, and packages that only one plugin has code in, to the plugin in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for shelf in registry.shelves:
+        for spec in shelf.specs():
+            owner = shelf.owner(spec.name)
+            words = f"The {shelf.kind} {spec.name!r} (plugin {owner})"
+            for target in targets(spec):
+                module = target.partition(":")[0]
+                found.setdefault(module, []).append((owner, words))
+                found.setdefault(module.rpartition(".")[0], []).append((owner, words))
+    found.pop("", None)
+    return {
+        module: entries[0][1] if len(set(entries)) == 1 else f"The plugin {entries[0][0]}"
+        for module, entries in found.items()
+        if len({owner for owner, _ in entries}) == 1
+    }
+
+
+def targets(spec: Spec) -> Iterator[str]:
+    """Yield every "module:attribute" that a plugin's record names."""
+    for name in ("client", "server", "load", "make", "build", "function"):
+        target = getattr(spec, name, None)
+        if isinstance(target, str):
+            yield target
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line breaks and runs of spaces as single spaces."""
+    return " ".join(text.split())
