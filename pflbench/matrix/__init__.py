@@ -1,0 +1,8 @@
+"""Matrices: methods × scenarios × seeds, from a file or from options; nothing heavy is imported."""
+
+from __future__ import annotations
+
+from pflbench.matrix.reading import read_matrix
+from pflbench.matrix.record import Matrix, Point, TuningPlan
+
+__all__ = ["Matrix", "Point", "TuningPlan", "read_matrix"]
