@@ -1,0 +1,193 @@
+"""What tuning tried, as it lies in a results folder.
+
+`RESULTS/tuning` is a results folder of its own, whose runs are the trials; `studies` in it holds a
+JSON file for every method tuned for a scenario, with every trial, and the optimiser's journal.
+Boards read the JSON alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from pflbench.errors import InputError
+from pflbench.parameters import Scalar
+from pflbench.results.files import read_json, write_json, writing
+from pflbench.scenario import digest
+
+FOLDER, STUDIES = "tuning", "studies"
+_FORMAT = {"format": "pflbench tuning, version 1"}
+
+State = Literal["complete", "failed", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One parameter that is tuned: its range, ends included, and where the search begins."""
+
+    name: str
+    low: float
+    high: float
+    log: bool
+    whole: bool
+    start: float
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting that was tried.
+
+    Attributes
+    ----------
+    number
+        From 0, which is the setting to begin with.
+    parameters
+        Of the dimensions alone.
+    state
+        "failed" where a run of it failed.
+    value
+        Validation accuracy in [0, 1], mean over clients at the round selected on validation, then
+        over the seeds; None unless complete.
+    runs
+        Ids of its runs in the tuning folder, one a seed.
+    reason
+        Why it failed, else "".
+    """
+
+    number: int
+    parameters: Mapping[str, Scalar]
+    state: State
+    value: float | None
+    runs: tuple[str, ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One method tuned for one scenario.
+
+    Attributes
+    ----------
+    scenario
+        What the trials ran, as `Scenario.to_json` says it.
+    algorithm, version
+        The method.
+    fixed
+        Its parameters that were given and are not tuned.
+    space
+        What is tuned.
+    seeds
+        Each trial is run with each of these.
+    trials
+        All of them, by number.
+    """
+
+    scenario: Mapping[str, Any]
+    algorithm: str
+    version: str
+    fixed: Mapping[str, Scalar]
+    space: tuple[Dimension, ...]
+    seeds: tuple[int, ...]
+    trials: tuple[Trial, ...] = field(default=())
+
+    @property
+    def id(self) -> str:
+        """First 12 hex digits of SHA-256 over everything but the trials."""
+        return digest({key: value for key, value in _plain(self).items() if key != "trials"})
+
+    @property
+    def key(self) -> str:
+        """What the study is for: see `tuning_key`."""
+        return tuning_key(self.scenario)
+
+    @property
+    def finished(self) -> tuple[Trial, ...]:
+        """The trials that ended, well or not."""
+        return tuple(trial for trial in self.trials if trial.state != "unfinished")
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial of the highest value, of several the first; None if none is complete."""
+        whole = [trial for trial in self.trials if trial.value is not None]
+        return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
+
+
+def tuning_key(scenario: Mapping[str, Any]) -> str:
+    """Return what scenarios share that one tuning serves, given as JSON values.
+
+    That is everything but the number of rounds, when they are evaluated and how new clients join:
+    trials may be shorter than the runs they are for, and who joins later is no matter of
+    validation. Which clients are held out is.
+    """
+    kept = {key: value for key, value in scenario.items() if key not in ("rounds", "eval_every")}
+    if isinstance(kept.get("new_clients"), Mapping):
+        kept["new_clients"] = kept["new_clients"].get("share")
+    return digest(kept)
+
+
+def studies_of(results: Path) -> list[Study]:
+    """Return the studies of a results folder, ordered by file name; none if it has none.
+
+    Raises
+    ------
+    InputError
+        One of them is damaged.
+    """
+    folder = results / FOLDER / STUDIES
+    if not folder.is_dir():
+        return []
+    return [read_study(path) for path in sorted(folder.glob("[!.]*.json"))]
+
+
+def read_study(path: Path) -> Study:
+    """Read a study.
+
+    Raises
+    ------
+    InputError
+        The file is damaged, or is not a study of its name.
+    """
+    content = read_json(path)
+    if {key: content.pop(key, None) for key in _FORMAT} != _FORMAT:
+        raise InputError(f"{path} is not a tuning study of the format that this pflbench reads.")
+    try:
+        study = msgspec.convert(content, Study)
+        identity = study.id
+    except (ValueError, msgspec.ValidationError) as error:
+        raise InputError(f"{path} is damaged: {error}.") from error
+    if identity != path.stem:
+        raise InputError(f"{path} is damaged: it describes study {identity}.")
+    return study
+
+
+def write_study(results: Path, study: Study) -> Path:
+    """Write a study and return its file.
+
+    Raises
+    ------
+    WorkError
+        It could not be written; what was there is unharmed.
+    """
+    folder = results / FOLDER / STUDIES
+    path = folder / f"{study.id}.json"
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**_FORMAT, **_plain(study)})
+    return path
+
+
+def _plain(study: Study) -> dict[str, Any]:
+    return asdict(study)
+
+
+def of_scenario(studies: Sequence[Study], scenario: Mapping[str, Any]) -> list[Study]:
+    """Return the studies that serve a scenario, given as JSON values."""
+    key = tuning_key(scenario)
+    return [study for study in studies if study.key == key]

@@ -1,0 +1,216 @@
+"""The search: trial after trial of every study, the trials of all studies side by side.
+
+Within a study one trial follows the other, so what is tried does not depend on how many go on at
+a time, nor on interruptions: the sampler of a trial is seeded by the study and the trial's number.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from pflbench.errors import WorkError
+from pflbench.executors import Executor, Outcome, Watch, Work, run_cells
+from pflbench.parameters import Scalar
+from pflbench.results import Store
+from pflbench.results.files import writing
+from pflbench.results.locking import RunLock
+from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
+from pflbench.runs.identity import identify
+from pflbench.runs.request import RunRequest
+from pflbench.streams import stream
+from pflbench.tuning.targets import Target
+
+START_UP = 5
+"""Trials before the search learns from what was tried; until then it draws at random."""
+
+DIGITS = 3
+"""Significant digits of what is tried: more would feign a precision that no search has."""
+
+Told = Callable[[Target, Trial], None]
+
+_ENDED = (TrialState.COMPLETE, TrialState.FAIL)
+
+
+def tune(
+    wanted: Iterable[Target],
+    trials: int,
+    results: Path,
+    executor: Executor,
+    watch: Watch | None = None,
+    told: Told = lambda target, trial: None,
+) -> list[Study]:
+    """Give every target so many trials, going on where an earlier call stopped.
+
+    Parameters
+    ----------
+    wanted
+        What to tune.
+    trials
+        Of each study.
+    results
+        The results folder; trials are kept in its folder `tuning`.
+    executor
+        Where trials are run; it has been entered.
+    watch
+        Told of the trials' runs.
+    told
+        Called with each trial that ended.
+
+    Raises
+    ------
+    WorkError
+        Another process tunes one of them, or the machine stopped a trial: the trial is taken up
+        again by the next call.
+    """
+    Store(results, create=True).make()
+    store = Store(results / FOLDER, create=True)
+    store.make()
+    with ExitStack() as stack:
+        searches = []
+        for target in wanted:
+            stack.callback(_locked(store, target).release)
+            searches.append(_Search(target, results, store, trials))
+        while ahead := [search for search in searches if not search.done]:
+            works = [search.ask() for search in ahead]
+            outcomes = run_cells([work for runs in works for work in runs], executor, watch)
+            for search in ahead:
+                told(search.target, search.tell(outcomes))
+        return [search.write() for search in searches]
+
+
+def _locked(store: Store, target: Target) -> RunLock:
+    try:
+        return RunLock(store.root / ".locks", target.study.id)
+    except WorkError as error:
+        raise WorkError(f"Another process tunes {target.title} in {store.root}.") from error
+
+
+class _Search:
+    """The trials of one study: Optuna's journal decides, the study's file tells of it."""
+
+    def __init__(self, target: Target, results: Path, store: Store, trials: int) -> None:
+        self.target, self._results, self._store, self._trials = target, results, store, trials
+        path = results / FOLDER / STUDIES / f"{target.study.id}.journal"
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._optuna = optuna.create_study(
+                storage=JournalStorage(JournalFileBackend(str(path))), study_name=target.study.id,
+                direction="maximize", load_if_exists=True,
+            )  # fmt: skip
+        self._asked: FrozenTrial | None = None
+        self._records = [self._record(trial) for trial in self._ended]
+
+    @property
+    def _ended(self) -> list[FrozenTrial]:
+        return self._optuna.get_trials(deepcopy=False, states=_ENDED)
+
+    @property
+    def done(self) -> bool:
+        """Whether all trials have ended."""
+        return len(self._records) >= self._trials
+
+    def ask(self) -> list[Work]:
+        """Return the runs of the next trial, or of the one that was interrupted."""
+        self._asked = self._interrupted() or self._next()
+        which = f"trial {len(self._records) + 1} of {self._trials}"
+        return [
+            Work(run_id, request, self._store.root, f"{which}: {self.target.title}")
+            for run_id, request in self._runs(self._asked).items()
+        ]
+
+    def tell(self, outcomes: Mapping[str, Outcome]) -> Trial:
+        """Take in what became of the runs of the trial that was asked for.
+
+        Raises
+        ------
+        WorkError
+            A run was stopped by something that is not the setting's fault.
+        """
+        assert self._asked is not None  # a trial is told of after it was asked for
+        record = self._record(self._asked)
+        if record.state == "unfinished":
+            stopped = next(outcomes[run] for run in record.runs if not outcomes[run].done)
+            raise WorkError(f"A trial of {self.target.title} was stopped: {stopped.message}")
+        with writing(self._results / FOLDER / STUDIES):
+            if record.value is None:
+                self._optuna.tell(self._asked.number, state=TrialState.FAIL)
+            else:
+                self._optuna.tell(self._asked.number, record.value)
+        self._records.append(record)
+        self.write()
+        return record
+
+    def write(self) -> Study:
+        """Write the study's file."""
+        study = dataclasses.replace(self.target.study, trials=tuple(self._records))
+        write_study(self._results, study)
+        return study
+
+    def _interrupted(self) -> FrozenTrial | None:
+        """Return the trial that an earlier call asked for and did not end."""
+        for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if len(trial.params) == len(self.target.study.space):
+                return trial
+            self._optuna.tell(trial.number, state=TrialState.PRUNED)  # not all of it was drawn
+        return None
+
+    def _next(self) -> FrozenTrial:
+        number = len(self._records)
+        seed = int(stream(0, "tuning", int(self.target.study.id, 16), number).integers(2**31))
+        self._optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=START_UP)
+        space = self.target.study.space
+        with writing(self._results / FOLDER / STUDIES):
+            if number == 0:
+                self._optuna.enqueue_trial({d.name: _drawn(d.start, d) for d in space})
+            asked = self._optuna.ask({d.name: _range(d) for d in space})
+        return self._optuna.trials[asked.number]
+
+    def _runs(self, trial: FrozenTrial) -> dict[str, RunRequest]:
+        """Return a trial's runs by id, in the order of the seeds."""
+        setting = self._setting(trial)
+        requests = [self.target.with_setting(setting, seed) for seed in self.target.study.seeds]
+        return {identify(request).cell.id: request for request in requests}
+
+    def _setting(self, trial: FrozenTrial) -> dict[str, Scalar]:
+        return {d.name: _rounded(trial.params[d.name], d) for d in self.target.study.space}
+
+    def _record(self, trial: FrozenTrial) -> Trial:
+        """Read a trial's outcome from its runs."""
+        runs = {run_id: self._store.get(run_id) for run_id in self._runs(trial)}
+        failures = [run.failure for run in runs.values() if run and run.status == "failed"]
+        state: State = "unfinished"
+        value, reason = None, ""
+        if failures:
+            state, reason = "failed", str(failures[0].get("message", ""))
+        elif all(run and run.status == "complete" for run in runs.values()):
+            state = "complete"
+            value = math.fsum(run.summary["val_accuracy"] for run in runs.values() if run)
+            value /= len(runs)
+        number = sum(other.number < trial.number for other in self._ended)
+        return Trial(number, self._setting(trial), state, value, tuple(runs), reason)
+
+
+def _range(dimension: Dimension) -> BaseDistribution:
+    low, high = _drawn(dimension.low, dimension), _drawn(dimension.high, dimension)
+    if dimension.whole:
+        return IntDistribution(int(low), int(high), log=dimension.log)
+    return FloatDistribution(low, high, log=dimension.log)
+
+
+def _drawn(value: float, dimension: Dimension) -> float:
+    return int(value) if dimension.whole else float(value)
+
+
+def _rounded(value: float, dimension: Dimension) -> Scalar:
+    return int(value) if dimension.whole else float(f"{value:.{DIGITS}g}")

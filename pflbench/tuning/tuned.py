@@ -1,0 +1,46 @@
+"""From a matrix to the same matrix with tuned settings."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from pflbench.errors import InputError
+from pflbench.matrix import TuningPlan
+from pflbench.results.tunings import Study, studies_of
+from pflbench.runs.request import RunRequest
+from pflbench.tuning.targets import Target, target
+
+
+def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> list[RunRequest]:
+    """Return the requests with the setting of the best trial of each study.
+
+    A study none of whose trials came to an end leaves its cells as they are.
+
+    Raises
+    ------
+    InputError
+        A study is missing, or has fewer trials than the plan asks for.
+    """
+    known = {study.id: study for study in studies_of(results)}
+    made, missing = [], dict[str, Target]()
+    for request in requests:
+        wanted = target(request, plan)
+        study = known.get(wanted.study.id)
+        if study is None or len(study.finished) < plan.trials:
+            missing[wanted.study.id] = wanted
+            continue
+        made.append(dataclasses.replace(request, parameters=_best(study, request)))
+    if missing:
+        first = next(iter(missing.values()))
+        raise InputError(
+            f"{len(missing)} of the matrix's methods and scenarios are not tuned in {results} yet, "
+            f"with {plan.trials} trials each ({first.title} is one): run pflbench tune first."
+        )
+    return made
+
+
+def _best(study: Study, request: RunRequest) -> dict[str, object]:
+    best = study.best
+    return {**request.parameters, **({} if best is None else best.parameters)}
