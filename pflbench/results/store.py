@@ -135,7 +135,7 @@ class Store:
         """
         run_id = digest(cell_json)
         folder = self._folder(run_id)
-        self._make()
+        self.make()
         lock = RunLock(self.root / ".locks", run_id)
         try:
             run = {"cell": cell_json, "labels": labels}
@@ -221,7 +221,14 @@ class Store:
                 f"pflbench reads version {_FORMAT['version']}."
             )
 
-    def _make(self) -> None:
+    def make(self) -> None:
+        """Make the folder and its marker, if they are not there.
+
+        Raises
+        ------
+        WorkError
+            They cannot be written.
+        """
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         if not (self.root / MARKER).exists():
