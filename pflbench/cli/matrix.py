@@ -1,37 +1,28 @@
-"""From the options of `pflbench run` to the cells of its matrix, checked as far as names go."""
+"""From the options of a command line to the matrix that they describe."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pflbench.cli.names import listed, read_seeds, read_settings
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import Expression, parse_expression
-from pflbench.parameters import parse_parameters
-from pflbench.plugins import Registry, Shelf, installed
-from pflbench.privacy import read_privacy
-from pflbench.settings import parse_settings
-
-if TYPE_CHECKING:
-    from pflbench.runs import RunRequest
+from pflbench.matrix import Matrix
+from pflbench.matrix.expanding import methods_of, scenarios_of
+from pflbench.plugins import Registry, installed
 
 
-def make_requests(
+def make_matrix(
     *,
     algorithms: Sequence[str],
     datasets: Sequence[str],
     partitions: Sequence[str],
     seeds: Sequence[str],
     settings: Sequence[str],
-    model: str | None,
-    population: str | None = None,
-    **common: Any,
-) -> list[RunRequest]:
-    """Return one request a cell: data sets, then partitions, then seeds, then algorithms.
-
-    Cells of one federation follow each other, so that it is made once.
+    **scenario: Any,
+) -> Matrix:
+    """Return the matrix of these lists and of one scenario, whose other values are single.
 
     Raises
     ------
@@ -39,41 +30,22 @@ def make_requests(
         An unknown name, a parameter that is not valid, two options that exclude each other.
         Nothing heavy was imported by then.
     """
-    if common["local_epochs"] is not None and common["local_steps"] is not None:
+    if scenario["local_epochs"] is not None and scenario["local_steps"] is not None:
         raise InputError("--local-epochs and --local-steps exclude each other: give one of them.")
     registry = installed()
-    methods = list(_methods(registry, algorithms, read_settings(settings)))
+    methods = methods_of(_methods(registry, algorithms, read_settings(settings)), registry)
     numbers = read_seeds(seeds)
     data = listed(datasets)
     if not (methods and numbers and data):
         empty = "--algo" if not methods else "--dataset" if not data else "--seed"
         raise InputError(f"{empty} is empty: expected at least one.")
-    for text in data:
-        registry.get(registry.datasets, text.partition(":")[0])
-    kinds = listed(partitions)
-    for text in kinds:
-        _check(registry, registry.partitioners, text, "dirichlet(alpha=0.1)")
-    if model is not None:
-        _check(registry, registry.models, model, "mlp(hidden=64)")
-    if isinstance(common["participation"], str):
-        _check(registry, registry.participations, common["participation"], "dropout(p=0.2)")
-    if common.get("privacy") is not None:
-        read_privacy(common["privacy"])
-    if population is not None:
-        _check(registry, registry.populations, population, "permuted-labels(share=0.25)")
-
-    from pflbench.runs import RunRequest
-
-    choices: list[str | None] = [*kinds] or [None]
-    return [
-        RunRequest(
-            algorithm=method.name, parameters=method.arguments, dataset=dataset,
-            partition=partition, population=population, seed=seed, model=model, **common,
-        )
-        for dataset, partition, seed, method in itertools.product(
-            data, choices, numbers, methods
-        )
-    ]  # fmt: skip
+    said = {key: value for key, value in scenario.items() if value is not None}
+    kinds = {"partition": found} if (found := listed(partitions)) else {}
+    return Matrix(
+        methods=methods,
+        seeds=tuple(numbers),
+        scenarios=scenarios_of({"dataset": data, **kinds, **said}, [], registry),
+    )
 
 
 def _methods(
@@ -96,13 +68,4 @@ def _methods(
         twice = sorted(set(method.arguments) & set(settings.get(method.name, {})))
         if twice:
             raise InputError(f"{method.name}.{twice[0]} is given both in --algo and with --set.")
-        arguments = {**method.arguments, **settings.get(method.name, {})}
-        spec = registry.get(registry.algorithms, method.name)
-        parse_settings(spec, arguments)
-        yield Expression(method.name, arguments)
-
-
-def _check(registry: Registry, shelf: Shelf[Any], text: str, example: str) -> None:
-    expression = parse_expression(text, kind=shelf.kind, example=example)
-    spec = registry.get(shelf, expression.name)
-    parse_parameters(spec.parameters, expression.arguments, owner=expression.name)
+        yield Expression(method.name, {**method.arguments, **settings.get(method.name, {})})

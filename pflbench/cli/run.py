@@ -9,14 +9,8 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.names import (
-    COUNT,
-    Number,
-    PrecisionName,
-    ShareOrRule,
-    complete,
-    complete_setting,
-)
+from pflbench.cli.cells import cells_options, take_matrix
+from pflbench.cli.names import COUNT
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import processes, several
@@ -36,13 +30,6 @@ already are not run again, and a run that was interrupted goes on where it stopp
   pflbench run --algo fedavg --dataset npz:my-federation.npz
 """
 
-_MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set"]
-_SCENARIO = [
-    "--clients", "--population", "--model", "--rounds", "--local-epochs", "--local-steps",
-    "--batch-size", "--lr", "--momentum", "--weight-decay", "--participation", "--eval-every",
-    "--precision", "--privacy",
-]  # fmt: skip
-_NEW_CLIENTS = ["--new-clients", "--onboard-at", "--shots", "--onboarding-steps"]
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
 
@@ -57,89 +44,9 @@ class RunCommand(click.RichCommand):
 
 
 @click.command(cls=RunCommand, help=_HELP, short_help="Run a method or a matrix of methods.")
-@click.option_panel("Matrix (each may be a list, or given several times)", options=_MATRIX)
-@click.option_panel("Scenario (default: the data set's reference scenario)", options=_SCENARIO)
-@click.option_panel("New clients", options=_NEW_CLIENTS)
+@cells_options()
 @click.option_panel("Machine and data", options=_MACHINE)
 @click.option_panel("Results and output", options=_RESULTS)
-@click.option(
-    "--algo", "algorithms", metavar="NAME", multiple=True, required=True,
-    shell_complete=complete("algorithms", several=True),
-    help="Method to run: see [cyan]pflbench list algorithms[/cyan].",
-)  # fmt: skip
-@click.option(
-    "--dataset", "datasets", metavar="NAME", multiple=True, required=True,
-    shell_complete=complete("datasets", several=True),
-    help="Data set: a name, or name:PATH for your own data.",
-)  # fmt: skip
-@click.option(
-    "--partition", "partitions", metavar="EXPR", multiple=True,
-    shell_complete=complete("partitioners", several=True),
-    help="How the data is given out to clients, such as dirichlet(alpha=0.1).",
-)  # fmt: skip
-@click.option(
-    "--seed", "seeds", metavar="N", multiple=True, default=["0"], show_default=True,
-    help="Seed of the split, the initial model and the sampling.",
-)  # fmt: skip
-@click.option(
-    "--set", "settings", metavar="ALGO.PARAM=VALUE", multiple=True,
-    shell_complete=complete_setting,
-    help="Set a hyper-parameter: see [cyan]pflbench show ALGO[/cyan].",
-)  # fmt: skip
-@click.option("--clients", metavar="N", type=COUNT, help="Number of clients.")
-@click.option(
-    "--population", metavar="EXPR", shell_complete=complete("populations"),
-    help="Clients unlike the others, such as permuted-labels(share=0.25).",
-)  # fmt: skip
-@click.option(
-    "--model", metavar="EXPR", shell_complete=complete("models"), help="Network architecture."
-)
-@click.option("--rounds", metavar="N", type=COUNT, help="Communication rounds.")
-@click.option(
-    "--local-epochs", metavar="N", type=COUNT,
-    help="Local training in a round: passes over a client's samples, or ...",
-)  # fmt: skip
-@click.option(
-    "--local-steps", metavar="N", type=COUNT, help="... steps of one batch each; one of the two."
-)
-@click.option("--batch-size", metavar="N", type=COUNT, help="Samples in a local step.")
-@click.option("--lr", metavar="X", type=Number(gt=0), help="Learning rate of local SGD.")
-@click.option("--momentum", metavar="X", type=Number(ge=0, lt=1), help="Momentum of local SGD.")
-@click.option("--weight-decay", metavar="X", type=Number(ge=0), help="Weight decay of local SGD.")
-@click.option(
-    "--participation", metavar="SHARE|EXPR", type=ShareOrRule(),
-    shell_complete=complete("participations"),
-    help="Share of the clients that train in a round, or a rule such as dropout(p=0.2).",
-)  # fmt: skip
-@click.option(
-    "--eval-every", metavar="N", type=COUNT,
-    help="Rounds between evaluations of the personal models.",
-)  # fmt: skip
-@click.option(
-    "--precision", metavar="float32|bfloat16|float64", type=PrecisionName(), default="float32",
-    show_default=True,
-    help="What is computed with; bfloat16: the matrix products and convolutions alone.",
-)  # fmt: skip
-@click.option(
-    "--privacy", metavar="EXPR",
-    help="Clip all that clients upload and add noise, as in gaussian(clip=1, noise=1).",
-)  # fmt: skip
-@click.option(
-    "--new-clients", metavar="SHARE", type=Number(ge=0, lt=1),
-    help="Share of the clients that are held out, and join when training is over.",
-)  # fmt: skip
-@click.option(
-    "--onboard-at", metavar="ROUNDS", help="Rounds after which they join as well, such as 10,50."
-)
-@click.option(
-    "--shots", metavar="LIST",
-    help="Labelled samples of each class that they join with, whole numbers or all; "
-    "default: 1,5,all. They always join without labels, too.",
-)  # fmt: skip
-@click.option(
-    "--onboarding-steps", metavar="N", type=COUNT,
-    help="Local steps that each of them may do; default: 100.",
-)  # fmt: skip
 @click.option(
     "--device", metavar="NAME", default="auto", show_default=True,
     help="Where to train: auto, cpu, cuda, cuda:1, mps.",
@@ -167,9 +74,8 @@ def run(
 
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:
         with waiting("loading", show=not quiet):
-            from pflbench.cli.matrix import make_requests
-
-            requests = make_requests(fallback=not no_fallback, **options)
+            matrix = take_matrix(ctx, options)
+            requests = matrix.requests(fallback=not no_fallback, **options)
             # It imports torch: only now, after whatever can be refused without.
             from pflbench.cli.execution import check_all, run_all
 
