@@ -144,6 +144,21 @@ def restore(parent: Path) -> Checkpoint | None:
     return None
 
 
+def reached(parent: Path) -> int:
+    """Return the round of the latest checkpoint below `parent`, 0 if there is none.
+
+    It is what its manifest says; that the rest of it is whole is not looked at.
+    """
+    for folder in _folders(parent):
+        try:
+            round = read_json(folder / _MANIFEST).get("round")
+        except InputError:
+            continue
+        if isinstance(round, int):
+            return round
+    return 0
+
+
 def _folders(parent: Path) -> list[Path]:
     """Return the checkpoints, latest first."""
     if not parent.is_dir():

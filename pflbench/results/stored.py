@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from pflbench.errors import InputError
+from pflbench.results.checkpoint import reached
 from pflbench.results.files import read_arrow, read_json
 from pflbench.scenario import SCHEMA, Cell, digest
 
@@ -85,6 +86,11 @@ class StoredRun:
     def typed_cell(self) -> Cell:
         """The cell as a record."""
         return msgspec.convert(self.cell, Cell)
+
+    @property
+    def reached(self) -> int:
+        """The round that an unfinished run goes on after, as far as its checkpoint says."""
+        return reached(self.folder / CHECKPOINT)
 
     def has_table(self, name: str) -> bool:
         """Whether the run has a table of that name."""
