@@ -8,22 +8,28 @@ from pathlib import Path
 from traceback import format_exception
 
 from pflbench.cli.live import Display, make_display
+from pflbench.cli.parallel import LiveSideBySide, SideBySide
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
 from pflbench.cli.stored import print_brief
+from pflbench.cli.watching import CellByCell, show_trace
 from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError
+from pflbench.executors import Executor, Here, Work, run_cells
 from pflbench.expressions import Expression
 from pflbench.leaderboard import boards
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.runs.distributed import device_for
+from pflbench.runs.identity import identify
 
 
 def check_all(
     requests: Sequence[RunRequest], results: Path, group: Group | None = None
 ) -> dict[str, RunRequest]:
     """Plan every cell and look for its run, so that whatever is wrong is said before any starts.
+
+    Of a cell that is complete already, only the identity is worked out: that takes no time.
 
     Of several processes, the first one of a machine does so before the others: what it fetched
     is there for them. Only the first of all looks at results.
@@ -44,9 +50,10 @@ def check_all(
     cells = {}
     for asked in requests:
         request = replace(asked, device=device_for(asked.device, group))
-        run_id = plan(request).cell.id
-        if store is not None:
-            store.get(run_id)  # a damaged run is refused
+        run_id = identify(request).cell.id
+        there = None if store is None else store.get(run_id)  # a damaged run is refused
+        if there is None or there.status != "complete" or request.rerun == "always":
+            plan(request)
         cells[run_id] = request
     if not group.local_rank:
         group.meet("data")
@@ -63,13 +70,38 @@ def check_all(
 def run_all(
     cells: Mapping[str, RunRequest],
     results: Path,
-    group: Group | None = None,
+    executor: Executor,
     *,
     quiet: bool,
     debug: bool,
 ) -> int:
-    """Run the cells and print their table; return the exit status."""
-    group = group or ALONE
+    """Run the cells and print their table; return the exit status.
+
+    The executor has been entered.
+    """
+    works = [Work(run_id, request, results, title(request)) for run_id, request in cells.items()]
+    with _watch(works, executor, quiet=quiet, debug=debug) as watch:
+        outcomes = run_cells(works, executor, watch)
+    _print_table(cells, Store(results, create=True))
+    return 0 if all(outcome.done for outcome in outcomes.values()) else 1
+
+
+def _watch(
+    works: Sequence[Work], executor: Executor, *, quiet: bool, debug: bool
+) -> CellByCell | SideBySide:
+    """Return the display that suits where cells run and where the output goes."""
+    console = progress_console()
+    if isinstance(executor, Here):
+        display = make_display(console, len(works), quiet=quiet)
+        return CellByCell(display, works, quiet=quiet, debug=debug)
+    live = console.is_terminal and not quiet
+    return (LiveSideBySide if live else SideBySide)(console, works, quiet=quiet, debug=debug)
+
+
+def run_together(
+    cells: Mapping[str, RunRequest], results: Path, group: Group, *, quiet: bool, debug: bool
+) -> int:
+    """Run the cells as one of several processes that share each of them; as `run_all`."""
     store = Store(results, create=True) if group.first else None
     failed = 0
     with make_display(progress_console(), len(cells), quiet=quiet) as display:
@@ -77,8 +109,7 @@ def run_all(
             display.begin(number, title(request))
             failed += not _run_one(request, store, display, group, debug=debug)
     if store is not None:
-        runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
-        print_brief(boards(runs))
+        _print_table(cells, store)
     return 1 if failed else 0
 
 
@@ -95,8 +126,13 @@ def _run_one(
     if failure is not None:
         display.problem(sentence(failure))
         if debug:
-            display.console.print("".join(format_exception(failure)), markup=False)
+            show_trace(display.console, "".join(format_exception(failure)))
     return failure is None
+
+
+def _print_table(cells: Mapping[str, RunRequest], store: Store) -> None:
+    runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
+    print_brief(boards(runs))
 
 
 def title(request: RunRequest) -> str:

@@ -73,6 +73,10 @@ class Display(Observer):
         """Say that the current cell failed."""
         self.line(f"[bold red]failed[/bold red] {escape(self.title)}: {escape(text)}")
 
+    def rest(self, text: str) -> None:
+        """Say that no cell is being run, and why."""
+        self.console.print(escape(text))
+
     def started(self, info: RunInfo) -> None:
         """Take note of the run."""
         self.info = info
@@ -132,6 +136,7 @@ class LiveDisplay(PlainDisplay):
         )  # fmt: skip
         self._progress: Progress | None = None
         self._evaluation: Evaluation | None = None
+        self._resting = ""
         self._since = time.monotonic()
 
     def __enter__(self) -> LiveDisplay:
@@ -149,6 +154,12 @@ class LiveDisplay(PlainDisplay):
         """Turn to the next cell."""
         super().begin(cell, title)
         self._progress = self._evaluation = None
+        self._resting = ""
+        self._live.refresh()
+
+    def rest(self, text: str) -> None:
+        """Show nothing but why no cell is being run."""
+        self._resting = text
         self._live.refresh()
 
     def started(self, info: RunInfo) -> None:
@@ -164,6 +175,8 @@ class LiveDisplay(PlainDisplay):
 
     def block(self) -> Group:
         """Return the block as it is now."""
+        if self._resting:
+            return Group(Text(self._resting, style="dim"))
         head = Text()
         if self.cells > 1:
             head.append(f"cell {self.cell} of {self.cells}  ", style="dim")
@@ -175,7 +188,7 @@ class LiveDisplay(PlainDisplay):
             rounds = self.info.rounds if self.info else 1
             start = self.info.start_round if self.info else 0
             state = "preparing" if self.info is None else f"round {start}/{rounds}"
-            return Group(head, _bar(start, rounds, state, ""), Text())
+            return Group(head, bar(start, rounds, state, ""), Text())
         waited = time.monotonic() - self._since
         left = duration(max(progress.seconds_left - waited, 0.0))
         foot = Text()
@@ -185,7 +198,7 @@ class LiveDisplay(PlainDisplay):
             foot.append("   ")
         foot.append(f"{size(progress.bytes_up)} up, {size(progress.bytes_down)} down", style="cyan")
         state = f"round {progress.round}/{progress.rounds}"
-        return Group(head, _bar(progress.round, progress.rounds, state, f"{left} left"), foot)
+        return Group(head, bar(progress.round, progress.rounds, state, f"{left} left"), foot)
 
 
 class _Block:
@@ -205,7 +218,8 @@ def make_display(console: Console, cells: int, *, quiet: bool) -> Display:
     return LiveDisplay(console, cells) if console.is_terminal else PlainDisplay(console, cells)
 
 
-def _bar(done: int, total: int, state: str, left: str) -> Table:
+def bar(done: float, total: float, state: str, left: str) -> Table:
+    """Return a bar with words beside it."""
     row = Table.grid(padding=(0, 2))
     row.add_row(ProgressBar(total=total, completed=done, width=40), Text(state), Text(left))
     return row

@@ -14,6 +14,7 @@ from pflbench.cli.names import COUNT
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import processes, several
+from pflbench.errors import InputError
 
 _HELP = """Run a method, or a matrix of methods, data sets, partitions and seeds.
 
@@ -31,6 +32,7 @@ already are not run again, and a run that was interrupted goes on where it stopp
 """
 
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
+_EXECUTION = ["--jobs", "--executor"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
 
 
@@ -46,6 +48,7 @@ class RunCommand(click.RichCommand):
 @click.command(cls=RunCommand, help=_HELP, short_help="Run a method or a matrix of methods.")
 @cells_options()
 @click.option_panel("Machine and data", options=_MACHINE)
+@click.option_panel("Where cells run", options=_EXECUTION)
 @click.option_panel("Results and output", options=_RESULTS)
 @click.option(
     "--device", metavar="NAME", default="auto", show_default=True,
@@ -58,6 +61,17 @@ class RunCommand(click.RichCommand):
     "Default: by the model's size.",
 )  # fmt: skip
 @data_options
+@click.option(
+    "--jobs", metavar="N", type=COUNT,
+    help="Cells that run at a time, each in a worker process with its share of the cores; "
+    "default: 1.",
+)  # fmt: skip
+@click.option(
+    "--executor", type=click.Choice(["auto", "here", "processes", "ray"]),
+    metavar="auto|here|processes|ray", default="auto", show_default=True,
+    help="Where cells run: in this process, in worker processes, on a Ray cluster; auto: here "
+    "if there is one job, else in worker processes. The numbers are the same.",
+)  # fmt: skip
 @results_option
 @click.option(
     "--rerun", type=click.Choice(["missing", "always"]), default="missing", show_default=True,
@@ -67,9 +81,17 @@ class RunCommand(click.RichCommand):
 @debug_option
 @click.pass_context
 def run(
-    ctx: click.Context, /, *, results: Path, quiet: bool, no_fallback: bool, **options: Any
+    ctx: click.Context,
+    /,
+    *,
+    results: Path,
+    quiet: bool,
+    no_fallback: bool,
+    jobs: int | None,
+    executor: str,
+    **options: Any,
 ) -> int:
-    """Plan every cell, run them one by one, print the table."""
+    """Plan every cell, run them, print the table."""
     from pflbench.cli.screen import waiting
 
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:
@@ -77,10 +99,27 @@ def run(
             matrix = take_matrix(ctx, options)
             requests = matrix.requests(fallback=not no_fallback, **options)
             # It imports torch: only now, after whatever can be refused without.
-            from pflbench.cli.execution import check_all, run_all
+            from pflbench.cli.execution import check_all, run_all, run_together
 
-        cells = check_all(requests, results, group)  # a download shows a bar of its own
-        return run_all(cells, results, group, quiet=quiet, debug=ctx.obj.debug)
+        # Checking may download data, which shows a bar of its own.
+        how = {"quiet": quiet, "debug": ctx.obj.debug}
+        if group is not None:
+            _refuse_jobs(jobs, executor)
+            return run_together(check_all(requests, results, group), results, group, **how)
+        from pflbench.executors import make_executor
+
+        with make_executor(executor, jobs) as where:  # workers get ready meanwhile
+            return run_all(check_all(requests, results), results, where, **how)
+
+
+def _refuse_jobs(jobs: int | None, executor: str) -> None:
+    """Refuse to run several cells at a time in processes that share each cell out."""
+    for option, given, only in (("--jobs", jobs or 1, 1), ("--executor", executor, "auto")):
+        if given not in (only, "here"):
+            raise InputError(
+                f"{option} {given} and torchrun exclude each other: its processes share one cell "
+                f"at a time. Leave out {option}, or run without torchrun."
+            )
 
 
 def _interrupted(ctx: click.Context) -> int:

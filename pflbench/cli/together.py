@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
@@ -15,6 +17,31 @@ from pflbench.cli.session import Session, complain
 
 if TYPE_CHECKING:
     from pflbench.engine.group import Group
+
+
+TERMINATED = 143
+"""Exit status after SIGTERM, as shells count it (128 + SIGTERM)."""
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM: a scheduler that takes its machine back. It ends a command as Ctrl-C does."""
+
+
+@contextmanager
+def _heeding_sigterm() -> Iterator[None]:
+    """Let SIGTERM interrupt the body of a `with`, as Ctrl-C does."""
+
+    def interrupt(*_: object) -> None:
+        raise _Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def several() -> bool:
@@ -34,7 +61,7 @@ def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Grou
     session
         The call.
     interrupted
-        What to do after Ctrl-C; returns the exit status.
+        What to do after Ctrl-C or SIGTERM; returns the exit status.
 
     Yields
     ------
@@ -42,9 +69,11 @@ def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Grou
     """
     if not several():
         try:
-            yield None
-        except KeyboardInterrupt:
-            raise Exit(interrupted()) from None
+            with _heeding_sigterm():
+                yield None
+        except KeyboardInterrupt as error:
+            status = interrupted()
+            raise Exit(TERMINATED if isinstance(error, _Terminated) else status) from None
         return
     from pflbench.runs import joined  # it imports torch
 

@@ -14,6 +14,7 @@ from pflbench.runs.observer import Observer
 from pflbench.sentences import sentence
 
 if TYPE_CHECKING:
+    from pflbench.results import Store
     from pflbench.runs.request import RunRequest
     from pflbench.runs.result import Result
 
@@ -87,7 +88,10 @@ class Watch:
         """Hear something about the execution that people should see."""
 
     def ended(self, work: Work, outcome: Outcome) -> None:
-        """Hear what became of a cell; one that is busy is tried again at the end."""
+        """Hear what became of a cell that began; one that is busy is tried again at the end."""
+
+    def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
+        """Hear, before any cell begins, which of them are complete already."""
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
         """Hear that nothing is left to do but to wait for cells that others run."""
@@ -114,6 +118,25 @@ class Executor(Protocol):
         times, one after the other.
         """
         ...
+
+
+def find(work: Work, store: Store) -> Result | None:
+    """Return a cell's result if it is there and needs not be run, and tell plugins' observers.
+
+    Raises
+    ------
+    InputError
+        What is there of the run is damaged.
+    """
+    from pflbench.runs.result import Result
+    from pflbench.runs.telling import Told, installed_observers
+
+    run = None if work.request.rerun == "always" else store.get(work.run_id)
+    if run is None or run.status != "complete":
+        return None
+    result = Result.stored(run)
+    Told(installed_observers()).reused(result)
+    return result
 
 
 class _Reused(Observer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from pflbench.executors.base import Executor, Outcome, Watch, Work
+from pflbench.executors.base import Executor, Outcome, Watch, Work, find
 from pflbench.results import Store
 
 SECONDS_BETWEEN_LOOKS = 1.0
@@ -32,28 +32,41 @@ def run_cells(
     """
     watch = watch or Watch()
     by_id = {work.run_id: work for work in works}
-    outcomes: dict[str, Outcome] = {}
-    ahead = list(by_id.values())
+    outcomes = _found(list(by_id.values()), watch)
+    ahead = [work for work in by_id.values() if work.run_id not in outcomes]
     while ahead:
         busy = []
         for outcome in executor.run(ahead, watch):
             work = by_id[outcome.run_id]
             watch.ended(work, outcome)
             if outcome.status == "busy":
-                busy.append((work, outcome))
+                busy.append(work)
             else:
                 outcomes[outcome.run_id] = outcome
-        if busy:
-            watch.waiting([work for work, _ in busy], [outcome.message for _, outcome in busy])
-        ahead = _until_free([work for work, _ in busy])
+        ahead = _until_free(busy, watch)
     return {run_id: outcomes[run_id] for run_id in by_id}
 
 
-def _until_free(works: Sequence[Work]) -> list[Work]:
+def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
+    """Look for the cells that need not be run."""
+    stores = {work.results: Store(work.results, create=True) for work in works}
+    found = [(work, find(work, stores[work.results])) for work in works]
+    there = [(work, result) for work, result in found if result is not None]
+    if there:
+        watch.there(there)
+    return {work.run_id: Outcome(work.run_id, "there") for work, _ in there}
+
+
+def _until_free(works: Sequence[Work], watch: Watch) -> list[Work]:
     """Wait until a cell can be run or is complete; return those of which that is so."""
+    said = False
     while works:
-        free = [work for work in works if not Store(work.results, create=True).held(work.run_id)]
+        holders = [Store(work.results, create=True).held(work.run_id) for work in works]
+        free = [work for work, holder in zip(works, holders, strict=True) if holder is None]
         if free:
             return free
+        if not said:
+            watch.waiting(works, sorted({holder for holder in holders if holder is not None}))
+            said = True
         time.sleep(SECONDS_BETWEEN_LOOKS)
     return []
