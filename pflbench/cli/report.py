@@ -1,0 +1,64 @@
+"""`pflbench report`: everything that the results say, on one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import rich_click as click
+
+from pflbench.cli.names import complete
+from pflbench.cli.options import results_option
+from pflbench.cli.session import debug_option, warn
+from pflbench.errors import InputError
+
+_TITLE = "Benchmark of personalized federated learning"
+
+_HELP = """Write a report: one HTML file that needs no network.
+
+Leaderboards that sort, learning curves, who gains and who loses, what it cost, and the commands
+that repeat it all, one section a scenario.
+
+\b
+[bold]Examples[/bold]
+  pflbench report
+  pflbench report --dataset mnist --out mnist.html
+  pflbench report --results results/published --title "Turned digits"
+"""
+
+
+@click.command(help=_HELP, short_help="Write all results into one HTML file.")
+@results_option
+@click.option(
+    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"), show_default=True, help="Where to.",
+)  # fmt: skip
+@click.option("--title", metavar="TEXT", default=_TITLE, show_default=True, help="Of the page.")
+@click.option(
+    "--scenario", "scenarios", metavar="ID", multiple=True,
+    help="Only this scenario: its id or its first digits. May be given several times.",
+)  # fmt: skip
+@click.option(
+    "--dataset", "datasets", metavar="NAME", multiple=True,
+    shell_complete=complete("datasets", several=True),
+    help="Only scenarios with this data set. May be a list, or given several times.",
+)  # fmt: skip
+@debug_option
+def report(
+    results: Path, out: Path, title: str, scenarios: tuple[str, ...], datasets: tuple[str, ...]
+) -> None:
+    """Select the boards, and write the page of them."""
+    if not out.absolute().parent.is_dir():
+        raise InputError(f"There is no folder {str(out.parent)!r} to write a report in.")
+    from pflbench.cli.amounts import size
+    from pflbench.cli.screen import waiting
+    from pflbench.cli.stored import select_boards
+    from pflbench.report import render
+    from pflbench.report import report as record
+    from pflbench.results import Store
+    from pflbench.results.files import write_file
+
+    with waiting("writing the report"):
+        boards = select_boards(results, scenarios, datasets)
+        page = render(record(boards, Store(results), title=title)).encode()
+        write_file(out, lambda part: part.write_bytes(page))
+    warn(f"wrote {out} ({size(len(page))}): open it in a browser")

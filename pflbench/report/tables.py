@@ -1,0 +1,278 @@
+"""From boards to tables of entries, with what they are sorted by."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from pflbench.leaderboard import Board, Row
+from pflbench.leaderboard.columns import (
+    ACCURACY,
+    AGAINST_BASELINE,
+    CHOSEN_MARK,
+    COSTS,
+    METHOD,
+    NOTHING,
+    RANK,
+    SELECTION,
+    VIEWS,
+    Column,
+)
+from pflbench.leaderboard.protocol import BASELINE, CHOSEN, EPSILON_LEGEND
+from pflbench.leaderboard.wording import Defaults
+from pflbench.report.record import Entry, Group, Head, Line, Sheet, Table, Whisker
+from pflbench.results import StoredRun
+
+_GROUPS: Final = (
+    ("test accuracy (%)", ACCURACY),
+    (f"against {BASELINE}", AGAINST_BASELINE),
+    ("selection", SELECTION),
+    ("whole runs", COSTS),
+)
+
+_SHEETS: Final = {
+    "tests": "Paired tests",
+    "transfer": "Whom a method hurts",
+    "calibration": "Calibration",
+    "new-clients": "New clients",
+    "relatedness": "Relatedness",
+    "cost": "Cost",
+}
+"""Further sets of columns, where there are such, in the order in which they are shown."""
+
+_NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
+
+Numbers = Mapping[str, int]
+"""The number of a method in the legend, by the label of its row."""
+
+
+def sort_key(text: str) -> float | None:
+    """Return the first number of an entry, None if it has none."""
+    found = _NUMBER.search(text.replace("−", "-"))
+    return float(found.group().replace(",", "")) if found else None
+
+
+def leaderboard(board: Board, numbers: Numbers) -> Table:
+    """Make the one table of a board that has all of its usual columns."""
+    columns: list[Column] = []
+    for table in VIEWS["standard"].tables(board):
+        columns += [c for c in table if c.header not in {known.header for known in columns}]
+    meanings = dict(VIEWS["standard"].legend)
+    lines = []
+    ends = _scale(board)
+    for row in board.rows:
+        entries = [_entry(row, column, ends) for column in columns]
+        if row.rank is None:  # rank, method and seeds; then the reason
+            entries = entries[:3]
+        lines.append(_line(row, entries, numbers))
+    return Table(_heads(columns, lines, meanings), tuple(lines), _groups(columns))
+
+
+def _groups(columns: Sequence[Column]) -> tuple[Group, ...]:
+    titles = {c.header: title for title, members in _GROUPS for c in members}
+    groups: list[Group] = []
+    for column in columns:
+        last = groups[-1].title if groups else ""
+        title = titles.get(column.header, last)
+        if column in (RANK, METHOD):
+            title = ""
+        if groups and title == last:
+            groups[-1] = Group(title, groups[-1].span + 1)
+        else:
+            groups.append(Group(title, 1))
+    return tuple(groups)
+
+
+def _scale(board: Board) -> tuple[float, float]:
+    """Return the ends of the scale that all intervals of a board are drawn on."""
+    known = [row.measures for row in board.rows if row.measures is not None]
+    return min((m.low for m in known), default=0), max((m.high for m in known), default=1)
+
+
+def _entry(row: Row, column: Column, ends: tuple[float, float]) -> Entry:
+    text = column.entry(row)
+    tone, whisker, m = "", None, row.measures
+    if m is not None and column is ACCURACY[4] and ends[1] > ends[0]:
+        low, high, middle = (
+            100 * (value - ends[0]) / (ends[1] - ends[0])
+            for value in (m.low, m.high, m.test_accuracy)
+        )
+        whisker = Whisker(low, high, middle)
+    if m is not None and column is AGAINST_BASELINE[0] and row.algorithm != BASELINE:
+        if m.gain_low is not None and m.gain_low > 0:
+            tone = "up"
+        elif m.gain_high is not None and m.gain_high < 0:
+            tone = "down"
+    return Entry(text, sort_key(text), tone, whisker)
+
+
+def _line(row: Row, entries: Sequence[Entry], numbers: Numbers) -> Line:
+    return Line(tuple(entries), numbers.get(row.label), row.rank == 1, row.reason)
+
+
+def _heads(
+    columns: Sequence[Column], lines: Sequence[Line], meanings: Mapping[str, str]
+) -> tuple[Head, ...]:
+    """Return heads with the meanings that the legend gives them."""
+    by_term = {term: words for terms, words in meanings.items() for term in terms.split(", ")}
+    by_term |= meanings
+    heads = []
+    for i, column in enumerate(columns):
+        term = column.header
+        short = term.removesuffix(" up").removesuffix(" down")  # MB up, under the term MB
+        numeric = not column.left and any(
+            line.entries[i].key is not None for line in lines if i < len(line.entries)
+        )
+        meaning = by_term.get(term, by_term.get(short, ""))
+        heads.append(Head(term, meaning, column.left, numeric=numeric))
+    return tuple(heads)
+
+
+def sheets(board: Board, numbers: Numbers) -> tuple[Sheet, ...]:
+    """Make the further tables that a board has something for."""
+    made = []
+    for name, title in _SHEETS.items():
+        view = next((view for known, view in VIEWS.items() if known == name), None)
+        if view is None:
+            continue
+        meanings = dict(view.legend)
+        tables = []
+        for columns in view.tables(board):
+            lines = tuple(
+                _line(
+                    row,
+                    [Entry(text, sort_key(text)) for text in (c.entry(row) for c in columns)],
+                    numbers,
+                )
+                for row in board.rows
+                if row.rank is not None
+            )
+            if _tells(lines, columns):
+                tables.append(Table(_heads(columns, lines, meanings), lines))
+        if tables:
+            made.append(Sheet(title, view.headline, tuple(tables)))
+    return tuple(made)
+
+
+def _tells(lines: Sequence[Line], columns: Sequence[Column]) -> bool:
+    """Whether a table says something that the leaderboard does not."""
+    usual = {c.header for table in (ACCURACY, AGAINST_BASELINE[:1], COSTS) for c in table}
+    own = [i for i, c in enumerate(columns) if c.header not in usual and not c.left]
+    return any(line.entries[i].text != NOTHING for line in lines for i in own)
+
+
+def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
+    """Say each term once.
+
+    Parameters
+    ----------
+    boards
+        All of the page.
+    shown
+        The titles of the sheets that the page has.
+    """
+    titles = set(shown)
+    terms: dict[str, str] = {}
+    for name, view in VIEWS.items():
+        if name == "standard" or _SHEETS.get(name) in titles:
+            for term, meaning in view.legend:
+                terms.setdefault(term, meaning)
+    if any(row.chosen for board in boards for row in board.rows):
+        terms[CHOSEN_MARK] = CHOSEN
+    if any(row.spent.epsilon is not None for board in boards for row in board.rows):
+        terms.setdefault(*EPSILON_LEGEND)
+    return terms
+
+
+def parameters(board: Board, defaults: Defaults, numbers: Numbers) -> Table | None:
+    """List the parameters that are off their default, or that no default is known of."""
+    lines = []
+    for row in board.rows:
+        usual = defaults(row.algorithm)
+        for name, value in sorted(row.parameters.items()):
+            if name == "local_lr":
+                default = f"{board.scenario.get('lr')} (the scenario's)"
+            elif usual is None or name not in usual:
+                default = "not known here"
+            elif usual[name] == value:
+                continue
+            else:
+                default = _scalar(usual[name])
+            entries = tuple(map(Entry, (row.label, name, _scalar(value), default)))
+            lines.append(Line(entries, numbers.get(row.label)))
+    if not lines:
+        return None
+    heads = tuple(Head(text, left=True) for text in ("method", "parameter", "value", "default"))
+    return Table(heads, tuple(lines), sortable=False)
+
+
+def _scalar(value: object) -> str:
+    return "none" if value is None else str(value).lower() if value in (True, False) else str(value)
+
+
+def failures(board: Board, runs: Mapping[str, StoredRun], numbers: Numbers) -> Table | None:
+    """List the runs that are not complete, with what is known of why."""
+    lines = []
+    for row in board.rows:
+        for seed, run_id in row.run_ids.items():
+            run = runs[run_id]
+            if run.status == "complete":
+                continue
+            where = ", ".join(
+                f"{key} {run.failure[key]}"
+                for key in ("round", "client", "step")
+                if run.failure.get(key) is not None
+            )
+            why = ": ".join(str(run.failure[k]) for k in ("error", "message") if k in run.failure)
+            told = (row.label, str(seed), run_id, run.status, where or NOTHING, why or NOTHING)
+            lines.append(Line(tuple(map(Entry, told)), numbers.get(row.label)))
+    if not lines:
+        return None
+    titles = ("method", "seed", "run", "status", "where", "reason")
+    heads = tuple(Head(text, left=True) for text in titles)
+    return Table(heads, tuple(lines), sortable=False)
+
+
+def overview(boards: Sequence[Board]) -> Table | None:
+    """Show every method on every scenario; None where there is one scenario only.
+
+    Of several settings of a method on one board, that which validation prefers is shown.
+    """
+    if len(boards) < 2:
+        return None
+    names = {row.algorithm for board in boards for row in board.rows}
+    best = {name: _best(boards, name) for name in names}
+    ordered = sorted(names, key=lambda name: (-best[name][0], best[name][1], name))
+    lines = []
+    for name in ordered:
+        entries = [Entry(name)]
+        for board in boards:
+            row = _shown(board, name)
+            if row is None:
+                entries.append(Entry(NOTHING))
+            elif row.rank is None or row.measures is None:
+                entries.append(Entry("not ranked"))
+            else:
+                text = f"{100 * row.measures.test_accuracy:.2f} ({row.rank})"
+                entries.append(Entry(text, sort_key(text), "best" if row.rank == 1 else ""))
+        lines.append(Line(tuple(entries)))
+    heads = (
+        Head("method", left=True),
+        *(Head(b.title, section=b.scenario_id, numeric=True) for b in boards),
+    )
+    return Table(heads, tuple(lines))
+
+
+def _shown(board: Board, name: str) -> Row | None:
+    rows = [row for row in board.rows if row.algorithm == name]
+    chosen = [row for row in rows if row.chosen]
+    ranked = [row for row in rows if row.rank is not None]
+    return next(iter([*chosen, *ranked, *rows]), None)
+
+
+def _best(boards: Sequence[Board], name: str) -> tuple[int, float]:
+    """Return on how many boards a method is ranked, and its mean rank there."""
+    rows = [_shown(board, name) for board in boards]
+    ranks = [row.rank for row in rows if row is not None and row.rank is not None]
+    return len(ranks), sum(ranks) / len(ranks) if ranks else 0.0
