@@ -1,0 +1,181 @@
+"""Tuning: the same trials for every method, whatever interrupts it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from pflbench.errors import InputError, WorkError
+from pflbench.executors import Here, Outcome, Watch, Work
+from pflbench.matrix import TuningPlan
+from pflbench.results import Store
+from pflbench.results.tunings import Study, studies_of
+from pflbench.runs.request import RunRequest
+from pflbench.tuning import targets, tune, tuned
+
+PLAN = TuningPlan(trials=3, rounds=1)
+
+
+def tune_all(requests: Sequence[RunRequest], results: Path, plan: TuningPlan = PLAN) -> list[Study]:
+    with Here() as here:
+        return tune(targets(requests, plan).values(), plan.trials, results, here)
+
+
+def test_every_method_has_the_same_trials(requests: list[RunRequest], tmp_path: Path) -> None:
+    studies = {study.algorithm: study for study in tune_all(requests, tmp_path)}
+    assert {name: len(study.trials) for name, study in studies.items()} == {
+        "fedprox": 4,
+        "local": 4,
+    }
+    assert [d.name for d in studies["fedprox"].space] == ["mu", "local_lr"]
+    assert [d.name for d in studies["local"].space] == ["local_lr"]
+    for study in studies.values():
+        start = {d.name: d.start for d in study.space}
+        assert study.trials[0].parameters == start
+        for trial in study.trials[1:]:
+            assert all(d.low <= float(trial.parameters[d.name]) <= d.high for d in study.space)  # type: ignore[arg-type]
+        store = Store(tmp_path / "tuning")
+        for trial in study.trials:
+            runs = [store.get(run) for run in trial.runs]
+            assert [run.cell["seed"] for run in runs if run] == [0, 3]
+            values = [run.summary["val_accuracy"] for run in runs if run]
+            assert trial.value == pytest.approx(sum(values) / 2, abs=1e-12)
+        assert study.best is not None
+        assert study.best.value == max(t.value for t in study.trials if t.value is not None)
+
+
+def test_what_is_written_is_what_is_read(requests: list[RunRequest], tmp_path: Path) -> None:
+    studies = tune_all(requests, tmp_path)
+    assert {s.id: s for s in studies} == {s.id: s for s in studies_of(tmp_path)}
+
+
+class Stopping(Here):
+    """Is interrupted after some cells."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+        for outcome in super().run(works, watch):
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield outcome
+
+
+@pytest.mark.parametrize("after", [0, 1, 4])
+def test_an_interrupted_search_tries_the_same(
+    requests: list[RunRequest], tmp_path: Path, after: int
+) -> None:
+    whole = tune_all(requests, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt), Stopping(after) as stopping:
+        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", stopping)
+    assert tune_all(requests, tmp_path / "parts") == whole
+
+
+def test_what_is_tried_does_not_depend_on_the_company(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    together = {study.id: study for study in tune_all(requests, tmp_path / "together")}
+    alone = tune_all([r for r in requests if r.algorithm == "local"], tmp_path / "alone")
+    assert [together[study.id] for study in alone] == alone
+
+
+def test_more_trials_are_added_to_those_there_are(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    few = tune_all(requests, tmp_path, dataclasses.replace(PLAN, trials=1))
+    more = tune_all(requests, tmp_path)
+    for before, after in zip(few, more, strict=True):
+        assert after.trials[:1] == before.trials
+        assert len(after.trials) == 3
+
+
+def test_what_is_given_is_not_tuned(digits: str, tmp_path: Path) -> None:
+    given = {"mu": 0.5, "local_lr": 0.01}
+    request = RunRequest("fedprox", digits, partition="iid", clients=4, parameters={"mu": "0.5"})
+    (only,) = targets([request], PLAN).values()
+    assert dict(only.study.fixed) == {"mu": 0.5}
+    assert [d.name for d in only.study.space] == ["local_lr"]
+    request = dataclasses.replace(request, parameters=given)
+    (none,) = targets([request], PLAN).values()
+    assert none.study.space == ()
+
+
+def test_a_learning_rate_out_of_the_usual_range_is_in_the_search(digits: str) -> None:
+    request = RunRequest("local", digits, partition="iid", clients=4, lr=0.5)
+    (target,) = targets([request], PLAN).values()
+    (rate,) = target.study.space
+    assert (rate.low, rate.high, rate.start) == (1e-3, 0.5, 0.5)
+
+
+def test_a_trial_that_diverges_is_a_trial(digits: str, tmp_path: Path) -> None:
+    request = RunRequest(
+        "local", digits, partition="iid", clients=4, rounds=2, lr=1e30, momentum=0.0
+    )
+    plan = TuningPlan(trials=3)
+    (study,) = tune_all([request], tmp_path, plan)
+    assert study.trials[0].state == "failed"
+    assert "NaN" in study.trials[0].reason
+    assert len(study.finished) == 3
+    assert study.best is None or study.best.number > 0
+
+
+def test_a_matrix_runs_with_what_was_found(requests: list[RunRequest], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run pflbench tune first"):
+        tuned(requests, PLAN, tmp_path)
+    studies = {study.algorithm: study for study in tune_all(requests, tmp_path)}
+    with pytest.raises(InputError, match="2 of the matrix's methods"):
+        tuned(requests, dataclasses.replace(PLAN, trials=5), tmp_path)
+    found = tuned(requests, PLAN, tmp_path)
+    assert [(r.algorithm, r.seed) for r in found] == [(r.algorithm, r.seed) for r in requests]
+    for request in found:
+        best = studies[request.algorithm].best
+        assert best is not None
+        assert request.parameters == best.parameters
+        assert request.rounds == 4  # of the matrix, not of the trials
+
+
+def test_one_process_tunes_a_study(requests: list[RunRequest], tmp_path: Path) -> None:
+    class Meddling(Here):
+        def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+            with pytest.raises(WorkError, match="Another process tunes fedprox on"):
+                tune_all(requests, tmp_path)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Meddling() as meddling:
+        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path, meddling)
+
+
+def test_a_machine_that_fails_a_trial_leaves_it_to_be_taken_up(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    class Full(Here):
+        def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+            for work in works:
+                yield Outcome(work.run_id, "failed", "No space left on device.")
+
+    with pytest.raises(WorkError, match="No space left"), Full() as full:
+        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", full)
+    assert tune_all(requests, tmp_path / "parts") == tune_all(requests, tmp_path / "whole")
+
+
+@pytest.mark.parametrize("spoil", ["{", '{"format": "other"}', "renamed", "typed"])
+def test_a_damaged_study_is_named(requests: list[RunRequest], tmp_path: Path, spoil: str) -> None:
+    tune_all(requests[:1], tmp_path, TuningPlan(trials=1, rounds=1))
+    (path,) = (tmp_path / "tuning" / "studies").glob("*.json")
+    if spoil == "renamed":
+        shutil.move(path, path.with_stem("0" * 12))
+    elif spoil == "typed":
+        content = json.loads(path.read_text())
+        content["trials"][0]["value"] = "high"
+        path.write_text(json.dumps(content))
+    else:
+        path.write_text(spoil)
+    with pytest.raises(InputError, match=r"\.json"):
+        studies_of(tmp_path)
