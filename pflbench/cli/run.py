@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from pflbench.cli.cells import cells_options, take_matrix
-from pflbench.cli.names import COUNT
+from pflbench.cli.names import COUNT, Number
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import processes, several
@@ -32,7 +32,7 @@ already are not run again, and a run that was interrupted goes on where it stopp
 """
 
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
-_EXECUTION = ["--jobs", "--executor"]
+_EXECUTION = ["--jobs", "--executor", "--ray-address", "--cpus-per-cell", "--gpus-per-cell"]
 _RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
 
 
@@ -72,6 +72,19 @@ class RunCommand(click.RichCommand):
     help="Where cells run: in this process, in worker processes, on a Ray cluster; auto: here "
     "if there is one job, else in worker processes. The numbers are the same.",
 )  # fmt: skip
+@click.option(
+    "--ray-address", metavar="HOST:PORT",
+    help="Ray cluster to run on, or auto for the one that this machine belongs to; default: a "
+    "Ray of this machine's cores, started and ended with the command.",
+)  # fmt: skip
+@click.option(
+    "--cpus-per-cell", metavar="X", type=Number(gt=0),
+    help="CPUs that Ray gives a cell, which computes with as many threads; default: 1.",
+)  # fmt: skip
+@click.option(
+    "--gpus-per-cell", metavar="X", type=Number(ge=0),
+    help="GPUs that Ray gives a cell, or a share of one; default: 0.",
+)  # fmt: skip
 @results_option
 @click.option(
     "--rerun", type=click.Choice(["missing", "always"]), default="missing", show_default=True,
@@ -94,6 +107,7 @@ def run(
     """Plan every cell, run them, print the table."""
     from pflbench.cli.screen import waiting
 
+    ray = _ray_options(executor, options)
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:
         with waiting("loading", show=not quiet):
             matrix = take_matrix(ctx, options)
@@ -108,8 +122,21 @@ def run(
             return run_together(check_all(requests, results, group), results, group, **how)
         from pflbench.executors import make_executor
 
-        with make_executor(executor, jobs) as where:  # workers get ready meanwhile
+        with make_executor(executor, jobs, **ray) as where:  # workers get ready meanwhile
             return run_all(check_all(requests, results), results, where, **how)
+
+
+def _ray_options(executor: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Take what is said of Ray out of the options: arguments of its executor."""
+    names = {"ray_address": "address", "cpus_per_cell": "cpus", "gpus_per_cell": "gpus"}
+    taken = {argument: options.pop(name) for name, argument in names.items()}
+    given = {argument: value for argument, value in taken.items() if value is not None}
+    if given and executor != "ray":
+        raise InputError(
+            "--ray-address, --cpus-per-cell and --gpus-per-cell are Ray's: expected --executor ray "
+            "with them."
+        )
+    return given
 
 
 def _refuse_jobs(jobs: int | None, executor: str) -> None:

@@ -1,8 +1,7 @@
 """Cells as tasks of Ray: on this machine, or on the machines of a Ray cluster.
 
 Ray gives each cell its CPUs and GPUs, finds a machine that has them, and starts workers; which
-cell is begun where and when is Ray's affair. Only so many cells are handed over as there is room
-for, so that those that are not begun can still be told from those that are.
+cell is begun where and when is Ray's affair.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -137,20 +136,26 @@ class RayTasks:
                 while ahead and len(self._running) < room:
                     work = ahead.popleft()
                     attempts[work.run_id] += 1
-                    watch.began(work)
                     self._running[task.remote(work, around)] = work
-                ended, _ = self._ray.wait([*self._running], timeout=SECONDS_BETWEEN_LOOKS)
-                for reference in ended:
-                    work = self._running.pop(reference)
-                    outcome, how, fault = self._read(reference, work)
-                    if outcome is None and attempts[work.run_id] < ATTEMPTS:
+                heard, _ = self._ray.wait([*self._running], timeout=SECONDS_BETWEEN_LOOKS)
+                for events in heard:
+                    work = self._running[events]
+                    event, what = self._next(events, work)
+                    if event not in ("ended", "lost"):
+                        _tell(watch, event, work, what)
+                        continue
+                    del self._running[events]
+                    if event == "ended":
+                        yield what
+                    elif attempts[work.run_id] == ATTEMPTS:
+                        yield _given_up(work, what)
+                    else:
                         ahead.append(again(work))
                         watch.notice(
-                            f"{work.title}: {how}. It goes on from its last checkpoint, attempt "
-                            f"{attempts[work.run_id] + 1} of {ATTEMPTS}."
+                            f"The worker process of {work.title} died, {what.how}: it goes on "
+                            f"from its last checkpoint, attempt {attempts[work.run_id] + 1} of "
+                            f"{ATTEMPTS}."
                         )
-                        continue
-                    yield outcome or _given_up(work, how, fault)
 
     def _task(self) -> Any:
         """Return the task that runs a cell.
@@ -163,23 +168,24 @@ class RayTasks:
             num_gpus=self.gpus,
             max_retries=0,
             max_calls=1 if self.gpus else CELLS_OF_A_WORKER,
+            num_returns="streaming",  # the cell's events, as they happen
             scheduling_strategy="SPREAD",  # a machine that is half full is slower than an empty one
         )(run_cell)
 
-    def _read(self, reference: Any, work: Work) -> tuple[Outcome | None, str, bool]:
-        """Return a cell's outcome; None if it was lost, then also how and whether by its fault."""
+    def _next(self, events: Any, work: Work) -> tuple[str, Any]:
+        """Return the next event of a cell: those of its worker, or "lost"."""
         errors = self._ray.exceptions
         try:
-            outcome: Outcome = self._ray.get(reference)
+            event: tuple[str, Any] = self._ray.get(next(events))
+        except (StopIteration, errors.WorkerCrashedError):
+            return "lost", _Loss("killed or crashed")
         except errors.OutOfMemoryError:
-            return None, "Ray ended its worker process, as the machine's memory ran out", True
-        except errors.WorkerCrashedError:
-            return None, "its worker process died", True
-        except (errors.NodeDiedError, errors.LocalRayletDiedError):
-            return None, "the machine that ran it was lost", False
+            return "lost", _Loss("ended by Ray as the machine's memory ran out")
+        except (errors.NodeDiedError, errors.LocalRayletDiedError, errors.ObjectLostError):
+            return "lost", _Loss("with its machine", machine=True)
         except Exception as error:  # of Ray, before or after the cell itself
-            return Outcome(work.run_id, "failed", _of_ray(error)), "", False
-        return outcome, "", False
+            return "ended", Outcome(work.run_id, "failed", _of_ray(error))
+        return event
 
     def _begin(self) -> None:
         if self._ray.is_initialized():
@@ -269,15 +275,39 @@ def _import_ray() -> Any:
         ) from error
 
 
-def _given_up(work: Work, how: str, fault: bool) -> Outcome:
+@dataclass(frozen=True)
+class _Loss:
+    """How a cell's worker died, and whether it did so because its machine was lost."""
+
+    how: str
+    machine: bool = False
+
+
+def _given_up(work: Work, loss: _Loss) -> Outcome:
     """Return the outcome of a cell that was lost too often.
 
     A cell that machines are lost under is not to blame: it stays unfinished, with its checkpoint,
     and goes on from there when it is run again.
     """
-    if fault:
-        return lost(work, how, ATTEMPTS)
-    return Outcome(work.run_id, "failed", f"{how[0].upper()}{how[1:]}, {ATTEMPTS} times.")
+    if not loss.machine:
+        return lost(work, loss.how, ATTEMPTS)
+    return Outcome(
+        work.run_id,
+        "failed",
+        f"The worker process died, {loss.how}, {ATTEMPTS} times; the cell goes on from its last "
+        "checkpoint when it is run again.",
+    )
+
+
+def _tell(watch: Watch, event: str, work: Work, what: Any) -> None:
+    """Pass on what a worker said."""
+    if event == "began":
+        watch.began(work)
+    elif event == "notice":
+        watch.notice(what)
+    else:
+        for observer in watch.observers(work):
+            getattr(observer, event)(what)
 
 
 def _of_ray(error: Exception) -> str:

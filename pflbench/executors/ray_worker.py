@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import os
 import platform
+import threading
 import time
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
+from traceback import format_exception
+from typing import Any
 from uuid import uuid4
 
 from pflbench import __version__
 from pflbench.executors.base import Outcome, Work, do
 from pflbench.results.files import writing
+from pflbench.runs.observer import Observer, Progress, RunInfo
+from pflbench.sentences import sentence
 
 PATIENCE = 10.0
 """Seconds that another machine's file may take to appear: network file systems remember for a
 while that a name was not there."""
+
+SECONDS_BETWEEN_ROUNDS = 0.5
+"""Rounds are told no more often, except for the last: each is a message between machines."""
 
 _LOCKS = ".locks"
 
@@ -81,25 +93,66 @@ def surroundings(mark: str, threads: int, gpus: float) -> Surroundings:
     return Surroundings(mark, str(Path.cwd()), ours, __version__, threads, gpus)
 
 
-def run_cell(work: Work, around: Surroundings) -> Outcome:
+def run_cell(work: Work, around: Surroundings) -> Iterator[tuple[str, Any]]:
     """Run a cell in this worker, as the process that sent it would.
 
     Whatever is wrong with the worker's machine is the outcome, in one sentence; nothing was
     written then.
+
+    Yields
+    ------
+    Events as they happen, each with what it is about: "began", what observers hear ("started",
+    "round_done"), "notice", and at the end "ended" with the outcome.
     """
+    yield "began", None
     wrong = _mismatch(work, around)
     if wrong:
-        return Outcome(work.run_id, "failed", wrong)
-    import torch
+        yield "ended", Outcome(work.run_id, "failed", wrong)
+        return
+    # Ray takes an event when it is yielded, and a cell ends when it ends: hence two threads.
+    events: SimpleQueue[tuple[str, Any]] = SimpleQueue()
+    threading.Thread(target=_run, args=(work, around, events), name="cell", daemon=True).start()
+    event = ""
+    while event != "ended":
+        event, what = events.get()
+        yield event, what
 
-    torch.set_num_threads(around.threads)
-    os.environ.update(around.variables)
-    with suppress(OSError):  # without it, only relative paths to data fail, and say so
-        os.chdir(around.folder)
-    if not around.gpus and work.request.device == "auto":
-        # A GPU that was not asked for is not this cell's, whether or not Ray hides it.
-        work = replace(work, request=replace(work.request, device="cpu"))
-    return do(work)
+
+def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]]) -> None:
+    """Run a cell in a thread; its outcome is the last event, come what may."""
+    try:
+        import torch
+
+        torch.set_num_threads(around.threads)  # of this thread, as OpenMP counts
+        os.environ.update(around.variables)
+        with suppress(OSError):  # without it, only relative paths to data fail, and say so
+            os.chdir(around.folder)
+        if not around.gpus and work.request.device == "auto":
+            # A GPU that was not asked for is not this cell's, whether or not Ray hides it.
+            work = replace(work, request=replace(work.request, device="cpu"))
+        warnings.showwarning = lambda message, *_, **__: events.put(("notice", str(message)))
+        outcome = do(work, [_Teller(events)])
+        gc.collect()
+    except BaseException as error:  # also of a plugin that would end its process
+        outcome = Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
+    events.put(("ended", outcome))
+
+
+class _Teller(Observer):
+    """Passes on how far a run is."""
+
+    def __init__(self, events: SimpleQueue[tuple[str, Any]]) -> None:
+        self.events = events
+        self.last = -math.inf
+
+    def started(self, info: RunInfo) -> None:
+        self.events.put(("started", info))
+
+    def round_done(self, progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.round >= progress.rounds or now - self.last >= SECONDS_BETWEEN_ROUNDS:
+            self.last = now
+            self.events.put(("round_done", progress))
 
 
 def _mismatch(work: Work, around: Surroundings) -> str:
