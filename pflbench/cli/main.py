@@ -9,6 +9,7 @@ from pflbench.cli.session import Commands, debug_option
 
 _LAZY = {
     "run": "pflbench.cli.run:run",
+    "status": "pflbench.cli.status:status",
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
     "report": "pflbench.cli.report:report",
     "list": "pflbench.cli.listing:list_",
@@ -51,7 +52,7 @@ _EPILOG = (
         "max_width": 100,
     }
 )
-@click.command_panel("Run and compare", commands=["run", "leaderboard", "report"])
+@click.command_panel("Run and compare", commands=["run", "status", "leaderboard", "report"])
 @click.command_panel("Look", commands=["list", "show"])
 @click.command_panel("Extend", commands=["check", "new"])
 @click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")

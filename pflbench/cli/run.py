@@ -29,11 +29,13 @@ already are not run again, and a run that was interrupted goes on where it stopp
   pflbench run --algo pfedhn --dataset mnist --clients 50 \\
       --partition "pathological(classes_per_client=2)"
   pflbench run --algo fedavg --dataset npz:my-federation.npz
+  pflbench run --matrix paper.toml --dry-run
+  pflbench run --matrix paper.toml --shard 2/8
 """
 
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _EXECUTION = ["--jobs", "--executor", "--ray-address", "--cpus-per-cell", "--gpus-per-cell"]
-_RESULTS = ["--results", "--rerun", "--quiet", "--debug", "--help"]
+_RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
 
 
 class RunCommand(click.RichCommand):
@@ -46,10 +48,14 @@ class RunCommand(click.RichCommand):
 
 
 @click.command(cls=RunCommand, help=_HELP, short_help="Run a method or a matrix of methods.")
-@cells_options()
+@cells_options("--shard")
 @click.option_panel("Machine and data", options=_MACHINE)
 @click.option_panel("Where cells run", options=_EXECUTION)
 @click.option_panel("Results and output", options=_RESULTS)
+@click.option(
+    "--shard", metavar="I/N",
+    help="Run part I of N of the cells only: all parts together run each cell once.",
+)  # fmt: skip
 @click.option(
     "--device", metavar="NAME", default="auto", show_default=True,
     help="Where to train: auto, cpu, cuda, cuda:1, mps.",
@@ -90,6 +96,10 @@ class RunCommand(click.RichCommand):
     "--rerun", type=click.Choice(["missing", "always"]), default="missing", show_default=True,
     help="Run only what is missing, or everything again.",
 )  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Print the cells, what is done, and what the others will take; run and write nothing.",
+)  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress, only the table at the end.")
 @debug_option
 @click.pass_context
@@ -102,6 +112,8 @@ def run(
     no_fallback: bool,
     jobs: int | None,
     executor: str,
+    shard: str | None,
+    dry_run: bool,
     **options: Any,
 ) -> int:
     """Plan every cell, run them, print the table."""
@@ -110,11 +122,22 @@ def run(
     ray = _ray_options(executor, options)
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:
         with waiting("loading", show=not quiet):
+            from pflbench.matrix.sharding import Shard
+
             matrix = take_matrix(ctx, options)
+            part = None if shard is None else Shard.read(shard)
             requests = matrix.requests(fallback=not no_fallback, **options)
             # It imports torch: only now, after whatever can be refused without.
             from pflbench.cli.execution import check_all, run_all, run_together
+            from pflbench.matrix.survey import share_of
 
+        if part is not None:
+            requests = share_of(requests, part)
+        if dry_run:
+            from pflbench.cli.standing import rehearse
+
+            rehearse(requests, results)
+            return 0
         # Checking may download data, which shows a bar of its own.
         how = {"quiet": quiet, "debug": ctx.obj.debug}
         if group is not None:

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from pflbench.errors import InputError
 from pflbench.scenario import Cell, Choice, Scenario
 
 if TYPE_CHECKING:
+    from pflbench.matrix.sharding import Shard
     from pflbench.results import Store, StoredRun
     from pflbench.runs import RunRequest
     from pflbench.runs.identity import Identified
@@ -61,6 +63,23 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
         one = identify(request)
         found.setdefault(one.cell.id, one)
     return found
+
+
+def share_of(requests: Iterable[RunRequest], shard: Shard) -> list[RunRequest]:
+    """Return a shard's requests: no two shards run the same cell, however it is written.
+
+    Raises
+    ------
+    InputError
+        A cell cannot be as asked, or there are fewer of them than shards.
+    """
+    cells = list(identified(requests).values())
+    chosen = shard.pick(cells, kind=lambda found: method_key(found.cell.algorithm))
+    if not chosen:
+        raise InputError(
+            f"Shard {shard.number}/{shard.of} has no cells: there are {len(cells)} in all."
+        )
+    return [found.named.request for found in chosen]
 
 
 def survey(cells: Mapping[str, tuple[Cell, str]], store: Store | None) -> list[Standing]:

@@ -1,0 +1,59 @@
+"""`pflbench status`: which cells are done, running, failed, unfinished or missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from pflbench.cli.cells import asks, cells_options, take_matrix
+from pflbench.cli.options import data_options, results_option
+from pflbench.cli.session import debug_option
+
+_HELP = """Say which cells are done, running, failed, unfinished or missing.
+
+The cells are named as for [cyan]pflbench run[/cyan]; without any, all runs of the results folder
+are told.
+
+\b
+[bold]Examples[/bold]
+  pflbench status
+  pflbench status --matrix paper.toml
+  pflbench status --algo local,fedavg --dataset mnist --seed 0,1,2
+  pflbench status --matrix paper.toml --format json
+"""
+
+
+@click.command(help=_HELP, short_help="Say which cells are done, running, failed or missing.")
+@cells_options()
+@click.option_panel("Data", options=["--data-dir", "--no-fallback"])
+@click.option_panel("Results and output", options=["--results", "--format", "--debug", "--help"])
+@data_options
+@results_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="How to write it.",
+)  # fmt: skip
+@debug_option
+@click.pass_context
+def status(
+    ctx: click.Context, /, *, results: Path, form: str, data_dir: Path | None, no_fallback: bool,
+    **options: Any,
+) -> None:  # fmt: skip
+    """Look the cells up and print how they stand."""
+    from pflbench.cli.screen import waiting
+
+    with waiting("reading"):
+        from pflbench.cli.standing import print_status
+        from pflbench.matrix.survey import identified, survey, survey_all
+        from pflbench.results import Store
+
+        if asks(ctx):
+            matrix = take_matrix(ctx, options)
+            found = identified(matrix.requests(data_dir=data_dir, fallback=not no_fallback))
+            store = Store(results) if results.exists() else None
+            standings = survey({k: (v.cell, v.dataset) for k, v in found.items()}, store)
+        else:
+            standings = survey_all(Store(results))
+    print_status(standings, form)
