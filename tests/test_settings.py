@@ -65,5 +65,6 @@ def test_a_rate_of_its_own_trains_like_the_scenario_of_that_rate(tmp_path: Path)
     like = pflbench.run("fedavg", data, lr=0.2, **common)
     assert own.metrics.equals(like.metrics)
     assert not own.metrics.equals(plain.metrics)
-    board = next(b for b in boards(Store(tmp_path / "results").runs()) if len(b.rows) == 2)
-    assert {row.label for row in board.rows} == {"fedavg", "fedavg(local_lr=0.2)"}
+    made = boards(Store(tmp_path / "results").runs())
+    labels = [{row.label for row in board.rows if row.run_ids} for board in made]
+    assert max(labels, key=len) == {"fedavg", "fedavg(local_lr=0.2)"}

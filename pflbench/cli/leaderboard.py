@@ -24,6 +24,7 @@ Methods are ranked on test accuracy at the round selected on validation.
   pflbench leaderboard
   pflbench leaderboard --dataset mnist --format markdown > LEADERBOARD.md
   pflbench leaderboard --scenario 4be1 --format latex
+  pflbench leaderboard --columns tests
   pflbench leaderboard --columns transfer
   pflbench leaderboard --target 0.75 --network lte
 """
@@ -37,10 +38,13 @@ Methods are ranked on test accuracy at the round selected on validation.
 )  # fmt: skip
 @click.option(
     "--columns", show_default="standard, or cost with --target or --network",
-    type=click.Choice(["standard", "transfer", "new-clients", "relatedness", "cost"]),
-    help="What the tables show: the comparison; whom a method hurts, by groups of clients too; "
-    "what clients got that joined later; how true the relations are that a method learnt; or what "
-    "it cost.",
+    type=click.Choice(
+        ["standard", "tests", "transfer", "calibration", "new-clients", "relatedness", "cost"]
+    ),
+    help="What the tables show: the comparison; which rows are told apart, and how methods rank "
+    "over boards; whom a method hurts, by groups of clients too; how far probabilities can be "
+    "trusted; what clients got that joined later; how true the relations are that a method learnt; "
+    "or what it cost.",
 )  # fmt: skip
 @click.option(
     "--scenario", "scenarios", metavar="ID", multiple=True,

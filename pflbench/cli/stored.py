@@ -17,7 +17,16 @@ from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
 from pflbench.cli.screen import show, table
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.leaderboard import Board, ColumnSet, Format, Question, boards, render, renderable
+from pflbench.leaderboard import (
+    Board,
+    ColumnSet,
+    Format,
+    Question,
+    boards,
+    render,
+    renderable,
+    renderable_together,
+)
 from pflbench.results import Store, StoredRun
 from pflbench.scenario import PRECISIONS, Choice, digest
 
@@ -163,7 +172,10 @@ def _dataset_names(run: StoredRun) -> set[str]:
 def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "standard") -> None:
     """Print boards: drawn for the terminal's width, or as text in a format."""
     if form == "text" and sys.stdout.isatty():
-        show(*(part for board in made for part in (renderable(board, columns=columns), "")))
+        show(
+            *(part for board in made for part in (renderable(board, columns=columns), "")),
+            *renderable_together(made, columns),
+        )
     else:
         click.echo(render(made, form, columns=columns).rstrip("\n"))
 

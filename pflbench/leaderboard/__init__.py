@@ -5,7 +5,14 @@ from __future__ import annotations
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.build import boards
 from pflbench.leaderboard.columns import COLUMN_SETS, ColumnSet
-from pflbench.leaderboard.render import FORMATS, Format, render, renderable
+from pflbench.leaderboard.render import FORMATS, Format, render, renderable, renderable_together
+from pflbench.leaderboard.significance import (
+    CriticalDifference,
+    NotEnough,
+    PairedTest,
+    critical_difference,
+    paired_tests,
+)
 from pflbench.leaderboard.spending import Question, Spent
 from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 
@@ -15,14 +22,20 @@ __all__ = [
     "Board",
     "ColumnSet",
     "Comparison",
+    "CriticalDifference",
     "Format",
     "Measures",
+    "NotEnough",
+    "PairedTest",
     "Question",
     "Row",
     "Spent",
     "Transfer",
     "boards",
+    "critical_difference",
+    "paired_tests",
     "render",
     "renderable",
+    "renderable_together",
     "transfer",
 ]

@@ -63,6 +63,10 @@ class Measures:
     relatedness_rank_correlation, relatedness_precision, relatedness_same_group
         How near what the server learnt of its clients comes to the truth
         (`pflbench.relatedness.scores`); None where it learns nothing, or the truth is not known.
+    nll, brier, ece
+        Calibration: mean over clients, then over seeds.
+    nll_by_samples, brier_by_samples
+        Mean over test samples instead of clients.
     """
 
     test_accuracy: float
@@ -94,6 +98,11 @@ class Measures:
     relatedness_rank_correlation: float | None
     relatedness_precision: float | None
     relatedness_same_group: float | None
+    nll: float | None = None
+    brier: float | None = None
+    ece: float | None = None
+    nll_by_samples: float | None = None
+    brier_by_samples: float | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Row:
     seeds
         Seeds with a complete run, ascending.
     run_ids
-        All of its runs, whatever their status, by seed.
+        All of its runs, whatever their status, by seed; empty for a reference row that nobody ran.
     commands
         Command that repeats a run, by seed, where it is known.
     rank
@@ -117,6 +126,8 @@ class Row:
         mean is never taken over whichever runs exist.
     chosen
         Whether it has the highest validation accuracy of several rows of one algorithm.
+    baseline
+        Whether it is the row that the others' gains are over.
     groups
         Comparison with the baseline of each group of clients by itself, all seeds together;
         empty where there are no groups or no baseline.
@@ -140,6 +151,7 @@ class Row:
     reason: str
     measures: Measures | None
     chosen: bool = False
+    baseline: bool = False
     groups: Mapping[int, Comparison] = field(default_factory=dict)
     onboarded: Onboarded = field(default_factory=Onboarded)
     spent: Spent = field(default_factory=Spent)
@@ -181,6 +193,9 @@ class Board:
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record a row: everything the board knows, unrounded."""
+        from pflbench.leaderboard.against import Against  # which reads boards
+
+        against = Against(self)
         names = [field.name for field in dataclasses.fields(Measures)]
         return [
             {
@@ -195,6 +210,7 @@ class Board:
                 "parameters": json.dumps(dict(row.parameters), sort_keys=True),
                 "seeds": " ".join(map(str, row.seeds)),
                 **{name: getattr(row.measures, name, None) for name in names},
+                **against.record(row),
                 "by_group": _by_group(row),
                 **row.onboarded.record(),
                 **row.spent.record(),

@@ -14,7 +14,7 @@ from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
 from pflbench.leaderboard.joining import onboarded
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
-from pflbench.leaderboard.scores import KEPT, Scores, scores
+from pflbench.leaderboard.scores import BY_SAMPLES, CALIBRATION, KEPT, Scores, scores
 from pflbench.leaderboard.spending import Question, spent
 from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
@@ -92,7 +92,7 @@ def _board(
     )
     measured, order = _measure(ranked, seeds)
     by_group = _by_group(ranked, seeds)
-    chosen = _chosen(ranked, measured)
+    chosen, local = _chosen(ranked, measured), _baseline(ranked)
     rows = []
     for i, entry in enumerate(ranked):
         row = _row(entry, names[id(entry)])
@@ -102,6 +102,7 @@ def _board(
                 rank=order[i],
                 measures=measured[i],
                 chosen=i in chosen,
+                baseline=i == local,
                 groups=by_group[i],
                 onboarded=onboarded([run.summary for run in entry.runs.values()]),
                 spent=spent(list(entry.runs.values()), question),
@@ -115,6 +116,7 @@ def _board(
         if not any(e is r for r in ranked)
     ]
     rows += sorted(others, key=lambda row: row.label)
+    rows += _absent(entries)
     scenario = entries[0].cell.scenario
     dataset = min(str(run.labels.get("dataset") or scenario.dataset) for run in runs)
     return Board(
@@ -202,6 +204,11 @@ def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Meas
                     else None
                     for key in KEPT
                 },
+                **{key: _mean(run.calibration[key] for run in runs) for key in CALIBRATION},
+                **{
+                    f"{key}_by_samples": _mean(run.by_samples[key] for run in runs)
+                    for key in BY_SAMPLES
+                },
             )
         )
     return measures, ranks(low, high)
@@ -233,9 +240,15 @@ def _groups(entries: Sequence[_Entry], seeds: Sequence[int]) -> Ints | None:
 
 
 def _baseline(entries: Sequence[_Entry]) -> int | None:
-    """Return the place of the baseline's row; of several, the one of the latest version."""
+    """Return the place of the baseline's row; of several, of the latest version on validation."""
+
+    def worth(place: int) -> tuple[str, float, str]:
+        entry = entries[place]
+        validated = round(_mean(run.val for run in entry.scores.values()), 12)
+        return entry.cell.algorithm.version, validated, digest(entry.runs[min(entry.runs)].cell)
+
     places = [i for i, e in enumerate(entries) if e.cell.algorithm.name == BASELINE]
-    return max(places, key=lambda i: entries[i].cell.algorithm.version, default=None)
+    return max(places, key=worth, default=None)
 
 
 def _chosen(entries: Sequence[_Entry], measures: Sequence[Measures]) -> set[int]:
@@ -265,6 +278,27 @@ def _row(entry: _Entry, label: str) -> Row:
         reason="",
         measures=None,
     )
+
+
+def _absent(entries: Sequence[_Entry]) -> list[Row]:
+    """Return a row for each reference row that nobody ran, so that no table is without it."""
+    there = {e.cell.algorithm.name for e in entries}
+    return [
+        Row(
+            algorithm=name,
+            version="",
+            parameters={},
+            label=f"{name} (missing)",
+            seeds=(),
+            run_ids={},
+            commands={},
+            rank=None,
+            reason="a reference row, and there is no run of it",
+            measures=None,
+        )
+        for name in REFERENCE_ROWS
+        if name not in there
+    ]
 
 
 def _place(row: Row) -> tuple[int, float, str]:
@@ -299,10 +333,7 @@ def _notes(
     yield from sorted(notices - {""})
     there = {e.cell.algorithm.name for e in entries}
     whole = {e.cell.algorithm.name for e in ranked}
-    missing = [name for name in REFERENCE_ROWS if name not in there]
     broken = [name for name in REFERENCE_ROWS if name in there - whole]
-    if missing:
-        yield f"Reference rows missing: {', '.join(missing)}."
     if broken:
         yield f"Reference rows incomplete: {', '.join(broken)}."
     if ranked and BASELINE not in whole:

@@ -11,6 +11,13 @@ REFERENCE_ROWS = (BASELINE, "fedavg", "fedavg-ft")
 CONFIDENCE = 0.95
 RESAMPLES = 5_000
 
+SIGNIFICANCE = 0.05
+FEWEST_PAIRS = 6
+"""The signed-rank test of n pairs has no p value below 2 / 2^n: with five, none below 0.05."""
+
+FEWEST_BLOCKS, FEWEST_METHODS = 5, 3
+"""Average ranks are tested over no fewer blocks and methods: Friedman's needs three to rank."""
+
 HEADLINE = (
     "Test accuracy (%): each client's personal model on that client's own test samples, at the "
     "round selected on validation; mean over clients, then over seeds."
@@ -77,6 +84,61 @@ TRANSFER_LEGEND = (
     ("loss of hurt", "mean loss of the clients that are hurt, in points."),
     ("worst client", "lowest gain of any client with any seed, in points."),
     ("group", "the same, of the clients of one group alone; group 0 is the majority."),
+)
+
+TESTS_HEADLINE = (
+    "Which rows are told apart: differences of test accuracy in points, by the same seed and "
+    "client, each run at its own validation-selected round."
+)
+
+TESTS_LEGEND = (
+    (
+        f"gain over {BASELINE}",
+        f"accuracy minus that of {BASELINE}, with the 95 % bootstrap interval of the paired "
+        "difference (seeds, then clients within a seed: both rows meet the same draws).",
+    ),
+    (
+        "against the best",
+        "the same, minus the accuracy of the first row. That row is first for its test accuracy, "
+        "so some of its lead is luck.",
+    ),
+    (
+        "p",
+        "two-sided, of Wilcoxon's signed-rank test over all clients and seeds, zero differences "
+        "split evenly, after Holm's correction for all pairs of ranked rows of this board. Clients "
+        "of one federation share a server, and so its luck: p speaks of the clients of these "
+        "seeds' federations. Of what other seeds would give, the interval speaks.",
+    ),
+    (
+        "verdict",
+        f"better or worse if p is below {SIGNIFICANCE:g}, the interval leaves 0 out, and ranks and "
+        "mean point the same way; else not told apart, which is not the same as equal.",
+    ),
+)
+
+CALIBRATION_HEADLINE = (
+    "Calibration on each client's own test samples, at the round selected on validation; mean over "
+    "clients, then over seeds. Lower is better in each of the three."
+)
+
+CALIBRATION_LEGEND = (
+    ("NLL", "negative log likelihood of the label, in nats, mean over a client's samples."),
+    (
+        "Brier",
+        "squared distance of the predicted distribution from the one-hot label, from 0 to 2, mean "
+        "over a client's samples.",
+    ),
+    (
+        "ECE",
+        "expected calibration error of the most probable class in percent, 15 bins of equal width, "
+        "within a client. Few samples in a bin raise it, so it compares rows of a board, not "
+        "boards; and it is not the ECE of all samples pooled, where one client's overconfidence "
+        "makes up for another's doubts.",
+    ),
+    (
+        "by samples",
+        "mean over test samples instead of clients. The ECE has none: it is no mean over samples.",
+    ),
 )
 
 RELATEDNESS_HEADLINE = (
@@ -151,3 +213,5 @@ EPSILON_LEGEND = (
 )
 
 CHOSEN = "of this method's settings, the one with the highest validation accuracy."
+
+TOGETHER = "All boards together"

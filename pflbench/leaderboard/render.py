@@ -17,7 +17,7 @@ from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import escape
 from pflbench.leaderboard.board import Board, Row
 from pflbench.leaderboard.columns import CHOSEN_MARK, COLUMN_SETS, VIEWS, Column, ColumnSet, View
-from pflbench.leaderboard.protocol import CHOSEN, EPSILON_LEGEND
+from pflbench.leaderboard.protocol import CHOSEN, EPSILON_LEGEND, TOGETHER
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -42,7 +42,7 @@ def render(
         "text" (as on a terminal, without colour), "markdown", "csv" (one table for all boards,
         every number unrounded, accuracies in [0, 1]) or "latex" (needs the package booktabs).
     columns
-        "standard" or "transfer" (whom a method hurts, by groups of clients too); "csv" has all.
+        One of `COLUMN_SETS`; "csv" has those of all. "tests" ranks methods over several boards.
     width
         Characters in a line of "text".
 
@@ -55,13 +55,19 @@ def render(
     several = [boards] if isinstance(boards, Board) else list(boards)
     match format:
         case "text":
-            return "\n".join(_text(board, view, width) for board in several)
+            return "\n".join(
+                _printed(part, width)
+                for part in (*(_Drawn(b, view, True) for b in several), *_together(several, view))
+            )
         case "markdown":
-            return "\n".join(_markdown(board, view) for board in several)
+            together = [escape.markdown(text) + "\n" for text in view.over_boards(several)]
+            title = [f"### {TOGETHER}\n"] if together else []
+            return "\n".join([*(_markdown(board, view) for board in several), *title, *together])
         case "csv":
             return _csv(several)
         case "latex":
-            return "\n".join(_latex(board, view) for board in several)
+            together = [escape.latex(text) + r"\par" for text in view.over_boards(several)]
+            return "\n".join([*(_latex(board, view) for board in several), *together])
     raise UnknownNameError("leaderboard format", str(format), FORMATS)
 
 
@@ -70,6 +76,19 @@ def renderable(
 ) -> RenderableType:
     """Return a leaderboard for a rich console; `legend` explains the columns below it."""
     return _Drawn(board, _view(columns), legend)
+
+
+def renderable_together(
+    boards: Sequence[Board], columns: ColumnSet = "standard"
+) -> list[RenderableType]:
+    """Return what a set of columns says of several boards together, for a rich console."""
+    return _together(boards, _view(columns))
+
+
+def _together(boards: Sequence[Board], view: View) -> list[RenderableType]:
+    said = view.over_boards(boards)
+    title = [Text(TOGETHER, style="bold")] if said else []
+    return [*title, *(Text(escape.plain(text)) for text in said)]
 
 
 def _view(columns: str) -> View:
@@ -134,10 +153,10 @@ def _legend(board: Board, view: View) -> list[tuple[str, str]]:
     return [*view.legend, *([EPSILON_LEGEND] if private else []), *chosen]
 
 
-def _text(board: Board, view: View, width: int) -> str:
+def _printed(part: RenderableType, width: int) -> str:
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
-    console.print(_Drawn(board, view, legend=True))
+    console.print(part)
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 

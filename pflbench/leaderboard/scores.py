@@ -9,14 +9,20 @@ import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.relatedness.score import SCORES as RELATED
-from pflbench.results import StoredRun, client_table, selected_round
-from pflbench.results.measures import Floats, Ints
+from pflbench.results import StoredRun, selected_round
+from pflbench.results.measures import PERSONAL, Floats, Ints, by_client
 
 COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
 KEPT = (*COSTS, *RELATED)
 """What a run's summary says, where it does, and boards average over seeds."""
 
-_COLUMNS = ("round", "client", "split", "stage", "samples", "correct")
+CALIBRATION = {"nll": "loss", "brier": "brier", "ece": "ece"}
+"""Measures of calibration, and the columns of the metrics that they are in."""
+
+BY_SAMPLES = ("nll", "brier")
+"""Those that are means over a client's samples; an expected calibration error is not."""
+
+_NUMBERS = ("round", "client", "samples", "correct", *CALIBRATION.values())
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,10 @@ class Scores:
     val, last, best
         Means over clients: on validation at the selected round; on test after the last round and
         at the round that is best on test.
+    calibration
+        Of `CALIBRATION`, on test at the selected round: mean over clients.
+    by_samples
+        The same of those that are means over samples: mean over all clients' samples.
     kept
         What the summary says of `KEPT`.
     """
@@ -44,6 +54,8 @@ class Scores:
     val: float
     last: float
     best: float
+    calibration: Mapping[str, float]
+    by_samples: Mapping[str, float]
     kept: Mapping[str, float]
 
 
@@ -55,16 +67,26 @@ def scores(run: StoredRun) -> Scores:
     InputError
         Its metrics are missing, damaged or have gaps; the message names them.
     """
-    columns = run.arrow("metrics", _COLUMNS)
-    metrics = {name: columns[name].to_numpy() for name in _COLUMNS}
+    import pyarrow.compute as pc
+
+    table = run.arrow("metrics", ("split", "stage", *_NUMBERS))
+    personal = pc.equal(table["stage"], PERSONAL)
+    parts = {
+        split: table.filter(pc.and_(personal, pc.equal(table["split"], split)))
+        for split in ("val", "test")
+    }
+    numbers = {s: {n: part[n].to_numpy() for n in _NUMBERS} for s, part in parts.items()}
     try:
-        val, test = client_table(metrics, "val"), client_table(metrics, "test")
+        val, test = (by_client(part, split) for split, part in numbers.items())
         if not np.array_equal(val.rounds, test.rounds):
             raise InputError("Validation and test were evaluated after different rounds.")
     except InputError as error:
         raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
     selected = selected_round(val)
     means = test.means()
+    here = numbers["test"]["round"] == selected
+    there = {name: values[here] for name, values in numbers["test"].items()}
+    samples = there["samples"]
     return Scores(
         clients=test.clients,
         test=test.at(selected),
@@ -73,5 +95,10 @@ def scores(run: StoredRun) -> Scores:
         val=float(val.at(selected).mean()),
         last=float(means[-1]),
         best=float(means.max()),
+        calibration={name: float(there[column].mean()) for name, column in CALIBRATION.items()},
+        by_samples={
+            name: float(np.average(there[CALIBRATION[name]], weights=samples))
+            for name in BY_SAMPLES
+        },
         kept={k: run.summary[k] for k in KEPT if isinstance(run.summary.get(k), (int, float))},
     )

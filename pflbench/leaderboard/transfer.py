@@ -149,7 +149,10 @@ class Transfer:
 
 
 def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:
-    """Return the baseline's complete run of the same scenario and seed; the latest version's."""
+    """Return the baseline's complete run of the same scenario and seed.
+
+    Of several, that of the latest version; of its settings, the best on validation.
+    """
     found = [
         other
         for other in runs
@@ -158,7 +161,13 @@ def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:
         and other.cell["scenario"] == run.cell["scenario"]
         and other.cell["seed"] == run.cell["seed"]
     ]
-    return max(found, key=lambda other: str(other.cell["algorithm"]["version"]), default=None)
+    return max(
+        found,
+        key=lambda o: (
+            str(o.cell["algorithm"]["version"]), o.summary.get("val_accuracy") or 0.0, o.id
+        ),
+        default=None,
+    )  # fmt: skip
 
 
 def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:

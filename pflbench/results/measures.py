@@ -80,8 +80,27 @@ def client_table(
         be one over whoever was there.
     """
     here = (np.asarray(metrics["split"]) == split) & (np.asarray(metrics["stage"]) == stage)
+    names = ("round", "client", "samples", "correct")
+    return by_client({name: np.asarray(metrics[name])[here] for name in names}, split, stage)
+
+
+def by_client(part: Mapping[str, Any], split: str, stage: str = PERSONAL) -> ClientTable:
+    """Arrange the rows of one split and stage by round and client, as `client_table` does.
+
+    Parameters
+    ----------
+    part
+        Arrays round, client, samples, correct, of that split and stage only.
+    split, stage
+        What to call them in an error.
+
+    Raises
+    ------
+    InputError
+        As `client_table`.
+    """
     round_of, client_of, samples, correct = (
-        np.asarray(metrics[name])[here] for name in ("round", "client", "samples", "correct")
+        part[name] for name in ("round", "client", "samples", "correct")
     )
     rounds, row = np.unique(round_of, return_inverse=True)
     clients, column = np.unique(client_of, return_inverse=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from pflbench.leaderboard import Board, Row
 from pflbench.results import StoredRun
 from pflbench.scenario import Choice, Scenario
 
@@ -32,6 +33,11 @@ def scenario(**changes: Any) -> Scenario:
         "eval_every": 10,
     }
     return Scenario(**{**values, **changes})
+
+
+def ran(board: Board) -> list[Row]:
+    """Return the rows of a board that have runs: reference rows that have none stand below."""
+    return [row for row in board.rows if row.run_ids]
 
 
 def metrics(correct: Correct, samples: Sequence[int]) -> pd.DataFrame:

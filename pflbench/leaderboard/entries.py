@@ -1,0 +1,103 @@
+"""One column of a printed leaderboard, and how its numbers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pflbench.leaderboard.board import Measures, Row
+from pflbench.leaderboard.protocol import BASELINE
+
+NOTHING = "–"
+NO_BASELINE = f"no {BASELINE} run"
+"""Said where there is nothing to compare with: that a client gains 0 is another thing."""
+
+CHOSEN_MARK = "†"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its header and a row's entry, as plain text."""
+
+    header: str
+    entry: Callable[[Row], str]
+    left: bool = False
+
+
+def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
+    """Write a share of one in percent; what is not known as a dash."""
+    if value is None:
+        return NOTHING
+    text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
+    # What rounds to nothing has no sign.
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def points(difference: float, low: float, high: float) -> str:
+    """Write a difference of accuracies and the ends of its interval, in points."""
+    ends = " … ".join(percent(end, digits=1, sign=True) for end in (low, high))
+    return f"{percent(difference, sign=True)} [{ends}]"
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Write a number with its thousands parted."""
+    return NOTHING if value is None else f"{value:,.{digits}f}"
+
+
+def share(value: float | None) -> str:
+    """Write a number in [-1, 1]."""
+    return NOTHING if value is None else f"{value:.3f}".replace("-", "−")
+
+
+def mega(value: float | None) -> str:
+    """Write millions."""
+    return NOTHING if value is None else f"{value / 1e6:,.1f}"
+
+
+def measure(show: Callable[[Measures], str]) -> Callable[[Row], str]:
+    """Return the entry that shows a ranked row's numbers."""
+    return lambda row: NOTHING if row.measures is None else show(row.measures)
+
+
+def against_baseline(show: Callable[[Measures], str]) -> Callable[[Row], str]:
+    """Leave the baseline's own row empty."""
+    entry = measure(show)
+    return lambda row: NOTHING if row.baseline else entry(row)
+
+
+def accuracy(m: Measures) -> str:
+    """Write the headline, with its standard deviation over seeds if there are several."""
+    mean = percent(m.test_accuracy)
+    return mean if m.test_std is None else f"{mean} ± {percent(m.test_std)}"
+
+
+def hurt(m: Measures) -> str:
+    """Write the share of clients that are hurt, and of those that are by more than the error."""
+    if m.hurt is None:
+        return NOTHING
+    return f"{percent(m.hurt, digits=1)} ({percent(m.hurt_beyond_error, digits=1)})"
+
+
+def gain(m: Measures) -> str:
+    """Write the gain over the baseline with its interval."""
+    if m.gain is None or m.gain_low is None or m.gain_high is None:
+        return NO_BASELINE
+    return points(m.gain, m.gain_low, m.gain_high)
+
+
+def steps(m: Measures) -> str:
+    """Write the gradient steps of training, and of adaptation if there are any."""
+    training = number(m.local_steps)
+    return f"{training} + {number(m.adapt_steps)}" if m.adapt_steps else training
+
+
+def selected(m: Measures) -> str:
+    """Write the selected round, or the mean over seeds."""
+    return number(m.selected_round, 0 if m.selected_round == round(m.selected_round) else 1)
+
+
+RANK = Column("rank", lambda row: NOTHING if row.rank is None else str(row.rank))
+METHOD = Column(
+    "method", lambda row: row.label + (f" {CHOSEN_MARK}" if row.chosen else ""), left=True
+)
+SEEDS = Column("seeds", lambda row: str(len(row.seeds)))

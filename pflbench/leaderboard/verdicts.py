@@ -1,0 +1,141 @@
+"""Columns that say which rows are told apart, and how far a row's probabilities can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pflbench.leaderboard.against import Against
+from pflbench.leaderboard.board import Board, Row
+from pflbench.leaderboard.entries import (
+    METHOD,
+    NO_BASELINE,
+    NOTHING,
+    RANK,
+    SEEDS,
+    Column,
+    accuracy,
+    measure,
+    percent,
+    points,
+)
+from pflbench.leaderboard.protocol import BASELINE, SIGNIFICANCE
+from pflbench.leaderboard.significance import NotEnough, PairedTest, critical_difference
+
+_SMALLEST_P = 0.001
+"""A p value below is written so: its further digits rest on the distribution's far tail."""
+
+
+def _p(test: PairedTest) -> str:
+    if test.p_holm is None:
+        return NOTHING
+    return f"< {_SMALLEST_P:g}" if test.p_holm < _SMALLEST_P else f"{test.p_holm:.3f}"
+
+
+def _difference(test: PairedTest) -> str:
+    return points(test.mean_difference, test.low, test.high)
+
+
+def _verdict(test: PairedTest) -> str:
+    return test.verdict
+
+
+def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
+    """Return the columns that compare with the baseline, and with the best row."""
+    against = Against(board)
+    unknown = NOTHING if any(row.baseline for row in board.rows) else NO_BASELINE
+
+    def local(show: Callable[[PairedTest], str], otherwise: str = NOTHING) -> Callable[[Row], str]:
+        def entry(row: Row) -> str:
+            test = against.baseline(row)
+            if test is not None:
+                return show(test)
+            return NOTHING if row.rank is None else otherwise
+
+        return entry
+
+    def best(show: Callable[[PairedTest], str], itself: str = NOTHING) -> Callable[[Row], str]:
+        def entry(row: Row) -> str:
+            test = against.best(row)
+            if test is not None:
+                return show(test)
+            return itself if against.is_best(row) else NOTHING
+
+        return entry
+
+    return (
+        (
+            Column(f"gain over {BASELINE}", local(_difference, unknown)),
+            Column(f"p, {BASELINE}", local(_p)),
+            Column(f"than {BASELINE}", local(_verdict)),
+        ),
+        (
+            Column("against the best", best(_difference)),
+            Column("p, best", best(_p)),
+            Column("than the best", best(_verdict, "the best")),
+        ),
+    )
+
+
+_ACCURACY = (SEEDS, Column("test accuracy", measure(accuracy)))
+
+
+def tests(board: Board) -> list[Sequence[Column]]:
+    """Return the columns that say which rows are told apart."""
+    local, best = _two_tables(board)
+    return [(RANK, METHOD, *_ACCURACY, *local), (METHOD, *best)]
+
+
+def narrow_tests(board: Board) -> list[Sequence[Column]]:
+    """Return the same columns for less room."""
+    local, best = _two_tables(board)
+    return [(RANK, METHOD, *_ACCURACY), (METHOD, *local), (METHOD, *best)]
+
+
+def _three_digits(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def calibration(_: Board) -> list[Sequence[Column]]:
+    """Return the columns of calibration."""
+    return [
+        (
+            METHOD,
+            *_ACCURACY,
+            Column("NLL", measure(lambda m: _three_digits(m.nll))),
+            Column("Brier", measure(lambda m: _three_digits(m.brier))),
+            Column("ECE %", measure(lambda m: percent(m.ece))),
+            Column("NLL by samples", measure(lambda m: _three_digits(m.nll_by_samples))),
+            Column("Brier by samples", measure(lambda m: _three_digits(m.brier_by_samples))),
+        )
+    ]
+
+
+def ranking(boards: Sequence[Board]) -> list[str]:
+    """Say how methods rank over several boards, or why they are not ranked."""
+    if len(boards) < 2:
+        return []
+    found = critical_difference(boards)
+    if isinstance(found, NotEnough):
+        return [f"No ranking over boards: {found.reason}."]
+    ranks = zip(found.methods, found.average_ranks, strict=True)
+    alike = found.friedman_p >= SIGNIFICANCE
+    said = [
+        f"Over {len(found.blocks)} blocks (data set × partition × population): average ranks "
+        f"{', '.join(f'{name} {rank:.2f}' for name, rank in ranks)}. Friedman's test that all are "
+        f"alike: p {_small(found.friedman_p)}. Critical difference of average ranks (Nemenyi, "
+        f"{SIGNIFICANCE:g}): {found.critical_difference:.2f}.",
+    ]
+    if alike:
+        said.append("Friedman's test finds no difference, so no two methods are told apart.")
+    elif found.cliques:
+        said.append(f"Not told apart: {'; '.join(', '.join(one) for one in found.cliques)}.")
+    else:
+        said.append("Every two of them are told apart.")
+    if found.left_out:
+        said.append(f"Not ranked on every block: {', '.join(found.left_out)}.")
+    said.append(f"Blocks: {'; '.join(found.blocks)}.")
+    return said
+
+
+def _small(p: float) -> str:
+    return f"< {_SMALLEST_P:g}" if p < _SMALLEST_P else f"= {p:.3f}"
