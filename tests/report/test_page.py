@@ -1,0 +1,261 @@
+"""What the page holds: every number of the boards, every command, every reason."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from conftest import SCENARIOS
+from document import Element, Report, read
+
+from pflbench.cli.main import main
+from pflbench.leaderboard import Board, boards
+from pflbench.results import Store
+
+
+@pytest.fixture(scope="module")
+def document(page: str) -> Element:
+    return read(page)
+
+
+@pytest.fixture(scope="module")
+def made(results: Path) -> list[Board]:
+    return boards(Store(results).runs())
+
+
+def section(document: Element, board: Board) -> Element:
+    return document.one("section", id=f"scenario-{board.scenario_id}")
+
+
+def percent(value: float, form: str = ".2f") -> str:
+    text = f"{100 * value:{form}}"
+    return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
+
+
+def test_the_page_is_one_file_that_may_load_nothing(page: str, document: Element) -> None:
+    for element in document.walk():
+        for name, value in element.attributes.items():
+            assert not name.startswith("on"), (element.tag, name)
+            if name in ("src", "href", "xlink:href", "action", "srcset"):
+                assert value.startswith(("#", "data:image/png;base64,")), (element.tag, value)
+    assert not document.all("link")
+    assert not document.all("iframe")
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+    policies = [
+        meta.attributes["content"]
+        for meta in document.all("meta")
+        if meta.attributes.get("http-equiv") == "Content-Security-Policy"
+    ]
+    (policy,) = policies
+    assert "default-src 'none'" in policy
+    assert "http" not in policy
+    assert len(document.all("script")) == 1
+
+
+def test_ids_are_unique_and_links_lead_somewhere(document: Element) -> None:
+    ids = [e.attributes["id"] for e in document.walk() if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+    for link in document.all("a"):
+        assert link.attributes["href"][1:] in ids
+    for row in document.all("tr"):
+        if "data-again" in row.attributes:
+            assert row.attributes["data-again"] in ids
+
+
+def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) -> None:
+    seen = 0
+    for board in made:
+        table = section(document, board).all("table")[0]
+        heads = table.heads()
+        rows = table.cells()
+        records = board.records()
+        assert [row[heads.index("method")] for row in rows] == [r["method"] for r in records]
+        for cells, record in zip(rows, records, strict=True):
+            if record["rank"] is None:
+                continue
+            told = dict(zip(heads, cells, strict=True))
+            expected: dict[str, Any] = {
+                "rank": str(record["rank"]),
+                "seeds": str(len(record["seeds"].split())),
+                "test accuracy": f"{percent(record['test_accuracy'])} ± "
+                f"{percent(record['test_std'])}",
+                "95 % interval": f"{percent(record['low'], '.1f')} … "
+                f"{percent(record['high'], '.1f')}",
+                "worst tenth": percent(record["worst_tenth"]),
+                "last round": percent(record["last_accuracy"]),
+                "best test": percent(record["best_accuracy"]),
+                "optimism": percent(record["optimism"]),
+                "MB up": f"{record['bytes_up'] / 1e6:,.1f}",
+                "MB down": f"{record['bytes_down'] / 1e6:,.1f}",
+                "seconds": f"{record['seconds']:,.1f}",
+            }
+            assert {key: told[key] for key in expected} == expected
+            assert told["local steps"].startswith(f"{record['local_steps']:,.0f}")
+            if record["algorithm"] != "local":
+                assert told["gain over local"].startswith(percent(record["gain"], "+.2f"))
+                assert told["hurt %"].startswith(percent(record["hurt"], ".1f"))
+            seen += 1
+    assert seen == sum(map(len, SCENARIOS.values()))
+
+
+def test_a_gain_has_a_tone_only_where_its_interval_leaves_nothing_out(
+    document: Element, made: list[Board]
+) -> None:
+    for board in made:
+        table = section(document, board).all("table")[0]
+        at = table.heads().index("gain over local")
+        rows = [row for body in table.all("tbody") for row in body.all("tr")]
+        for row, record in zip(rows, board.records(), strict=True):
+            cells = [c for c in row.children if isinstance(c, Element)]
+            if record["rank"] is None or record["algorithm"] == "local":
+                continue
+            tones = {"up", "down"} & set(cells[at].attributes["class"].split())
+            above, below = record["gain_low"] > 0, record["gain_high"] < 0
+            assert tones == ({"up"} if above else {"down"} if below else set())
+
+
+def test_rows_that_are_not_ranked_come_last_with_their_reason(
+    document: Element, made: list[Board]
+) -> None:
+    (board,) = [b for b in made if "iid" in b.title]
+    table = section(document, board).all("table")[0]
+    unranked = table.one("tbody", class_="unranked").all("tr")
+    (row,) = [row for row in board.rows if row.rank is None]
+    assert len(unranked) == 1
+    assert row.label in unranked[0].text
+    assert row.reason in unranked[0].text
+    failed = next(
+        t for t in section(document, board).all("table") if t.heads()[-1] == "reason"
+    ).cells()
+    assert len(failed) == 1
+    assert failed[0][0] == row.label
+    assert "DivergedError" in failed[0][-1]
+    assert failed[0][3] == "failed"
+    assert "round 1" in failed[0][4]
+
+
+def test_every_row_and_every_scenario_has_its_command(document: Element, made: list[Board]) -> None:
+    for board in made:
+        codes = [c.text for c in section(document, board).all("code")]
+        assert codes[0].startswith("pflbench run --algo ")
+        for code in codes:
+            words = shlex.split(code)
+            assert words[:3] == ["pflbench", "run", "--algo"]
+        for row in board.rows:
+            own = [c for c in codes if shlex.split(c)[3] == row.algorithm]
+            for command in row.commands.values():
+                *most, option, seed = shlex.split(command)
+                assert option == "--seed"
+                assert any(set(most) <= set(shlex.split(c)) for c in own)
+                assert any(seed in shlex.split(c)[-1].split(",") for c in own)
+
+
+def test_the_command_of_a_scenario_runs_its_very_cells(
+    results: Path, made: list[Board], document: Element, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (board,) = [b for b in made if "dirichlet" in b.title]
+    command = section(document, board).all("code")[0].text
+    assert sorted(shlex.split(command)[3].split(",")) == ["fedavg", "fedora", "local"]
+    monkeypatch.chdir(results.parent)
+    before = sorted(path.name for path in (results / "runs").iterdir())
+    stamps = [(results / "runs" / n / "summary.json") for n in before]
+    times = [s.stat().st_mtime_ns for s in stamps if s.exists()]
+    found = CliRunner().invoke(main, [*shlex.split(command)[1:], "--results", str(results)])
+    assert found.exit_code == 0, found.output
+    assert sorted(path.name for path in (results / "runs").iterdir()) == before
+    assert [s.stat().st_mtime_ns for s in stamps if s.exists()] == times
+
+
+def test_parameters_off_their_default_are_listed_and_others_not(
+    document: Element, made: list[Board]
+) -> None:
+    (board,) = [b for b in made if "iid" in b.title]
+    table = next(
+        t for t in section(document, board).all("table")
+        if t.heads() == ["method", "parameter", "value", "default"]
+    )  # fmt: skip
+    told = {(row[1], row[2]) for row in table.cells()}
+    assert ("alpha", "0.5") in told
+    assert ("local_lr", "1e+30") in told
+    assert {name for name, _ in told} == {"alpha", "local_lr"}
+    (other,) = [b for b in made if "dirichlet" in b.title]
+    assert "All methods ran with their default parameters." in section(document, other).text
+
+
+def test_notes_and_words_are_shown(document: Element, made: list[Board]) -> None:
+    for board in made:
+        text = section(document, board).text
+        assert " ".join(board.words.split()) in text
+        for note in board.notes:
+            assert " ".join(note.split()) in text
+    assert any("fedavg-ft" in note for board in made for note in board.notes) or any(
+        "fedavg-ft" in row.label and row.rank is None for board in made for row in board.rows
+    )
+
+
+def test_the_overview_has_every_method_on_every_scenario(
+    document: Element, made: list[Board]
+) -> None:
+    table = document.one("section", id="overview").one("table")
+    assert table.heads() == ["method", *(board.title for board in made)]
+    told = {row[0]: row[1:] for row in table.cells()}
+    for i, board in enumerate(made):
+        for record in board.records():
+            if record["rank"] is not None:
+                expected = f"{percent(record['test_accuracy'])} ({record['rank']})"
+                assert told[record["algorithm"]][i] == expected
+
+
+def test_each_term_is_explained_once(document: Element) -> None:
+    terms = [dt.text for dt in document.one("section", id="glossary").all("dt")]
+    assert len(terms) == len(set(terms))
+    assert {"95 % interval", "hurt %", "optimism"} <= set(terms)
+
+
+def test_options_choose_title_and_scenarios(
+    results: Path, made: list[Board], write: Report
+) -> None:
+    chosen = made[0]
+    page = read(write(results, "--scenario", chosen.scenario_id[:6], "--title", "A & <B>"))
+    assert page.one("h1").text == "A & <B>"
+    assert page.one("head").one("title").text == "A & <B>"
+    ids = [s.attributes["id"] for s in page.all("section", class_="scenario")]
+    assert ids == [f"scenario-{chosen.scenario_id}"]
+    assert not page.all("section", id="overview")
+
+
+def test_the_same_results_give_the_same_file(results: Path, page: str, write: Report) -> None:
+    assert write(results) == page
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--out", "nowhere/report.html"], "no folder 'nowhere'"),
+        (["--scenario", "zzz"], "no scenario 'zzz'"),
+        (["--dataset", "mnist"], "no data set with results 'mnist'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = CliRunner().invoke(main, ["report", "--results", str(results), *options])
+    assert found.exit_code == 2
+    assert words in found.output
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_folder_is_no_report(tmp_path: Path) -> None:
+    Store(tmp_path / "results", create=True).make()
+    out = tmp_path / "report.html"
+    arguments = ["report", "--results", str(tmp_path / "results"), "--out", str(out)]
+    found = CliRunner().invoke(main, arguments)
+    assert found.exit_code == 2
+    assert "nothing to report" in found.output
+    assert not out.exists()
