@@ -9,7 +9,7 @@ from traceback import format_exception
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from pflbench.errors import InputError, WorkError
+from pflbench.errors import InputError
 from pflbench.runs.observer import Observer
 from pflbench.sentences import sentence
 
@@ -134,6 +134,7 @@ def find(work: Work, store: Store) -> Result | None:
     run = None if work.request.rerun == "always" else store.get(work.run_id)
     if run is None or run.status != "complete":
         return None
+    store.tidy(run)
     result = Result.stored(run)
     Told(installed_observers()).reused(result)
     return result
@@ -155,7 +156,7 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
     Every executor calls this, in whichever process it has chosen. Only an interruption passes
     through.
     """
-    from pflbench.results import Store
+    from pflbench.results import RunBusyError, Store
     from pflbench.runs import execute, plan
 
     reused = _Reused()
@@ -167,12 +168,8 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
                 f"{work.run_id}: expected the same data, plugins and settings there."
             )
         execute(planned, Store(work.results, create=True), [reused, *observers])
+    except RunBusyError as error:
+        return Outcome(work.run_id, "busy", sentence(error))
     except Exception as error:  # whatever stops this cell, the others are run
-        if isinstance(error, WorkError) and _busy(error):
-            return Outcome(work.run_id, "busy", sentence(error))
         return Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
     return Outcome(work.run_id, "there" if reused.there else "complete")
-
-
-def _busy(error: WorkError) -> bool:
-    return " is being run by " in str(error)

@@ -10,13 +10,33 @@ from __future__ import annotations
 import json
 import os
 import platform
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import filelock
 
 from pflbench.errors import WorkError
-from pflbench.results.files import write_file, writing
+from pflbench.results.files import writing
+
+if sys.platform != "win32":
+    import fcntl
+
+PATIENCE = 0.3
+"""Seconds for which a lock is tried again: whoever only asks about it has it for less than one."""
+
+
+class RunBusyError(WorkError):
+    """Another process, or another writer in this one, runs it; `holder` says who, in words."""
+
+    def __init__(self, run_id: str, holder: str) -> None:
+        super().__init__(run_id, holder)
+        self.run_id, self.holder = run_id, holder
+
+    def __str__(self) -> str:
+        """Return one sentence for people."""
+        return f"Run {self.run_id} is being run by {self.holder}."
 
 
 class RunLock:
@@ -24,25 +44,25 @@ class RunLock:
 
     Raises
     ------
+    RunBusyError
+        Another process (or another writer in this one) holds it.
     WorkError
-        Another process (or another writer in this one) holds it, or it cannot be made.
+        It cannot be made.
     """
 
     def __init__(self, folder: Path, run_id: str) -> None:
-        self._holder = folder / f"{run_id}.holder"
-        path = folder / f"{run_id}.lock"
-        self._lock = filelock.FileLock(path, timeout=0, thread_local=False)
-        with writing(path):
-            folder.mkdir(parents=True, exist_ok=True)
-            try:
-                self._lock.acquire()
-            except filelock.Timeout as error:
-                raise WorkError(f"Run {run_id} is being run by {self._who()}.") from error
-            except NotImplementedError as error:
-                raise WorkError(f"The file system of {folder} cannot lock files.") from error
+        self._note = _note(folder, run_id)
+        self._lock = filelock.FileLock(_path(folder, run_id), timeout=PATIENCE, thread_local=False)
+        if not _acquire(self._lock):
+            raise RunBusyError(run_id, _who(self._note))
         try:
             me = json.dumps({"pid": os.getpid(), "host": platform.node()}).encode()
-            write_file(self._holder, lambda temporary: temporary.write_bytes(me))
+            # Only who has the lock writes it: one name for all is enough, and a process that is
+            # killed here leaves at most what the next one writes over. It need not outlive a crash.
+            temporary = self._note.with_name(f".{self._note.name}.tmp")
+            with writing(self._note):
+                temporary.write_bytes(me)
+                temporary.replace(self._note)
         except BaseException:
             self.release()
             raise
@@ -56,12 +76,82 @@ class RunLock:
         """Give the lock back; doing so twice does no harm."""
         if self.held:
             with suppress(OSError):  # a note that stays misleads nobody once the lock is free
-                self._holder.unlink()
+                self._note.unlink()
             self._lock.release()
 
-    def _who(self) -> str:
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock that nobody holds for longer than it takes to write a file; wait for it.
+
+    Raises
+    ------
+    WorkError
+        It cannot be made, or was not to be had within half a minute.
+    """
+    lock = filelock.FileLock(path, timeout=30.0, thread_local=False)
+    if not _acquire(lock):
+        raise WorkError(f"Another process has held the lock {path} for too long.")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: filelock.BaseFileLock) -> bool:
+    """Take a lock; return whether it was to be had in its time."""
+    path = Path(lock.lock_file)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            holder = json.loads(self._holder.read_bytes())
-            return f"process {int(holder['pid'])} on {holder['host']}"
-        except (OSError, ValueError, KeyError, TypeError):  # it has not said so yet
-            return "another process"
+            lock.acquire(poll_interval=0.01)
+        except filelock.Timeout:  # which is an OSError
+            return False
+        except NotImplementedError as error:
+            raise WorkError(f"The file system of {path.parent} cannot lock files.") from error
+    return True
+
+
+def holder(folder: Path, run_id: str) -> str | None:
+    """Return who holds a run's lock, in words ("process 12 on host"), None if nobody does.
+
+    Nothing is written. The lock is tried for an instant, shared with others who only ask; a
+    process that takes it just then tries again.
+    """
+    path = _path(folder, run_id)
+    try:
+        _try(path)
+    except (BlockingIOError, filelock.Timeout):
+        return _who(_note(folder, run_id))
+    except OSError:  # there is no such lock, or it cannot be asked: nobody can be said to have it
+        return None
+    return None
+
+
+if sys.platform == "win32":
+
+    def _try(path: Path) -> None:
+        with path.open("rb"), filelock.FileLock(path, timeout=PATIENCE, thread_local=False):
+            pass
+
+else:
+
+    def _try(path: Path) -> None:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _path(folder: Path, run_id: str) -> Path:
+    return folder / f"{run_id}.lock"
+
+
+def _note(folder: Path, run_id: str) -> Path:
+    return folder / f"{run_id}.holder"
+
+
+def _who(note: Path) -> str:
+    try:
+        content = json.loads(note.read_bytes())
+        return f"process {int(content['pid'])} on {content['host']}"
+    except (OSError, ValueError, KeyError, TypeError):  # it has not said so yet
+        return "another process"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from pflbench.results.files import (
     write_json,
     writing,
 )
-from pflbench.results.locking import RunLock
+from pflbench.results.locking import RunLock, holder, locked
 from pflbench.results.stored import (
     CHECKPOINT,
     ENVIRONMENT,
     FAILURE,
     RUN,
+    SUMMARY,
     StoredRun,
     is_run_id,
     load,
@@ -31,8 +33,20 @@ from pflbench.results.stored import (
 from pflbench.results.writer import RunWriter
 from pflbench.scenario import digest
 
-MARKER = "pflbench.json"
+MARKER, LOCKS = "pflbench.json", ".locks"
 _FORMAT = {"format": "pflbench results", "version": 1}
+
+
+class RunCompleteError(WorkError):
+    """A run that was to be gone on with turned out to be complete once its lock was held."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+
+    def __str__(self) -> str:
+        """Return one sentence for people."""
+        return f"Run {self.run_id} is complete already."
 
 
 class Store:
@@ -63,6 +77,10 @@ class Store:
     def _runs(self) -> Path:
         return self.root / "runs"
 
+    @property
+    def _locks(self) -> Path:
+        return self.root / LOCKS
+
     def get(self, run_id: str) -> StoredRun | None:
         """Return a run, None if there is none of that id.
 
@@ -72,7 +90,7 @@ class Store:
             The text is not a run id, or the run's files are damaged.
         """
         folder = self._folder(run_id)
-        return load(folder) if _there(folder) else None
+        return self._load(folder) if _there(folder) else None
 
     def runs(self) -> list[StoredRun]:
         """Return all runs, whatever their status, ordered by id.
@@ -93,13 +111,17 @@ class Store:
 
     @staticmethod
     def _load(folder: Path) -> StoredRun | None:
-        """Load a run that another process may be removing just now."""
-        try:
-            return load(folder)
-        except InputError:
-            if folder.exists():
-                raise
-            return None
+        """Load a run that another process may be removing or replacing just now."""
+        while True:
+            try:
+                before = folder.stat().st_ino
+                return load(folder)
+            except FileNotFoundError:
+                return None
+            except InputError:
+                with suppress(FileNotFoundError):
+                    if folder.stat().st_ino == before:
+                        raise
 
     def open(
         self,
@@ -127,17 +149,22 @@ class Store:
 
         Raises
         ------
+        RunBusyError
+            Another process is running it.
+        RunCompleteError
+            It is complete already, and not to be replaced.
         WorkError
-            Another process is running it, it is complete already (and not to be replaced), or
-            the disk is full or the like: then nothing finished was touched.
+            The disk is full or the like: nothing finished was touched.
         InputError
             What is there of this run is damaged.
         """
         run_id = digest(cell_json)
         folder = self._folder(run_id)
         self.make()
-        lock = RunLock(self.root / ".locks", run_id)
+        lock = RunLock(self._locks, run_id)
         try:
+            # What processes left that were killed here; nobody else writes beside this run now.
+            remove_temporaries(self._runs, run_id)
             run = {"cell": cell_json, "labels": labels}
             if _there(folder) and not replace:
                 _reopen(load(folder), environment)
@@ -148,18 +175,44 @@ class Store:
             raise
         return RunWriter(folder, lock)
 
+    def held(self, run_id: str) -> str | None:
+        """Return who is running a run now ("process 12 on host"), None if nobody is.
+
+        Nothing is written, and whoever takes the run up just now is not kept from it.
+
+        Raises
+        ------
+        InputError
+            The text is not a run id.
+        """
+        return holder(self._locks, self._folder(run_id).name)
+
+    def tidy(self, run: StoredRun) -> None:
+        """Remove the checkpoint of a complete run whose process was killed while it did so."""
+        if run.status != "complete" or not (run.folder / CHECKPOINT).exists():
+            return
+        with suppress(WorkError):  # it is in nobody's way where it cannot be removed
+            lock = RunLock(self._locks, run.id)
+            try:
+                if (run.folder / SUMMARY).exists():  # still complete, not replaced meanwhile
+                    shutil.rmtree(run.folder / CHECKPOINT, ignore_errors=True)
+            finally:
+                lock.release()
+
     def reset(self, run_id: str) -> None:
         """Remove a run, if it is there; see `open(replace=True)` for one that is run again.
 
         Raises
         ------
+        RunBusyError
+            A process is running it.
         WorkError
-            A process is running it, or it cannot be removed.
+            It cannot be removed.
         """
         folder = self._folder(run_id)
         if not _there(folder):
             return
-        lock = RunLock(self.root / ".locks", run_id)
+        lock = RunLock(self._locks, run_id)
         try:
             remove_folder(folder)
         finally:
@@ -182,9 +235,11 @@ class Store:
                 raise InputError(f"{root} is a file: expected a results folder.")
             if not os.access(root, os.R_OK | os.X_OK):
                 raise InputError(f"The results folder {root} cannot be read.")
+            # Another process may be making the folder: the marker is the first to be there.
+            vacant = not marker.exists() and create and self._vacant()
             if marker.exists():
                 self._check_marker(marker)
-            elif not create or not self._vacant():
+            elif not vacant:
                 raise InputError(
                     f"{root} is not a results folder: it has no {MARKER}. "
                     "Name one that pflbench made, or a new or empty folder to write to."
@@ -206,9 +261,7 @@ class Store:
 
     def _vacant(self) -> bool:
         """Whether nothing is there but what a process leaves that was killed while making it."""
-        return all(
-            entry.name.startswith((f".{MARKER}.", ".locks")) for entry in os.scandir(self.root)
-        )
+        return all(entry.name.startswith((f".{MARKER}.", LOCKS)) for entry in os.scandir(self.root))
 
     @staticmethod
     def _check_marker(marker: Path) -> None:
@@ -232,7 +285,10 @@ class Store:
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         if not (self.root / MARKER).exists():
-            write_json(self.root / MARKER, _FORMAT)
+            with locked(self._locks / f"{MARKER}.lock"):
+                remove_temporaries(self.root, MARKER)
+                if not (self.root / MARKER).exists():
+                    write_json(self.root / MARKER, _FORMAT)
         with writing(self._runs):
             self._runs.mkdir(exist_ok=True)
 
@@ -260,14 +316,13 @@ def _start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any])
                 old.rename(folder)
             shutil.rmtree(new, ignore_errors=True)
             raise
-    # What was replaced, and what processes left that were killed here; this one holds the lock.
-    remove_temporaries(folder.parent, folder.name)
+    remove_temporaries(folder.parent, folder.name)  # what was replaced
 
 
 def _reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
     """Make an unfinished or failed run ready to go on."""
     if run.status == "complete":
-        raise WorkError(f"Run {run.id} is complete already.")
+        raise RunCompleteError(run.id)
     path = run.folder / ENVIRONMENT
     before = read_json(path)
     earlier = [*before.pop("earlier", []), before]

@@ -161,4 +161,9 @@ def load(folder: Path) -> StoredRun:
 
 
 def _optional(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.exists() else None
+    try:
+        return read_json(path)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return None
+        raise

@@ -17,14 +17,15 @@ from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.privacy.accounting import guarantee, tables
-from pflbench.results import Store, client_table, selected_round, worst_tenth
-from pflbench.runs.environment import environment, forget_peak_memory, peak_memory
+from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
+from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.onboarding import Onboarding
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.relating import relatedness_of
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
+from pflbench.runs.taking import take
 from pflbench.runs.telling import Told, installed_observers
 from pflbench.runs.writers import InMemory, Shared, Writer
 
@@ -125,22 +126,13 @@ def _lead(
     if store is None:
         group.share_json([planned.cell.id, None])
         return _Execution(planned, InMemory(planned), told, None, group).play()
-    again = planned.request.rerun == "always"
-    there = store.get(planned.cell.id)
-    if there is not None and there.status == "complete" and not again:
-        result = Result.stored(there)
+    taken = take(planned, store, group.size)
+    if isinstance(taken, StoredRun):
+        result = Result.stored(taken)
         group.share_json([planned.cell.id, dict(result.summary)])
         told.reused(result)
         return result
-    labels = {
-        "dataset": planned.dataset,
-        "command": planned.command,
-        # What stood in for the data set asked for; the notice itself names places on this machine.
-        "notice": planned.federation.source if planned.notice else "",
-    }
-    where = environment(planned.device, planned.engine, planned.sharing(group.size))
-    where["processes"] = group.size
-    with store.open(planned.cell.to_json(), labels, where, replace=again) as writer:
+    with taken as writer:
         group.share_json([planned.cell.id, None])
         return _Execution(planned, writer, told, writer.folder, group).play()
 

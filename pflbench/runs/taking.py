@@ -1,0 +1,49 @@
+"""Taking a run up, or finding it complete, whatever other processes do with it meanwhile."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from pflbench.results import RunCompleteError, RunWriter, Store, StoredRun
+from pflbench.runs.environment import environment
+from pflbench.runs.planning import PlannedRun
+
+
+def take(planned: PlannedRun, store: Store, processes: int) -> RunWriter | StoredRun:
+    """Return a run that is complete and not to be run again; else take its lock and open it.
+
+    Between a look at the run and having its lock, other processes may complete, replace or remove
+    it: whoever finds it complete only then looks again.
+
+    Parameters
+    ----------
+    processes
+        How many share the run's clients out.
+
+    Raises
+    ------
+    RunBusyError
+        Another process is running it.
+    WorkError, InputError
+        As `Store.open` says.
+    """
+    again = planned.request.rerun == "always"
+    while True:
+        there = store.get(planned.cell.id)
+        if there is not None and there.status == "complete" and not again:
+            store.tidy(there)
+            return there
+        with suppress(RunCompleteError):
+            return _open(planned, store, processes, again)
+
+
+def _open(planned: PlannedRun, store: Store, processes: int, again: bool) -> RunWriter:
+    labels = {
+        "dataset": planned.dataset,
+        "command": planned.command,
+        # What stood in for the data set asked for; the notice itself names places on this machine.
+        "notice": planned.federation.source if planned.notice else "",
+    }
+    where = environment(planned.device, planned.engine, planned.sharing(processes))
+    where["processes"] = processes
+    return store.open(planned.cell.to_json(), labels, where, replace=again)
