@@ -3,14 +3,19 @@
 Many small tensor operations use two cores badly when each operation is split between them, and
 well when each core has operations of its own. PyTorch releases the interpreter's lock while it
 computes, so threads suffice: nothing is copied, and nothing needs to be picklable.
+
+An operation that is split adds its numbers up in another order, and its last digits change. So no
+operation is (`steady`), and what a job has to do follows from the model and the cohort alone:
+cores decide how many jobs go on at a time, and no number.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -21,10 +26,44 @@ T = TypeVar("T")
 WORTH_A_CORE = 2 * 10**7
 """Floating-point operations of a local step below which handing jobs to cores costs more."""
 
+EVEN = 2
+"""Chunks of a cohort are a multiple of so many, if they are worth a core each: on two cores none
+waits for the other. It is no number of cores of this machine, on which results would depend."""
+
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
 if hasattr(os, "register_at_fork"):  # a forked child has the pools but not their threads
     os.register_at_fork(after_in_child=_pools.clear)
+
+
+class _Own(threading.local):
+    cores = 0
+
+
+_own = _Own()
+
+
+@contextmanager
+def steady() -> Iterator[None]:
+    """Compute every operation of this thread on one core; `side_by_side` has as many as before.
+
+    What is computed so does not depend on the number of PyTorch's threads, bit for bit.
+    """
+    if _own.cores:
+        yield
+        return
+    _own.cores = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(_own.cores)
+        _own.cores = 0
+
+
+def cores_here() -> int:
+    """Return how many cores there are for jobs: as many as PyTorch has threads."""
+    return _own.cores or torch.get_num_threads()
 
 
 @dataclass(frozen=True)
@@ -37,11 +76,18 @@ class Sharing:
 
 def step_operations(columns: int, width: int) -> float:
     """Return about how many floating-point operations a step of a row takes, batch of `width`."""
-    return 6.0 * columns * width
+    return 3 * pass_operations(columns, width)
+
+
+def pass_operations(columns: int, samples: int) -> float:
+    """Return about how many floating-point operations a row's outputs on samples take."""
+    return 2.0 * columns * samples
 
 
 def divide(rows: int, chunk: int, work: float, device: torch.device) -> tuple[int, int]:
     """Return in how many equal chunks rows train, and how many of these at a time.
+
+    Only the latter depends on the cores that there are.
 
     Parameters
     ----------
@@ -51,9 +97,21 @@ def divide(rows: int, chunk: int, work: float, device: torch.device) -> tuple[in
         Floating-point operations of one local step of one row.
     """
     count = -(-rows // chunk)
-    size = -(-rows // max(count, torch.get_num_threads()))
-    cores = cores_for(work * size, device)
-    return min(rows, -(-count // cores) * cores), cores
+    even = -(-count // EVEN) * EVEN
+    if even <= rows and pays(work * (rows // even), device):
+        count = even
+    return count, min(count, cores_for(work * -(-rows // count), device))
+
+
+def pays(work: float, device: torch.device) -> bool:
+    """Whether a job is worth a core of its own.
+
+    Parameters
+    ----------
+    work
+        Floating-point operations of one local step of the job.
+    """
+    return device.type == "cpu" and work >= WORTH_A_CORE
 
 
 def cores_for(work: float, device: torch.device) -> int:
@@ -67,7 +125,7 @@ def cores_for(work: float, device: torch.device) -> int:
     work
         Floating-point operations of one local step of a job.
     """
-    return torch.get_num_threads() if device.type == "cpu" and work >= WORTH_A_CORE else 1
+    return cores_here() if pays(work, device) else 1
 
 
 def side_by_side(jobs: Sequence[Callable[[], T]], cores: int) -> list[T]:

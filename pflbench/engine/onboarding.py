@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from pflbench.engine.base import LocalShards, LocalWork
+from pflbench.engine.crew import steady
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import measure
@@ -89,6 +90,7 @@ class Newcomers:
         if len(self.numbers) != federation.clients:
             raise ValueError(f"{federation.clients} newcomers have {len(self.numbers)} numbers")
 
+    @steady()
     def table(self, r: int, plan: NewClients) -> pd.DataFrame:
         """Onboard all newcomers after r rounds, without labels and as often as the plan says.
 
@@ -113,6 +115,7 @@ class Newcomers:
                     raise DivergedError(r, error.client, error.step, newcomer=True) from None
         return pd.concat(frames, ignore_index=True)
 
+    @steady()
     def join(self, who: Sequence[int], shots: str, steps: int, r: int = 0) -> Joined:
         """Onboard some newcomers, each as if alone.
 

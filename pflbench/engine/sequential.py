@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.convolutional import ConvolutionalGradient
-from pflbench.engine.crew import cores_for, side_by_side, step_operations
+from pflbench.engine.crew import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.engine.rows import unpadded
 from pflbench.engine.sgd import Towards, step_
 from pflbench.federation import Shards
@@ -101,17 +101,26 @@ class SequentialEngine:
 
     def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
         """See `Engine`."""
-        outputs, labels, masks = [], [], []
+        labels, masks = [], []
         largest = int(shards.sizes[list(clients)].max())
-        model = self._by_hand or self.task
-        for w, i in zip(W, clients, strict=True):
-            x, y = shards.client(i)
-            out = torch.cat([model.logits(w, block) for block in torch.split(x, 2048)])
-            pad = largest - len(y)
-            outputs.append(torch.nn.functional.pad(out, (0, 0, 0, pad)))
-            labels.append(torch.nn.functional.pad(y, (0, pad)))
+        for i in clients:
+            y = shards.client(i)[1]
+            labels.append(torch.nn.functional.pad(y, (0, largest - len(y))))
             masks.append(torch.arange(largest, device=y.device) < len(y))
+        jobs = [
+            partial(self._outputs, w, shards.client(i)[0], largest)
+            for w, i in zip(W, clients, strict=True)
+        ]
+        operations = pass_operations(self.task.layout.columns, largest)
+        outputs = side_by_side(jobs, cores_for(operations, W.device))
         return Padded(torch.stack(outputs), torch.stack(labels), torch.stack(masks).to(W.dtype))
+
+    def _outputs(self, w: Tensor, x: Tensor, rows: int) -> Tensor:
+        """Return a model's outputs, padded to so many rows."""
+        model = self._by_hand or self.task
+        with torch.no_grad():  # a thread's own affair
+            out = torch.cat([model.logits(w, block) for block in torch.split(x, 2048)])
+        return torch.nn.functional.pad(out, (0, 0, 0, rows - len(x)))
 
 
 def _by_autograd(

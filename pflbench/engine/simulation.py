@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from pflbench.engine.base import Engine, LocalShards, LocalWork, Trained
 from pflbench.engine.choose import make_engine
+from pflbench.engine.crew import steady
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
@@ -88,6 +89,7 @@ class Simulation:
         Clips and noises whatever clients upload.
     """
 
+    @steady()
     def __init__(
         self,
         spec: AlgorithmSpec,
@@ -167,6 +169,7 @@ class Simulation:
         """What the server could not forget of clients that left and were to be, in words."""
         return "; ".join(self.unforgettable)
 
+    @steady()
     def enrol(self) -> None:
         """Let everybody enrol that is there at the beginning; do this once, before any round."""
         self._enrol(SET_UP, self.participation.founders)
@@ -187,6 +190,7 @@ class Simulation:
         """Return who is invited to round r: [K] client numbers, ascending."""
         return self._there(self.participation.attend(r).invited)
 
+    @steady()
     def round(self, r: int, who: Attendance | Tensor | None = None) -> RoundReport:
         """Play round r (the first is 0): send, train, upload, aggregate.
 
@@ -240,6 +244,7 @@ class Simulation:
             context={} if trained is None else trained.context,
         )
 
+    @steady()
     def personal(self, clients: Tensor) -> Tensor:
         """Return the clients' personal models [K, P], before any adaptation."""
         with torch.no_grad():
@@ -248,6 +253,7 @@ class Simulation:
                 served = {n: t.detach() for n, t in self.server.serve(clients).items()}
             return self.engine.personal(self.client, self._taken(clients), served)
 
+    @steady()
     def evaluate(
         self, r: int, splits: Sequence[Split] = ("val", "test")
     ) -> tuple[pd.DataFrame, int]:

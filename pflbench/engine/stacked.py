@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.func import vmap
 
 from pflbench.engine.base import LocalWork, Padded, Trained
-from pflbench.engine.crew import divide, side_by_side, step_operations
+from pflbench.engine.crew import divide, pass_operations, side_by_side, step_operations
 from pflbench.engine.descent import descent_of
-from pflbench.engine.kernels import kernel_for
+from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
 from pflbench.engine.rows import joined, samples_of, take
 from pflbench.engine.scratch import scratch
@@ -75,8 +75,9 @@ class StackedEngine:
 
     def _train(self, work: LocalWork, record: bool) -> Trained:
         """Train chunk by chunk."""
-        cuts, cores = self._cut(work)
         task = self.task
+        operations = step_operations(task.layout.columns, work.width)
+        cuts, cores = self._cut(len(work.batches), operations, work.device)
         W = task.initial.new_empty(len(work.clients), task.layout.columns)
         parts = side_by_side(
             [partial(_train_chunk, task, work.part(rows), W[rows], record) for rows in cuts],
@@ -91,11 +92,9 @@ class StackedEngine:
             diverged=torch.cat([part.diverged for part in parts]),
         )
 
-    def _cut(self, work: LocalWork) -> tuple[list[slice], int]:
-        """Cut the rows into equal chunks; return them, and the cores that share them."""
-        rows = len(work.batches)
-        operations = step_operations(self.task.layout.columns, work.width)
-        count, cores = divide(rows, self.chunk, operations, work.device)
+    def _cut(self, rows: int, operations: float, device: torch.device) -> tuple[list[slice], int]:
+        """Cut rows of so many operations each into equal chunks; return them, and their cores."""
+        count, cores = divide(rows, self.chunk, operations, device)
         bounds = [rows * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
 
@@ -109,8 +108,16 @@ class StackedEngine:
         kernel = kernel_for(self.task, None)
         samples = samples_of(shards, clients, W.dtype)
         block = max(1, _EVALUATED_NUMBERS // (len(clients) * samples.x[0, 0].numel()))
-        outputs = [kernel.logits(W, x) for x in torch.split(samples.x, block, dim=1)]
-        return Padded(torch.cat(outputs, dim=1), samples.y, samples.mask)
+        operations = pass_operations(self.task.layout.columns, samples.x.shape[1])
+        cuts, cores = self._cut(len(clients), operations, W.device)
+        parts = [partial(_outputs, kernel, W[rows], samples.x[rows], block) for rows in cuts]
+        return Padded(torch.cat(side_by_side(parts, cores)), samples.y, samples.mask)
+
+
+def _outputs(kernel: Kernel, W: Tensor, x: Tensor, block: int) -> Tensor:
+    """Return outputs [K, n, C], so many samples at a time."""
+    with torch.no_grad():  # a thread's own affair
+        return torch.cat([kernel.logits(W, some) for some in torch.split(x, block, dim=1)], dim=1)
 
 
 def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Trained:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pflbench.engine import Simulation
+from pflbench.engine.crew import steady
 from pflbench.engine.group import ALONE, Group, PeerFailedError
 from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
 from pflbench.federation import Federation
@@ -158,6 +159,7 @@ class _Execution:
         self.began = self.saved = time.perf_counter()
         self.save_after = CHECKPOINT_SECONDS
 
+    @steady()
     def play(self) -> Result:
         """Play the rounds that are missing."""
         forget_peak_memory(self.planned.device)

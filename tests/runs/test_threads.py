@@ -1,0 +1,81 @@
+"""No number depends on how many threads there are: neither PyTorch's nor the jobs' on cores."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
+CELLS = [
+    *((method, "mlp", engine) for method in METHODS for engine in ("stacked", "sequential")),
+    ("fedavg", "lenet", "stacked"),
+    ("fedavg", "lenet", "sequential"),
+]
+
+PROGRAM = """
+import hashlib, json, sys
+import pandas as pd, torch
+
+torch.set_num_threads(int(sys.argv[1]))
+import pflbench
+from pflbench.engine import crew
+
+found, cores, side_by_side = {}, set(), crew.side_by_side
+
+def watched(jobs, many):
+    cores.add(many)
+    return side_by_side(jobs, many)
+
+from pflbench.engine import sequential, stacked
+sequential.side_by_side = stacked.side_by_side = watched
+for method, model, engine in json.loads(sys.argv[2]):
+    run = pflbench.run(
+        method, "mnist", model=model, engine=engine, clients=12, rounds=2, local_steps=2,
+        eval_every=1, device="cpu",
+    )
+    for name in ("metrics", "rounds", "messages"):
+        table = getattr(run, name)
+        table = table[[c for c in table if not c.endswith(("_seconds", "memory_bytes"))]]
+        bits = pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes()
+        found[f"{method} {model} {engine} {name}"] = hashlib.sha256(bits).hexdigest()
+print(json.dumps({"tables": found, "cores": max(cores), "after": torch.get_num_threads()}))
+"""
+
+
+def computed(threads: int) -> subprocess.Popen[str]:
+    """Start the cells in a process of its own with so many threads."""
+    env = {name: value for name, value in os.environ.items() if name != "PFLBENCH_DATA"}
+    return subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(threads), json.dumps(CELLS)],
+        stdout=subprocess.PIPE, text=True, env={**env, "OMP_NUM_THREADS": str(threads)},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def by_threads() -> dict[int, dict[str, object]]:
+    """What each number of threads gives, all at once."""
+    started = {threads: computed(threads) for threads in (1, 2, 3)}
+    try:
+        told = {
+            threads: process.communicate(timeout=300)[0] for threads, process in started.items()
+        }
+    finally:
+        for process in started.values():
+            process.kill()
+            process.wait()
+    return {threads: json.loads(text) for threads, text in told.items()}
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_same_bits_on_any_number_of_threads(
+    by_threads: dict[int, dict[str, object]], threads: int
+) -> None:
+    one, several = by_threads[1], by_threads[threads]
+    assert one["tables"] == several["tables"]
+    assert len(one["tables"]) == 3 * len(CELLS)  # type: ignore[arg-type]
+    assert (one["cores"], several["cores"]) == (1, threads), "nothing was done side by side"
+    assert several["after"] == threads, "the caller's number of threads was changed"
