@@ -73,8 +73,9 @@
 
   // Sorting: rows that are not ranked stay below, and what has no number comes last.
 
+  const words = (cell) => (cell.querySelector("bdi") ?? cell).textContent.trim();
   const compare = (a, b, kind, sign) => {
-    if (kind === "text") return sign * a.textContent.trim().localeCompare(b.textContent.trim());
+    if (kind === "text") return sign * words(a).localeCompare(words(b));
     const [x, y] = [a, b].map((cell) => parseFloat(cell.dataset.key ?? "NaN"));
     if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
     return sign * (x - y);
@@ -94,17 +95,17 @@
     const heads = all("thead tr:last-child th", table);
     heads.forEach((head, column) => {
       head.setAttribute("aria-sort", "none");
-      const words = head.textContent.trim();
+      const title = head.textContent.trim();
       const button = make("button", { type: "button", className: "sort" });
       if (head.querySelector("a")) { // a link stays one: the button stands beside it
-        button.setAttribute("aria-label", `Sort by ${words}`);
+        button.setAttribute("aria-label", `Sort by ${title}`);
         head.append(button);
       } else {
         button.append(...head.childNodes);
         head.append(button);
       }
       button.addEventListener("click", () => {
-        const small = head.dataset.kind === "text" || words === "rank";
+        const small = head.dataset.kind === "text" || title === "rank";
         const first = small ? "ascending" : "descending";
         const second = small ? "descending" : "ascending";
         const now = head.getAttribute("aria-sort");

@@ -41,6 +41,9 @@ _SHEETS: Final = {
 }
 """Further sets of columns, where there are such, in the order in which they are shown."""
 
+_ASKED: Final = ("seconds over a network", "reached")
+"""Terms of columns that `leaderboard --network` and `--target` ask for."""
+
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
 Numbers = Mapping[str, int]
@@ -163,7 +166,7 @@ def _tells(lines: Sequence[Line], columns: Sequence[Column]) -> bool:
 
 
 def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
-    """Say each term once.
+    """Say each term once, those left out that only answer a question nobody asked here.
 
     Parameters
     ----------
@@ -177,7 +180,8 @@ def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
     for name, view in VIEWS.items():
         if name == "standard" or _SHEETS.get(name) in titles:
             for term, meaning in view.legend:
-                terms.setdefault(term, meaning)
+                if term not in _ASKED:
+                    terms.setdefault(term, meaning)
     if any(row.chosen for board in boards for row in board.rows):
         terms[CHOSEN_MARK] = CHOSEN
     if any(row.spent.epsilon is not None for board in boards for row in board.rows):
@@ -249,7 +253,7 @@ def overview(boards: Sequence[Board]) -> Table | None:
         entries = [Entry(name)]
         for board in boards:
             row = _shown(board, name)
-            if row is None:
+            if row is None or not row.run_ids:  # a reference row that nobody ran
                 entries.append(Entry(NOTHING))
             elif row.rank is None or row.measures is None:
                 entries.append(Entry("not ranked"))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +262,33 @@ def test_an_empty_folder_is_no_report(tmp_path: Path) -> None:
     assert found.exit_code == 2
     assert "nothing to report" in found.output
     assert not out.exists()
+
+
+def test_runs_of_two_machines_are_pointed_out(
+    results: Path, tmp_path: Path, made: list[Board], write: Report
+) -> None:
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    (board, other) = sorted(made, key=lambda b: "iid" in b.title)
+    assert "not comparable" not in section(read(write(copy)), board).text
+    path = copy / "runs" / next(iter(board.rows[0].run_ids.values())) / "environment.json"
+    told = json.loads(path.read_text("utf-8"))
+    told |= {"cores": 77, "packages": {**told["packages"], "torch": "0.0.1"}}
+    path.write_text(json.dumps(told), "utf-8")
+    document = read(write(copy))
+    text = section(document, board).text
+    assert "Runs of 2 machines: seconds are not comparable." in text
+    assert "Runs with 2 sets of package versions" in text
+    assert "commits" not in text
+    assert "77 cores" in text
+    assert "not comparable" not in section(document, other).text
+
+
+def test_the_published_results_fit_on_a_page(write: Report) -> None:
+    published = Path(__file__).parents[2] / "results" / "published"
+    started = time.process_time()
+    page = write(published)
+    assert time.process_time() - started < 20
+    assert len(page.encode()) < 3_000_000
+    complete = sum(run.status == "complete" for run in Store(published).runs())
+    assert f"{complete} complete runs" in read(page).text
