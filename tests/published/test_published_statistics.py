@@ -1,0 +1,133 @@
+"""What the page on statistics shows; calibration and tests by hand from the published tables."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from scipy.stats import wilcoxon
+
+from pflbench.cli.main import main
+from pflbench.leaderboard import Board, boards, paired_tests
+from pflbench.results import Store, StoredRun
+
+ROOT = Path(__file__).parents[2]
+PUBLISHED = ROOT / "results" / "published"
+PAGE = ROOT / "docs" / "statistics.md"
+
+
+@pytest.fixture(scope="module")
+def runs() -> list[StoredRun]:
+    """The published runs on rotated MNIST."""
+    return [
+        run for run in Store(PUBLISHED).runs()
+        if run.cell["scenario"]["dataset"] == "mnist"
+        and run.cell["scenario"]["partition"]["name"] == "rotated"
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def board(runs: list[StoredRun]) -> Board:
+    (made,) = boards(runs)
+    return made
+
+
+def selected(run: StoredRun) -> pd.DataFrame:
+    """Return the test metrics of each client at the round selected on validation."""
+    metrics = run.table("metrics").assign(accuracy=lambda m: m["correct"] / m["samples"])
+    val = metrics[metrics["split"] == "val"].groupby("round")["accuracy"].mean().round(12)
+    chosen = (metrics["split"] == "test") & (metrics["round"] == val.idxmax())
+    return metrics[chosen].sort_values("client")
+
+
+def of(runs: list[StoredRun], method: str) -> list[pd.DataFrame]:
+    own = [run for run in runs if run.cell["algorithm"]["name"] == method]
+    return [selected(run) for run in sorted(own, key=lambda run: int(run.cell["seed"]))]
+
+
+def call(line: str) -> str:
+    words = [w if w != "results/published" else str(PUBLISHED) for w in shlex.split(line)]
+    done = CliRunner().invoke(main, words[1:])
+    assert done.exit_code == 0, done.stderr
+    return done.stdout
+
+
+def test_the_page_shows_what_the_command_prints() -> None:
+    (block,) = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
+    printed = call(block[0]).splitlines()
+    shown = [line for line in block[1].splitlines() if line]
+    assert len(shown) == 16
+    assert [line for line in printed if line in shown] == shown
+
+
+def test_what_the_page_says_of_two_methods(board: Board) -> None:
+    rows = {row.label: row.accuracies for row in board.rows}
+    difference = rows["fedora"] - rows["pfedhn"]  # type: ignore[operator]
+    assert difference.shape == (3, 36)
+    assert sorted(difference.mean(axis=1) > 0) == [False, True, True]
+    ranks = {row.label: row.rank for row in board.rows}
+    assert ranks["local"] == ranks["fedavg-ft"] == 3
+    tests = {(t.first, t.second): t for t in paired_tests(board)}
+    assert tests["fedora", "pfedhn"].verdict == "not told apart"
+    assert tests["local", "fedavg-ft"].verdict == "better"
+    assert len(tests) == 15
+
+
+@pytest.mark.parametrize("method", ["fedora", "fedavg", "pfedhn"])
+def test_a_test_follows_from_the_tables(method: str, runs: list[StoredRun], board: Board) -> None:
+    (row,) = [row for row in board.rows if row.label == method]
+    own, local = (
+        np.array([part["accuracy"].to_numpy() for part in of(runs, name)])
+        for name in (method, "local")
+    )
+    np.testing.assert_array_equal(row.accuracies, own)
+    expected = wilcoxon(np.round(own - local, 9).ravel(), zero_method="zsplit").pvalue
+    (test,) = [t for t in paired_tests(board) if {t.first, t.second} == {method, "local"}]
+    assert test.p == pytest.approx(expected, rel=1e-9)
+    told = test if test.first == method else test.turned()
+    assert row.measures is not None
+    # The interval of the gain, which the standard columns show, is that of the same draws.
+    assert (told.low, told.high) == pytest.approx((row.measures.gain_low, row.measures.gain_high))
+    assert told.mean_difference == pytest.approx(row.measures.gain)
+
+
+@pytest.mark.parametrize("method", ["fedora", "local"])
+def test_calibration_follows_from_the_tables(method: str, runs: list[StoredRun]) -> None:
+    parts = of(runs, method)
+    line = f"pflbench leaderboard --results {PUBLISHED} --dataset mnist --format csv"
+    (row,) = [
+        row for row in csv.DictReader(io.StringIO(call(line)))
+        if row["method"] == method and row["partition"].startswith("rotated") and row["runs"]
+    ]  # fmt: skip
+    for name, column in (("nll", "loss"), ("brier", "brier"), ("ece", "ece")):
+        assert float(row[name]) == pytest.approx(np.mean([part[column].mean() for part in parts]))
+    for name, column in (("nll_by_samples", "loss"), ("brier_by_samples", "brier")):
+        pooled = [np.average(part[column], weights=part["samples"]) for part in parts]
+        assert float(row[name]) == pytest.approx(np.mean(pooled))
+    shown = call(
+        f"pflbench leaderboard --results {PUBLISHED} --dataset mnist --columns calibration"
+    )
+    ece = np.mean([part["ece"].mean() for part in parts])
+    assert re.search(rf"^{method} +3 .* {100 * ece:.2f} ", shown, re.M)
+
+
+def test_missing_reference_rows_are_in_every_format() -> None:
+    base = f"pflbench leaderboard --results {PUBLISHED} --dataset mnist --format"
+    for form in ("text", "markdown", "csv", "latex"):
+        said = call(f"{base} {form}").replace("\\", "")
+        for name in ("local", "fedavg", "fedavg-ft"):
+            assert f"{name} (missing)" in said
+        assert "a reference row, and there is no run of it" in " ".join(said.split())
+    found = list(csv.DictReader(io.StringIO(call(f"{base} csv"))))
+    missing = [row for row in found if row["method"].endswith("(missing)")]
+    assert len(missing) == 3
+    for row in missing:
+        assert row["rank"] == row["test_accuracy"] == row["runs"] == row["seeds"] == ""
+        assert row["reason_not_ranked"]
