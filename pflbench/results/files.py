@@ -145,7 +145,7 @@ def read_arrow(path: Path, columns: list[str] | None = None) -> pa.Table:
         The file is missing, damaged, or lacks one of the columns.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
             missing = set(columns or ()) - set(file.schema_arrow.names)
             if missing:
                 raise InputError(f"{path} has no column {', '.join(sorted(missing))}.")
