@@ -26,6 +26,9 @@ from pflbench.runs import Evaluation, Observer, Progress, Result, RunInfo
 SHOWN = 12
 """Running cells that the live block shows at most."""
 
+ENOUGH = 0.25
+"""Cells after which it is said how long the others will take."""
+
 
 @dataclass
 class _Running(Observer):
@@ -93,7 +96,7 @@ class SideBySide(Watch):
         self.running: dict[str, _Running] = {}
         self.ended_cells = self.run_cells = self.failed = 0
         self.resting = ""
-        self.start = time.monotonic()
+        self.start = 0.0  # when the first cell began
         self._said: set[str] = set()
 
     def __enter__(self) -> Self:
@@ -108,6 +111,7 @@ class SideBySide(Watch):
     def began(self, work: Work) -> None:
         """Take note of a cell that is being run."""
         self.resting = ""
+        self.start = self.start or time.monotonic()
         self.running[work.run_id] = _Running(work, self)
 
     def observers(self, work: Work) -> Sequence[Observer]:
@@ -226,7 +230,7 @@ class LiveSideBySide(SideBySide):
         """Return the expected time until all have ended, by the pace of what has been run."""
         parts = sum(one.share for one in self.running.values())
         done = self.run_cells + parts
-        if done <= 0 or self.resting:
+        if done < ENOUGH or self.resting:
             return ""
         left = (self.total - self.ended_cells - parts) * (time.monotonic() - self.start) / done
         return f"about {duration(left)} left"

@@ -34,8 +34,8 @@ def run_cells(
     by_id = {work.run_id: work for work in works}
     outcomes = _found(list(by_id.values()), watch)
     ahead = [work for work in by_id.values() if work.run_id not in outcomes]
-    while ahead:
-        busy = []
+    busy: list[Work] = []
+    while ahead or busy:
         for outcome in executor.run(ahead, watch):
             work = by_id[outcome.run_id]
             watch.ended(work, outcome)
@@ -43,7 +43,17 @@ def run_cells(
                 busy.append(work)
             else:
                 outcomes[outcome.run_id] = outcome
-        ahead = _until_free(busy, watch)
+        free = _until_free(busy, watch)
+        those = {work.run_id for work in free}
+        busy = [work for work in busy if work.run_id not in those]
+        ahead = []
+        for work in free:
+            failed = _failed(work)
+            if failed is None:
+                ahead.append(work)
+            else:
+                outcomes[work.run_id] = failed
+                watch.ended(work, failed)
     return {run_id: outcomes[run_id] for run_id in by_id}
 
 
@@ -55,6 +65,14 @@ def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
     if there:
         watch.there(there)
     return {work.run_id: Outcome(work.run_id, "there") for work, _ in there}
+
+
+def _failed(work: Work) -> Outcome | None:
+    """Return the outcome of a cell that another process has run meanwhile and that failed."""
+    run = Store(work.results, create=True).get(work.run_id)
+    if run is None or run.status != "failed":
+        return None
+    return Outcome(work.run_id, "failed", str(run.failure.get("message", "It failed elsewhere.")))
 
 
 def _until_free(works: Sequence[Work], watch: Watch) -> list[Work]:

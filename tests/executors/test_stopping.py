@@ -1,0 +1,56 @@
+"""However a command with several jobs ends, no process of it is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from sessions import Start, holders, of_session, wait_until
+
+from pflbench.results import Store
+
+LONG = (
+    "run", "--algo", "fedavg,local", "--dataset", "npz:points.npz", "--clients", "3",
+    "--rounds", "1000000", "--eval-every", "100000", "--device", "cpu", "--jobs", "2",
+)  # fmt: skip
+
+
+def at_work(start: Start, folder: Path) -> subprocess.Popen[str]:
+    """Return a command whose two workers are at work."""
+    running = start(*LONG)
+    assert wait_until(lambda: len(holders(folder)) == 2, seconds=60), running.poll()
+    assert len(of_session(running.pid)) > 2
+    return running
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
+def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
+    how: str, start: Start, folder: Path, data: str
+) -> None:
+    running = at_work(start, folder)
+    began = time.monotonic()
+    if how == "Ctrl-C":
+        os.killpg(running.pid, signal.SIGINT)  # a terminal sends it to all of them
+    else:
+        running.terminate()
+    running.wait(timeout=30)
+    assert time.monotonic() - began < 10  # less than one, on a machine that does nothing else
+    out, err = running.communicate(timeout=30)
+    assert running.returncode == {"Ctrl-C": 130, "SIGTERM": 143}[how]
+    assert out == ""
+    assert "To go on: pflbench run --algo fedavg,local" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    assert [run.status for run in Store(folder / "results").runs()] == ["unfinished"] * 2
+
+
+def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, data: str) -> None:
+    running = at_work(start, folder)
+    running.kill()
+    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    for run in Store(folder / "results").runs():  # and nothing holds on to what they ran
+        Store(folder / "results").reset(run.id)
