@@ -1,8 +1,13 @@
-"""Run a cell, kill it at random moments, take it up again, until it is complete.
+"""Run cells, kill each at twenty random moments, take it up again each time, and let it end.
 
-Each attempt is a fork of this process, so that torch is imported once, and is killed with
-SIGKILL, which nothing in it can catch.
-Usage: killed_runs.py DATASET FOLDER METHODS... ; prints kills and resumptions as JSON.
+Each attempt is a fork of this process, so that torch is imported once, and is killed with SIGKILL,
+which nothing in it can catch. Moments are counted in calls and returns of functions, not in
+seconds, so that a busy machine changes none of them: a moment is so many of them after a place in
+the program was reached. Half of the attempts are killed right there; the other half say that they
+are there and go on until the parent process has killed them, some thousandths of a second later,
+in the middle of whatever the system does for them.
+
+Usage: killed_runs.py SEED DATASET FOLDER METHODS... ; prints what was done as JSON.
 """
 
 from __future__ import annotations
@@ -14,102 +19,200 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
 
 import pflbench
-from pflbench.results import Store
+from pflbench.results import RunWriter, Store, checkpoint, files
 from pflbench.runs import Observer, RunInfo, execution
 
+KILLS = 20
 OPTIONS: dict[str, Any] = {
-    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 60, "eval_every": 12,
-    "participation": 0.6, "local_epochs": 1, "batch_size": 16, "seed": 2, "device": "cpu",
+    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 25, "eval_every": 6,
+    "participation": 0.6, "local_epochs": 1, "batch_size": 32, "seed": 2, "device": "cpu",
     "model": "mlp(hidden=16)",
 }  # fmt: skip
 
-KILLS, ATTEMPTS = 4, 20
-"""Kills that each method gets at least, and attempts in which it must have been taken up once."""
+# Places by name; a checkpoint is written after every round but the last.
+PLACES: dict[str, CodeType] = {
+    "start": execution.execute.__code__,
+    "checkpoint": checkpoint.save.__code__,
+    "results": RunWriter._end.__code__,
+}
 
 
-class Slow(Observer):
-    """Notes where the run was taken up, and gives the killer time."""
+@dataclass(frozen=True)
+class Moment:
+    """So many events after a place was reached for the n-th time; how the end comes then."""
 
-    def __init__(self, notes: Path) -> None:
-        self.notes = notes
+    place: str
+    times: int
+    events: int
+    at_once: bool
+
+
+class Counter:
+    """A profiling function: counts events since the last time that each place was reached."""
+
+    def __init__(self) -> None:
+        self.since: dict[str, int] = {}
+        self.lengths: dict[str, list[int]] = {}
+        self._names = {code: name for name, code in PLACES.items()}
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        for name in self.since:
+            self.since[name] += 1
+        if event in ("call", "return"):
+            code = frame.f_code
+            name = self._names.get(code)
+            if name and event == "call":
+                self.since[name] = 0
+            elif name:
+                self._ends(name)
+            elif (
+                event == "return"
+                and code is files.write_json.__code__
+                and frame.f_locals["path"].name == "summary.json"
+            ):
+                self._ends("results")  # the run is complete from here on
+
+    def _ends(self, name: str) -> None:
+        if name in self.since:
+            self.lengths.setdefault(name, []).append(self.since.pop(name))
+
+
+class Killer:
+    """A profiling function: ends this process at a moment, or says that the moment is there."""
+
+    def __init__(self, moment: Moment, say: Callable[[], object]) -> None:
+        self._code, self._times, self._left = PLACES[moment.place], moment.times, moment.events
+        self._at_once, self._say = moment.at_once, say
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        if self._times:
+            self._times -= event == "call" and frame.f_code is self._code
+            return
+        self._left -= 1
+        if self._left < 0:
+            if self._at_once:
+                os.kill(os.getpid(), signal.SIGKILL)
+            sys.setprofile(None)
+            self._say()
+
+
+class Doomed(Observer):
+    """Notes where the run was taken up, and lets nobody who is to be killed get away."""
+
+    def __init__(self, notes: Path, moment: Moment | None) -> None:
+        self.notes, self.moment = notes, moment
 
     def started(self, info: RunInfo) -> None:
         with self.notes.open("a") as file:
             file.write(f"{info.start_round}\n")
 
-    def round_done(self, progress: object) -> None:
-        time.sleep(0.005)
+    def round_done(self, progress: Any) -> None:
+        before_the_end = self.moment is not None and self.moment.place != "results"
+        if before_the_end and progress.round == OPTIONS["rounds"] - 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def finished(self, result: object) -> None:
+        if self.moment is not None and not self.moment.at_once:
+            signal.pause()
 
 
-def attempt(method: str, dataset: str, results: Path, notes: Path | None) -> int:
-    """Fork; return the child's process number."""
+def fork(do: Callable[[], object]) -> int:
+    """Do something in another process; return its number."""
     child = os.fork()
     if child:
         return child
     try:
-        torch.set_num_threads(1)
-        observers = [Slow(notes)] if notes else []
-        pflbench.run(method, dataset, results=results, observers=observers, **OPTIONS)
+        do()
     except BaseException:
         traceback.print_exc()
         os._exit(1)
     os._exit(0)
 
 
-def wait_for_a_start(child: int, notes: Path) -> int | None:
-    """Wait until the child plays rounds; return its exit status if it ends instead."""
-    before = notes.stat().st_size if notes.exists() else 0
-    while not notes.exists() or notes.stat().st_size == before:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return status
-        time.sleep(0.002)
-    return None
+def moments(rng: random.Random, lengths: dict[str, int]) -> Iterator[Moment]:
+    """Yield twenty: anywhere in the first rounds, in checkpoints, then while results are written.
+
+    Of the last ones only the very last may be one at which the run is complete already.
+    """
+    early = KILLS * 3 // 4
+    for k in range(early):
+        place = "start" if k % 2 else "checkpoint"
+        events = rng.randrange(int(lengths[place] * 0.9))
+        yield Moment(place, 1 if k % 2 else rng.choice((1, 2, 3)), events, rng.random() < 0.5)
+    for k in range(early, KILLS):
+        events = rng.randrange(int(lengths["results"] * 0.9))
+        yield Moment("results", 1, events, k < KILLS - 1)
+
+
+def killed(moment: Moment, attempt: Callable[[Moment, int], object], pause: float) -> bool:
+    """Make an attempt and kill it at a moment; return whether that is how it ended."""
+    ear, mouth = os.pipe()
+    child = fork(lambda: attempt(moment, mouth))
+    os.close(mouth)
+    if os.read(ear, 1):  # nothing: it has ended
+        time.sleep(pause)
+        os.kill(child, signal.SIGKILL)
+    os.close(ear)
+    status = os.waitpid(child, 0)[1]
+    return os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def main() -> None:
     """Do what the module says."""
-    dataset, folder, *methods = sys.argv[1], Path(sys.argv[2]), *sys.argv[3:]
+    seed, dataset, folder, *methods = sys.argv[1], sys.argv[2], Path(sys.argv[3]), *sys.argv[4:]
     torch.set_num_threads(1)
-    for method in methods:  # import here, once, whatever the attempts import on their way
-        pflbench.run(method, dataset, results=folder / "warm", **{**OPTIONS, "rounds": 1})
+    os.fsync = lambda descriptor: None  # slow; what a killed process has written is there anyhow
+    execution.CHECKPOINT_SECONDS = 0.0
     report: dict[str, Any] = {}
-    rng = random.Random()
     for method in methods:
-        execution.CHECKPOINT_SECONDS = 15.0
-        whole = attempt(method, dataset, folder / "whole", None)
-        if os.waitpid(whole, 0)[1]:
+
+        def run(results: str, observers: list[Observer], method: str = method, **more: Any) -> None:
+            options = {**OPTIONS, **more}
+            where = folder / results
+            pflbench.run(method, dataset, results=where, observers=observers, **options)
+
+        # In this process, once, whatever the attempts import on their way; then how long it takes.
+        run("warm", [], rounds=4)
+        counter = Counter()
+        sys.setprofile(counter)
+        run("warm", [], rounds=4, rerun="always")
+        sys.setprofile(None)
+        lengths = {name: max(counts) for name, counts in counter.lengths.items()}
+
+        def whole(run: Callable[..., None] = run) -> None:
+            execution.CHECKPOINT_SECONDS = 15.0
+            run("whole", [])
+
+        if os.waitpid(fork(whole), 0)[1]:
             raise SystemExit(f"the uninterrupted run of {method} failed")
-        results, notes, kills = folder / "killed", folder / f"{method}.notes", 0
-        execution.CHECKPOINT_SECONDS = 0.03
-        for k in range(ATTEMPTS):
-            resumed = notes.exists() and any(int(n) for n in notes.read_text().split())
-            last = (kills >= KILLS and resumed) or k == ATTEMPTS - 1
-            child = attempt(method, dataset, results, notes)
-            status = None
-            if not last:
-                if k > 0:  # the first may be hit before it begins, the others play some rounds
-                    status = wait_for_a_start(child, notes)
-                time.sleep(rng.uniform(0.0, 0.2))
-            if status is None:
-                if not last:
-                    os.kill(child, signal.SIGKILL)
-                status = os.waitpid(child, 0)[1]
-            if os.WIFSIGNALED(status):
-                kills += 1
-            elif status:
-                raise SystemExit(f"{method} failed after {kills} kills")
-            if results.exists() and any(r.status == "failed" for r in Store(results).runs()):
+        notes = folder / f"{method}.notes"
+
+        def attempt(
+            moment: Moment, mouth: int, run: Callable[..., None] = run, notes: Path = notes
+        ) -> None:
+            sys.setprofile(Killer(moment, lambda: os.write(mouth, b"!")))
+            run("killed", [Doomed(notes, moment)])
+
+        rng, done = random.Random(f"{seed} {method}"), []
+        for moment in moments(rng, lengths):
+            if not killed(moment, attempt, rng.uniform(0.0, 0.004)):
+                raise SystemExit(f"{method} was not killed at {moment} of {lengths}: {done}")
+            runs = Store(folder / "killed").runs() if (folder / "killed").exists() else []
+            if any(run.status == "failed" for run in runs):
                 raise SystemExit(f"a killed run of {method} counts as failed")
-            if last:
-                break
-        report[method] = {"kills": kills, "starts": [int(n) for n in notes.read_text().split()]}
+            done.append(moment.place)
+        run("killed", [Doomed(notes, None)])
+        starts = [int(line) for line in notes.read_text().split()]
+        report[method] = {"kills": done, "starts": starts}
     print(json.dumps(report))
 
 
