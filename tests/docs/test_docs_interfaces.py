@@ -105,6 +105,10 @@ def test_documentation_names_no_option_that_is_not_there() -> None:
     others = {  # of other programs
         "--check", "--strict",
         "--standalone", "--nproc-per-node", "--nnodes", "--node-rank", "--master-addr",
+        "--address", "--generate", "--head", "--port", "--disable-usage-stats",
+        "--node-manager-port", "--object-manager-port", "--min-worker-port", "--max-worker-port",
+        "--array", "--cpus-per-task", "--gpus-per-task", "--job-name", "--mem", "--open-mode",
+        "--output", "--requeue", "--time",
     }  # fmt: skip
     for page in PAGES:
         text = re.sub(r"^\|[-| ]+\|$", "", page.read_text("utf-8"), flags=re.MULTILINE)

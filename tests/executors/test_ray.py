@@ -120,7 +120,7 @@ def test_what_cannot_be_is_said_in_a_sentence(
 def test_cells_that_need_a_gpu_need_one_of_ray(folder: Path) -> None:
     pytest.importorskip("ray")
     work = Work("0" * 12, RunRequest("local", device="cuda"), folder / "results", "local")
-    with make_executor("ray") as executor, pytest.raises(InputError, match="--gpus-per-cell 0.5"):
+    with make_executor("ray") as executor, pytest.raises(InputError, match=r"--gpus-per-cell 0\.5"):
         next(iter(executor.run([work], Watch())))
     assert not (folder / "results").exists()
 
