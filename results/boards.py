@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pflbench.leaderboard import Board, boards, render
+from pflbench.leaderboard import Board, boards, render, with_tuning
 from pflbench.results import Store
+from pflbench.results.tunings import studies_of
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "results" / "published"
@@ -38,7 +39,7 @@ _START, _END = "<!-- board -->", "<!-- /board -->"
 
 def published() -> list[Board]:
     """Return the boards of the published runs."""
-    return boards(Store(PUBLISHED).runs())
+    return with_tuning(boards(Store(PUBLISHED).runs()), studies_of(PUBLISHED))
 
 
 def page(found: list[Board]) -> str:

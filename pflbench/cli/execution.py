@@ -17,8 +17,9 @@ from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError
 from pflbench.executors import Executor, Here, Work, run_cells
 from pflbench.expressions import Expression
-from pflbench.leaderboard import boards
+from pflbench.leaderboard import boards, with_tuning
 from pflbench.results import Store
+from pflbench.results.tunings import studies_of
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.runs.distributed import device_for
 from pflbench.runs.identity import identify
@@ -132,7 +133,8 @@ def _run_one(
 
 def _print_table(cells: Mapping[str, RunRequest], store: Store) -> None:
     runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
-    print_brief(boards(runs))
+    studies, made = studies_of(store.root), boards(runs)
+    print_brief(with_tuning(made, studies) if studies else made)
 
 
 def title(request: RunRequest) -> str:

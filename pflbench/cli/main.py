@@ -9,8 +9,10 @@ from pflbench.cli.session import Commands, debug_option
 
 _LAZY = {
     "run": "pflbench.cli.run:run",
+    "tune": "pflbench.cli.tune:tune",
     "status": "pflbench.cli.status:status",
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
+    "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",
     "list": "pflbench.cli.listing:list_",
     "show": "pflbench.cli.show:show",
@@ -52,7 +54,9 @@ _EPILOG = (
         "max_width": 100,
     }
 )
-@click.command_panel("Run and compare", commands=["run", "status", "leaderboard", "report"])
+@click.command_panel(
+    "Run and compare", commands=["run", "tune", "status", "leaderboard", "report", "reproduce"]
+)
 @click.command_panel("Look", commands=["list", "show"])
 @click.command_panel("Extend", commands=["check", "new"])
 @click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")

@@ -68,6 +68,15 @@ def sentence(error: BaseException) -> str:
     return sentences.sentence(error)
 
 
+class ArgumentsKept(click.RichCommand):
+    """A command that remembers its arguments, to print how to go on."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, keeping the arguments as typed."""
+        ctx.meta["pflbench.arguments"] = list(args)
+        return super().parse_args(ctx, args)
+
+
 class Commands(click.RichGroup):
     """The top group: subcommands are imported when they are called, errors end in one sentence.
 

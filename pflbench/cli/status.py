@@ -48,10 +48,12 @@ def status(
         from pflbench.cli.standing import print_status
         from pflbench.matrix.survey import identified, survey, survey_all
         from pflbench.results import Store
+        from pflbench.tuning.tuned import requests_of
 
         if asks(ctx):
             matrix = take_matrix(ctx, options)
-            found = identified(matrix.requests(data_dir=data_dir, fallback=not no_fallback))
+            machine = {"data_dir": data_dir, "fallback": not no_fallback}
+            found = identified(requests_of(matrix, results, **machine))
             store = Store(results) if results.exists() else None
             standings = survey({k: (v.cell, v.dataset) for k, v in found.items()}, store)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from rich.text import Text
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
 from pflbench.cli.screen import show, table
-from pflbench.errors import InputError, UnknownNameError
+from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import (
     Board,
     ColumnSet,
@@ -26,8 +26,11 @@ from pflbench.leaderboard import (
     render,
     renderable,
     renderable_together,
+    with_tuning,
 )
 from pflbench.results import Store, StoredRun
+from pflbench.results.finding import the_one
+from pflbench.results.tunings import studies_of
 from pflbench.scenario import PRECISIONS, Choice, digest
 
 if TYPE_CHECKING:
@@ -48,16 +51,6 @@ def show_run(run_id: str, results: Path) -> None:
     runs = {run.id: run for run in Store(results).runs()}
     run = runs[the_one(run_id, runs, "run")]
     show(*_run_parts(run))
-
-
-def the_one(start: str, known: Collection[str], kind: str) -> str:
-    """Return the id that begins with what was given."""
-    found = [one for one in known if one.startswith(start.lower())]
-    if len(found) > 1:
-        raise InputError(f"Several {kind}s begin with {start!r}: {', '.join(sorted(found))}.")
-    if not found:
-        raise UnknownNameError(kind, start, known)
-    return found[0]
 
 
 def _run_parts(run: StoredRun) -> list[RenderableType]:
@@ -150,7 +143,7 @@ def select_boards(
         if name not in known:
             raise UnknownNameError("data set with results", name, known)
     chosen = [run for run in runs if not names or names & _dataset_names(run)]
-    made = boards(chosen, question=question)
+    made = with_tuning(boards(chosen, question=question), studies_of(results))
     if not scenarios:
         return made
     by_id = {board.scenario_id: board for board in made}

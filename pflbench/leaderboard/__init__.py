@@ -15,6 +15,7 @@ from pflbench.leaderboard.significance import (
 )
 from pflbench.leaderboard.spending import Question, Spent
 from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
+from pflbench.leaderboard.tuned import with_tuning
 
 __all__ = [
     "COLUMN_SETS",
@@ -38,4 +39,5 @@ __all__ = [
     "renderable",
     "renderable_together",
     "transfer",
+    "with_tuning",
 ]

@@ -135,6 +135,8 @@ class Row:
         What newcomers got, if the scenario holds clients out.
     spent
         What its runs cost beyond what `measures` has.
+    tuned
+        Trials of the search whose best setting this is; 0 if it is not tuned.
     accuracies
         [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
         selected round; None if the row is not ranked. In no record, and no part of equality.
@@ -155,6 +157,7 @@ class Row:
     groups: Mapping[int, Comparison] = field(default_factory=dict)
     onboarded: Onboarded = field(default_factory=Onboarded)
     spent: Spent = field(default_factory=Spent)
+    tuned: int = 0
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
 
 
@@ -215,6 +218,7 @@ class Board:
                 **row.onboarded.record(),
                 **row.spent.record(),
                 "chosen_on_validation": row.chosen,
+                "tuned_trials": row.tuned,
                 "reason_not_ranked": row.reason,
                 "runs": " ".join(row.run_ids.values()),
                 "command": next(iter(row.commands.values()), ""),

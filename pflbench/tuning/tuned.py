@@ -5,12 +5,34 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pflbench.errors import InputError
-from pflbench.matrix import TuningPlan
+from pflbench.matrix import Matrix, TuningPlan
 from pflbench.results.tunings import Study, studies_of
 from pflbench.runs.request import RunRequest
 from pflbench.tuning.targets import Target, target
+
+
+def requests_of(matrix: Matrix, results: Path, **machine: Any) -> list[RunRequest]:
+    """Return the requests of a matrix, with tuned settings if it says that it is tuned.
+
+    Parameters
+    ----------
+    matrix
+        The matrix.
+    results
+        Where its tuning is kept.
+    machine
+        What `RunRequest` has besides a scenario: device, engine, data_dir, ...
+
+    Raises
+    ------
+    InputError
+        No cell is left, or tuning is not done yet.
+    """
+    requests = matrix.requests(**machine)
+    return requests if matrix.tuning is None else tuned(requests, matrix.tuning, results)
 
 
 def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> list[RunRequest]:

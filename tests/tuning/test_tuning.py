@@ -12,11 +12,15 @@ import pytest
 
 from pflbench.errors import InputError, WorkError
 from pflbench.executors import Here, Outcome, Watch, Work
+from pflbench.leaderboard import boards, render, with_tuning
 from pflbench.matrix import TuningPlan
 from pflbench.results import Store
 from pflbench.results.tunings import Study, studies_of
+from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
-from pflbench.tuning import targets, tune, tuned
+from pflbench.tuning.search import tune
+from pflbench.tuning.targets import targets
+from pflbench.tuning.tuned import tuned
 
 PLAN = TuningPlan(trials=3, rounds=1)
 
@@ -180,3 +184,20 @@ def test_a_damaged_study_is_named(requests: list[RunRequest], tmp_path: Path, sp
         path.write_text(spoil)
     with pytest.raises(InputError, match=r"\.json"):
         studies_of(tmp_path)
+
+
+def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path) -> None:
+    tune_all([r for r in requests if r.algorithm == "local"], tmp_path)
+    local = [r for r in requests if r.algorithm == "local"]
+    asked = [*tuned(local, PLAN, tmp_path), RunRequest(**vars(requests[0])), requests[1]]
+    for request in asked:
+        execute(plan(request), Store(tmp_path))
+    (board,) = with_tuning(boards(Store(tmp_path).runs()), studies_of(tmp_path))
+    by_name = {row.algorithm: row for row in board.rows if row.run_ids}
+    assert (by_name["local"].tuned, by_name["fedprox"].tuned) == (3, 0)
+    said = "Tuned on validation, 3 trials each of 1 round with seed 0: local (local_lr)."
+    assert said in board.notes
+    assert "Not tuned: fedprox." in board.notes
+    assert said in render(board)
+    (bare,) = with_tuning(boards(Store(tmp_path).runs()), [])
+    assert any(note.startswith("Nothing is tuned") for note in bare.notes)

@@ -1,0 +1,113 @@
+"""What one sees of tuning: a line a trial, and a table of what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pflbench.cli.screen import progress_console, show, table
+from pflbench.executors import Executor, Watch
+from pflbench.expressions import Expression
+from pflbench.leaderboard.wording import title
+from pflbench.matrix import TuningPlan
+from pflbench.parameters import Scalar
+from pflbench.results.tunings import Study, Trial, studies_of
+from pflbench.runs.request import RunRequest
+from pflbench.scenario import Scenario
+from pflbench.tuning.search import tune
+from pflbench.tuning.targets import Target, targets
+
+
+class _Notices(Watch):
+    """Prints what people should see of the trials' runs, once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._said: set[str] = set()
+
+    def notice(self, text: str) -> None:
+        """Print it."""
+        if text and text not in self._said:
+            self._said.add(text)
+            self.console.print(f"[yellow]Notice:[/yellow] {escape(text)}")
+
+
+def run_trials(
+    requests: Sequence[RunRequest],
+    plan: TuningPlan,
+    results: Path,
+    executor: Callable[[], Executor],
+    *,
+    quiet: bool,
+) -> None:
+    """Tune every method and scenario of the requests, and print what was found.
+
+    Raises
+    ------
+    InputError
+        A cell cannot be as asked.
+    WorkError
+        Another process tunes one of them, or the machine stopped a trial.
+    """
+    wanted = targets(requests, plan)
+    console = progress_console()
+    bar = Progress(
+        TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=quiet or not console.is_terminal,
+    )  # fmt: skip
+    there = sum(min(len(s.finished), plan.trials) for s in studies_of(results) if s.id in wanted)
+    with bar, executor() as where:
+        task = bar.add_task("trials", total=plan.trials * len(wanted), completed=there)
+
+        def told(target: Target, trial: Trial) -> None:
+            bar.advance(task)
+            if not quiet:
+                bar.console.print(_line(target, trial, plan.trials))
+
+        studies = tune(wanted.values(), plan.trials, results, where, _Notices(bar.console), told)
+    show(_found(studies))
+
+
+def _line(target: Target, trial: Trial, trials: int) -> str:
+    said = (
+        f"[red]failed[/red]: {escape(trial.reason)}" if trial.value is None
+        else f"validation {100 * trial.value:.2f} %"
+    )  # fmt: skip
+    setting = escape(_setting(trial.parameters))
+    number = escape(f"[{trial.number + 1}/{trials}]")
+    return f"[dim]{number}[/dim] {escape(target.title)}: {said}  [dim]{setting}[/dim]"
+
+
+def _setting(parameters: Mapping[str, Scalar]) -> str:
+    return ", ".join(f"{name}={value:g}" for name, value in parameters.items())
+
+
+def _found(studies: Sequence[Study]) -> Table:
+    made = table("Method", "Scenario", "Trials", "Default", "Best", "Setting of the best")
+    for study in studies:
+        first, best = study.trials[0], study.best
+        failed = sum(trial.state == "failed" for trial in study.trials)
+        count = f"{len(study.finished)}" + (f", {failed} failed" if failed else "")
+        made.add_row(
+            escape(str(Expression(study.algorithm, study.fixed))),
+            escape(_title(study)),
+            count,
+            _percent(first.value),
+            "–" if best is None else _percent(best.value),
+            "" if best is None else escape(_setting(best.parameters)),
+        )
+    return made
+
+
+def _title(study: Study) -> str:
+    return title(str(study.scenario["dataset"]), msgspec.convert(study.scenario, Scenario))
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.2f}"

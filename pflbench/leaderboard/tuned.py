@@ -1,0 +1,103 @@
+"""What was tuned among the rows of a board, and what was not."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pflbench.leaderboard.board import Board
+from pflbench.parameters import Scalar
+from pflbench.results.tunings import Study, of_scenario
+from pflbench.scenario import Choice
+
+
+def with_tuning(boards: Iterable[Board], studies: Sequence[Study]) -> list[Board]:
+    """Return boards that say what was tuned among their rows, and what was not.
+
+    Parameters
+    ----------
+    boards
+        The boards.
+    studies
+        Those of their results folder.
+    """
+    return [_told(board, studies) for board in boards]
+
+
+def _told(board: Board, studies: Sequence[Study]) -> Board:
+    serving = of_scenario(studies, board.scenario)
+    rows, said = [], []
+    for row in board.rows:
+        choice = Choice(row.algorithm, row.parameters, row.version)
+        study = tuning_of(choice, board.scenario, serving)
+        rows.append(dataclasses.replace(row, tuned=len(study.finished) if study else 0))
+        if row.run_ids:  # a reference row that is missing has nothing that could be tuned
+            said.append((row.label if study is None else row.algorithm, study))
+    return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *_notes(said)))
+
+
+def tuning_of(
+    choice: Choice, scenario: Mapping[str, Any], serving: Sequence[Study]
+) -> Study | None:
+    """Return the study whose best trial is a row's setting; None if there is none.
+
+    Parameters
+    ----------
+    choice
+        The row's algorithm.
+    scenario
+        The board's, as JSON values.
+    serving
+        The studies that serve the scenario.
+    """
+    for study in serving:
+        if (study.algorithm, study.version) != (choice.name, choice.version) or not study.best:
+            continue
+        setting = {**study.fixed, **study.best.parameters}
+        if all(_has(choice, name, value, scenario) for name, value in setting.items()):
+            return study
+    return None
+
+
+def _has(choice: Choice, name: str, value: Scalar, scenario: Mapping[str, Any]) -> bool:
+    # A learning rate that is the scenario's names no row.
+    return choice.parameters.get(name, scenario["lr"] if name == "local_lr" else None) == value
+
+
+def _notes(rows: Iterable[tuple[str, Study | None]]) -> list[str]:
+    """Say which rows are tuned, how, and which are not.
+
+    Parameters
+    ----------
+    rows
+        Each row's algorithm and its study, if it is tuned.
+    """
+    tuned: dict[str, list[str]] = defaultdict(list)
+    untuned = []
+    for algorithm, study in rows:
+        if study is None:
+            untuned.append(algorithm)
+        else:
+            tuned[_effort(study)].append(f"{algorithm} ({', '.join(d.name for d in study.space)})")
+    if not tuned:
+        return ["Nothing is tuned: every method has its defaults, or what it was given."]
+    said = [f"Tuned on validation, {effort}: {_each(who)}." for effort, who in tuned.items()]
+    return [*said, f"Not tuned: {_each(untuned)}."] if untuned else said
+
+
+def _each(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
+
+
+def _effort(study: Study) -> str:
+    trials, rounds = len(study.finished), study.scenario["rounds"]
+    return (
+        f"{_count(trials, 'trial')} each of {_count(rounds, 'round')} with "
+        f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"1 {noun}" if number == 1 else f"{number:,} {noun}s"
