@@ -127,7 +127,7 @@ def _board(
         scenario=runs[0].cell["scenario"],
         seeds=seeds,
         rows=tuple(rows),
-        notes=tuple(_notes(entries, ranked, seeds)),
+        notes=(*_notes(entries, ranked, seeds), *_named_baseline(rows)),
     )
 
 
@@ -340,6 +340,14 @@ def _notes(
         yield f"Without a complete row of {BASELINE} nobody can say whom a method helps or hurts."
     if ranked and len(seeds) == 1:
         yield "One seed only: the intervals say nothing of what another seed would give."
+
+
+def _named_baseline(rows: Sequence[Row]) -> Iterable[str]:
+    """Say which of several rows of the baseline it is that gains are over."""
+    several = [row for row in rows if row.algorithm == BASELINE and row.rank is not None]
+    for row in several:
+        if row.baseline and len(several) > 1:
+            yield f"Gains are over {row.label}: of {BASELINE}'s settings, validation prefers it."
 
 
 def _mean(values: Iterable[float]) -> float:

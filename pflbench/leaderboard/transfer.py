@@ -151,23 +151,25 @@ class Transfer:
 def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:
     """Return the baseline's complete run of the same scenario and seed.
 
-    Of several, that of the latest version; of its settings, the best on validation.
+    Of several, that of the latest version; of its settings, the one that validation prefers over
+    all seeds that there are, as on the board.
     """
-    found = [
+    of_baseline = [
         other
         for other in runs
         if other.status == "complete"
         and other.cell["algorithm"]["name"] == BASELINE
         and other.cell["scenario"] == run.cell["scenario"]
-        and other.cell["seed"] == run.cell["seed"]
     ]
-    return max(
-        found,
-        key=lambda o: (
-            str(o.cell["algorithm"]["version"]), o.summary.get("val_accuracy") or 0.0, o.id
-        ),
-        default=None,
-    )  # fmt: skip
+
+    def worth(other: StoredRun) -> tuple[str, float, str]:
+        setting = other.cell["algorithm"]
+        alike = [one for one in of_baseline if one.cell["algorithm"] == setting]
+        validated = [float(one.summary.get("val_accuracy") or 0) for one in alike]
+        return str(setting["version"]), sum(validated) / len(validated), other.id
+
+    found = [other for other in of_baseline if other.cell["seed"] == run.cell["seed"]]
+    return max(found, key=worth, default=None)
 
 
 def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:

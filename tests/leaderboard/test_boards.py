@@ -10,6 +10,7 @@ from stored_runs import MakeRun, ran, scenario
 
 from pflbench.errors import InputError
 from pflbench.leaderboard import Measures, Row, boards
+from pflbench.leaderboard.transfer import partner_of
 from pflbench.parameters import Scalar
 from pflbench.results import Store
 from pflbench.scenario import Choice
@@ -264,6 +265,35 @@ def test_validation_chooses_among_settings(store: Store, make_run: MakeRun) -> N
     make_run("fedavg", 0, {30: ([5] * 4, [9] * 4)})
     rows = by_name(boards(store.runs(), defaults)[0].rows)
     assert {label for label, row in rows.items() if row.chosen} == {"fedora(alpha=0.8)"}
+
+
+def test_gains_are_over_the_setting_of_local_that_validation_prefers(
+    store: Store, make_run: MakeRun
+) -> None:
+    make_run("fedavg", 0, {30: ([5] * 4, [8] * 4)})
+    make_run("local", 0, {30: ([5] * 4, [9] * 4)}, summary={"val_accuracy": 0.5})
+    (board,) = boards(store.runs(), defaults)
+    assert measures(by_name(board.rows)["fedavg"]).gain == pytest.approx(-0.1)
+    assert not any(note.startswith("Gains are over") for note in board.notes)
+    tuned = {"local_lr": 0.1}  # better on validation, though not on test
+    chosen = {"val_accuracy": 0.7}
+    make_run("local", 0, {30: ([7] * 4, [6] * 4)}, parameters=tuned, summary=chosen)
+    other = {"val_accuracy": 0.6}
+    make_run("local", 0, {30: ([6] * 4, [7] * 4)}, parameters={"local_lr": 0.2}, summary=other)
+    (board,) = boards(store.runs(), defaults)
+    rows = by_name(board.rows)
+    assert measures(rows["fedavg"]).gain == pytest.approx(0.2)
+    assert [row.label for row in board.rows if row.baseline] == ["local(local_lr=0.1)"]
+    assert measures(rows["local"]).gain == pytest.approx(0.3)
+    assert (
+        "Gains are over local(local_lr=0.1): of local's settings, validation prefers it."
+        in board.notes
+    )
+    # One client of a run by itself is compared with the same.
+    run = next(run for run in store.runs() if run.cell["algorithm"]["name"] == "fedavg")
+    partner = partner_of(run, store.runs())
+    assert partner is not None
+    assert partner.id == rows["local(local_lr=0.1)"].run_ids[0]
 
 
 def test_installed_methods_know_their_defaults(store: Store, make_run: MakeRun) -> None:
