@@ -17,6 +17,7 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -106,7 +107,7 @@ def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T
     InputError
         A value of the wrong type or out of bounds, or a missing one.
     """
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(typing.cast("type", cls))
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
     values: dict[str, Any] = {}
     for name, value in given.items():
@@ -142,7 +143,18 @@ def parameters_of_identity(instance: object) -> dict[str, Scalar]:
 
 def describe_parameters(cls: type) -> list[ParameterInfo]:
     """List a parameter class's parameters in order of definition."""
-    hints = typing.get_type_hints(cls, include_extras=True)
+    return list(_described(cls))
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    """Return a class's annotations, evaluated once: a large matrix asks for them often."""
+    return typing.get_type_hints(cls, include_extras=True)
+
+
+@cache
+def _described(cls: type) -> tuple[ParameterInfo, ...]:
+    hints = _hints(cls)
     infos = []
     for field in dataclasses.fields(cls):
         meta = _meta(hints[field.name])
@@ -166,7 +178,7 @@ def describe_parameters(cls: type) -> list[ParameterInfo]:
                 since=extra.get("since", ""),
             )
         )
-    return infos
+    return tuple(infos)
 
 
 def _meta(hint: Any) -> msgspec.Meta | None:

@@ -11,7 +11,7 @@ from pflbench.cli.live import Display, make_display
 from pflbench.cli.parallel import LiveSideBySide, SideBySide
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
-from pflbench.cli.stored import print_brief
+from pflbench.cli.stored import print_brief, print_where, too_many
 from pflbench.cli.watching import CellByCell, show_trace
 from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError
@@ -23,6 +23,7 @@ from pflbench.results.tunings import studies_of
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.runs.distributed import device_for
 from pflbench.runs.identity import identify
+from pflbench.runs.sourcing import steady_files
 
 
 def check_all(
@@ -49,13 +50,14 @@ def check_all(
     if group.local_rank:
         group.meet("data")
     cells = {}
-    for asked in requests:
-        request = replace(asked, device=device_for(asked.device, group))
-        run_id = identify(request).cell.id
-        there = None if store is None else store.get(run_id)  # a damaged run is refused
-        if there is None or there.status != "complete" or request.rerun == "always":
-            plan(request)
-        cells[run_id] = request
+    with steady_files():
+        for asked in requests:
+            request = replace(asked, device=device_for(asked.device, group))
+            run_id = identify(request).cell.id
+            there = None if store is None else store.get(run_id)  # a damaged run is refused
+            if there is None or there.status != "complete" or request.rerun == "always":
+                plan(request)
+            cells[run_id] = request
     if not group.local_rank:
         group.meet("data")
     ids = group.share_json(list(cells))
@@ -133,6 +135,9 @@ def _run_one(
 
 def _print_table(cells: Mapping[str, RunRequest], store: Store) -> None:
     runs = [run for run_id in cells if (run := store.get(run_id)) is not None]
+    if too_many(runs):
+        print_where(runs, store.root)
+        return
     studies, made = studies_of(store.root), boards(runs)
     print_brief(with_tuning(made, studies) if studies else made)
 

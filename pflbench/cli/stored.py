@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
 
 _SHOWN = frozenset(("dataset", "fingerprint", "partition", "population", "model"))
 """Parts of a scenario that `show run` writes in a form of their own."""
+
+
+_BOARDS, _RUNS = 6, 300
+"""More boards than this, or of more runs, are not printed at the end of a run."""
 
 
 def show_run(run_id: str, results: Path) -> None:
@@ -171,6 +176,24 @@ def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "stan
         )
     else:
         click.echo(render(made, form, columns=columns).rstrip("\n"))
+
+
+def too_many(runs: Sequence[StoredRun]) -> bool:
+    """Whether the boards of so many runs are too long, or take too long, for the end of a run."""
+    scenarios = {digest(run.cell["scenario"]) for run in runs}
+    return len(scenarios) > _BOARDS or len(runs) > _RUNS
+
+
+def print_where(runs: Sequence[StoredRun], results: Path) -> None:
+    """Say how to see the boards of runs that are not printed."""
+    complete = sum(run.status == "complete" for run in runs)
+    scenarios = {digest(run.cell["scenario"]) for run in runs}
+    folder = "" if results == Path("results") else f" --results {shlex.quote(str(results))}"
+    click.echo(
+        f"{complete:,} of {len(runs):,} runs are complete, on {len(scenarios):,} leaderboards.\n"
+        f"To see them: pflbench leaderboard{folder}\n"
+        f"How each cell stands: pflbench status{folder}"
+    )
 
 
 def print_brief(made: Sequence[Board]) -> None:

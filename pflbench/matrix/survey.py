@@ -57,11 +57,13 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
         A cell cannot be as asked.
     """
     from pflbench.runs.identity import identify  # it imports torch
+    from pflbench.runs.sourcing import steady_files
 
     found: dict[str, Identified] = {}
-    for request in requests:
-        one = identify(request)
-        found.setdefault(one.cell.id, one)
+    with steady_files():
+        for request in requests:
+            one = identify(request)
+            found.setdefault(one.cell.id, one)
     return found
 
 

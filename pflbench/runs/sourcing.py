@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -269,9 +272,26 @@ def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Populati
 
 def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:
     # A user's own files may change from one call to the next; the field's data sets do not.
-    load = _load if path else _load_once
+    load = _load_once if path is None else _load_steady if _steady.get() else _load
     folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
     return load(spec, path, Path(folder) if folder else None, request.fallback)
+
+
+@contextmanager
+def steady_files() -> Iterator[None]:
+    """Take users' own files not to change during the body of a `with`: each is loaded once.
+
+    What the identities of a matrix's cells are asked for in.
+    """
+    token = _steady.set(True)
+    try:
+        yield
+    finally:
+        _steady.reset(token)
+        _load_steady.cache_clear()
+
+
+_steady: ContextVar[bool] = ContextVar("_steady", default=False)
 
 
 def _load(
@@ -285,6 +305,7 @@ def _load(
 
 
 _load_once = lru_cache(maxsize=2)(_load)
+_load_steady = lru_cache(maxsize=2)(_load)
 _fingerprint = lru_cache(maxsize=2)(fingerprint_of)
 
 _peopled: dict[tuple[int, int, str, int], tuple[tuple[Federation, Pool | None], Federation]] = {}
