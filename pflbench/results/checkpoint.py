@@ -9,6 +9,7 @@ whole; only then is the one before it removed.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import warnings
@@ -224,6 +225,9 @@ def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
     try:
         safetensors.torch.save_file(tensors, path)
     except safetensors.SafetensorError as error:  # its way of passing on the system's errors
+        if system := re.search(r"os error (\d+)", str(error)):
+            code = int(system[1])
+            raise OSError(code, os.strerror(code)) from error
         raise WorkError(f"Results could not be written to {path.parent}: {error}") from error
 
 

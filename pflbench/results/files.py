@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pflbench.errors import InputError, WorkError
+from pflbench.sentences import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +34,18 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise WorkError(f"Results could not be written to {path}: {reason}.") from error
+        # In the system's words: libraries that pass an error on add theirs, over several sentences.
+        reason = os.strerror(error.errno) if error.errno else one_line(str(error)).rstrip(".")
+        final = Path(*(_TEMPORARY.sub(r"\1", part) for part in path.parts))
+        raise WorkError(f"Results could not be written to {final}: {reason}.") from error
 
 
 def temporary_name(path: Path) -> Path:
     """Return a new name beside `path` that says what it is for, and that is never read."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+
+
+_TEMPORARY = re.compile(r"^\.(.+)\.[0-9a-f]{32}\.tmp$")
 
 
 def write_file(path: Path, fill: Callable[[Path], object]) -> None:
