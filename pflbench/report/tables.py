@@ -21,6 +21,7 @@ from pflbench.leaderboard.columns import (
 )
 from pflbench.leaderboard.protocol import BASELINE, CHOSEN, EPSILON_LEGEND
 from pflbench.leaderboard.wording import Defaults
+from pflbench.parameters import Scalar
 from pflbench.report.record import Entry, Group, Head, Line, Sheet, Table, Whisker
 from pflbench.results import StoredRun
 
@@ -190,25 +191,43 @@ def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
 
 
 def parameters(board: Board, defaults: Defaults, numbers: Numbers) -> Table | None:
-    """List the parameters that are off their default, or that no default is known of."""
+    """List the parameters that are off their default, or that no default is known of.
+
+    Where something was tuned, the trials of each row's search are told, and rows that were tuned
+    and kept their defaults are listed, too.
+    """
+    searched = any(row.tuned for row in board.rows)
     lines = []
     for row in board.rows:
         usual = defaults(row.algorithm)
-        for name, value in sorted(row.parameters.items()):
-            if name == "local_lr":
-                default = f"{board.scenario.get('lr')} (the scenario's)"
-            elif usual is None or name not in usual:
-                default = "not known here"
-            elif usual[name] == value:
-                continue
-            else:
-                default = _scalar(usual[name])
-            entries = tuple(map(Entry, (row.label, name, _scalar(value), default)))
-            lines.append(Line(entries, numbers.get(row.label)))
+        told = [
+            (name, _scalar(value), default)
+            for name, value in sorted(row.parameters.items())
+            if (default := _default(board, usual, name, value)) is not None
+        ]
+        if row.tuned and not told:
+            told = [("all", "defaults", "the same")]
+        for one in told:
+            entries = [row.label, *one]
+            if searched:
+                trials = f"{row.tuned:,} trial{'' if row.tuned == 1 else 's'}"
+                entries.append(trials if row.tuned else "not tuned")
+            lines.append(Line(tuple(map(Entry, entries)), numbers.get(row.label)))
     if not lines:
         return None
-    heads = tuple(Head(text, left=True) for text in ("method", "parameter", "value", "default"))
-    return Table(heads, tuple(lines), sortable=False)
+    titles = ["method", "parameter", "value", "default", *(["found in"] if searched else [])]
+    return Table(tuple(Head(text, left=True) for text in titles), tuple(lines), sortable=False)
+
+
+def _default(
+    board: Board, usual: Mapping[str, Scalar] | None, name: str, value: Scalar
+) -> str | None:
+    """Say a parameter's default; None if the value is the default."""
+    if name == "local_lr":  # of every method, and in no row that has the scenario's
+        return f"{board.scenario.get('lr')} (the scenario's)"
+    if usual is None or name not in usual:
+        return "not known here"
+    return None if usual[name] == value else _scalar(usual[name])
 
 
 def _scalar(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shlex
@@ -17,6 +18,7 @@ from document import Element, Report, read
 
 from pflbench.cli.main import main
 from pflbench.leaderboard import Board, boards
+from pflbench.report import render, report
 from pflbench.results import Store
 
 
@@ -292,3 +294,19 @@ def test_the_published_results_fit_on_a_page(write: Report) -> None:
     assert len(page.encode()) < 3_000_000
     complete = sum(run.status == "complete" for run in Store(published).runs())
     assert f"{complete} complete runs" in read(page).text
+
+
+def test_what_was_tuned_is_told_of_every_row(results: Path, made: list[Board]) -> None:
+    (board,) = [b for b in made if "iid" in b.title]
+    rows = tuple(
+        dataclasses.replace(row, tuned={"local": 7, "fedora": 9}.get(row.algorithm, 0))
+        for row in board.rows
+    )
+    tuned = dataclasses.replace(board, rows=rows, notes=("Tuned: those.",))
+    document = read(render(report([tuned], Store(results), title="x")))
+    assert "Tuned: those." in document.one("aside", class_="notes").text
+    table = next(t for t in document.all("table") if "found in" in t.heads())
+    told = {(row[0].partition("(")[0], row[1]): row[-1] for row in table.cells()}
+    assert told["local", "all"] == "7 trials"
+    assert told["fedora", "alpha"] == "9 trials"
+    assert told["fedavg", "local_lr"] == "not tuned"
