@@ -23,11 +23,12 @@ from pflbench.specs import (
 if TYPE_CHECKING:
     from pflbench.federation import Federation
     from pflbench.method import Client, Server
-    from pflbench.runs import Result, run
+    from pflbench.runs import Agreement, Result, reproduce, run
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Agreement",
     "AlgorithmSpec",
     "Client",
     "DatasetSpec",
@@ -45,14 +46,17 @@ __all__ = [
     "Server",
     "SimilaritySpec",
     "hookimpl",
+    "reproduce",
     "run",
 ]
 
 _LAZY = {
+    "Agreement": "pflbench.runs",
     "Client": "pflbench.method",
     "Federation": "pflbench.federation",
     "Result": "pflbench.runs",
     "Server": "pflbench.method",
+    "reproduce": "pflbench.runs",
     "run": "pflbench.runs",
 }
 

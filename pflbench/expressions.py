@@ -60,15 +60,40 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
 
 
 def split_list(text: str) -> list[str]:
-    """Split a comma-separated list, leaving commas inside parentheses alone."""
-    parts, depth, start = [], 0, 0
+    """Split a comma-separated list, leaving commas inside parentheses alone.
+
+    An item that begins with a double quote is taken as it stands up to the closing one, and a
+    quote inside it is written twice: paths may hold commas.
+    """
+    parts, rest = [], text
+    while rest:
+        quoted = _QUOTED.match(rest)
+        if quoted is not None:
+            parts.append(quoted.group(1).replace('""', '"'))
+            rest = rest[quoted.end() :]
+            continue
+        end = _end_of_item(rest)
+        parts.append(rest[:end].strip())
+        rest = rest[end + 1 :]
+    return [part for part in parts if part]
+
+
+def list_item(text: str) -> str:
+    """Write an item of a list as `split_list` reads it back: in quotes, if it needs them."""
+    plain = '"' not in text and split_list(f"{text},and") == [text, "and"]
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|\Z)')
+
+
+def _end_of_item(text: str) -> int:
+    depth = 0
     for i, c in enumerate(text):
         depth += (c == "(") - (c == ")")
         if c == "," and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
+            return i
+    return len(text)
 
 
 def format_scalar(value: Scalar) -> str:

@@ -17,7 +17,6 @@ from rich.text import Text
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
-from pflbench.cli.stored import the_one
 from pflbench.cost import Kind, Reached, Record, Timeline, Totals, reached, read, timeline, totals
 from pflbench.cost.network import NamedNetwork, read_network
 from pflbench.cost.picture import Curve, save_cost_picture
@@ -26,6 +25,7 @@ from pflbench.figures import check_picture
 from pflbench.leaderboard.wording import installed_defaults, labels
 from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, StoredRun
+from pflbench.results.finding import the_one
 from pflbench.scenario import digest
 
 NOT_COUNTED = (

@@ -10,10 +10,10 @@ from rich.text import Text
 
 from pflbench.cli.amounts import size
 from pflbench.cli.screen import show, table
-from pflbench.cli.stored import the_one
 from pflbench.errors import InputError
 from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, client_table
+from pflbench.results.finding import the_one
 
 
 def show_onboarding(run_id: str, results: Path) -> None:

@@ -9,7 +9,6 @@ from rich.text import Text
 
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
-from pflbench.cli.stored import the_one
 from pflbench.errors import InputError
 from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import check_picture, save_figure
@@ -19,6 +18,7 @@ from pflbench.relatedness.picture import WORDS, Drawn, figure
 from pflbench.relatedness.score import neighbours_of
 from pflbench.relatedness.terminal import RelatednessPicture
 from pflbench.results import Store, StoredRun
+from pflbench.results.finding import the_one
 
 _MEANING = {
     "relatedness_rank_correlation": "Spearman's, of a client's similarity to the others with "

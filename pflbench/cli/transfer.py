@@ -13,7 +13,6 @@ from rich.text import Text
 
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
-from pflbench.cli.stored import the_one
 from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import check_picture
 from pflbench.leaderboard.protocol import BASELINE
@@ -21,6 +20,7 @@ from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 from pflbench.leaderboard.transfer_picture import ASPECTS, rank_correlation, save_transfer
 from pflbench.leaderboard.wording import title
 from pflbench.results import Store
+from pflbench.results.finding import the_one
 
 ROWS = 40
 """At most so many clients are listed: of more, those with the lowest and the highest gains."""

@@ -1,7 +1,8 @@
 """Which engine, which chunk, which device: chosen by rule, so that a run can be repeated.
 
 A timed probe would choose faster here and there, but differently from one time to the next, and
-a choice changes the last digits of a run. So the rule is fixed, and a flag overrides it.
+a choice changes the last digits of a run. So the rule is fixed, and a flag overrides it. Nor does
+it ask for the number of cores.
 """
 
 from __future__ import annotations
@@ -89,10 +90,10 @@ def choose_sharing(
                 f"A chunk of {chunk} is for the engine 'stacked': 'sequential', which this run "
                 "has, trains one client after the other."
             )
-        return Sharing(1, min(rows, cores_for(work, device)))
+        return Sharing(1, min(rows, cores_for(work, device)), 1)
     most = chunk or default_chunk(columns, dtype, device)
     count, cores = divide(rows, most, work, device)
-    return Sharing(-(-rows // count), min(count, cores))
+    return Sharing(-(-rows // count), cores, most)
 
 
 def choose_types(precision: str, device: torch.device) -> tuple[torch.dtype, torch.dtype | None]:

@@ -68,10 +68,15 @@ def cores_here() -> int:
 
 @dataclass(frozen=True)
 class Sharing:
-    """How a cohort is shared out: at most `rows` clients train together, on `cores` cores."""
+    """How a cohort is shared out: at most `rows` clients train together, on `cores` cores.
+
+    `limit` is the most rows that may train together of any cohort: with the engine, it decides
+    the last digits.
+    """
 
     rows: int
     cores: int
+    limit: int | None = None
 
 
 def step_operations(columns: int, width: int) -> float:

@@ -188,7 +188,8 @@ class _Chunk:
         real = torch.arange(len(self.losses), device=self.losses.device)[:, None] < steps
         bad = ~self.losses.isfinite() & real
         first = torch.where(bad.any(dim=0), bad.int().argmax(dim=0), -1)
-        return self.losses.sum(dim=0) / steps.clamp(min=1), first
+        # A row at a time: along the steps of many rows, sums depend on how many there are.
+        return self.losses.t().contiguous().sum(dim=1) / steps.clamp(min=1), first
 
     def _batch(self, s: int) -> Samples:
         a, b = self.plan.active[s], self.plan.width[s]

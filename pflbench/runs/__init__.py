@@ -4,11 +4,13 @@ from pflbench.runs.distributed import joined
 from pflbench.runs.execution import execute, run
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.reproducing import Agreement, reproduce
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
 from pflbench.runs.sourcing import Sourced, source
 
 __all__ = [
+    "Agreement",
     "Evaluation",
     "Observer",
     "PlannedRun",
@@ -20,6 +22,7 @@ __all__ = [
     "execute",
     "joined",
     "plan",
+    "reproduce",
     "run",
     "source",
 ]

@@ -27,16 +27,27 @@ def environment(device: torch.device, engine: str, sharing: Sharing) -> dict[str
         "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else None,
         "engine": engine,
         "chunk": sharing.rows,
+        "chunk_limit": sharing.limit,
         "chunk_cores": sharing.cores,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "machine": platform.machine(),
+        "processor": _processor(),
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "commit": _commit(),
     }
+
+
+def _processor() -> str:
+    """Return the model of the CPU, in the system's words."""
+    with contextlib.suppress(OSError, StopIteration):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        told = next(line for line in lines if line.startswith("model name"))
+        return told.partition(":")[2].strip()
+    return platform.processor()
 
 
 def _version(name: str) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pflbench import plugins
-from pflbench.expressions import format_scalar, parse_expression
+from pflbench.expressions import format_scalar, list_item, parse_expression
 from pflbench.newcomers import NewClients
 from pflbench.parameters import Scalar, parameters_of_identity, parse_parameters
 from pflbench.privacy import Gaussian, read_privacy
@@ -19,7 +19,7 @@ from pflbench.runs.participating import Participating, is_expression, participat
 from pflbench.runs.relating import named_plugins
 from pflbench.runs.request import RunRequest, new_clients_of
 from pflbench.runs.sourcing import IN_MEMORY, Wanted, wanted
-from pflbench.scenario import Cell, Choice, Precision, Scenario, check_precision
+from pflbench.scenario import Cell, Choice, Precision, Scenario, check_precision, without_path
 from pflbench.settings import Settings, parse_settings
 from pflbench.specs import AlgorithmSpec, ModelSpec
 
@@ -147,12 +147,14 @@ def _model(text: str, registry: plugins.Registry) -> tuple[ModelSpec, Any]:
 def command_for(cell: Cell, dataset: str) -> str:
     """Return the command that runs a cell again, every option written out.
 
-    A federation in memory has none: the text is empty then.
+    Where data and results lie on a machine is not in it: that is for whoever calls it. A
+    federation in memory has none: the text is empty then.
     """
     s = cell.scenario
     if s.partition.name == IN_MEMORY.partition:
         return ""
-    words = ["pflbench", "run", "--algo", cell.algorithm.name, "--dataset", dataset]
+    words = ["pflbench", "run", "--algo", cell.algorithm.name]
+    words += ["--dataset", list_item(dataset)]
     words += ["--partition", _call(s.partition)]
     if s.population is not None:
         words += ["--population", _call(s.population)]
@@ -173,6 +175,13 @@ def command_for(cell: Cell, dataset: str) -> str:
         words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
     words += ["--seed", str(cell.seed)]
     return shlex.join(words)
+
+
+def population_label(population: Choice | None) -> dict[str, str]:
+    """Return the label that keeps a path in a population, which its identity leaves out."""
+    if population is None or without_path(population) == population:
+        return {}
+    return {"population": _call(population)}
 
 
 def _call(choice: Choice) -> str:

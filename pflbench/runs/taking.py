@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pflbench.results import RunCompleteError, RunWriter, Store, StoredRun
 from pflbench.runs.environment import environment
+from pflbench.runs.identity import population_label
 from pflbench.runs.planning import PlannedRun
 
 
@@ -40,6 +41,7 @@ def take(planned: PlannedRun, store: Store, processes: int) -> RunWriter | Store
 def _open(planned: PlannedRun, store: Store, processes: int, again: bool) -> RunWriter:
     labels = {
         "dataset": planned.dataset,
+        **population_label(planned.cell.scenario.population),
         "command": planned.command,
         # What stood in for the data set asked for; the notice itself names places on this machine.
         "notice": planned.federation.source if planned.notice else "",

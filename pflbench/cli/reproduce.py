@@ -1,0 +1,105 @@
+"""`pflbench reproduce`: a stored run again, compared with what is stored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+
+from pflbench.cli.names import Number
+from pflbench.cli.options import data_options, results_option
+from pflbench.cli.session import INTERRUPTED, debug_option, warn
+
+if TYPE_CHECKING:
+    from pflbench.runs import Agreement
+
+_HELP = """Run a stored run again, and say whether it agrees.
+
+On the machine that it was computed on, every bit has to be the same; elsewhere differences within
+a tolerance agree. The stored run is not changed. RUN is the run's id or its first digits. The exit
+status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
+
+\b
+[bold]Examples[/bold]
+  pflbench reproduce 1f0c2a9b
+  pflbench reproduce 1f0c --results results/published --tolerance 0.02
+  pflbench reproduce 1f0c --data-dir /data --keep again
+"""
+
+
+@click.command(help=_HELP, short_help="Run a stored run again and compare.")
+@click.argument("run", metavar="RUN")
+@click.option(
+    "--tolerance", metavar="X", type=Number(ge=0, lt=1),
+    help="Share by which numbers may differ; default: 0 on the machine that the run was computed "
+    "on, 0.05 elsewhere.",
+)  # fmt: skip
+@click.option(
+    "--keep", metavar="DIR", type=click.Path(path_type=Path),
+    help="Keep the new run in this results folder.",
+)  # fmt: skip
+@click.option(
+    "--dataset", metavar="NAME:PATH",
+    help="Where the run's data set lies here, if it is made of files that lay elsewhere.",
+)  # fmt: skip
+@data_options
+@results_option
+@click.option(
+    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="How to print the outcome.",
+)  # fmt: skip
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@debug_option
+@click.pass_context
+def reproduce(
+    ctx: click.Context, run: str, tolerance: float | None, keep: Path | None, dataset: str | None,
+    data_dir: Path | None, no_fallback: bool, results: Path, form: str, quiet: bool,
+) -> int:  # fmt: skip
+    """Run it again, and print where it differs."""
+    from pflbench.cli.screen import progress_console, waiting
+
+    with waiting("loading", show=not quiet):
+        from pflbench.cli.live import make_display
+        from pflbench.runs import reproduce as again
+
+    try:
+        with make_display(progress_console(), 1, quiet=quiet) as display:
+            display.begin(1, f"run {run}")
+            agreement = again(
+                run, results=results, data_dir=data_dir, fallback=not no_fallback,
+                dataset=dataset, tolerance=tolerance, keep=keep, observers=[display],
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        warn("\nInterrupted; the stored run is as it was.")
+        return INTERRUPTED
+    if form == "json":
+        import json
+
+        click.echo(json.dumps(agreement.to_json(), indent=2))
+    else:
+        _print(agreement)
+    return 0 if agreement.agrees else 1
+
+
+def _print(agreement: Agreement) -> None:
+    from rich.text import Text
+
+    from pflbench.cli.screen import show, table
+
+    shown = table("table", "column", "largest difference", "where", "here", "stored", "verdict")
+    for compared in agreement.tables:
+        if not compared.differences:
+            words = f"all {compared.columns}, {compared.rows:,} rows"
+            shown.add_row(compared.table, words, "0", "", "", "", "same bits")
+        for d in compared.differences:
+            largest = "other" if d.largest == float("inf") else f"{d.largest:.3g}"
+            verdict = "within tolerance" if d.agrees else "differs"
+            cells = (d.table, d.column, largest, d.where, d.here, d.there, verdict)
+            shown.add_row(*map(Text, cells))
+    where = "the machine, device and versions that it was computed with"
+    if agreement.elsewhere:
+        where = f"not where it was computed: {', '.join(agreement.elsewhere)} differ"
+    head = Text.assemble((f"run {agreement.run_id}", "bold cyan"), f"  {where}")
+    style = "green" if agreement.agrees else "bold red"
+    show(head, *([shown] if agreement.tables else []), Text(agreement.verdict, style))
