@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -294,9 +295,13 @@ class Store:
 
 
 def _there(folder: Path) -> bool:
-    if folder.exists() and not folder.is_dir():
+    try:
+        mode = folder.stat().st_mode  # once: it may come and go
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(mode):
         raise InputError(f"The results folder is damaged: {folder} is not a folder.")
-    return folder.exists()
+    return True
 
 
 def _start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) -> None:

@@ -1,0 +1,131 @@
+"""Several processes in one results folder: no run is written twice, none is damaged."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from platform import node
+
+import pandas as pd
+import pytest
+from conftest import make_cell
+
+if sys.platform == "win32":
+    pytest.skip("processes are forked here, and killed", allow_module_level=True)
+
+from meeting_writers import ROUNDS, change, table_of, work
+
+from pflbench.results import RunCompleteError, Store
+from pflbench.scenario import Cell
+
+PROCESSES, KILLS = 3, 40
+
+
+def fork(do: Callable[[], object]) -> int:
+    """Do something in another process; return its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        do()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def test_processes_that_are_killed_share_the_runs_out(root: Path, tmp_path: Path) -> None:
+    cells = [make_cell(seed) for seed in range(4)]
+    journal, seeds, kills = tmp_path / "journal", iter(range(1000)), 0
+
+    def start() -> int:
+        seed, mortal = next(seeds), kills < KILLS
+        return fork(lambda: work(root, cells, seed, mortal, journal))
+
+    alive = {start() for _ in range(PROCESSES)}  # each may be the one that makes the folder
+    while alive:
+        child, status = os.wait()
+        if child not in alive:
+            continue
+        alive.remove(child)
+        if os.WIFSIGNALED(status):
+            assert os.WTERMSIG(status) == signal.SIGALRM
+            kills += 1
+            alive.add(start())
+        else:
+            assert os.waitstatus_to_exitcode(status) == 0
+    check_journal(journal, cells)
+    assert kills >= 10, "hardly anything was interrupted"
+    check_folder(Store(root), cells)
+
+
+def check_journal(journal: Path, cells: list[Cell]) -> None:
+    lines = [line.split() for line in journal.read_text().splitlines()]
+    for cell in cells:
+        acts = [act for act, run_id, _ in lines if run_id == cell.id]
+        assert acts.count("completed") <= 1  # one may be killed when it has done so
+        if "completed" in acts:
+            assert "opened" not in acts[acts.index("completed") :]
+    assert {"opened", "completed", "there"} <= {act for act, *_ in lines}
+
+
+def check_folder(store: Store, cells: list[Cell]) -> None:
+    """Assert that all runs are complete and right, and that nothing else is there."""
+    runs = {run.id: run for run in store.runs()}
+    assert runs.keys() == {cell.id for cell in cells}
+    for cell in cells:
+        with pytest.raises(RunCompleteError):
+            store.open(cell.to_json(), {}, {})
+        run = runs[cell.id]
+        assert (run.status, run.summary) == ("complete", {"rounds": ROUNDS})
+        pd.testing.assert_frame_equal(run.table("rounds"), table_of(cell, ROUNDS), check_exact=True)
+        store.tidy(run)
+        names = {path.name for path in run.folder.iterdir()}
+        assert names == {"run.json", "environment.json", "summary.json", "rounds.parquet"}
+        assert store.held(cell.id) is None
+    assert {path.name for path in store.root.iterdir()} == {"pflbench.json", "runs", ".locks"}
+    assert {path.name for path in (store.root / "runs").iterdir()} == runs.keys()
+    assert {path.suffix for path in (store.root / ".locks").iterdir()} == {".lock"}
+
+
+def test_reading_what_another_process_changes(root: Path, tmp_path: Path, cell: Cell) -> None:
+    store, journal = Store(root, create=True), tmp_path / "journal"
+    other = fork(lambda: change(root, cell, journal))
+    try:
+        seen, deadline = set(), time.monotonic() + 60
+        while (len(seen) < 4 or lines(journal) < 100) and time.monotonic() < deadline:
+            assert os.waitpid(other, os.WNOHANG) == (0, 0), "the other process failed"
+            run = store.get(cell.id)
+            seen.add(run.status if run else "missing")
+            seen.update(run.status for run in store.runs())
+            assert store.held(cell.id) in (None, "another process", f"process {other} on {node()}")
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
+    assert seen == {"missing", "complete", "failed", "unfinished"}
+
+
+def lines(journal: Path) -> int:
+    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+
+
+def test_those_who_ask_keep_nobody_from_a_run(store: Store, cell: Cell) -> None:
+    store.open(cell.to_json(), {}, {}).close()
+
+    def ask() -> None:
+        while True:
+            store.held(cell.id)
+
+    asking = [fork(ask) for _ in range(2)]
+    try:
+        for _ in range(50):
+            store.open(cell.to_json(), {}, {}).close()
+    finally:
+        for child in asking:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
