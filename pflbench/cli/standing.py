@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.screen import show, table
+from pflbench.cli.session import warn
 from pflbench.matrix.estimate import ASSUMED_PACE, Basis, Estimate, Experience
 from pflbench.matrix.survey import (
     STATES,
@@ -30,6 +31,7 @@ from pflbench.results import Store
 
 if TYPE_CHECKING:
     from pflbench.runs import RunRequest
+    from pflbench.runs.identity import Identified
 
 _COLUMNS = 6
 """Methods beside each other in a table."""
@@ -56,6 +58,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path) -> None:
         A cell cannot be as asked, or the results folder is damaged.
     """
     cells = identified(requests)
+    tell_notices(cells.values())
     store = Store(results, create=True)
     standings = survey({k: (v.cell, v.dataset) for k, v in cells.items()}, store)
     again = {key for key, found in cells.items() if found.named.request.rerun == "always"}
@@ -67,6 +70,12 @@ def rehearse(requests: Sequence[RunRequest], results: Path) -> None:
     }
     show(_cells_table(standings, estimates))
     click.echo("\n".join(["", counted(standings), *_forecast(standings, estimates, again)]))
+
+
+def tell_notices(cells: Iterable[Identified]) -> None:
+    """Say on stderr what must be known of the cells' data, as before a run."""
+    for notice in dict.fromkeys(cell.notice for cell in cells if cell.notice):
+        warn(f"Notice: {notice}")
 
 
 def _cells_table(standings: Sequence[Standing], estimates: Mapping[str, Estimate]) -> Table:

@@ -44,8 +44,9 @@ def status(
     """Look the cells up and print how they stand."""
     from pflbench.cli.screen import waiting
 
+    found = {}
     with waiting("reading"):
-        from pflbench.cli.standing import print_status
+        from pflbench.cli.standing import print_status, tell_notices
         from pflbench.matrix.survey import identified, survey, survey_all
         from pflbench.results import Store
         from pflbench.tuning.tuned import requests_of
@@ -58,4 +59,5 @@ def status(
             standings = survey({k: (v.cell, v.dataset) for k, v in found.items()}, store)
         else:
             standings = survey_all(Store(results))
+    tell_notices(found.values())
     print_status(standings, form)

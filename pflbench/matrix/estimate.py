@@ -30,7 +30,7 @@ a perceptron does three times as much on two cores, convolutional networks a ten
 SECONDS_A_STEP = 1e-4
 """What a local step is assumed to take at least."""
 
-BASE_BYTES = 500_000_000
+BASE_BYTES = 700_000_000
 """Memory that is assumed for Python and PyTorch themselves."""
 
 ROWS = 3
