@@ -26,7 +26,8 @@ from typing import Any, Self
 from pflbench.errors import InputError, WorkError
 from pflbench.executors.base import Outcome, Watch, Work
 from pflbench.executors.lost import ATTEMPTS, again, lost
-from pflbench.executors.ray_worker import Surroundings, marked, run_cell, surroundings
+from pflbench.executors.processes import cores
+from pflbench.executors.ray_worker import marked, run_cell, surroundings
 from pflbench.sentences import one_line, sentence
 
 CELLS_OF_A_WORKER = 16
@@ -211,7 +212,7 @@ class RayTasks:
         # Undone in the opposite order: Ray is shut down before its folder goes.
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         stack.callback(self._ray.shutdown)
-        cpus = max(_cores(), math.ceil((self.jobs or 0) * self.cpus))
+        cpus = max(cores(), math.ceil((self.jobs or 0) * self.cpus))
         try:
             self._ray.init(
                 "local", num_cpus=cpus, include_dashboard=False, log_to_driver=False,
@@ -346,12 +347,6 @@ def _temporary_folder() -> str | None:
     return usual if fits or not Path("/tmp").is_dir() else "/tmp"
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 @contextmanager
 def _signals_as_before() -> Iterator[None]:
     """Undo that Ray handles SIGTERM in this process, after the body of a `with`."""
@@ -379,6 +374,3 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-__all__ = ["RayTasks", "Surroundings"]
