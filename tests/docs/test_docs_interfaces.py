@@ -95,7 +95,11 @@ def test_every_command_and_option_is_in_the_reference() -> None:
     page = DOCS / "command-line.md"
     for name, command in COMMANDS.items():
         heading = "pflbench show NAME" if name == "pflbench show plugin" else name
-        documented = column(section(page, heading), "Option")
+        text = section(page, heading)
+        documented = column(text, "Option")
+        for shared in ("Which cells", "Where cells run"):
+            if f"](#{shared.lower().replace(' ', '-')})" in text:
+                documented += column(section(page, shared), "Option")
         assert len(documented) == len(set(documented))
         assert set(documented) == options_of(command) - {"--help"}, name
 
