@@ -49,10 +49,11 @@ def status(
         from pflbench.cli.standing import print_status, tell_notices
         from pflbench.matrix.survey import identified, survey, survey_all
         from pflbench.results import Store
-        from pflbench.tuning.tuned import requests_of
 
         if asks(ctx):
             matrix = take_matrix(ctx, options)
+            from pflbench.tuning.tuned import requests_of  # it imports torch
+
             machine = {"data_dir": data_dir, "fallback": not no_fallback}
             found = identified(requests_of(matrix, results, **machine))
             store = Store(results) if results.exists() else None

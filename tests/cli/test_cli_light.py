@@ -44,6 +44,7 @@ def light(*arguments: str, **environment: str) -> str:
         (("--version",), "pflbench"),
         (("run", "--help"), "--local-epochs"),
         (("leaderboard", "--help"), "markdown"),
+        (("status", "--help"), "--matrix"),
         (("list",), "fedora"),
         (("list", "--help"), "partitioners"),
         (("show", "--help"), "partition"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -179,6 +181,21 @@ def test_the_table_of_status_counts_seeds(pflbench: Call, folder: Path, matrix: 
     assert [[int(of) for _, of in row] for row in done] == [[1, 2, 2], [2, 2, 2]]
     assert sum(int(number) for row in done for number, _ in row) == 6
     assert said.endswith("11 cells: 6 done, 5 missing.\n")
+
+
+def test_status_of_a_results_folder_needs_no_torch(
+    pflbench: Call, folder: Path, matrix: str
+) -> None:
+    assert pflbench("run", "--matrix", matrix, "--shard", "1/4", *CPU).exit_code == 0
+    code = (
+        "import sys; from pflbench.cli.main import main\n"
+        "try: main(['status'], prog_name='pflbench')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'pandas'} & set(sys.modules), 'heavy'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "3 cells: 3 done." in done.stdout
 
 
 def test_scenarios_of_one_name_say_what_tells_them_apart(pflbench: Call, data: str) -> None:
