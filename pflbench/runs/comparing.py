@@ -20,7 +20,7 @@ _KEYS = (
 _MEASURED = ("_seconds", "_memory_bytes")
 _TIMES = frozenset(("seconds",))
 _OF = "samples"
-_STEPPED = {"correct": (1.0, False), "ece": (2.0, True)}
+_STEPPED = {"correct": (3.0, False), "ece": (3.0, True)}
 """Columns that go in steps of samples: how many are always allowed, and whether they are shares.
 A sample whose top class or whose calibration bin is another makes such a step."""
 
@@ -78,8 +78,8 @@ def compare_runs(here: StoredRun, there: StoredRun, tolerance: float | None) -> 
     Parameters
     ----------
     tolerance
-        Differences up to it agree: as a share of a client's samples for `correct` (one sample at
-        least) and `ece` (two at least); relative for other numbers that are not whole. Other whole
+        Differences up to it agree: as a share of a client's samples for `correct` and `ece`, three
+        samples at least; relative for other numbers that are not whole. Other whole
         numbers and texts are to be the same. None: all is to be the same, bit for bit.
     """
     names = {path.stem for run in (here, there) for path in run.folder.glob("[!.]*.parquet")}
