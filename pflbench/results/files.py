@@ -174,6 +174,35 @@ def remove_folder(folder: Path) -> None:
         shutil.rmtree(doomed)
 
 
+@contextmanager
+def pinned(folder: Path) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether a path still names the folder that it names now.
+
+    The folder is kept open meanwhile, or its number could be given to the next one of that name.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is none.
+    """
+    if os.name != "posix":  # folders cannot be opened, nor are those that are in use replaced
+        folder.stat()
+        yield folder.exists
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield lambda: _names(folder, os.fstat(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def _names(path: Path, what: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(path.stat(), what)
+    except FileNotFoundError:
+        return False
+
+
 def remove_temporaries(folder: Path, name: str = "*") -> None:
     """Remove what processes killed while writing left in a folder, for one name or for all."""
     with writing(folder):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pflbench.errors import InputError, WorkError
 from pflbench.results.files import (
+    pinned,
     read_json,
     remove_folder,
     remove_temporaries,
@@ -115,14 +116,14 @@ class Store:
         """Load a run that another process may be removing or replacing just now."""
         while True:
             try:
-                before = folder.stat().st_ino
-                return load(folder)
+                with pinned(folder) as same:
+                    try:
+                        return load(folder)
+                    except InputError:
+                        if same():
+                            raise
             except FileNotFoundError:
                 return None
-            except InputError:
-                with suppress(FileNotFoundError):
-                    if folder.stat().st_ino == before:
-                        raise
 
     def open(
         self,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -18,9 +20,11 @@ from conftest import make_cell
 if sys.platform == "win32":
     pytest.skip("processes are forked here, and killed", allow_module_level=True)
 
-from meeting_writers import ROUNDS, change, table_of, work
+import fcntl
 
-from pflbench.results import RunCompleteError, Store
+from meeting_writers import ROUNDS, Journal, change, table_of, work
+
+from pflbench.results import RunBusyError, RunCompleteError, Store
 from pflbench.scenario import Cell
 
 PROCESSES, KILLS = 3, 40
@@ -114,18 +118,50 @@ def lines(journal: Path) -> int:
     return journal.read_bytes().count(b"\n") if journal.exists() else 0
 
 
-def test_those_who_ask_keep_nobody_from_a_run(store: Store, cell: Cell) -> None:
+def test_those_who_ask_keep_nobody_from_a_run(
+    store: Store, cell: Cell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # slow
     store.open(cell.to_json(), {}, {}).close()
+    journal = tmp_path / "journal"
 
     def ask() -> None:
+        note = Journal(journal)
         while True:
-            store.held(cell.id)
+            for _ in range(10):
+                store.held(cell.id)
+            note("asked", cell.id)
 
     asking = [fork(ask) for _ in range(2)]
     try:
-        for _ in range(50):
+        while lines(journal) < 500:
             store.open(cell.to_json(), {}, {}).close()
     finally:
         for child in asking:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
+
+
+def test_a_lock_is_waited_for_that_somebody_only_asks_about(
+    store: Store, cell: Cell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.open(cell.to_json(), {}, {}).close()
+    monkeypatch.setattr("pflbench.results.locking.PATIENCE", 60.0)
+    with (store.root / ".locks" / f"{cell.id}.lock").open("rb") as asked:
+        fcntl.flock(asked, fcntl.LOCK_SH)
+        threading.Timer(0.05, fcntl.flock, (asked, fcntl.LOCK_UN)).start()
+        store.open(cell.to_json(), {}, {}).close()
+
+
+def test_who_is_busy_and_what_is_complete_can_be_sent_elsewhere(store: Store, cell: Cell) -> None:
+    """Executors run cells in other processes, whose errors are pickled on their way back."""
+    with store.open(cell.to_json(), {}, {}) as writer:
+        with pytest.raises(RunBusyError) as busy:
+            store.open(cell.to_json(), {}, {})
+        assert busy.value.holder == store.held(cell.id) == f"process {os.getpid()} on {node()}"
+        writer.complete({}, {})
+    with pytest.raises(RunCompleteError) as complete:
+        store.open(cell.to_json(), {}, {})
+    for error in (busy.value, complete.value):
+        again = pickle.loads(pickle.dumps(error))
+        assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
