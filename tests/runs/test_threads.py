@@ -34,8 +34,8 @@ from pflbench.engine import sequential, stacked
 sequential.side_by_side = stacked.side_by_side = watched
 for method, model, engine in json.loads(sys.argv[2]):
     run = pflbench.run(
-        method, "mnist", model=model, engine=engine, clients=12, rounds=2, local_steps=2,
-        eval_every=1, device="cpu",
+        method, "mnist", model=model, engine=engine, clients=6, rounds=1, local_steps=2,
+        device="cpu",
     )
     for name in ("metrics", "rounds", "messages"):
         table = getattr(run, name)
