@@ -47,12 +47,12 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         The file cannot be written.
     """
     ending = check_picture(path)
-    import matplotlib  # half a second, for pictures alone
+    from pflbench.pictures.style import styled  # with matplotlib: half a second, for pictures alone
 
     # no date and no random names inside, so that the same picture gives the same file
     stamp = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[ending]
     image = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "pflbench"}):
+    with styled():
         draw().savefig(image, format=ending, metadata=stamp)
     part = path.with_name(f".{path.name}.part")
     try:

@@ -1,0 +1,27 @@
+"""Pictures for papers and pages, drawn from boards and the stored runs behind them.
+
+Each function returns a `matplotlib.figure.Figure` and touches no state of pyplot's.
+"""
+
+from __future__ import annotations
+
+from pflbench.pictures.curves import AGAINST, Against, Split, curves
+from pflbench.pictures.history import History, histories
+from pflbench.pictures.looks import Look, looks
+from pflbench.pictures.style import WIDTHS, Width
+from pflbench.pictures.svg import svg, variables
+
+__all__ = [
+    "AGAINST",
+    "WIDTHS",
+    "Against",
+    "History",
+    "Look",
+    "Split",
+    "Width",
+    "curves",
+    "histories",
+    "looks",
+    "svg",
+    "variables",
+]
