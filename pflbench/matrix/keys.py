@@ -125,7 +125,12 @@ def read_value(key: str, text: str) -> Any:
     """
     given: dict[str, Any] = {"dataset": "", key: text}
     if key != "participation":
-        return getattr(parse_parameters(ScenarioKeys, given, owner="scenario"), key)
+        value = getattr(parse_parameters(ScenarioKeys, given, owner="scenario"), key)
+        if value is None:  # "none" is what a key that is left out says
+            raise InputError(
+                f"{key} {text!r} is not valid: leave it out for the reference scenario's."
+            )
+        return value
     try:
         number = float(text)
     except ValueError:
