@@ -21,7 +21,9 @@ def _on_one_core(one_thread: None) -> None:
 
 
 def row(output: str, name: str) -> list[str]:
-    (line,) = (line for line in output.splitlines() if line.split()[:1] == [name])
+    (line,) = (
+        line for line in output.splitlines() if re.match(rf"\s*{re.escape(name)}(\s\s|$)", line)
+    )
     return line.split()
 
 
