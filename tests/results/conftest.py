@@ -28,6 +28,11 @@ def other_cell() -> Cell:
 
 
 @pytest.fixture
+def cells() -> list[Cell]:
+    return [make_cell(seed) for seed in range(4)]
+
+
+@pytest.fixture
 def root(tmp_path: Path) -> Path:
     return tmp_path / "results"
 

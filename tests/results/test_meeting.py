@@ -15,7 +15,6 @@ from platform import node
 
 import pandas as pd
 import pytest
-from conftest import make_cell
 
 if sys.platform == "win32":
     pytest.skip("processes are forked here, and killed", allow_module_level=True)
@@ -43,8 +42,9 @@ def fork(do: Callable[[], object]) -> int:
     os._exit(0)
 
 
-def test_processes_that_are_killed_share_the_runs_out(root: Path, tmp_path: Path) -> None:
-    cells = [make_cell(seed) for seed in range(4)]
+def test_processes_that_are_killed_share_the_runs_out(
+    root: Path, tmp_path: Path, cells: list[Cell]
+) -> None:
     journal, seeds, kills = tmp_path / "journal", iter(range(1000)), 0
 
     def start() -> int:
