@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from pflbench.errors import InputError
@@ -24,10 +25,11 @@ from pflbench.leaderboard.wording import (
     labels,
     shortfall,
     title,
+    titles,
 )
 from pflbench.results import StoredRun, worst_tenth
 from pflbench.results.measures import Ints
-from pflbench.scenario import Cell, digest
+from pflbench.scenario import Cell, Scenario, digest
 
 _GAINS = ("gain", "hurt", "hurt_beyond_error", "loss_of_hurt", "worst_gain")
 """What a row's numbers take of its comparison with the baseline."""
@@ -78,7 +80,13 @@ def boards(
             seen.add(run.id)
             scenarios[digest(run.cell["scenario"])].append(run)
     made = [_board(key, group, defaults, question) for key, group in scenarios.items()]
+    named = titles({b.scenario_id: (b.dataset, _scenario(b)) for b in made})
+    made = [dataclasses.replace(board, title=named[board.scenario_id]) for board in made]
     return sorted(made, key=lambda board: (board.title, board.scenario_id))
+
+
+def _scenario(board: Board) -> Scenario:
+    return msgspec.convert(board.scenario, Scenario)
 
 
 def _board(

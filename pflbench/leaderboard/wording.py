@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -108,6 +110,36 @@ def title(dataset: str, scenario: Scenario) -> str:
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
     return " · ".join(words)
+
+
+def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
+    """Return a title for each scenario; those that would have the same say what differs.
+
+    Parameters
+    ----------
+    scenarios
+        Of any keys, each with its data set as written.
+    """
+    plain = {key: title(*named) for key, named in scenarios.items()}
+    rivals: dict[str, list[Scenario]] = defaultdict(list)
+    for key, (_, scenario) in scenarios.items():
+        rivals[plain[key]].append(scenario)
+    return {
+        key: " · ".join([plain[key], *_differences(scenario, rivals[plain[key]])])
+        for key, (_, scenario) in scenarios.items()
+    }
+
+
+def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
+    """Return in words what a scenario has that others of its title have not."""
+    words = []
+    for field in dataclasses.fields(Scenario):
+        own: Any = getattr(scenario, field.name)
+        if own is not None and any(getattr(rival, field.name) != own for rival in rivals):
+            said = own[:8] if field.name == "fingerprint" else own
+            said = own.words() if field.name == "new_clients" else said
+            words.append(f"{field.name.replace('_', ' ')} {said}")
+    return words
 
 
 def written(choice: Mapping[str, Any] | None) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pflbench.errors import InputError
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.scenario import Cell, Choice
 
 if TYPE_CHECKING:
     from pflbench.matrix.sharding import Shard
@@ -163,30 +163,6 @@ def method_key(choice: Choice) -> str:
 
 def scenario_titles(standings: Iterable[Standing]) -> dict[str, str]:
     """Name the scenarios of cells, by id; those that would have one name say what differs."""
-    from pflbench.leaderboard.wording import title
+    from pflbench.leaderboard.wording import titles
 
-    scenarios: dict[str, tuple[str, Scenario]] = {}
-    for standing in standings:
-        scenario = standing.cell.scenario
-        scenarios.setdefault(scenario.id, (title(standing.dataset, scenario), scenario))
-    rivals: dict[str, list[Scenario]] = defaultdict(list)
-    for name, scenario in scenarios.values():
-        rivals[name].append(scenario)
-    return {
-        key: " · ".join([name, *_differences(scenario, rivals[name])])
-        for key, (name, scenario) in scenarios.items()
-    }
-
-
-def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
-    """Return in words what a scenario has that others of its name have not."""
-    if len(rivals) < 2:
-        return []
-    words = []
-    for field in dataclasses.fields(Scenario):
-        own: Any = getattr(scenario, field.name)
-        if own is not None and any(getattr(rival, field.name) != own for rival in rivals):
-            said = own[:8] if field.name == "fingerprint" else own
-            said = own.words() if field.name == "new_clients" else said
-            words.append(f"{field.name.replace('_', ' ')} {said}")
-    return words
+    return titles({s.cell.scenario.id: (s.dataset, s.cell.scenario) for s in standings})
