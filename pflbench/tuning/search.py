@@ -22,7 +22,7 @@ from pflbench.errors import WorkError
 from pflbench.executors import Executor, Outcome, Watch, Work, run_cells
 from pflbench.parameters import Scalar
 from pflbench.results import Store
-from pflbench.results.files import writing
+from pflbench.results.files import remove_temporaries, writing
 from pflbench.results.locking import RunLock
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
 from pflbench.runs.identity import identify
@@ -100,10 +100,12 @@ class _Search:
 
     def __init__(self, target: Target, results: Path, store: Store, trials: int) -> None:
         self.target, self._results, self._store, self._trials = target, results, store, trials
-        path = results / FOLDER / STUDIES / f"{target.study.id}.journal"
+        folder = results / FOLDER / STUDIES
+        path = folder / f"{target.study.id}.journal"
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True)
+            remove_temporaries(folder, f"{target.study.id}.json")  # of a search that was killed
             self._optuna = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(path))), study_name=target.study.id,
                 direction="maximize", load_if_exists=True,
