@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
-from pflbench.leaderboard import Board
-from pflbench.leaderboard.significance import NotEnough, critical_difference
-from pflbench.pictures import AGAINST, Look, curves, histories, svg
+from pflbench.errors import InputError
+from pflbench.leaderboard import Board, NotEnough, critical_difference
+from pflbench.leaderboard.protocol import BASELINE
+from pflbench.pictures import (
+    AGAINST,
+    Look,
+    curves,
+    gains,
+    histories,
+    pareto,
+    partition,
+    partition_counts,
+    ranks,
+    spread,
+    svg,
+)
 from pflbench.report.record import Panel, Pictures
 from pflbench.results import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_TABS = {"rounds": "Rounds", "bytes": "Bytes", "seconds": "Seconds"}
+_TABS: Final = {"rounds": "Rounds", "bytes": "Bytes", "seconds": "Seconds"}
+
+_HALF: Final = 4.0
+"""Inches of a picture that has another beside it: type is then of the size of the text."""
+
+_CURVES: Final = (
+    "Mean over clients and seeds, with the range over seeds; a marker at the round that validation "
+    "selects. Seconds are those of training, evaluations left out."
+)
+_SPREAD: Final = "All clients and seeds, at the selected round: whom the mean passes over."
+_GAINS: Final = (
+    f"Accuracy of each client minus its own under {BASELINE} with the same seed, split and initial "
+    "model, sorted."
+)
+_PARETO: Final = (
+    "Bytes of whole runs, up and down, with the 95 % interval of the accuracy; on the dashed front "
+    "are the methods that no other beats in both."
+)
+_PARTITION: Final = "Training samples by client and class, of seed {seed}."
+_RANKS: Final = (
+    "Average ranks over scenarios of different data or heterogeneity; a bar joins methods that "
+    "Nemenyi's test does not tell apart."
+)
 
 
 class Gallery:
@@ -32,32 +68,90 @@ class Gallery:
         self.store = store
         self.looks = looks
         self._names = {look.number: look.label for look in looks.values()}
-
-    def of(self, board: Board, prefix: str) -> tuple[Pictures, ...]:
-        """Draw all pictures of a board; ids within them begin with the prefix."""
-        if not any(row.measures is not None for row in board.rows):
-            return ()
-        return (self._curves(board, prefix),)
+        self._drawn: dict[str, Board] = {}  # partitions, by what they hold
 
     def ranks(self, boards: Sequence[Board], prefix: str) -> Pictures:
         """Draw how methods rank over all scenarios, or say why that cannot be said."""
         found = critical_difference(boards)
         if isinstance(found, NotEnough):
             return Pictures("", "", absent=f"No critical-difference diagram: {found.reason}.")
-        return Pictures("", "")
+        left = f" Not on all of them: {', '.join(found.left_out)}." if found.left_out else ""
+        return self._set(
+            "", _RANKS + left, {"": lambda: ranks(found, self.looks, width=5.0)}, prefix
+        )
+
+    def of(self, board: Board, prefix: str) -> tuple[Pictures, ...]:
+        """Draw all pictures of a board; ids within them begin with the prefix."""
+        if not any(row.measures is not None for row in board.rows):
+            return ()
+        looks, half = self.looks, _HALF
+        beside: dict[str, tuple[str, str, Callable[[], Figure]]] = {
+            "spread": (
+                "Distribution over clients", _SPREAD,
+                lambda: spread(board, looks, width=half),
+            ),
+            "gains": (
+                f"Each client's gain over {BASELINE}", _GAINS,
+                lambda: gains(board, looks, width=half),
+            ),
+            "pareto": (
+                "Accuracy against communication", _PARETO,
+                lambda: pareto(board, looks, width=half),
+            ),
+        }  # fmt: skip
+        return (
+            self._curves(board, f"{prefix}-curves"),
+            *(
+                self._set(title, words, {"": draw}, f"{prefix}-{name}", wide=False)
+                for name, (title, words, draw) in beside.items()
+            ),
+            self._partition(board, f"{prefix}-partition"),
+        )
 
     def _curves(self, board: Board, prefix: str) -> Pictures:
-        runs = histories(board, self.store)
-        panels = tuple(
-            self._panel(
-                _TABS[x],
-                curves(board, runs, self.looks, x=x, width="page"),
-                f"{prefix}-curves-{x}",
-                f"Test accuracy of each method against {x}.",
-            )
+        title = "Learning curves"
+        try:
+            runs = histories(board, self.store)
+        except InputError as error:
+            return Pictures(title, _CURVES, absent=str(error))
+        draws: dict[str, Callable[[], Figure]] = {
+            _TABS[x]: lambda x=x: curves(board, runs, self.looks, x=x, width="page")  # type: ignore[misc]
             for x in AGAINST
-        )
-        return Pictures("Learning curves", "", panels)
+        }
+        return self._set(title, _CURVES, draws, prefix)
 
-    def _panel(self, tab: str, figure: Figure, prefix: str, words: str) -> Panel:
-        return Panel(tab, svg(figure, prefix, words=words, names=self._names))
+    def _partition(self, board: Board, prefix: str) -> Pictures:
+        """Draw a partition, or say where the page has drawn the same one."""
+        title = "Partition"
+        try:
+            counts, seed = partition_counts(board, self.store)
+        except InputError as error:
+            return Pictures(title, "", absent=str(error), wide=False)
+        ordered = counts.sort_values(["client", "split", "class"])
+        text = ordered[["client", "split", "class", "samples"]].to_csv(index=False)
+        first = self._drawn.setdefault(hashlib.sha256(text.encode()).hexdigest(), board)
+        if first is not board:
+            words = f"The same as that of {first.title}."
+            return Pictures(title, "", absent=words, wide=False, section=first.scenario_id)
+        draws = {"": lambda: partition(counts, width=_HALF)}
+        return self._set(title, _PARTITION.format(seed=seed), draws, prefix, wide=False)
+
+    def _set(
+        self,
+        title: str,
+        words: str,
+        draws: Mapping[str, Callable[[], Figure]],
+        prefix: str,
+        *,
+        wide: bool = True,
+    ) -> Pictures:
+        """Draw a set of pictures by their tabs; say why, where one cannot be drawn."""
+        panels, reasons = [], []
+        for tab, draw in draws.items():
+            own = f"{prefix}-{tab.lower()}" if tab else prefix
+            told = ": ".join(part for part in (title, tab) if part)
+            try:
+                panels.append(Panel(tab, svg(draw(), own, words=told, names=self._names)))
+            except InputError as error:
+                reasons.append(str(error))
+        return Pictures(title, words, tuple(panels), " ".join(dict.fromkeys(reasons)), wide)

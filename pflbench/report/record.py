@@ -117,13 +117,18 @@ class Panel:
 
 @dataclass(frozen=True)
 class Pictures:
-    """One picture, or several of one kind; `absent` says why there is none."""
+    """One picture, or several of one kind.
+
+    `absent` says why there is none; `section` is the id of a scenario that has it instead; those
+    that are `wide` take the whole width.
+    """
 
     title: str
     words: str
     panels: tuple[Panel, ...] = ()
     absent: str = ""
     wide: bool = True
+    section: str = ""
 
 
 @dataclass(frozen=True)

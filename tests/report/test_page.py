@@ -310,3 +310,73 @@ def test_what_was_tuned_is_told_of_every_row(results: Path, made: list[Board]) -
     assert told["local", "all"] == "7 trials"
     assert told["fedora", "alpha"] == "9 trials"
     assert told["fedavg", "local_lr"] == "not tuned"
+
+
+TITLES = [
+    "Learning curves",
+    "Distribution over clients",
+    "Each client's gain over local",
+    "Accuracy against communication",
+    "Partition",
+]
+
+
+def test_every_scenario_has_its_pictures_with_every_method(
+    document: Element, made: list[Board]
+) -> None:
+    for board in made:
+        pictures = section(document, board).all("figure", class_="pictures")
+        assert [p.one("h4").text for p in pictures] == TITLES
+        tabs = [panel.attributes["data-tab"] for panel in pictures[0].all("div", class_="panel")]
+        assert tabs == ["Rounds", "Bytes", "Seconds"]
+        legend = section(document, board).one("ul", class_="legend").all("li")
+        ranked = [row.label for row in board.rows if row.rank is not None]
+        assert [item.text for item in legend] == ranked
+        numbers = {item.attributes["data-method"] for item in legend}
+        for figure in pictures[:4]:
+            for svg in figure.all("svg", class_="picture"):
+                drawn = {g.attributes["data-method"] for g in svg.all("g", class_="method")}
+                left_out = {
+                    item.attributes["data-method"] for item in legend if item.text == "local"
+                }
+                assert numbers - left_out <= drawn <= numbers
+
+
+def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
+    (board,) = [b for b in made if "iid" in b.title]
+    longer = dataclasses.replace(board, scenario_id="0" * 12, title="longer")
+    document = read(render(report([board, longer], Store(results), title="x")))
+    first, second = (
+        next(f for f in s.all("figure", class_="pictures") if f.one("h4").text == "Partition")
+        for s in document.all("section", class_="scenario")
+    )
+    assert len(first.all("svg")) == 1
+    assert not second.all("svg")
+    assert second.one("a").attributes["href"] == f"#scenario-{board.scenario_id}"
+    assert board.title in second.one("a").text
+
+
+def test_methods_are_ranked_over_five_scenarios_and_not_over_two(
+    document: Element, results: Path, made: list[Board]
+) -> None:
+    few = document.one("section", id="ranks")
+    assert not few.all("svg")
+    assert "No critical-difference diagram: " in few.text
+    (board,) = [b for b in made if "iid" in b.title]
+    blocks = [
+        dataclasses.replace(
+            board,
+            scenario_id=f"{i:012x}",
+            scenario={
+                **board.scenario,
+                "partition": {"name": "dirichlet", "parameters": {"alpha": i}, "version": ""},
+            },
+        )
+        for i in range(1, 6)
+    ]
+    many = read(render(report(blocks, Store(results), title="x"))).one("section", id="ranks")
+    (svg,) = many.all("svg", class_="picture")
+    assert {"local", "fedavg", "fedavg-ft"} <= {
+        t.text.split("  ")[0].split(" ")[0] for t in svg.all("text")
+    }
+    assert "5 blocks" in svg.text
