@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import complete
-from pflbench.cli.options import network_option, results_option, target_option
+from pflbench.cli.options import boards_options, network_option, results_option, target_option
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
 
@@ -46,15 +45,7 @@ Methods are ranked on test accuracy at the round selected on validation.
     "trusted; what clients got that joined later; how true the relations are that a method learnt; "
     "or what it cost.",
 )  # fmt: skip
-@click.option(
-    "--scenario", "scenarios", metavar="ID", multiple=True,
-    help="Only this scenario: its id or its first digits. May be given several times.",
-)  # fmt: skip
-@click.option(
-    "--dataset", "datasets", metavar="NAME", multiple=True,
-    shell_complete=complete("datasets", several=True),
-    help="Only scenarios with this data set. May be a list, or given several times.",
-)  # fmt: skip
+@boards_options
 @target_option
 @network_option
 @debug_option

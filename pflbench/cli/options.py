@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from pflbench.cli.names import Number
+from pflbench.cli.names import Number, complete
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -85,3 +85,22 @@ def save_option(drawn: str) -> Callable[[F], F]:
         type=click.Path(dir_okay=False, path_type=Path),
         help=f"{drawn}: .png, .pdf or .svg.",
     )
+
+
+def boards_options(command: F) -> F:
+    """Add `--scenario ID` and `--dataset NAME`, which choose among the boards of a folder."""
+    command = click.option(
+        "--dataset",
+        "datasets",
+        metavar="NAME",
+        multiple=True,
+        shell_complete=complete("datasets", several=True),
+        help="Only scenarios with this data set. May be a list, or given several times.",
+    )(command)
+    return click.option(
+        "--scenario",
+        "scenarios",
+        metavar="ID",
+        multiple=True,
+        help="Only this scenario: its id or its first digits. May be given several times.",
+    )(command)

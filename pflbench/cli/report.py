@@ -6,8 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import complete
-from pflbench.cli.options import results_option
+from pflbench.cli.options import boards_options, results_option
 from pflbench.cli.session import debug_option, warn
 from pflbench.errors import InputError
 
@@ -33,15 +32,7 @@ that repeat it all, one section a scenario.
     default=Path("report.html"), show_default=True, help="Where to.",
 )  # fmt: skip
 @click.option("--title", metavar="TEXT", default=_TITLE, show_default=True, help="Of the page.")
-@click.option(
-    "--scenario", "scenarios", metavar="ID", multiple=True,
-    help="Only this scenario: its id or its first digits. May be given several times.",
-)  # fmt: skip
-@click.option(
-    "--dataset", "datasets", metavar="NAME", multiple=True,
-    shell_complete=complete("datasets", several=True),
-    help="Only scenarios with this data set. May be a list, or given several times.",
-)  # fmt: skip
+@boards_options
 @debug_option
 def report(
     results: Path, out: Path, title: str, scenarios: tuple[str, ...], datasets: tuple[str, ...]

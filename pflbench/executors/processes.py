@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from multiprocessing import forkserver
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -25,6 +25,7 @@ import pebble
 
 from pflbench.executors.base import Outcome, Watch, Work
 from pflbench.executors.lost import ATTEMPTS, again, lost
+from pflbench.executors.surroundings import environment
 from pflbench.executors.worker import prepare, run_here
 from pflbench.sentences import sentence
 
@@ -79,7 +80,7 @@ class Processes:
     def __enter__(self) -> Self:
         """Set the thread variables that workers start with, and start what they are forked from."""
         capped = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
-        self._stack.enter_context(_environment(capped))
+        self._stack.enter_context(environment(capped))
         self._context = _context()
         return self
 
@@ -257,18 +258,3 @@ def _context() -> Any:
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
-
-
-@contextmanager
-def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables of this process for the body of a `with`."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -28,6 +28,7 @@ from pflbench.executors.base import Outcome, Watch, Work
 from pflbench.executors.lost import ATTEMPTS, again, lost
 from pflbench.executors.processes import cores
 from pflbench.executors.ray_worker import marked, run_cell, surroundings
+from pflbench.executors.surroundings import environment
 from pflbench.sentences import one_line, sentence
 
 CELLS_OF_A_WORKER = 16
@@ -43,6 +44,9 @@ STORE_BYTES = 128 * 2**20
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often it is looked whether machines have come or gone."""
+
+_RAYS_OWN = ("RAY_AUTH_MODE",)
+"""Variables that Ray sets when it starts."""
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -92,7 +96,7 @@ class RayTasks:
         self._begun = False
         self._running: dict[Any, Work] = {}
         self._stack = ExitStack()
-        with _environment(_QUIET):
+        with environment(_QUIET, _RAYS_OWN):
             self._ray = _import_ray()
 
     def __enter__(self) -> Self:
@@ -193,7 +197,7 @@ class RayTasks:
             raise WorkError("This process uses Ray already: expected one that does not yet.")
         with ExitStack() as stack:
             stack.enter_context(_signals_as_before())
-            stack.enter_context(_environment(_QUIET))
+            stack.enter_context(environment(_QUIET, _RAYS_OWN))
             if self.address is None:
                 self._start(stack)
             else:
@@ -207,7 +211,7 @@ class RayTasks:
     def _start(self, stack: ExitStack) -> None:
         """Start a Ray of this machine, which nobody else can use."""
         threads = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
-        stack.enter_context(_environment({**threads, **_TOKEN}))
+        stack.enter_context(environment({**threads, **_TOKEN}, _RAYS_OWN))
         folder = tempfile.mkdtemp(prefix="ray-", dir=_temporary_folder())
         # Undone in the opposite order: Ray is shut down before its folder goes.
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -358,19 +362,3 @@ def _signals_as_before() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
-
-
-@contextmanager
-def _environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for the body of a `with`."""
-    names = [*variables, "RAY_AUTH_MODE"]  # which Ray sets when it starts
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
