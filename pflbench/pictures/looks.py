@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import colorsys
 import zlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pflbench.leaderboard.protocol import BASELINE
@@ -13,6 +13,7 @@ from pflbench.pictures.style import PAPER, SMALL, folded, length, plain, shorten
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -37,6 +38,9 @@ DASHES: Final[tuple[Any, ...]] = (
 _SHADES: Final = (0.0, 0.4, -0.35, 0.6)
 """How much lighter (or darker, below 0) the variants beyond the kinds of line are."""
 
+_BESIDE: Final = 0.34
+"""Share of a figure's width that names at the left of an axis may take."""
+
 _ROW: Final = 0.135
 """Inches that a row of a legend takes."""
 
@@ -49,14 +53,15 @@ class Look:
     ----------
     number
         Its own among all labels that looks were made for; part of the ids of what is drawn.
-    label
-        As on the board.
+    label, algorithm
+        As on the board, and without parameters.
     colour, marker, dash, hollow
         Colour as #rrggbb; matplotlib's marker and line style; whether the marker is empty.
     """
 
     number: int
     label: str
+    algorithm: str
     colour: str
     marker: str
     dash: Any
@@ -90,7 +95,7 @@ def looks(boards: Iterable[Board]) -> dict[str, Look]:
     for name in sorted(found):
         # the shortest label is that of the fewest changes, mostly of the defaults
         for variant, label in enumerate(sorted(found[name], key=lambda t: (len(t), t))):
-            made[label] = _look(len(made), label, places[name], variant)
+            made[label] = _look(len(made), label, name, places[name], variant)
     return made
 
 
@@ -113,13 +118,14 @@ def _places(names: Iterable[str]) -> dict[str, int]:
     return places
 
 
-def _look(number: int, label: str, place: int, variant: int) -> Look:
+def _look(number: int, label: str, algorithm: str, place: int, variant: int) -> Look:
     lap, slot = divmod(place, len(COLOURS)) if place >= 0 else (0, -1)
     colour = BASELINE_COLOUR if slot < 0 else COLOURS[slot]
     shade = _SHADES[(variant // (2 * len(DASHES))) % len(_SHADES)]
     return Look(
         number=number,
         label=plain(label),
+        algorithm=algorithm,
         colour=_mixed(colour, shade),
         marker=MARKERS[(slot + 4 * lap) % len(MARKERS)],
         dash=DASHES[(variant + lap) % len(DASHES)],
@@ -201,3 +207,48 @@ def _fitted(text: str, room: float) -> str:
     """Break a label between its parameters where it is too long, and cut single words."""
     lines = folded(text, room, SMALL).split("\n")
     return "\n".join(shortened(words, room, SMALL) for words in lines)
+
+
+def look_of_algorithm(looks: Mapping[str, Look], name: str) -> Look:
+    """Return the look of an algorithm, whichever of its rows stands for it."""
+    variants = sorted(
+        (look for look in looks.values() if look.algorithm == name), key=lambda look: look.number
+    )
+    if not variants:
+        raise KeyError(name)
+    return replace(variants[0], label=plain(name))
+
+
+def named_rows(axes: Axes, looks: Sequence[Look], width: float) -> tuple[float, float]:
+    """Name rows 0, 1, ... of an axis from the top: at its left, long names within it.
+
+    Parameters
+    ----------
+    axes
+        Where to.
+    looks
+        One a row.
+    width
+        Inches of the figure.
+
+    Returns
+    -------
+    tuple[float, float]
+        Inches that a row takes, and how far from its number, in rows, its marks may reach.
+    """
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    if max(length(look.label, SMALL) for look in looks) <= _BESIDE * width:
+        axes.set_yticks(range(len(looks)), [look.label for look in looks])
+        axes.set_ylim(len(looks) - 0.45, -0.55)
+        for look, words in zip(looks, axes.get_yticklabels(), strict=True):
+            tag(words, look, "name")
+        return 0.24, 0.4
+    axes.set_yticks([])
+    axes.set_ylim(len(looks) - 0.55, -0.82)
+    for place, look in enumerate(looks):
+        words = axes.text(0.0, place - 0.33, shortened(look.label, width - 0.15, SMALL),
+                          transform=axes.get_yaxis_transform(), fontsize=SMALL, va="bottom",
+                          zorder=6)  # fmt: skip
+        tag(words, look, "name")
+    return 0.35, 0.28

@@ -7,6 +7,7 @@ one that comes with matplotlib, so that a picture is the same file on every mach
 from __future__ import annotations
 
 import functools
+import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,6 +46,12 @@ SMALL: Final = 6.5
 
 TEXT: Final = 7.0
 """Points: words at the axes."""
+
+_STEPS: Final[tuple[tuple[float, ...], ...]] = (
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 4, 5, 7),
+    (1, 2, 5), (1, 3), (1,),
+)  # fmt: skip
+"""Numbers at a logarithmic axis, finest first."""
 
 ACCURACY: Final = "test accuracy (%)"
 
@@ -238,17 +245,30 @@ def thousands(axis: Any, *, sign: bool = False) -> None:
 
 def logarithmic(axes: Axes, low: float, high: float) -> None:
     """Make the x axis logarithmic over a range, with numbers that people read."""
-    from matplotlib.ticker import LogLocator, NullLocator
+    from matplotlib.ticker import FixedLocator
 
     axes.set_xscale("log")
     axes.set_xlim(low, high)
-    decades = max(float(high / low), 1.0)
-    subs = (1.0,) if decades > 300 else (1.0, 3.0) if decades > 30 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
-    axes.xaxis.set_minor_locator(
-        LogLocator(subs=tuple(range(2, 10)), numticks=99) if decades > 30 else NullLocator()
-    )
+    major, minor = log_ticks(low, high)
+    axes.xaxis.set_major_locator(FixedLocator(major))
+    axes.xaxis.set_minor_locator(FixedLocator(minor))
     thousands(axes.xaxis)
+
+
+def log_ticks(low: float, high: float, most: int = 6) -> tuple[list[float], list[float]]:
+    """Return round numbers in a range for a logarithmic axis: with a number, and without."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+
+    def within(steps: tuple[float, ...], every: int = 1) -> list[float]:
+        found = [step * 10.0**e for e in range(first, last + 1, every) for step in steps]
+        return [tick for tick in found if low <= tick <= high]
+
+    for steps in _STEPS:
+        if len(major := within(steps)) <= most:
+            break
+    else:
+        major = next(t for n in range(2, 400) if len(t := within((1,), n)) <= most)
+    return major, [t for t in within(tuple(range(1, 10))) if t not in major]
 
 
 def gridded(axes: Axes, which: str = "both") -> None:
