@@ -29,6 +29,15 @@ def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
+def fits(renderable: RenderableType) -> bool:
+    """Whether `show` would print it without folding or cutting anything."""
+    if not sys.stdout.isatty():
+        return True
+    console = Console(highlight=False)
+    natural = console.measure(renderable, options=console.options.update(width=_UNBOUNDED))
+    return natural.maximum <= console.width
+
+
 def progress_console() -> Console:
     """Return a console on stderr, for progress and notices."""
     if sys.stderr.isatty():

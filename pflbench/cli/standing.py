@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pflbench.cli.amounts import duration, size
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import fits, show, table
 from pflbench.cli.session import warn
 from pflbench.matrix.estimate import ASSUMED_PACE, Basis, Estimate, Experience
 from pflbench.matrix.survey import (
@@ -150,7 +150,9 @@ def print_status(standings: Sequence[Standing], form: str) -> None:
     if form == "json":
         click.echo(json.dumps(_plain(standings), indent=2, ensure_ascii=False))
         return
-    parts = [part for made in _grids(standings) for part in (made, "")]
+    grids = list(_grids(standings))
+    overview = grids if all(map(fits, grids)) else [_list(standings)]
+    parts = [part for made in overview for part in (made, "")]
     if parts:
         show(*parts[:-1])
     for state, title, words in (
@@ -185,6 +187,24 @@ def _grids(standings: Sequence[Standing]) -> Iterator[Table]:
             if any(row):
                 made.add_row(escape(title), *map(_tally, row))
         yield made
+
+
+def _list(standings: Sequence[Standing]) -> Table:
+    """Return a table of a line a scenario and method, for where there is no room for a grid."""
+    methods, titles = method_labels(standings), scenario_titles(standings)
+    cells: dict[tuple[str, str], list[Standing]] = defaultdict(list)
+    for s in standings:
+        cells[s.cell.scenario.id, method_key(s.cell.algorithm)].append(s)
+    made = table("Method", "Seeds done")
+    for scenario, title in titles.items():
+        made.add_section()
+        made.add_row(f"[bold default]{escape(title)}[/bold default]")
+        for key, method in methods.items():
+            if (scenario, key) in cells:
+                tally = _tally(cells[scenario, key]).replace("\n", ", ")
+                made.add_row(f"  {escape(method)}", tally)
+    made.columns[0].no_wrap = False
+    return made
 
 
 def _tally(standings: Sequence[Standing]) -> str:
