@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,19 +79,47 @@ def tell_notices(cells: Iterable[Identified]) -> None:
 
 
 def _cells_table(standings: Sequence[Standing], estimates: Mapping[str, Estimate]) -> Table:
-    methods, titles = method_labels(standings), scenario_titles(standings)
-    made = table("Method", "Scenario", "Seed", "Run", "State", "Takes about")
-    for s in standings:
+    def entries(s: Standing) -> tuple[str, ...]:
         estimate = estimates.get(s.run_id)
-        made.add_row(
-            escape(methods[method_key(s.cell.algorithm)]),
-            escape(titles[s.cell.scenario.id]),
-            str(s.cell.seed),
-            s.run_id,
-            _styled(s.state, _state_in_words(s)),
-            "" if estimate is None else duration(_ahead(s, estimate)),
-        )
-    return made
+        takes = "" if estimate is None else duration(_ahead(s, estimate))
+        return str(s.cell.seed), s.run_id, _styled(s.state, _state_in_words(s)), takes
+
+    head = ("Method", "Seed", "Run", "State", "Takes about")
+    return _by_scenario(standings, standings, head, entries)
+
+
+def _by_scenario(
+    chosen: Sequence[Standing],
+    standings: Sequence[Standing],
+    head: Sequence[str],
+    entries: Callable[[Standing], Sequence[str]],
+) -> Table:
+    """Return a table of a line a cell, with its scenario in a column, or above where it is narrow.
+
+    Parameters
+    ----------
+    chosen, standings
+        The cells to show, and all of them, which names follow from.
+    head
+        Of the columns, the method's first.
+    entries
+        What a cell has in the others.
+    """
+    methods, titles = method_labels(standings), scenario_titles(standings)
+    wide = table(head[0], "Scenario", *head[1:])
+    narrow = table(*head)
+    last = ""
+    for s in chosen:
+        method = escape(methods[method_key(s.cell.algorithm)])
+        scenario = escape(titles[s.cell.scenario.id])
+        if scenario != last:
+            narrow.add_section()
+            narrow.add_row(f"[bold default]{scenario}[/bold default]")
+            last = scenario
+        wide.add_row(method, scenario, *entries(s))
+        narrow.add_row(f"  {method}", *entries(s))
+    narrow.columns[0].no_wrap = False
+    return wide if fits(wide) else narrow
 
 
 def _state_in_words(standing: Standing) -> str:
@@ -224,14 +252,10 @@ def _tally(standings: Sequence[Standing]) -> str:
 def _details(
     title: str, chosen: Sequence[Standing], standings: Sequence[Standing], words: Any
 ) -> Table:
-    methods, titles = method_labels(standings), scenario_titles(standings)
-    made = table(title, "Scenario", "Seed", "Run", "")
-    for s in chosen:
-        made.add_row(
-            escape(methods[method_key(s.cell.algorithm)]), escape(titles[s.cell.scenario.id]),
-            str(s.cell.seed), s.run_id, escape(words(s)),
-        )  # fmt: skip
-    return made
+    def entries(s: Standing) -> tuple[str, ...]:
+        return str(s.cell.seed), s.run_id, escape(words(s))
+
+    return _by_scenario(chosen, standings, (title, "Seed", "Run", ""), entries)
 
 
 def _plain(standings: Sequence[Standing]) -> dict[str, Any]:
