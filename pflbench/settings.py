@@ -35,6 +35,9 @@ class EveryMethods:
     ] = None  # fmt: skip
 
 
+RATE = "local_lr"
+"""The parameter that is the clients' learning rate."""
+
 assert {f.name for f in dataclasses.fields(EveryMethods)} == EVERY_METHODS
 
 
@@ -53,7 +56,7 @@ class Settings:
         own = parameters_of_identity(self.parameters)
         if self.local_lr is None or self.local_lr == lr:
             return own
-        return {**own, "local_lr": self.local_lr}
+        return {**own, RATE: self.local_lr}
 
 
 def parse_settings(spec: AlgorithmSpec, given: Mapping[str, Any]) -> Settings:

@@ -11,6 +11,7 @@ from pflbench.leaderboard.board import Board
 from pflbench.parameters import Scalar
 from pflbench.results.tunings import Study, of_scenario
 from pflbench.scenario import Choice
+from pflbench.settings import RATE
 
 
 def with_tuning(boards: Iterable[Board], studies: Sequence[Study]) -> list[Board]:
@@ -63,7 +64,7 @@ def tuning_of(
 
 def _has(choice: Choice, name: str, value: Scalar, scenario: Mapping[str, Any]) -> bool:
     # A learning rate that is the scenario's names no row.
-    return choice.parameters.get(name, scenario["lr"] if name == "local_lr" else None) == value
+    return choice.parameters.get(name, scenario["lr"] if name == RATE else None) == value
 
 
 def _notes(rows: Iterable[tuple[str, Study | None]]) -> list[str]:

@@ -22,6 +22,9 @@ from pflbench.scenario import digest
 FOLDER, STUDIES = "tuning", "studies"
 _FORMAT = {"format": "pflbench tuning, version 1"}
 
+SEARCH = "defaults, halton(8), tpe; 1"
+"""Name and version of what `pflbench.tuning.search` does."""
+
 State = Literal["complete", "failed", "unfinished"]
 
 
@@ -85,6 +88,8 @@ class Study:
         What is tuned.
     seeds
         Each trial is run with each of these.
+    search
+        How settings are chosen, by name and version: trials of different searches never mix.
     trials
         All of them, by number.
     """
@@ -95,6 +100,7 @@ class Study:
     fixed: Mapping[str, Scalar]
     space: tuple[Dimension, ...]
     seeds: tuple[int, ...]
+    search: str = SEARCH
     trials: tuple[Trial, ...] = field(default=())
 
     @property

@@ -1,5 +1,9 @@
 """The search: trial after trial of every study, the trials of all studies side by side.
 
+The first trial has the defaults. Those after it are the points of a Halton sequence whose first
+dimension is the learning rate: every method tries the same rates, spread evenly, so that a method
+does not win by luck. Then Optuna's TPE learns from what was tried.
+
 Within a study one trial follows the other, so what is tried does not depend on how many go on at
 a time, nor on interruptions: the sampler of a trial is seeded by the study and the trial's number.
 """
@@ -8,7 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+from scipy.stats import qmc
 
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Outcome, Watch, Work, run_cells
@@ -27,11 +32,12 @@ from pflbench.results.locking import RunLock
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
 from pflbench.runs.identity import identify
 from pflbench.runs.request import RunRequest
+from pflbench.settings import RATE
 from pflbench.streams import stream
 from pflbench.tuning.targets import Target
 
-START_UP = 5
-"""Trials before the search learns from what was tried; until then it draws at random."""
+SPREAD = 8
+"""Trials after the first that are spread evenly, before the search learns from what was tried."""
 
 DIGITS = 3
 """Significant digits of what is tried: more would feign a precision that no search has."""
@@ -170,11 +176,11 @@ class _Search:
     def _next(self) -> FrozenTrial:
         number = len(self._records)
         seed = int(stream(0, "tuning", int(self.target.study.id, 16), number).integers(2**31))
-        self._optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=START_UP)
+        self._optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=SPREAD + 1)
         space = self.target.study.space
         with writing(self._results / FOLDER / STUDIES):
-            if number == 0:
-                self._optuna.enqueue_trial({d.name: _drawn(d.start, d) for d in space})
+            if number <= SPREAD:
+                self._optuna.enqueue_trial(_start(space) if number == 0 else _spread(space, number))
             asked = self._optuna.ask({d.name: _range(d) for d in space})
         return self._optuna.trials[asked.number]
 
@@ -201,6 +207,29 @@ class _Search:
             value /= len(runs)
         number = sum(other.number < trial.number for other in self._ended)
         return Trial(number, self._setting(trial), state, value, tuple(runs), reason)
+
+
+def _start(space: Sequence[Dimension]) -> dict[str, float]:
+    return {d.name: _drawn(d.start, d) for d in space}
+
+
+def _spread(space: Sequence[Dimension], number: int) -> dict[str, float]:
+    """Return a point of the Halton sequence in the space, the learning rate first."""
+    ordered = sorted(space, key=lambda d: d.name != RATE)  # the others keep their order
+    if not ordered:
+        return {}
+    sequence = qmc.Halton(len(ordered), scramble=False)
+    point = sequence.fast_forward(number).random(1)[0]
+    return {d.name: _within(d, float(share)) for d, share in zip(ordered, point, strict=True)}
+
+
+def _within(dimension: Dimension, share: float) -> float:
+    """Return what lies at a share in [0, 1) of a dimension's range."""
+    low, high = dimension.low, dimension.high
+    if dimension.whole:
+        high += 1  # each whole number has as much room
+    value = low * (high / low) ** share if dimension.log else low + (high - low) * share
+    return math.floor(value) if dimension.whole else value
 
 
 def _range(dimension: Dimension) -> BaseDistribution:

@@ -12,7 +12,7 @@ from pflbench.parameters import Scalar, parameters_to_json
 from pflbench.results.tunings import Dimension, Study
 from pflbench.runs.identity import Identified, identify
 from pflbench.runs.request import RunRequest
-from pflbench.settings import describe_settings
+from pflbench.settings import RATE, describe_settings
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def target(request: RunRequest, plan: TuningPlan) -> Target:
 
 def _fixed(known: Identified) -> dict[str, Scalar]:
     settings = known.named.settings
-    values = {**parameters_to_json(settings.parameters), "local_lr": settings.local_lr}
+    values = {**parameters_to_json(settings.parameters), RATE: settings.local_lr}
     return {name: values[name] for name in known.named.request.parameters}
 
 
@@ -88,7 +88,7 @@ def _space(known: Identified) -> tuple[Dimension, ...]:
         if info.tune is None or info.name in known.named.request.parameters:
             continue
         low, high = info.tune
-        default = known.cell.scenario.lr if info.name == "local_lr" else info.default
+        default = known.cell.scenario.lr if info.name == RATE else info.default
         start = float(default) if isinstance(default, (int, float)) else float(low)
         # Where the search begins is in it, whatever the scenario's learning rate is.
         made.append(

@@ -201,3 +201,15 @@ def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path)
     assert said in render(board)
     (bare,) = with_tuning(boards(Store(tmp_path).runs()), [])
     assert any(note.startswith("Nothing is tuned") for note in bare.notes)
+
+
+def test_every_method_tries_the_same_learning_rates(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    plan = TuningPlan(trials=4, rounds=1)
+    one, other = tune_all(requests, tmp_path, plan)
+    rates = [[trial.parameters["local_lr"] for trial in study.trials] for study in (one, other)]
+    # The default, then halves and quarters of the range, which is logarithmic.
+    assert rates[0] == rates[1] == [0.005, 0.01, 0.00316, 0.0316]
+    weights = [trial.parameters["mu"] for trial in one.trials if "mu" in trial.parameters]
+    assert len(set(weights)) == (4 if one.algorithm == "fedprox" else 0)
