@@ -6,12 +6,12 @@ The runs lie in `results/studies/fedora`, a results folder like any other, and a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pages
 
 from pflbench.cost import reached, read, totals
 from pflbench.leaderboard.joining import onboarded
@@ -81,25 +81,12 @@ def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
     return [transfer(run, study.runs) for run in runs]
 
 
-def _mean(values: Iterable[float | None]) -> float:
-    return float(np.mean([v for v in values if v is not None]))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _points(value: float, *, sign: bool = False) -> str:
-    return f"{100 * value:{'+' if sign else ''}.1f}"
-
-
 def _columns(parts: Sequence[Comparison]) -> list[str]:
     return [
-        _points(_mean(p.gain for p in parts), sign=True),
-        _points(_mean(p.hurt for p in parts)),
-        _points(_mean(p.hurt_beyond_error for p in parts)),
-        _points(min(p.worst_gain for p in parts), sign=True),
+        pages.points(pages.mean(p.gain for p in parts), sign=True),
+        pages.points(pages.mean(p.hurt for p in parts)),
+        pages.points(pages.mean(p.hurt_beyond_error for p in parts)),
+        pages.points(min(p.worst_gain for p in parts), sign=True),
     ]
 
 
@@ -115,9 +102,9 @@ def official() -> str:
         ]  # fmt: skip
         changes = [] if method == "local" else [t.whole for t in against_local(study, runs)]
         rest = _columns(changes) if changes else ["", "", "", ""]
-        rows.append([method, str(len(runs)), _points(accuracy(runs)), *rest])
+        rows.append([method, str(len(runs)), pages.points(accuracy(runs)), *rest])
     head = ["method", "seeds", "accuracy", "gain", "hurt %", "beyond error %", "worst client"]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def populations(study: Study, population: str) -> str:
@@ -125,23 +112,23 @@ def populations(study: Study, population: str) -> str:
     rows = []
     for method in METHODS:
         runs = study.find(method, population=population)
-        row = [method, _points(accuracy(runs))]
+        row = [method, pages.points(accuracy(runs))]
         if method == "local":
             groups = [_local_by_group(run) for run in runs]
-            row += [_points(_mean(g[0] for g in groups)), "", ""]
-            row += [_points(_mean(g[1] for g in groups)), "", ""]
+            row += [pages.points(pages.mean(g[0] for g in groups)), "", ""]
+            row += [pages.points(pages.mean(g[1] for g in groups)), "", ""]
         else:
             compared = against_local(study, runs)
             for group in (0, 1):
                 parts = [t.groups[group] for t in compared]
                 row += [
-                    _points(_mean(p.accuracy for p in parts)),
-                    _points(_mean(p.gain for p in parts), sign=True),
-                    _points(_mean(p.hurt for p in parts)),
+                    pages.points(pages.mean(p.accuracy for p in parts)),
+                    pages.points(pages.mean(p.gain for p in parts), sign=True),
+                    pages.points(pages.mean(p.hurt for p in parts)),
                 ]
         rows.append(row)
     head = ["method", "all", "majority", "gain", "hurt %", "minority", "gain", "hurt %"]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def _local_by_group(run: StoredRun) -> list[float]:
@@ -159,16 +146,17 @@ def relatedness(study: Study) -> str:
         for choices in ({}, {"population": GROUPS}):
             runs = study.find("fedora", measure, **choices)
             for name in ("relatedness_rank_correlation", "relatedness_precision"):
-                row.append(f"{_mean(run.summary[name] for run in runs):.2f}")
+                row.append(f"{pages.mean(run.summary[name] for run in runs):.2f}")
             if choices:
-                row.append(f"{_mean(run.summary['relatedness_same_group'] for run in runs):.2f}")
-            row.append(_points(accuracy(runs)))
+                same = pages.mean(run.summary["relatedness_same_group"] for run in runs)
+                row.append(f"{same:.2f}")
+            row.append(pages.points(accuracy(runs)))
         rows.append(row)
     head = [
         "measure", "rotated: rank correlation", "precision", "accuracy",
         "groups: rank correlation", "precision", "same group", "accuracy",
     ]  # fmt: skip
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def newcomers(study: Study) -> str:
@@ -178,11 +166,11 @@ def newcomers(study: Study) -> str:
         runs = study.find(method, new_clients="yes")
         found = onboarded([run.summary for run in runs])
         assert found.participants is not None
-        values = [_points(found.accuracy[shots]) for shots in ("0", "1", "5", "all")]
-        gap = "" if found.gap is None else _points(found.gap, sign=True)
-        rows.append([method, *values, _points(found.participants), gap])
+        values = [pages.points(found.accuracy[shots]) for shots in ("0", "1", "5", "all")]
+        gap = "" if found.gap is None else pages.points(found.gap, sign=True)
+        rows.append([method, *values, pages.points(found.participants), gap])
     head = ["method", "no labels", "1 a class", "5 a class", "all labels", "participants", "gap"]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def churn(study: Study) -> str:
@@ -195,14 +183,14 @@ def churn(study: Study) -> str:
             if not runs:
                 row += ["", ""]
                 continue
-            row.append(_points(accuracy(runs)))
+            row.append(pages.points(accuracy(runs)))
             hurt = [] if method == "local" else [t.whole.hurt for t in against_local(study, runs)]
-            row.append(_points(_mean(hurt)) if hurt else "")
+            row.append(pages.points(pages.mean(hurt)) if hurt else "")
         rows.append(row)
     head = ["method"]
     for words in ("10 %", "50 %", "90 %", "100 %"):
         head += [words, "hurt %"]
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def cost(study: Study) -> str:
@@ -216,27 +204,27 @@ def cost(study: Study) -> str:
         per = 1e6 * clients * ROUNDS
         row = [
             method,
-            f"{_mean(t.bytes_up for t in sums) / per:.3f}",
-            f"{_mean(t.bytes_down for t in sums) / per:.3f}",
-            f"{1000 * _mean(t.client_seconds for t in sums) / ROUNDS:.0f}",
-            f"{1000 * _mean(t.server_seconds for t in sums) / ROUNDS:.0f}",
-            f"{_mean(t.peak_memory_bytes for t in sums) / 2**20:.0f}",
-            _points(accuracy(study.find(method))),
+            f"{pages.mean(t.bytes_up for t in sums) / per:.3f}",
+            f"{pages.mean(t.bytes_down for t in sums) / per:.3f}",
+            f"{1000 * pages.mean(t.client_seconds for t in sums) / ROUNDS:.0f}",
+            f"{1000 * pages.mean(t.server_seconds for t in sums) / ROUNDS:.0f}",
+            f"{pages.mean(t.peak_memory_bytes for t in sums) / 2**20:.0f}",
+            pages.points(accuracy(study.find(method))),
         ]
         if any(one is None for one in there):
             row += ["never", "", ""]
         else:
             row += [
-                f"{_mean(one.round for one in there if one):.0f}",
-                f"{_mean(one.bytes_up + one.bytes_down for one in there if one) / 1e6:,.0f}",
-                f"{_mean(one.local_steps for one in there if one):,.0f}",
+                f"{pages.mean(one.round for one in there if one):.0f}",
+                f"{pages.mean(one.bytes_up + one.bytes_down for one in there if one) / 1e6:,.0f}",
+                f"{pages.mean(one.local_steps for one in there if one):,.0f}",
             ]
         rows.append(row)
     head = [
         "method", "MB up", "MB down", "client ms", "server ms", "peak MiB", "accuracy",
         f"rounds to {100 * TARGET:.0f} %", "MB", "steps",
     ]  # fmt: skip
-    return _table(head, rows)
+    return pages.table(head, rows)
 
 
 def privacy(study: Study) -> str:
@@ -248,11 +236,11 @@ def privacy(study: Study) -> str:
             runs = study.find(method, **choices)
             if not runs:
                 continue
-            epsilon = _mean(float(run.summary.get("epsilon", "inf")) for run in runs)
+            epsilon = pages.mean(float(run.summary.get("epsilon", "inf")) for run in runs)
             words = "no clipping, no noise" if not noise else f"clip 1, noise {noise}"
             told = "∞" if np.isinf(epsilon) else f"{epsilon:,.0f}"
-            rows.append([method, words, told, _points(accuracy(runs))])
-    return _table(["method", "privacy", "ε", "accuracy"], rows)
+            rows.append([method, words, told, pages.points(accuracy(runs))])
+    return pages.table(["method", "privacy", "ε", "accuracy"], rows)
 
 
 PERMUTED = "permuted-labels(share=0.25)"
@@ -284,16 +272,5 @@ def commands() -> str:
     return "\n".join(["```bash", *(line for line in lines if not line.startswith("#!")), "```"])
 
 
-def filled(text: str) -> str:
-    """Return the page with its tables written anew."""
-    made = tables()
-
-    def table(match: re.Match[str]) -> str:
-        name = match[1]
-        return f"<!-- table: {name} -->\n\n{made[name]()}\n\n<!-- /table -->"
-
-    return re.sub(r"<!-- table: (\w+) -->.*?<!-- /table -->", table, text, flags=re.DOTALL)
-
-
 if __name__ == "__main__":
-    PAGE.write_text(filled(PAGE.read_text()))
+    PAGE.write_text(pages.filled(PAGE.read_text(), tables()))

@@ -15,22 +15,31 @@ from pflbench.results import Store
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def study() -> ModuleType:
-    path = ROOT / "results" / "studies" / "fedora.py"
-    spec = importlib.util.spec_from_file_location("fedora_study", path)
+STUDIES = ROOT / "results" / "studies"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"{name}_study", STUDIES / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(STUDIES))  # as for a script that is run from there
+        spec.loader.exec_module(module)
     return module
 
 
-def test_the_tables_regenerate_from_the_runs(study: ModuleType) -> None:
-    text = study.PAGE.read_text()
-    assert study.filled(text) == text
-    named = set(re.findall(r"<!-- table: (\w+) -->", text))
-    assert named == set(study.tables())
+@pytest.fixture(scope="module")
+def study() -> ModuleType:
+    return load("fedora")
+
+
+@pytest.mark.parametrize("name", ["fedora", "comparison"])
+def test_the_tables_regenerate_from_the_runs(name: str) -> None:
+    study = load(name)
+    text, tables = study.PAGE.read_text(), study.tables()
+    assert study.pages.filled(text, tables) == text
+    assert set(re.findall(r"<!-- table: (\w+) -->", text)) == set(tables)
 
 
 def test_every_run_is_there_and_complete(study: ModuleType) -> None:
