@@ -1,0 +1,34 @@
+"""Pages whose tables are written from stored runs: what studies share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+
+def mean(values: Iterable[float | None]) -> float:
+    """Return the mean of the values that there are."""
+    return float(np.mean([v for v in values if v is not None]))
+
+
+def points(value: float, *, sign: bool = False) -> str:
+    """Write a share of one in percentage points."""
+    return f"{100 * value:{'+' if sign else ''}.1f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, whose first column is text."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def filled(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """Return a page with the tables between its marks written anew."""
+
+    def written(match: re.Match[str]) -> str:
+        name = match[1]
+        return f"<!-- table: {name} -->\n\n{tables[name]()}\n\n<!-- /table -->"
+
+    return re.sub(r"<!-- table: (\w+) -->.*?<!-- /table -->", written, text, flags=re.DOTALL)
