@@ -24,6 +24,7 @@ from pflbench.errors import InputError
 from pflbench.figures import check_picture
 from pflbench.leaderboard.wording import installed_defaults, labels
 from pflbench.newcomers import shots_in_words
+from pflbench.pictures.looks import looks_of
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
 from pflbench.scenario import digest
@@ -88,7 +89,8 @@ def show_cost(
         parts += ["", _joining(rows)]
     show(*parts, "", Text(NOT_COUNTED, style="dim"))
     if save is not None:
-        curves = [Curve(row.label, row.records, row.times) for row in rows]
+        looks = looks_of((row.records[0].cell.algorithm.name, row.label) for row in rows)
+        curves = [Curve(looks[row.label], row.records, row.times) for row in rows]
         written = "" if over is None else over.written
         save_cost_picture(curves, save, network=written, target=target)
         warn(f"wrote {save}")

@@ -11,9 +11,10 @@ from rich.text import Text
 
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
-from pflbench.federation.picture import PartitionPicture, save_picture
+from pflbench.federation.picture import PartitionPicture
 from pflbench.federation.skew import class_counts, skew_summary
-from pflbench.figures import check_picture
+from pflbench.figures import check_picture, save_figure
+from pflbench.pictures.partition import shades
 from pflbench.runs import RunRequest, source
 
 
@@ -55,7 +56,7 @@ def show_partition(
         skew_table(counts),
     )
     if save is not None:
-        save_picture(counts, save)
+        save_figure(lambda: shades(counts), save)
         warn(f"wrote {save}")
 
 

@@ -14,6 +14,7 @@ _LAZY = {
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",
+    "plot": "pflbench.cli.plot:plot",
     "list": "pflbench.cli.listing:list_",
     "show": "pflbench.cli.show:show",
     "check": "pflbench.cli.check:check",
@@ -55,7 +56,8 @@ _EPILOG = (
     }
 )
 @click.command_panel(
-    "Run and compare", commands=["run", "tune", "status", "leaderboard", "report", "reproduce"]
+    "Run and compare",
+    commands=["run", "tune", "status", "leaderboard", "report", "plot", "reproduce"],
 )
 @click.command_panel("Look", commands=["list", "show"])
 @click.command_panel("Extend", commands=["check", "new"])

@@ -14,19 +14,24 @@ from pflbench.cost.timeline import Timeline
 from pflbench.cost.to_target import reached
 from pflbench.cost.totals import running
 from pflbench.figures import save_figure
+from pflbench.pictures.hiding import BANDS, widths
+from pflbench.pictures.looks import Look, key, legend_below, line
+from pflbench.pictures.style import (
+    ACCURACY,
+    FAINT,
+    PAPER,
+    WIDTHS,
+    canvas,
+    gridded,
+    logarithmic,
+    thousands,
+)
 from pflbench.results.measures import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_COLOURS: Final = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c564b", "#4d4d4d",
-)  # fmt: skip
-"""Told apart by those who see few colours (Okabe and Ito), and two more."""
-
-_STYLES: Final = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
-"""Curves that lie on each other are both seen."""
+    from matplotlib.lines import Line2D
 
 _LARGE_RATIO: Final = 30.0
 """Costs that differ by more are drawn on a logarithmic axis."""
@@ -38,15 +43,15 @@ class Curve:
 
     Attributes
     ----------
-    label
-        Its name in the picture.
+    look
+        How it is drawn, with its name.
     records
         The runs.
     times
         Each over a network, or nothing.
     """
 
-    label: str
+    look: Look
     records: Sequence[Record]
     times: Sequence[Timeline] = ()
 
@@ -78,26 +83,30 @@ def save_cost_picture(
 
 
 def _figure(curves: Sequence[Curve], network: str, target: float | None) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     panels = 2 if network else 1
-    rows = -(-(len(curves) + (target is not None)) // (4 if panels == 2 else 3))
-    figure = Figure(figsize=(6.4 if panels == 1 else 10.4, 4.1 + 0.24 * rows), layout="constrained")
+    figure = canvas(4.4 if panels == 1 else WIDTHS["page"], 2.8)
     axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
     _panel(axes[0], curves, _megabytes, target)
     axes[0].set_xlabel("MB up and down, all clients together, set-up included")
-    axes[0].set_ylabel("test accuracy (%), mean over clients")
+    axes[0].set_ylabel(ACCURACY)
     if network:
         _panel(axes[1], curves, _minutes, target)
         axes[1].set_xlabel(f"minutes over {network}")
-    handles, labels = axes[0].get_legend_handles_labels()
-    if target is not None:
-        handles.append(Line2D([], [], marker="o", linestyle="", color="#888888"))
-        labels.append(f"validation reached {target:.1%}")
-    figure.legend(handles, labels, loc="outside upper left", ncols=3 if panels == 1 else 4,
-                  frameon=False, fontsize="small")  # fmt: skip
+    reached_there = Line2D([], [], marker="o", linestyle="", color=FAINT, markersize=4,
+                           label=f"validation reached {target or 0:.1%}")  # fmt: skip
+    legend_below(figure, {curve.look: _key(curve) for curve in curves},
+                 [] if target is None else [reached_there])  # fmt: skip
     return figure
+
+
+def _key(curve: Curve) -> Line2D:
+    """Return what stands for a curve in the legend."""
+    made = key(curve.look, with_spot=False)
+    if not any(_megabytes(curve, i).any() for i in range(len(curve.records))):
+        made.set_label(f"{curve.look.label} (0 MB)")
+    return made
 
 
 def _megabytes(curve: Curve, i: int) -> Floats:
@@ -116,37 +125,31 @@ def _minutes(curve: Curve, i: int) -> Floats:
 def _panel(
     axes: Axes, curves: Sequence[Curve], cost: Callable[[Curve, int], Floats], target: float | None
 ) -> None:
-    from matplotlib.ticker import FuncFormatter
-
     costs = [np.mean([cost(c, i) for i in range(len(c.records))], axis=0) for c in curves]
     spent = np.concatenate(costs)
     spent = spent[spent > 0]
-    log = len(spent) > 0 and spent.max() / spent.min() > _LARGE_RATIO
-    for n, (curve, at) in enumerate(zip(curves, costs, strict=True)):
-        colour, style = _COLOURS[n % len(_COLOURS)], _STYLES[n % len(_STYLES)]
-        accuracies = 100 * np.array([record.test.means() for record in curve.records])
-        mean = accuracies.mean(axis=0)
+    heights = [100 * np.array([r.test.means() for r in curve.records]) for curve in curves]
+    lines = [(at, own.mean(axis=0)) for at, own in zip(costs, heights, strict=True)]
+    drawn = list(zip(curves, costs, heights, widths(lines), strict=True))
+    for curve, at, accuracies, thick in reversed(drawn):  # the best above the others
+        look = curve.look
         if not at.any():  # without a message there is no place on the axis: its height is shown
             final = 100 * float(np.mean([r.accuracy(r.selected) for r in curve.records]))
-            axes.axhline(final, color=colour, linewidth=1.0,
-                         label=f"{curve.label} (0 MB)", zorder=1.5)  # fmt: skip
+            axes.axhline(final, zorder=1.5, **line(look, linewidth=0.9))
             continue
-        if len(accuracies) > 1:
-            axes.fill_between(at, accuracies.min(axis=0), accuracies.max(axis=0), color=colour,
-                              alpha=0.15, linewidth=0)  # fmt: skip
-        axes.plot(at, mean, color=colour, linestyle=style, linewidth=1.6, label=curve.label)
-        _mark_target(axes, curve, cost, target, colour)
-    if log:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.10g}"))
+        if len(accuracies) > 1 and len(curves) <= BANDS:
+            axes.fill_between(at, accuracies.min(axis=0), accuracies.max(axis=0), alpha=0.16,
+                              color=look.colour, linewidth=0)  # fmt: skip
+        axes.plot(at, accuracies.mean(axis=0), **line(look, linewidth=thick))
+        _mark_target(axes, curve, cost, target, look.colour)
+    if len(spent) and spent.max() / spent.min() > _LARGE_RATIO:
+        logarithmic(axes, float(spent.min()) / 1.1, float(spent.max()) * 1.1)
     else:
         axes.set_xlim(left=0)
+        thousands(axes.xaxis)
     if target is not None:
-        axes.axhline(100 * target, color="#888888", linewidth=0.8, linestyle=":", zorder=1)
-    axes.grid(color="#dddddd", linewidth=0.6)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+        axes.axhline(100 * target, color=FAINT, linewidth=0.8, linestyle=":", zorder=1)
+    gridded(axes)
 
 
 def _mark_target(
@@ -161,4 +164,4 @@ def _mark_target(
         if found is not None:
             place = int(np.flatnonzero(record.test.rounds == found.round)[0])
             axes.plot(cost(curve, i)[place], 100 * found.test_accuracy, "o", color=colour,
-                      markeredgecolor="white", markersize=6, zorder=3)  # fmt: skip
+                      markeredgecolor=PAPER, markersize=4.5, zorder=3)  # fmt: skip

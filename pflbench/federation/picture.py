@@ -1,10 +1,9 @@
-"""Pictures of a partition: who holds what, in a terminal and as an image file."""
+"""The picture of a partition in a terminal: who holds what. For files: `pflbench.pictures`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -16,20 +15,13 @@ from rich.style import Style
 from rich.text import Text
 
 from pflbench.federation.allocation import SPLIT_WORDS
-from pflbench.federation.shards import SPLITS, Split
+from pflbench.federation.shards import Split
 from pflbench.federation.skew import count_matrix
-from pflbench.figures import save_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _DIGITS: Final = "12345678"
 _WIDEST_CELL: Final = 4
 _SIZE_BAR: Final = 12
-_LABELLED: Final = 60
-"""Up to so many clients are drawn in the order of their numbers, each with its label."""
 
 
 class PartitionPicture:
@@ -114,77 +106,6 @@ class PartitionPicture:
     def _fixed_width(self) -> int:
         largest = int(self.counts.sum(axis=1).max())
         return self._number_width() + 2 + 2 + _SIZE_BAR + 1 + len(f"{largest:,}")
-
-
-def save_picture(table: pd.DataFrame, path: Path) -> None:
-    """Draw sizes and class shares of all clients and splits into an image file.
-
-    Parameters
-    ----------
-    table
-        Class counts, as `pflbench.federation.skew.class_counts` makes them.
-    path
-        Where to; the ending says the format: .png, .pdf or .svg.
-
-    Raises
-    ------
-    pflbench.errors.InputError
-        Another ending, or a folder that is not there.
-    pflbench.errors.WorkError
-        The file cannot be written.
-    """
-    save_figure(lambda: _figure(table), path)
-
-
-def _figure(table: pd.DataFrame) -> Figure:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, PercentFormatter
-
-    matrices = {split: count_matrix(table, split) for split in SPLITS}
-    clients, classes = matrices["train"].shape
-    order = np.arange(clients)
-    axis = "client"
-    if clients > _LABELLED:
-        main = matrices["train"].argmax(axis=1)
-        order = np.lexsort((-matrices["train"].sum(axis=1), main))
-        axis = f"{clients:,} clients, by their most frequent class, then by size"
-
-    width = float(np.clip(2.5 + 0.16 * clients, 6, 12))
-    height = float(np.clip(0.14 * classes, 1.2, 3.0))
-    figure = Figure(figsize=(width, 1.9 + 3 * height), layout="constrained")
-    rows = figure.subplots(4, 1, sharex=True, height_ratios=[1.3, height, height, height])
-    _draw_sizes(rows[0], {split: matrices[split][order].sum(axis=1) for split in SPLITS})
-    shares = {s: m[order] / np.maximum(m[order].sum(axis=1, keepdims=True), 1)
-              for s, m in matrices.items()}  # fmt: skip
-    peak = max(float(share.max()) for share in shares.values())
-    for axes, split in zip(rows[1:], SPLITS, strict=True):
-        image = axes.imshow(
-            shares[split].T, aspect="auto", interpolation="nearest", origin="lower",
-            cmap="viridis", vmin=0.0, vmax=peak,
-        )  # fmt: skip
-        axes.set_ylabel(f"{SPLIT_WORDS[split]}\nclass")
-        if classes <= 12:
-            axes.set_yticks(range(classes))
-    rows[-1].set_xlabel(axis)
-    rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    figure.colorbar(image, ax=list(rows[1:]), label="share of the client's samples",
-                    format=PercentFormatter(1.0, decimals=0))  # fmt: skip
-    return figure
-
-
-def _draw_sizes(axes: Axes, sizes: dict[Split, NDArray[np.int64]]) -> None:
-    """Draw the clients' sizes as bars, the splits stacked."""
-    at = np.arange(len(sizes["train"]))
-    floor = np.zeros(len(at))
-    for split, color in zip(SPLITS, ("#35618f", "#e0922f", "#9aa5b1"), strict=True):
-        axes.bar(at, sizes[split], bottom=floor, width=0.9 if len(at) <= _LABELLED else 1.0,
-                 color=color, label=SPLIT_WORDS[split], linewidth=0)  # fmt: skip
-        floor += sizes[split]
-    axes.set_ylabel("samples")
-    axes.legend(ncols=3, frameon=False, fontsize="small", loc="lower left",
-                bbox_to_anchor=(0, 1.0), borderaxespad=0)  # fmt: skip
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _cells(levels: NDArray[np.float64], width: int, bars: str) -> Iterator[Segment]:

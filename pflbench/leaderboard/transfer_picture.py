@@ -13,6 +13,8 @@ from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import save_figure
 from pflbench.leaderboard.protocol import BASELINE
 from pflbench.leaderboard.transfer import Transfer
+from pflbench.pictures.looks import COLOURS
+from pflbench.pictures.style import FAINT, GRID, HURT, INK, PAPER, TEXT, canvas, folded, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,6 @@ ASPECTS: Final = {
 }
 """What a gain is held against: columns of `Transfer.clients`, in words."""
 
-_COLORS: Final = ("#35618f", "#d9791e", "#3f8f5b", "#a03b6a", "#7a6bb0", "#8a6d3b")
 _MARKS: Final = (
     ("helped, or as good", "o", True),
     ("hurt, within one standard error", "o", False),
@@ -78,7 +79,6 @@ def save_transfer(found: Transfer, path: Path) -> None:
 
 
 def _figure(found: Transfer) -> Figure:
-    from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
     table = found.clients
@@ -86,26 +86,27 @@ def _figure(found: Transfer) -> Figure:
         name for name in ASPECTS
         if not table[name].isna().any() and (name != "coordinate_distance" or varies(table[name]))
     ]  # fmt: skip
-    figure = Figure(figsize=(1.2 + 3.9 * max(len(aspects), 1), 4.9), layout="constrained")
+    width = 0.8 + 2.7 * max(len(aspects), 1)
+    figure = canvas(width, 3.5)
     panels = figure.subplots(1, max(len(aspects), 1), sharey=True, squeeze=False)[0]
     groups = sorted(table["group"].unique())
-    colors = {group: _COLORS[i % len(_COLORS)] for i, group in enumerate(groups)}
+    colors = {group: COLOURS[i % len(COLOURS)] for i, group in enumerate(groups)}
     for axes, name in zip(panels, aspects, strict=False):
         _panel(axes, table, name, colors)
     panels[0].set_ylabel(f"gain over {BASELINE} (points of test accuracy)")
     whole, n = found.whole, len(table)
     hurt, beyond = int(table["hurt"].sum()), int(table["hurt_beyond_error"].sum())
-    gain = f"{100 * whole.gain:+.1f}".replace("-", "−")
-    figure.suptitle(
+    gain = signed(100 * whole.gain)
+    words = (
         f"{found.run.cell['algorithm']['name']} against {BASELINE}, {n:,} clients, "
         f"seed {found.run.cell['seed']}: mean gain {gain}, {hurt:,} hurt, "
-        f"{beyond:,} of them by more than one standard error",
-        fontsize="medium",
+        f"{beyond:,} of them by more than one standard error"
     )
-    neutral = "#4a4a4a" if len(groups) > 1 else _COLORS[0]
+    figure.suptitle(folded(words, width - 0.2, TEXT), fontsize=TEXT)
+    neutral = FAINT if len(groups) > 1 else COLOURS[0]
     handles = [
-        Line2D([], [], linestyle="", marker=mark, markersize=6, color=neutral,
-               markerfacecolor=neutral if full else "white", label=words)
+        Line2D([], [], linestyle="", marker=mark, markersize=4.5, color=neutral,
+               markerfacecolor=neutral if full else PAPER, label=words)
         for words, mark, full in _MARKS
     ]  # fmt: skip
     if len(groups) > 1:
@@ -114,8 +115,7 @@ def _figure(found: Transfer) -> Figure:
                    label="no group" if group == NO_GROUP else f"group {group}")
             for group in groups
         ]  # fmt: skip
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False,
-                  fontsize="small")  # fmt: skip
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
 
 
@@ -124,8 +124,8 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str, colors: dict[int, str]) -
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     x, gain, error = table[name].to_numpy(float), 100 * table["gain"], 100 * table["error"]
-    axes.axhspan(-200, 0, color="#c0392b", alpha=0.06, linewidth=0)
-    axes.axhline(0, color="#c0392b", linewidth=1)
+    axes.axhspan(-200, 0, color=HURT, linewidth=0, zorder=0)
+    axes.axhline(0, color=INK, linewidth=0.7, zorder=0.5)
     title = "the same for all clients"
     if varies(table[name]):
         if name == "train" and x.max() > 10 * x.min():
@@ -141,22 +141,20 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str, colors: dict[int, str]) -
         axes.set_xlim(-0.15, 1.15)
         x = np.linspace(0, 1, len(x)) if len(x) > 1 else np.array([0.5])
     if len(table) <= _WITH_ERRORS:
-        axes.errorbar(x, gain, yerr=error, fmt="none", ecolor="#b8bfc7", elinewidth=0.8, zorder=1)
+        axes.errorbar(x, gain, yerr=error, fmt="none", ecolor=GRID, elinewidth=1.0, zorder=1)
     beyond, hurt = table["hurt_beyond_error"].to_numpy(), table["hurt"].to_numpy()
-    size = 34 if len(table) <= _WITH_ERRORS else 14
+    size = 18 if len(table) <= _WITH_ERRORS else 8
     for group, color in colors.items():
         own = table["group"].to_numpy() == group
         for (_, mark, full), here in zip(_MARKS, (~hurt, hurt & ~beyond, beyond), strict=True):
             axes.scatter(x[own & here], gain[own & here], s=size, marker=mark, zorder=2,
-                         facecolors=color if full else "white", edgecolors=color,
+                         facecolors=color if full else PAPER, edgecolors=color,
                          linewidths=1.1 if not full else 0.4)  # fmt: skip
     most, least = float((gain + error).max()), float((gain - error).min())
     room = 0.06 * (most - least) or 1.0
     axes.set_ylim(min(least, 0) - room, max(most, 0) + room)
-    axes.set_title(title.replace("-", "−"), fontsize="small", color="#4a4a4a")
+    axes.set_title(title.replace("-", "−"), color=FAINT)
     axes.set_xlabel(ASPECTS[name])
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
 
 
 def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.leaderboard import Board
+from pflbench.pictures.hiding import BANDS, widths
 from pflbench.pictures.history import History
 from pflbench.pictures.looks import Look, key, legend_below, line, spot
 from pflbench.pictures.style import (
@@ -35,12 +36,6 @@ Split = Literal["test", "val"]
 
 _LARGE: Final = 20.0
 """Methods whose costs differ by more are drawn on a logarithmic axis."""
-
-_BANDS: Final = 12
-"""Of more methods, bands would hide each other: lines alone are drawn."""
-
-_HIDDEN: Final = 0.003
-"""Mean accuracies, in [0, 1], that differ by less on average lie on each other."""
 
 _SPLITS: Final = {"test": "test", "val": "validation"}
 
@@ -92,17 +87,13 @@ def curves(
     axes = figure.subplots()
     unit, words = _unit(x, runs)
     costs = {label: np.mean([_at(run, x) for run in runs[label]], axis=0) / unit for label in rows}
-    bands = len(rows) <= _BANDS and len(board.seeds) > 1
+    bands = len(rows) <= BANDS and len(board.seeds) > 1
     handles: dict[Look, Artist] = {}
     means = {label: np.mean([getattr(run, split) for run in runs[label]], axis=0) for label in rows}
+    thick = dict(zip(rows, widths([(costs[row], 100 * means[row]) for row in rows]), strict=True))
     for depth, label in enumerate(reversed(rows)):  # the best above the others
-        hidden = any(
-            _same(means[label], means[other]) and _near(costs[label], costs[other])
-            for other in rows[: rows.index(label)]
-        )
-        thick = 2.8 if hidden else 1.2
         _method(axes, looks[label], costs[label], runs[label], split, bands, 2 + 0.01 * depth,
-                thick)  # fmt: skip
+                thick[label])  # fmt: skip
     for label in rows:
         handles[looks[label]] = key(looks[label])
     _scale(axes, costs, x)
@@ -130,16 +121,6 @@ def _unit(x: Against, runs: Mapping[str, Sequence[History]]) -> tuple[float, str
         if most >= 3 * unit:
             return unit, f"training time, clients and server ({name})"
     return 1.0, "training time, clients and server (s)"
-
-
-def _same(one: Floats, other: Floats) -> bool:
-    """Whether a line would hide another: the lower one is drawn thicker then."""
-    return float(np.abs(one - other).mean()) < _HIDDEN
-
-
-def _near(one: Floats, other: Floats) -> bool:
-    """Whether costs are the same to the eye."""
-    return float(np.abs(one - other).max()) < 0.01 * float(max(one[-1], other[-1]))
 
 
 def _method(

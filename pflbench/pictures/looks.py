@@ -86,15 +86,30 @@ def looks(boards: Iterable[Board]) -> dict[str, Look]:
     colour whatever else is on a board. The baseline is grey. Rows of one algorithm share its
     colour and differ in their lines.
     """
-    found: dict[str, set[str]] = {}
+    found: dict[str, dict[str, bool]] = {}
     for board in boards:
         for row in board.rows:
-            found.setdefault(row.algorithm, set()).add(row.label)
+            labels = found.setdefault(row.algorithm, {})
+            labels[row.label] = labels.get(row.label, False) or bool(row.run_ids)
+    return _looks(found)
+
+
+def looks_of(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
+    """Return looks as `looks` does, of algorithms and labels where there is no board."""
+    found: dict[str, dict[str, bool]] = {}
+    for algorithm, label in labels:
+        found.setdefault(algorithm, {})[label] = True
+    return _looks(found)
+
+
+def _looks(found: Mapping[str, Mapping[str, bool]]) -> dict[str, Look]:
+    """Make looks of labels by algorithm, and of whether there is a run of each."""
     places = _places(found)
     made: dict[str, Look] = {}
     for name in sorted(found):
         # the shortest label is that of the fewest changes, mostly of the defaults
-        for variant, label in enumerate(sorted(found[name], key=lambda t: (len(t), t))):
+        labels = sorted(found[name], key=lambda t: (not found[name][t], len(t), t))
+        for variant, label in enumerate(labels):
             made[label] = _look(len(made), label, name, places[name], variant)
     return made
 

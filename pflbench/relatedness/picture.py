@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pflbench.pictures.style import styled
 from pflbench.relatedness.layout import order_of, places
 from pflbench.relatedness.matrices import Matrices, Matrix
 from pflbench.relatedness.score import SCORES, Truth, right_neighbours
@@ -52,6 +53,11 @@ class Drawn:
 
 def figure(drawn: Drawn) -> Figure:
     """Draw similarity, S and Π as heat maps, and the graph S where clients truly are."""
+    with styled(text=9, small=8):  # a whole page: larger words than in a column
+        return _figure(drawn)
+
+
+def _figure(drawn: Drawn) -> Figure:
     from matplotlib.figure import Figure
 
     found, truth = drawn.found, drawn.truth

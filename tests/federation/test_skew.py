@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +15,14 @@ from rich.console import Console
 
 from pflbench.errors import InputError, WorkError
 from pflbench.federation import SPLITS, Federation
-from pflbench.federation.picture import PartitionPicture, save_picture
+from pflbench.federation.picture import PartitionPicture
 from pflbench.federation.skew import class_counts, count_matrix, skew_summary
+from pflbench.figures import save_figure
+from pflbench.pictures.partition import shades
+
+
+def save_picture(table: pd.DataFrame, path: Path) -> None:
+    save_figure(lambda: shades(table), path)
 
 
 def federation_of(labels: list[dict[str, list[int]]], classes: int) -> Federation:
