@@ -15,7 +15,8 @@ from pflbench import Federation
 from pflbench.cli.main import main
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.results import Store
-from pflbench.runs import RunRequest, plan
+from pflbench.runs import RunRequest, plan, sourcing
+from pflbench.runs.identity import identify
 from pflbench_datasets import embedded
 
 SHORT: dict[str, Any] = {
@@ -172,3 +173,32 @@ def test_refusals(digits: str, negatives: Path, tmp_path: Path) -> None:
     )
     assert result.exit_code == 2
     assert "Did you mean 'groups'?" in result.stderr
+
+
+def test_a_runs_identity_needs_no_federation(
+    digits: str, negatives: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is worked out without a federation is what the federation turns out to be."""
+    with np.load(negatives) as arrays:
+        x, y = arrays["x"][:300], arrays["y"][:300]
+    known = tmp_path / "known.npz"
+    np.savez(known, x=x, y=y, client=np.arange(300) % 6)
+    kinds = [
+        RunRequest("local", digits, **SHORT),
+        RunRequest("local", f"npz:{known}", rounds=1),
+        RunRequest("local", digits, population="permuted-labels", new_clients=0.25, **SHORT),
+        RunRequest("local", digits, population=f"foreign(dataset=npz:{negatives})", **SHORT),
+    ]
+    for request in kinds:
+        planned = plan(request)
+        scenario = planned.cell.scenario
+        assert scenario.fingerprint == planned.federation.fingerprint
+        assert scenario.clients == planned.federation.clients
+    ids = [plan(request).cell.id for request in kinds]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a federation was made")
+
+    monkeypatch.setattr(sourcing, "build", refuse)
+    monkeypatch.setattr(sourcing, "populate", refuse)
+    assert [identify(request).cell.id for request in kinds] == ids
