@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import numpy as np
 
-from pflbench.errors import InputError
 from pflbench.leaderboard import Board
 from pflbench.pictures.hiding import BANDS, widths
 from pflbench.pictures.history import History
 from pflbench.pictures.looks import Look, key, legend_below, line, spot
+from pflbench.pictures.rows import measured
 from pflbench.pictures.style import (
     FAINT,
     Width,
@@ -79,9 +79,7 @@ def curves(
     InputError
         The board has no ranked row.
     """
-    rows = [row.label for row in board.rows if row.measures is not None]
-    if not rows:
-        raise InputError(f"Scenario {board.scenario_id} has no complete row to draw.")
+    rows = [row.label for row, _, _ in measured(board)]
     size = inches(width)
     figure = canvas(size, min(0.66 * size, 3.4) + 0.1, title)
     axes = figure.subplots()

@@ -9,9 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pflbench.errors import InputError
-from pflbench.federation.allocation import SPLIT_WORDS
-from pflbench.federation.shards import SPLITS, Split
-from pflbench.federation.skew import count_matrix
 from pflbench.leaderboard import Board
 from pflbench.pictures.style import (
     FAINT,
@@ -26,9 +23,11 @@ from pflbench.pictures.style import (
 from pflbench.results import Store
 
 if TYPE_CHECKING:
-    import pandas as pd
+    import pandas as pd  # what counts samples imports torch, which takes seconds
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from pflbench.federation.shards import Split
 
 _BUBBLE: Final = 0.045
 """Inches that a client needs, so that its bubbles are seen; with less room there are shades."""
@@ -75,6 +74,8 @@ def partition(counts: pd.DataFrame, *, width: Width = "column", title: str = "")
     width, title
         As in `curves`.
     """
+    from pflbench.federation.skew import count_matrix
+
     size = inches(width)
     matrix = count_matrix(counts, "train")
     clients, classes = matrix.shape
@@ -103,7 +104,10 @@ def partition(counts: pd.DataFrame, *, width: Width = "column", title: str = "")
 
 @drawn
 def shades(
-    counts: pd.DataFrame, splits: Sequence[Split] = SPLITS, width: float = 7.0, title: str = ""
+    counts: pd.DataFrame,
+    splits: Sequence[Split] = ("train", "val", "test"),
+    width: float = 7.0,
+    title: str = "",
 ) -> Figure:
     """Draw the clients' sizes as bars, and their shares of classes in some splits as shades.
 
@@ -117,6 +121,9 @@ def shades(
         Inches.
     """
     from matplotlib.ticker import PercentFormatter
+
+    from pflbench.federation.allocation import SPLIT_WORDS
+    from pflbench.federation.skew import count_matrix
 
     matrices = {split: count_matrix(counts, split) for split in splits}
     clients, classes = matrices[splits[0]].shape
@@ -153,6 +160,8 @@ def shades(
 
 def _sizes(axes: Axes, sizes: dict[Split, NDArray[np.int64]]) -> None:
     """Draw the clients' sizes as bars, the splits stacked."""
+    from pflbench.federation.allocation import SPLIT_WORDS
+
     clients = len(next(iter(sizes.values())))
     floor = np.zeros(clients)
     for split, colour in zip(sizes, _COLOURS, strict=False):

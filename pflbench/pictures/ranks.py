@@ -121,11 +121,12 @@ def ranks(
 def _axis(axes: Axes, k: int, first: float, last: float) -> None:
     """Draw ranks 1 to k from left to right, whole ones with a number."""
     axes.plot([first, last], [0, 0], color=INK, linewidth=0.8, zorder=1)
-    every = max(1, -(-k // 12))
+    apart = (last - first) / (k - 1)
+    every = next(n for n in range(1, k + 1) if n * apart > length(f"{k}", SMALL) + 0.05 or n == k)
     for rank in np.arange(1, k + 0.25, 0.5):
-        at = first + (last - first) * (rank - 1) / (k - 1)
+        at = first + apart * (rank - 1)
         whole = float(rank).is_integer()
-        if not whole and k > 12:
+        if not whole and apart < 0.15:
             continue
         axes.plot([at, at], [0, 0.05 if whole else 0.03], color=INK, linewidth=0.6, zorder=1)
         if whole and (int(rank) - 1) % every == 0:

@@ -90,7 +90,7 @@ def _settings(text: float, small: float) -> dict[str, Any]:
         "savefig.facecolor": "auto",
         "savefig.bbox": None,
         "savefig.dpi": 300,
-        "figure.dpi": 100,
+        "figure.dpi": 300,
         "grid.color": GRID,
         "grid.linewidth": 0.5,
         "xtick.color": INK,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
 
 from pflbench.pictures.looks import BASELINE_COLOUR, COLOURS, Look, on_dark
-from pflbench.pictures.style import FAINT, GRID, HURT, INK, PAPER, styled
+from pflbench.pictures.style import FAINT, GRID, HURT, INK, PAPER, plain, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,7 +142,7 @@ def _mark(element: ElementTree.Element, names: Mapping[int, str]) -> None:
     element.set("data-part", part)
     if number in names:
         told = ElementTree.Element(f"{{{_SVG}}}title")
-        told.text = names[number]
+        told.text = plain(names[number])
         element.insert(0, told)
 
 
@@ -153,4 +153,4 @@ def _head(root: ElementTree.Element, words: str) -> None:
     root.set("class", "picture")
     root.set("role", "img")
     if words:
-        root.set("aria-label", words)
+        root.set("aria-label", plain(words))
