@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,7 +27,7 @@ from scipy.stats import qmc
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Outcome, Watch, Work, run_cells
 from pflbench.parameters import Scalar
-from pflbench.results import Store
+from pflbench.results import RunBusyError, Store
 from pflbench.results.files import remove_temporaries, writing
 from pflbench.results.locking import RunLock
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
@@ -97,7 +98,7 @@ def tune(
 def _locked(store: Store, target: Target) -> RunLock:
     try:
         return RunLock(store.root / ".locks", target.study.id)
-    except WorkError as error:
+    except RunBusyError as error:
         raise WorkError(f"Another process tunes {target.title} in {store.root}.") from error
 
 
@@ -112,6 +113,7 @@ class _Search:
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             remove_temporaries(folder, f"{target.study.id}.json")  # of a search that was killed
+            _mend(path)
             self._optuna = optuna.create_study(
                 storage=JournalStorage(JournalFileBackend(str(path))), study_name=target.study.id,
                 direction="maximize", load_if_exists=True,
@@ -121,7 +123,12 @@ class _Search:
 
     @property
     def _ended(self) -> list[FrozenTrial]:
-        return self._optuna.get_trials(deepcopy=False, states=_ENDED)
+        trials = self._optuna.get_trials(deepcopy=False, states=_ENDED)
+        return [trial for trial in trials if self._whole(trial)]
+
+    def _whole(self, trial: FrozenTrial) -> bool:
+        """Whether all of a trial's setting was drawn; one that was not is no trial."""
+        return len(trial.params) == len(self.target.study.space)
 
     @property
     def done(self) -> bool:
@@ -168,9 +175,10 @@ class _Search:
     def _interrupted(self) -> FrozenTrial | None:
         """Return the trial that an earlier call asked for and did not end."""
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            if len(trial.params) == len(self.target.study.space):
+            if self._whole(trial):
                 return trial
-            self._optuna.tell(trial.number, state=TrialState.PRUNED)  # not all of it was drawn
+            with writing(self._results / FOLDER / STUDIES):
+                self._optuna.tell(trial.number, state=TrialState.FAIL)  # which no sampler looks at
         return None
 
     def _next(self) -> FrozenTrial:
@@ -179,10 +187,14 @@ class _Search:
         self._optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=SPREAD + 1)
         space = self.target.study.space
         with writing(self._results / FOLDER / STUDIES):
-            if number <= SPREAD:
+            if number <= SPREAD and not self._waits():
                 self._optuna.enqueue_trial(_start(space) if number == 0 else _spread(space, number))
             asked = self._optuna.ask({d.name: _range(d) for d in space})
         return self._optuna.trials[asked.number]
+
+    def _waits(self) -> bool:
+        """Whether the next trial's setting was laid down by a call that was stopped just then."""
+        return bool(self._optuna.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
 
     def _runs(self, trial: FrozenTrial) -> dict[str, RunRequest]:
         """Return a trial's runs by id, in the order of the seeds."""
@@ -207,6 +219,14 @@ class _Search:
             value /= len(runs)
         number = sum(other.number < trial.number for other in self._ended)
         return Trial(number, self._setting(trial), state, value, tuple(runs), reason)
+
+
+def _mend(journal: Path) -> None:
+    """Undo what a search left that was stopped while it wrote: half a line, or the lock."""
+    for left in journal.parent.glob(f"{journal.name}.lock*"):  # ours is held: it is nobody's
+        left.unlink()
+    if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):
+        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def _start(space: Sequence[Dimension]) -> dict[str, float]:
@@ -244,4 +264,8 @@ def _drawn(value: float, dimension: Dimension) -> float:
 
 
 def _rounded(value: float, dimension: Dimension) -> Scalar:
-    return int(value) if dimension.whole else float(f"{value:.{DIGITS}g}")
+    if dimension.whole:
+        return int(value)
+    if value == dimension.start:  # the default is tried as it is
+        return float(value)
+    return min(max(float(f"{value:.{DIGITS}g}"), dimension.low), dimension.high)

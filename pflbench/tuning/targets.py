@@ -12,6 +12,7 @@ from pflbench.parameters import Scalar, parameters_to_json
 from pflbench.results.tunings import Dimension, Study
 from pflbench.runs.identity import Identified, identify
 from pflbench.runs.request import RunRequest
+from pflbench.runs.sourcing import steady_files
 from pflbench.settings import RATE, describe_settings
 
 
@@ -42,9 +43,10 @@ class Target:
 def targets(requests: Iterable[RunRequest], plan: TuningPlan) -> dict[str, Target]:
     """Return what is to be tuned for the cells of a matrix, by study id: seeds share a study."""
     found: dict[str, Target] = {}
-    for request in requests:
-        made = target(request, plan)
-        found.setdefault(made.study.id, made)
+    with steady_files():
+        for request in requests:
+            made = target(request, plan)
+            found.setdefault(made.study.id, made)
     return found
 
 

@@ -11,6 +11,7 @@ from pflbench.errors import InputError
 from pflbench.matrix import Matrix, TuningPlan
 from pflbench.results.tunings import Study, studies_of
 from pflbench.runs.request import RunRequest
+from pflbench.runs.sourcing import steady_files
 from pflbench.tuning.targets import Target, target
 
 
@@ -47,13 +48,14 @@ def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> li
     """
     known = {study.id: study for study in studies_of(results)}
     made, missing = [], dict[str, Target]()
-    for request in requests:
-        wanted = target(request, plan)
-        study = known.get(wanted.study.id)
-        if study is None or len(study.finished) < plan.trials:
-            missing[wanted.study.id] = wanted
-            continue
-        made.append(dataclasses.replace(request, parameters=_best(study, request)))
+    with steady_files():
+        for request in requests:
+            wanted = target(request, plan)
+            study = known.get(wanted.study.id)
+            if study is None or len(study.finished) < plan.trials:
+                missing[wanted.study.id] = wanted
+                continue
+            made.append(dataclasses.replace(request, parameters=_best(study, request)))
     if missing:
         first = next(iter(missing.values()))
         raise InputError(

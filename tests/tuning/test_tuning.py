@@ -5,9 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import optuna
 import pytest
 
 from pflbench.errors import InputError, WorkError
@@ -18,6 +22,7 @@ from pflbench.results import Store
 from pflbench.results.tunings import Study, studies_of
 from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
+from pflbench.tuning import search
 from pflbench.tuning.search import tune
 from pflbench.tuning.targets import targets
 from pflbench.tuning.tuned import tuned
@@ -83,6 +88,66 @@ def test_an_interrupted_search_tries_the_same(
     assert tune_all(requests, tmp_path / "parts") == whole
 
 
+@pytest.mark.parametrize("at", ["ask", "_suggest"])
+def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
+    digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    request = RunRequest("fedprox", digits, partition="iid", clients=4, eval_every=1)
+    monkeypatch.setattr(search, "SPREAD", 1)  # so that trials after the second are learnt
+    plan = TuningPlan(trials=4, rounds=1)
+    whole = tune_all([request], tmp_path / "whole", plan)
+    owner: Any = optuna.Study if at == "ask" else optuna.Trial
+    draw = getattr(owner, at)
+    calls = 0
+
+    def stopped_now_and_then(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls % 3 == 2:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    monkeypatch.setattr(owner, at, stopped_now_and_then)
+    for _ in range(20):
+        try:
+            again = tune_all([request], tmp_path / "parts", plan)
+            break
+        except KeyboardInterrupt:
+            continue
+    assert calls > plan.trials
+    assert again == whole
+
+
+@pytest.mark.parametrize("left", ["half a line", "a lock"])
+def test_a_search_killed_while_it_writes_goes_on(
+    requests: list[RunRequest], tmp_path: Path, left: str
+) -> None:
+    whole = tune_all(requests, tmp_path / "whole")
+    tune_all(requests, tmp_path / "parts", dataclasses.replace(PLAN, trials=1))
+    studies = tmp_path / "parts" / "tuning" / "studies"
+    for journal in studies.glob("*.journal"):
+        if left == "half a line":  # as far as a full disk let it
+            with journal.open("ab") as file:
+                file.write(b'{"op_code": 4, "wor')
+        else:
+            journal.with_name(f"{journal.name}.lock").symlink_to(journal)
+    began = time.monotonic()
+    assert tune_all(requests, tmp_path / "parts") == whole
+    assert time.monotonic() - began < 25  # Optuna waits for half a minute before it takes a lock
+    assert {path.suffix for path in studies.iterdir()} == {".json", ".journal"}
+
+
+def test_a_lock_that_cannot_be_made_is_nobody_elses(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    (study,) = targets(requests[:1], PLAN)
+    for folder in (tmp_path, tmp_path / "tuning"):
+        Store(folder, create=True).make()
+    (tmp_path / "tuning" / ".locks" / f"{study}.lock").mkdir()
+    with pytest.raises(WorkError, match="could not be written"):
+        tune_all(requests[:1], tmp_path)
+
+
 def test_what_is_tried_does_not_depend_on_the_company(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
@@ -117,6 +182,30 @@ def test_a_learning_rate_out_of_the_usual_range_is_in_the_search(digits: str) ->
     (target,) = targets([request], PLAN).values()
     (rate,) = target.study.space
     assert (rate.low, rate.high, rate.start) == (1e-3, 0.5, 0.5)
+
+
+def test_the_first_trial_has_the_default_to_its_last_digit(digits: str, tmp_path: Path) -> None:
+    request = RunRequest("local", digits, partition="iid", clients=4, lr=0.03125)
+    (study,) = tune_all([request], tmp_path, TuningPlan(trials=1, rounds=1))
+    assert study.trials[0].parameters == {"local_lr": 0.03125}
+    cell = Store(tmp_path / "tuning").runs()[0].typed_cell
+    assert cell.algorithm.parameters == {}  # the scenario's rate is not a row of its own
+
+
+def test_own_files_are_loaded_once_for_a_matrix(
+    requests: list[RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tune_all(requests, tmp_path, TuningPlan(trials=1, rounds=1))
+    loads, load = 0, np.load
+
+    def counted(*arguments: Any, **more: Any) -> Any:
+        nonlocal loads
+        loads += 1
+        return load(*arguments, **more)
+
+    monkeypatch.setattr(np, "load", counted)
+    tuned(requests, TuningPlan(trials=1, rounds=1), tmp_path)
+    assert loads == 1
 
 
 def test_a_trial_that_diverges_is_a_trial(digits: str, tmp_path: Path) -> None:
