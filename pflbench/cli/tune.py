@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from click.exceptions import Exit
 
 from pflbench.cli.cells import cells_options, take_matrix
 from pflbench.cli.names import COUNT, read_seeds
 from pflbench.cli.options import data_options, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
+from pflbench.cli.together import processes, several
 from pflbench.cli.where import executor_options, take_where
 from pflbench.errors import InputError
 
@@ -72,7 +73,12 @@ def tune(
     from pflbench.cli.screen import waiting
 
     where = take_where(options)
-    try:
+    if several():
+        raise InputError(
+            "pflbench tune and torchrun exclude each other: expected --jobs for several trials at "
+            "a time."
+        )
+    with processes(ctx.obj, partial(_interrupted, ctx)):
         with waiting("loading", show=not quiet):
             matrix = take_matrix(ctx, options)
             seeds = tuple(read_seeds(trial_seeds)) if trial_seeds else None
@@ -82,11 +88,13 @@ def tune(
             from pflbench.cli.trials import run_trials
 
         run_trials(requests, plan, results, where.make, quiet=quiet)
-    except KeyboardInterrupt:
-        again = shlex.join(["pflbench", "tune", *ctx.meta["pflbench.arguments"]])
-        warn(f"\nInterrupted; trials are kept, and go on where they stopped. To go on: {again}")
-        raise Exit(INTERRUPTED) from None
     return 0
+
+
+def _interrupted(ctx: click.Context) -> int:
+    again = shlex.join(["pflbench", "tune", *ctx.meta["pflbench.arguments"]])
+    warn(f"\nInterrupted; trials are kept, and go on where they stopped. To go on: {again}")
+    return INTERRUPTED
 
 
 def _plan(

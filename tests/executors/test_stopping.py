@@ -54,3 +54,20 @@ def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, d
     assert wait_until(lambda: not of_session(running.pid), seconds=10)
     for run in Store(folder / "results").runs():  # and nothing holds on to what they ran
         Store(folder / "results").reset(run.id)
+
+
+def test_a_search_that_is_stopped_says_how_to_go_on_and_leaves_nothing(
+    start: Start, folder: Path, data: str
+) -> None:
+    running = start("tune", *LONG[1:], "--trials", "2")
+    notes = "results/tuning/.locks/*.holder"  # of two studies, and of a trial of each
+    assert wait_until(lambda: len(list(folder.glob(notes))) == 4, seconds=60), running.poll()
+    running.terminate()
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 143
+    assert "To go on: pflbench tune --algo fedavg,local" in err.splitlines()[-1]
+    assert "Traceback" not in err
+    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    trials = Store(folder / "results" / "tuning")
+    assert not any(trials.held(note.stem) for note in folder.glob(notes))
+    assert [run.status for run in trials.runs()] == ["unfinished"] * 2

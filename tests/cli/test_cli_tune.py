@@ -1,0 +1,97 @@
+"""Tuning from the command line, and the matrix that runs with what was found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from calling import SMALL, Call, files
+
+from pflbench.results import Store
+from pflbench.results.tunings import studies_of
+
+FILE = """
+methods = ["local", "fedprox"]
+seeds = [0, 1]
+
+[scenario]
+dataset = "npz:points.npz"
+clients = 3
+rounds = 4
+eval_every = 2
+
+[tuning]
+trials = 3
+rounds = 2
+"""
+CPU = ("--device", "cpu")
+
+
+@pytest.fixture
+def matrix(folder: Path, data: str) -> str:
+    (folder / "matrix.toml").write_text(FILE, "utf-8")
+    return "matrix.toml"
+
+
+def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
+    pflbench: Call, folder: Path, matrix: str
+) -> None:
+    early = pflbench("run", "--matrix", matrix, *CPU)
+    assert early.exit_code == 2
+    assert "run pflbench tune first" in early.stderr
+    assert not (folder / "results").exists()
+
+    tuned = pflbench("tune", "--matrix", matrix, *CPU)
+    assert tuned.exit_code == 0, tuned.stderr
+    studies = {study.algorithm: study for study in studies_of(folder / "results")}
+    assert {name: len(study.finished) for name, study in studies.items()} == {
+        "local": 3, "fedprox": 3,
+    }  # fmt: skip
+    assert tuned.stderr.count("validation") == 6
+    before = files(folder)
+    again = pflbench("tune", "--matrix", matrix, *CPU)
+    assert again.exit_code == 0
+    assert "validation" not in again.stderr  # no trial was run again
+    assert files(folder) == before
+
+    ran = pflbench("run", "--matrix", matrix, *CPU)
+    assert ran.exit_code == 0, ran.stderr
+    runs = Store(folder / "results").runs()
+    assert len(runs) == 4
+    for run in runs:
+        best = studies[run.typed_cell.algorithm.name].best
+        assert best is not None
+        cell = run.typed_cell
+        setting = {"local_lr": cell.scenario.lr, **cell.algorithm.parameters}
+        assert {name: setting[name] for name in best.parameters} == best.parameters
+    board = pflbench("leaderboard")
+    assert "Tuned on validation, 3 trials each of 2 rounds with seed 0" in " ".join(
+        board.stdout.split()
+    )
+
+
+def test_options_say_what_to_tune(pflbench: Call, folder: Path, data: str) -> None:
+    result = pflbench(
+        "tune", "--algo", "local", "--dataset", data, *SMALL, "--trials", "2",
+        "--trial-rounds", "1", "--trial-seed", "0,4", "--quiet",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    (study,) = studies_of(folder / "results")
+    assert (len(study.trials), study.scenario["rounds"], study.seeds) == (2, 1, (0, 4))
+
+
+def test_how_many_trials_must_be_said(pflbench: Call, folder: Path, data: str) -> None:
+    result = pflbench("tune", "--algo", "local", "--dataset", data, *SMALL)
+    assert result.exit_code == 2
+    assert "expected --trials N" in result.stderr
+    assert not (folder / "results").exists()
+
+
+def test_a_search_is_not_shared_by_processes(
+    pflbench: Call, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    result = pflbench("tune", "--algo", "local", "--dataset", data, "--trials", "1", *SMALL)
+    assert result.exit_code == 2
+    assert "pflbench tune and torchrun exclude each other" in result.stderr
+    assert not (folder / "results").exists()
