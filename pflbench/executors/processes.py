@@ -146,10 +146,11 @@ class Processes:
         return slot
 
     def _end(self, slots: Sequence[_Slot]) -> None:
-        """End workers, all at the same time."""
-        for slot in slots:
+        """End workers, all at the same time; those that are ended already are no more to do."""
+        living = [slot for slot in slots if slot in self._slots]
+        for slot in living:
             slot.stop()
-        for slot in list(slots):
+        for slot in living:
             slot.close()
             self._slots.remove(slot)
             if slot in self._idle:
