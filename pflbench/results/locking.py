@@ -108,8 +108,16 @@ def _acquire(lock: filelock.BaseFileLock) -> bool:
         except filelock.Timeout:  # which is an OSError
             return False
         except NotImplementedError as error:
-            raise WorkError(f"The file system of {path.parent} cannot lock files.") from error
+            raise WorkError(_no_locks(path)) from error
+    if isinstance(lock, filelock.SoftFileLock):
+        # What filelock makes do with where there is no `flock`: it would outlive a killed process.
+        lock.release()
+        raise WorkError(_no_locks(path))
     return True
+
+
+def _no_locks(path: Path) -> str:
+    return f"The file system of {path.parent} cannot lock files."
 
 
 def holder(folder: Path, run_id: str) -> str | None:

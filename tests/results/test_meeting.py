@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -23,6 +24,7 @@ import fcntl
 
 from meeting_writers import ROUNDS, Journal, change, table_of, work
 
+from pflbench.errors import WorkError
 from pflbench.results import RunBusyError, RunCompleteError, Store
 from pflbench.scenario import Cell
 
@@ -165,3 +167,18 @@ def test_who_is_busy_and_what_is_complete_can_be_sent_elsewhere(store: Store, ce
     for error in (busy.value, complete.value):
         again = pickle.loads(pickle.dumps(error))
         assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_where_files_cannot_be_locked_nothing_is_run(
+    root: Path, cells: list[Cell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: object) -> None:  # as on Lustre without the mount option
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    store = Store(root, create=True)
+    monkeypatch.setattr(fcntl, "flock", missing)
+    for _ in range(2):  # no lock of another kind is left, which would outlive its process
+        with pytest.raises(WorkError, match="cannot lock files"):
+            store.open(cells[0].to_json(), {}, {})
+    assert store.runs() == []
