@@ -55,6 +55,7 @@ def light(*arguments: str, **environment: str) -> str:
         (("show", "cost", "--help"), "--target"),
         (("check", "--help"), "--golden"),
         (("new", "algorithm", "--help"), "--directory"),
+        (("plot", "--help"), "--width"),
     ],
 )
 def test_help_lists_and_records_need_no_torch(arguments: tuple[str, ...], part: str) -> None:
