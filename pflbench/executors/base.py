@@ -170,6 +170,6 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
         execute(planned, Store(work.results, create=True), [reused, *observers])
     except RunBusyError as error:
         return Outcome(work.run_id, "busy", sentence(error))
-    except Exception as error:  # whatever stops this cell, the others are run
+    except (Exception, SystemExit) as error:  # whatever stops this cell, the others are run
         return Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
     return Outcome(work.run_id, "there" if reused.there else "complete")

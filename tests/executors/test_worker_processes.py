@@ -16,6 +16,7 @@ from sessions import assert_same
 from pflbench.errors import InputError
 from pflbench.executors import Here, make_executor, run_cells
 from pflbench.results import Store
+from pflbench.runs import PlannedRun, Result, execute
 
 
 def in_processes(folder: Path, jobs: int, kills: int) -> dict[str, Any]:
@@ -64,6 +65,21 @@ def test_a_cell_whose_workers_all_die_fails_with_the_reason(folder: Path, data: 
         "fedora": "failed", "local": "complete", "fedavg": "complete",
     }  # fmt: skip
     assert runs["fedora"].failure["message"] == reason
+
+
+def test_a_cell_that_would_end_its_process_stops_no_other(
+    one_thread: None, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ending(planned: PlannedRun, *rest: Any) -> Result:
+        if planned.spec.name == "fedora":  # the first of them
+            sys.exit(0)
+        return execute(planned, *rest)
+
+    monkeypatch.setattr("pflbench.runs.execute", ending)
+    cells = works(folder / "here")
+    outcomes = [*run_cells(cells, Here()).values()]
+    assert [outcome.status for outcome in outcomes] == ["failed", "complete", "complete"]
+    assert "SystemExit" in outcomes[0].message
 
 
 def test_no_such_executor() -> None:
