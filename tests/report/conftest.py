@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from document import Report
+from reported import OPTIONS, SCENARIOS
 
 import pflbench
 from pflbench.cli.main import main
 from pflbench.errors import DivergedError
-
-OPTIONS: dict[str, Any] = {
-    "rounds": 6, "eval_every": 2, "clients": 8, "model": "mlp(hidden=8)", "local_steps": 3,
-    "batch_size": 8,
-}  # fmt: skip
-
-SCENARIOS: dict[str, dict[str, dict[str, float]]] = {
-    "iid": {"local": {}, "fedavg": {}, "fedavg-ft": {}, "fedora": {"alpha": 0.5}},
-    "dirichlet(alpha=0.3)": {"local": {}, "fedavg": {}, "fedora": {}},
-}
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from conftest import SCENARIOS
 from document import Element, Report, read
+from reported import SCENARIOS
 
 from pflbench.cli.main import main
 from pflbench.leaderboard import Board, boards
