@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pflbench.cli.screen import progress_console, show, table
+from pflbench.errors import WorkError
 from pflbench.executors import Executor, Watch
 from pflbench.expressions import Expression
 from pflbench.leaderboard.wording import title
@@ -53,7 +54,8 @@ def run_trials(
     InputError
         A cell cannot be as asked.
     WorkError
-        Another process tunes one of them, or the machine stopped a trial.
+        Another process tunes one of them, the machine stopped a trial, or all trials of a method
+        failed.
     """
     wanted = targets(requests, plan)
     console = progress_console()
@@ -72,6 +74,13 @@ def run_trials(
 
         studies = tune(wanted.values(), plan.trials, results, where, _Notices(bar.console), told)
     show(_found(studies))
+    lost = [study for study in studies if study.best is None]
+    if lost:
+        raise WorkError(
+            f"All {plan.trials} trials of {lost[0].algorithm} failed in {_title(lost[0])}"
+            f"{f' (and of {len(lost) - 1} more)' if lost[1:] else ''}: pflbench run leaves its "
+            "setting as it is given."
+        )
 
 
 def _line(target: Target, trial: Trial, trials: int) -> str:

@@ -32,17 +32,20 @@ def _told(board: Board, studies: Sequence[Study]) -> Board:
     rows, said = [], []
     for row in board.rows:
         choice = Choice(row.algorithm, row.parameters, row.version)
-        study = tuning_of(choice, board.scenario, serving)
-        rows.append(dataclasses.replace(row, tuned=len(study.finished) if study else 0))
+        found = tuning_of(choice, board.scenario, serving)
+        rows.append(dataclasses.replace(row, tuned=found[1] if found else 0))
         if row.run_ids:  # a reference row that is missing has nothing that could be tuned
-            said.append((row.label if study is None else row.algorithm, study))
+            said.append((row.label if found is None else row.algorithm, found))
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *_notes(said)))
 
 
 def tuning_of(
     choice: Choice, scenario: Mapping[str, Any], serving: Sequence[Study]
-) -> Study | None:
-    """Return the study whose best trial is a row's setting; None if there is none.
+) -> tuple[Study, int] | None:
+    """Return the study whose best trial is a row's setting, and of how many trials it is the best.
+
+    A study may have gone on since the row was run: then it is the best of the trials until then.
+    Where the search began is no outcome of it unless all trials say so.
 
     Parameters
     ----------
@@ -54,11 +57,15 @@ def tuning_of(
         The studies that serve the scenario.
     """
     for study in serving:
-        if (study.algorithm, study.version) != (choice.name, choice.version) or not study.best:
+        if (study.algorithm, study.version) != (choice.name, choice.version):
             continue
-        setting = {**study.fixed, **study.best.parameters}
-        if all(_has(choice, name, value, scenario) for name, value in setting.items()):
-            return study
+        for trials in range(len(study.trials), 0, -1):
+            best = study.best_of(trials)
+            if best is None or (best.number == 0 and trials < len(study.trials)):
+                break
+            setting = {**study.fixed, **best.parameters}
+            if all(_has(choice, name, value, scenario) for name, value in setting.items()):
+                return study, trials
     return None
 
 
@@ -67,21 +74,22 @@ def _has(choice: Choice, name: str, value: Scalar, scenario: Mapping[str, Any]) 
     return choice.parameters.get(name, scenario["lr"] if name == RATE else None) == value
 
 
-def _notes(rows: Iterable[tuple[str, Study | None]]) -> list[str]:
+def _notes(rows: Iterable[tuple[str, tuple[Study, int] | None]]) -> list[str]:
     """Say which rows are tuned, how, and which are not.
 
     Parameters
     ----------
     rows
-        Each row's algorithm and its study, if it is tuned.
+        Each row's algorithm, with its study and number of trials if it is tuned.
     """
     tuned: dict[str, list[str]] = defaultdict(list)
     untuned = []
-    for algorithm, study in rows:
-        if study is None:
+    for algorithm, found in rows:
+        if found is None:
             untuned.append(algorithm)
         else:
-            tuned[_effort(study)].append(f"{algorithm} ({', '.join(d.name for d in study.space)})")
+            study, _ = found
+            tuned[_effort(*found)].append(f"{algorithm} ({', '.join(d.name for d in study.space)})")
     if not tuned:
         return ["Nothing is tuned: every method has its defaults, or what it was given."]
     said = [f"Tuned on validation, {effort}: {_each(who)}." for effort, who in tuned.items()]
@@ -92,8 +100,8 @@ def _each(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
 
 
-def _effort(study: Study) -> str:
-    trials, rounds = len(study.finished), study.scenario["rounds"]
+def _effort(study: Study, trials: int) -> str:
+    rounds = study.scenario["rounds"]
     return (
         f"{_count(trials, 'trial')} each of {_count(rounds, 'round')} with "
         f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}"

@@ -25,6 +25,9 @@ RUN, ENVIRONMENT = "run.json", "environment.json"
 SUMMARY, FAILURE = "summary.json", "failure.json"
 CHECKPOINT = "checkpoint"
 
+NO_COMPUTATION = ("WorkerDied", "PeerFailedError", "MemoryError")
+"""Errors of failed runs that are a machine's: no computation repeats them."""
+
 _RUN_ID = re.compile(r"[0-9a-f]{12}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 

@@ -15,6 +15,7 @@ from pflbench.errors import InputError, UnknownNameError, WorkError
 from pflbench.expressions import Expression
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
+from pflbench.results.stored import NO_COMPUTATION
 from pflbench.runs.comparing import Compared, compare_runs, compare_summaries
 from pflbench.runs.environment import environment
 from pflbench.runs.execution import execute
@@ -39,9 +40,6 @@ _BITS = (
     "commit", "processes",
 )  # fmt: skip
 """Of an environment, what decides the last digits."""
-
-_NO_COMPUTATION = ("WorkerDied", "PeerFailedError", "MemoryError")
-"""Failures of machines, which no computation repeats."""
 
 
 @dataclass(frozen=True)
@@ -206,7 +204,7 @@ def _check(stored: StoredRun) -> None:
     cannot = f"Run {stored.id} cannot be reproduced: "
     if stored.status == "unfinished":
         raise InputError(cannot + "it is unfinished, and there is nothing to compare with yet.")
-    if stored.failure.get("error") in _NO_COMPUTATION:
+    if stored.failure.get("error") in NO_COMPUTATION:
         raise InputError(cannot + f"not what it computed failed: {stored.failure['message']}")
     cell = stored.typed_cell
     s = cell.scenario

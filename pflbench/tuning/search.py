@@ -30,6 +30,7 @@ from pflbench.parameters import Scalar
 from pflbench.results import RunBusyError, Store
 from pflbench.results.files import remove_temporaries, writing
 from pflbench.results.locking import RunLock
+from pflbench.results.stored import NO_COMPUTATION
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
 from pflbench.runs.identity import identify
 from pflbench.runs.request import RunRequest
@@ -90,8 +91,14 @@ def tune(
         while ahead := [search for search in searches if not search.done]:
             works = [search.ask() for search in ahead]
             outcomes = run_cells([work for runs in works for work in runs], executor, watch)
+            stopped = []
             for search in ahead:
-                told(search.target, search.tell(outcomes))
+                try:
+                    told(search.target, search.tell(outcomes))
+                except WorkError as error:  # the others' trials are not lost by it
+                    stopped.append(error)
+            if stopped:
+                raise stopped[0]
         return [search.write() for search in searches]
 
 
@@ -208,7 +215,10 @@ class _Search:
     def _record(self, trial: FrozenTrial) -> Trial:
         """Read a trial's outcome from its runs."""
         runs = {run_id: self._store.get(run_id) for run_id in self._runs(trial)}
-        failures = [run.failure for run in runs.values() if run and run.status == "failed"]
+        failures = [
+            run.failure for run in runs.values()
+            if run and run.status == "failed" and run.failure.get("error") not in NO_COMPUTATION
+        ]  # fmt: skip
         state: State = "unfinished"
         value, reason = None, ""
         if failures:

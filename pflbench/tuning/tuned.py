@@ -55,7 +55,7 @@ def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> li
             if study is None or len(study.finished) < plan.trials:
                 missing[wanted.study.id] = wanted
                 continue
-            made.append(dataclasses.replace(request, parameters=_best(study, request)))
+            made.append(dataclasses.replace(request, parameters=_best(study, plan, request)))
     if missing:
         first = next(iter(missing.values()))
         raise InputError(
@@ -65,6 +65,6 @@ def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> li
     return made
 
 
-def _best(study: Study, request: RunRequest) -> dict[str, object]:
-    best = study.best
+def _best(study: Study, plan: TuningPlan, request: RunRequest) -> dict[str, object]:
+    best = study.best_of(plan.trials)  # not more than the other methods have
     return {**request.parameters, **({} if best is None else best.parameters)}

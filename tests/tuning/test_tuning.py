@@ -16,10 +16,11 @@ import pytest
 
 from pflbench.errors import InputError, WorkError
 from pflbench.executors import Here, Outcome, Watch, Work
+from pflbench.executors.lost import lost
 from pflbench.leaderboard import boards, render, with_tuning
 from pflbench.matrix import TuningPlan
 from pflbench.results import Store
-from pflbench.results.tunings import Study, studies_of
+from pflbench.results.tunings import Study, studies_of, write_study
 from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
 from pflbench.tuning import search
@@ -302,3 +303,35 @@ def test_every_method_tries_the_same_learning_rates(
     assert rates[0] == rates[1] == [0.005, 0.01, 0.00316, 0.0316]
     weights = [trial.parameters["mu"] for trial in one.trials if "mu" in trial.parameters]
     assert len(set(weights)) == (4 if one.algorithm == "fedprox" else 0)
+
+
+def test_no_method_profits_from_more_trials_than_the_others(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    local = [r for r in requests if r.algorithm == "local"]
+    few, more = TuningPlan(trials=2, rounds=1), TuningPlan(trials=4, rounds=1)
+    (study,) = tune_all(local, tmp_path, more)
+    values = (0.1, 0.5, 0.4, 0.9)
+    trials = [dataclasses.replace(t, value=v) for t, v in zip(study.trials, values, strict=True)]
+    study = dataclasses.replace(study, trials=tuple(trials))
+    write_study(tmp_path, study)
+    asked = tuned(local, few, tmp_path)
+    assert asked[0].parameters == study.trials[1].parameters
+    for request in asked:
+        execute(plan(request), Store(tmp_path))
+    (board,) = with_tuning(boards(Store(tmp_path).runs()), studies_of(tmp_path))
+    assert next(row for row in board.rows if row.algorithm == "local").tuned == 3
+    assert any("3 trials each" in note for note in board.notes)
+
+
+def test_a_worker_that_died_is_no_verdict_on_a_setting(
+    requests: list[RunRequest], tmp_path: Path
+) -> None:
+    class Dying(Here):
+        def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+            for work in works:
+                yield lost(work, "signal 9", 3)
+
+    with pytest.raises(WorkError, match="worker process died"), Dying() as dying:
+        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", dying)
+    assert tune_all(requests, tmp_path / "parts") == tune_all(requests, tmp_path / "whole")
