@@ -29,6 +29,7 @@ from pflbench.leaderboard import (
     renderable_together,
     with_tuning,
 )
+from pflbench.leaderboard.escape import plain
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
 from pflbench.results.tunings import studies_of
@@ -85,7 +86,8 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         parts.append(_facts("Failure", run.failure))
     parts.append(_facts("Where and how", {**run.environment, "folder": run.folder}))
     if run.labels.get("command"):
-        parts.append(Text.assemble("To run it again: ", (str(run.labels["command"]), "cyan")))
+        command = plain(str(run.labels["command"]))
+        parts.append(Text.assemble("To run it again: ", (command, "cyan")))
     return parts
 
 
@@ -96,7 +98,8 @@ def _choice(value: dict[str, Any]) -> str:
 def _facts(title: str, values: Mapping[str, Any]) -> Table:
     made = table(title, "")
     for key, value in values.items():
-        made.add_row(key.replace("_", " "), escape(_value(key, value)))
+        texts = (key.replace("_", " "), _value(key, value))
+        made.add_row(*(escape(plain(text)) for text in texts))
     return made
 
 
