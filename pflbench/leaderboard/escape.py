@@ -18,7 +18,8 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedbl{}",
+    '"': r"\textquotedblright{}",  # the straight one needs another font encoding than the usual
+    "|": r"\textbar{}",
     "±": r"$\pm$",
     "×": r"$\times$",
     "−": r"$-$",
@@ -26,6 +27,9 @@ _LATEX = {
     "†": r"$\dagger$",
     "…": r"\ldots{}",
     "–": "--",
+    "δ": r"$\delta$",
+    "ε": r"$\varepsilon$",
+    "�": "?",
 }
 
 

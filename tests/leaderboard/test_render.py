@@ -7,11 +7,13 @@ import io
 import re
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from stored_runs import MakeRun, scenario
 
+from pflbench.cli.main import main
 from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import Board, boards, escape, render, renderable
 from pflbench.results import Store
@@ -118,6 +120,26 @@ def test_foreign_text_cannot_break_out(evil_board: Board) -> None:
     console = Console(file=io.StringIO(), width=300)
     console.print(renderable(evil_board))
     assert "[bold]red[/bold]" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_a_run_shown_cannot_command_the_terminal(store: Store, make_run: MakeRun) -> None:
+    evil = "a\x1b]52;c;ZXZpbA==\x07b\u202e[red]c[/red]\r"
+    failure = {"error": "E", "message": evil, evil: 1}
+    run = make_run("fedora", 0, None, failure=failure, labels={"command": evil})
+    shown = CliRunner().invoke(main, ["show", "run", run.id, "--results", str(store.root)])
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.replace("\n", "").isprintable()
+    harmless = "a�]52;c;ZXZpbA==�b�[red]c[/red]"
+    assert shown.stdout.count(harmless) == 3  # message, its neighbour's name, command
+
+
+def test_latex_has_no_sign_that_plain_latex_lacks(store: Store, make_run: MakeRun) -> None:
+    private = {"epsilon": 4.5, "delta": 1e-5}
+    make_run("fedora", 0, {30: ([5] * 4, [5] * 4)}, summary=private, labels={"notice": 'a "b" | c'})
+    text = render(boards(store.runs(), lambda name: {}), "latex")
+    assert r"$\varepsilon$" in text
+    assert not set(text) & set('"|εδ�')
+    assert all(ord(c) < 0x250 for c in text)
 
 
 def test_an_unknown_format_is_named(board: Board) -> None:
