@@ -68,7 +68,8 @@ class CellByCell(Watch):
             if self.debug:
                 show_trace(self.display.console, outcome.trace)
         elif outcome.status == "busy" and not self.quiet:
-            self.display.line(f"{escape(work.title)}: passed over for now. {outcome.message}")
+            said = f"{work.title}: passed over for now. {outcome.message}"
+            self.display.line(escape(said))
 
     def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
         """Say what needs not be run."""
