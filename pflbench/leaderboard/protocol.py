@@ -31,8 +31,8 @@ LEGEND = (
     ),
     (
         "rank",
-        "one more than the number of rows whose interval lies wholly above this row's; rows of "
-        "equal rank are not told apart.",
+        "one more than the number of rows whose interval lies wholly above this row's; intervals "
+        "of rows of equal rank overlap.",
     ),
     ("worst tenth", "the same accuracy, mean over the tenth of clients that it is lowest for."),
     (
