@@ -9,8 +9,17 @@ import numpy as np
 
 
 def mean(values: Iterable[float | None]) -> float:
-    """Return the mean of the values that there are."""
-    return float(np.mean([v for v in values if v is not None]))
+    """Return the mean; never one over whichever values there are.
+
+    Raises
+    ------
+    ValueError
+        A value is missing, or there is none.
+    """
+    known = list(values)
+    if not known or None in known:
+        raise ValueError(f"expected every value to be known, got {known}")
+    return float(np.mean(np.array(known, dtype=np.float64)))
 
 
 def points(value: float, *, sign: bool = False) -> str:
