@@ -53,6 +53,10 @@
     button.setAttribute("aria-label", about);
     button.addEventListener("click", async () => {
       const done = await copy(source.textContent);
+      if (!done) {
+        source.closest("details")?.setAttribute("open", "");
+        getSelection().selectAllChildren(source);
+      }
       button.textContent = done ? "Copied" : "Press Ctrl+C";
       copied.textContent = done ? "Copied" : "";
       setTimeout(() => { button.textContent = label; copied.textContent = ""; }, 1500);

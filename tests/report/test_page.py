@@ -72,6 +72,12 @@ def test_ids_are_unique_and_links_lead_somewhere(document: Element) -> None:
             assert row.attributes["data-again"] in ids
 
 
+def test_every_table_is_told_apart_by_name(document: Element, made: list[Board]) -> None:
+    names = [e.attributes["aria-label"] for e in document.all("div", class_="scroll")]
+    assert len(names) == len(document.all("table")) == len(set(names))
+    assert {f"Leaderboard: {board.title}" for board in made} <= set(names)
+
+
 def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) -> None:
     seen = 0
     for board in made:
