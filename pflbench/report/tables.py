@@ -103,7 +103,7 @@ def _entry(row: Row, column: Column, ends: tuple[float, float]) -> Entry:
             for value in (m.low, m.high, m.test_accuracy)
         )
         whisker = Whisker(low, high, middle)
-    if m is not None and column is AGAINST_BASELINE[0] and row.algorithm != BASELINE:
+    if m is not None and column is AGAINST_BASELINE[0] and not row.baseline:
         if m.gain_low is not None and m.gain_low > 0:
             tone = "up"
         elif m.gain_high is not None and m.gain_high < 0:
