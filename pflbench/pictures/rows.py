@@ -40,18 +40,17 @@ def gains_over(board: Board) -> list[tuple[Row, Measures, Floats]]:
         The baseline's row is missing or incomplete, or there is no other.
     """
     rows = measured(board)
-    base = [(row, accuracies) for row, _, accuracies in rows if row.algorithm == BASELINE]
+    base = [accuracies for row, _, accuracies in rows if row.baseline]
     if not base:
         raise InputError(
             f"Scenario {board.scenario_id} ({board.title}) has no complete row of {BASELINE} to "
             f"compare clients with: run {BASELINE} with the same seeds."
         )
-    # of several versions of the baseline the latest, as on the board
-    _, local = max(base, key=lambda pair: pair[0].version)
+    (local,) = base
     found = [
         (row, measures, np.asarray(accuracies - local, dtype=np.float64))
         for row, measures, accuracies in rows
-        if row.algorithm != BASELINE
+        if not row.baseline
     ]
     if not found:
         raise InputError(

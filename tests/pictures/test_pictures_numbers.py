@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -169,6 +170,15 @@ def test_gains(small: Drawn, published: Drawn) -> None:
             assert (y < 0).mean() == pytest.approx(row.measures.hurt)
             assert y.mean() == pytest.approx(100 * (row.measures.gain or 0))
             assert (np.diff(y) >= 0).all()
+
+
+def test_gains_are_over_the_row_that_the_board_compares_with(small: Drawn) -> None:
+    rows = [
+        dataclasses.replace(row, baseline=row.label == "helper") for row in small.board.rows
+    ]  # fmt: skip
+    figure = gains(dataclasses.replace(small.board, rows=tuple(rows)), small.looks)
+    assert data(artist(figure, small.looks["local"], "line"))[1] == pytest.approx([-20.0] * 8)
+    assert not any(word.startswith("helper:") for word in words(figure))
 
 
 def test_pareto(small: Drawn) -> None:
