@@ -64,6 +64,11 @@ def targets(spec: Spec) -> Iterator[str]:
             yield target
 
 
+def plain(text: str) -> str:
+    """Return a text on one line without control, direction or other invisible characters."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
+
+
 def one_line(text: str) -> str:
     """Return a text with its line breaks and runs of spaces as single spaces."""
     return " ".join(text.split())

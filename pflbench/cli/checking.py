@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import rich_click as click
-from rich.markup import escape
 
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import literal, show, table
 from pflbench.conformance import Outcome
 from pflbench.conformance import check as check_plugin
 from pflbench.golden import replay
+from pflbench.sentences import plain
 from pflbench.specs import AlgorithmSpec
 
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–", "yellow")}
@@ -33,7 +33,7 @@ def check_recording(spec: AlgorithmSpec, path: Path, tolerance: float, engine: s
     made.columns[1].justify = "right"
     for quantity, gap in replayed.differences.items():
         verdict = "[green]ok[/green]" if gap <= tolerance else f"[red]above {tolerance:g}[/red]"
-        made.add_row(escape(quantity), f"{gap:.2e}", verdict)
+        made.add_row(literal(quantity), f"{gap:.2e}", verdict)
     show(made)
     if replayed.not_compared:
         click.echo(f"Not compared: {', '.join(replayed.not_compared)}.")
@@ -50,7 +50,7 @@ def _print_outcome(outcome: Outcome) -> None:
     )
     click.echo(line)
     if outcome.reason:
-        click.echo(f"    {outcome.status}: {outcome.reason}")
+        click.echo(f"    {outcome.status}: {plain(outcome.reason)}")
 
 
 def _seconds(outcome: Outcome) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pflbench.cli.amounts import duration, size
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import literal, show, table
 from pflbench.cli.session import warn
 from pflbench.cost import Kind, Reached, Record, Timeline, Totals, reached, read, timeline, totals
 from pflbench.cost.network import NamedNetwork, read_network
@@ -185,7 +184,7 @@ def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
         steps = f"{row.mean(lambda t: t.local_steps):,.0f}"
         adapted = row.mean(lambda t: t.adapt_steps)
         made.add_row(
-            escape(row.label),
+            literal(row.label),
             str(len(row.records)),
             f"{row.accuracy:.2%}",
             f"{steps} + {adapted:,.0f}" if adapted else steps,
@@ -210,12 +209,12 @@ def _by_kind(rows: Sequence[_Row]) -> Table:
             for kind in one.kinds:
                 found.setdefault((kind.set_up, kind.direction, kind.kind), []).append(kind)
         if not found:
-            made.add_row(escape(row.label), "–", "–", "–", "0", "–", "0 B")
+            made.add_row(literal(row.label), "–", "–", "–", "0", "–", "0 B")
         for (set_up, direction, name), kinds in found.items():
             messages = sum(k.messages for k in kinds) / len(row.totals)
             crossed = sum(k.bytes for k in kinds) / len(row.totals)
             made.add_row(
-                escape(row.label), "set-up" if set_up else "rounds", direction, escape(name),
+                literal(row.label), "set-up" if set_up else "rounds", direction, literal(name),
                 f"{messages:,.0f}", f"{crossed / max(messages, 1):,.0f}", size(crossed),
             )  # fmt: skip
     return _right(made, 4)
@@ -233,7 +232,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
 
         whole = mean(lambda t: t.total)
         made.add_row(
-            escape(row.label),
+            literal(row.label),
             _time(whole),
             f"{mean(lambda t: (t.total - t.set_up) / max(len(t.seconds) - 1, 1)):,.2f}",
             f"{mean(lambda t: t.set_up):,.1f} s",
@@ -262,7 +261,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
 
             accuracy = float(np.mean([(t["correct"] / t["samples"]).mean() for t in own]))
             made.add_row(
-                escape(row.label),
+                literal(row.label),
                 shots_in_words(str(shots)),
                 size(mean("bytes_up")),
                 size(mean("bytes_down")),
@@ -288,14 +287,14 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
         if len(there) < len(found):  # a mean over those that did would be one of the lucky
             best = max(float(r.val.means().max()) for r in row.records)
             said = f"never (best validation {best:.1%})" if not there else seeds
-            made.add_row(escape(row.label), said, *["–"] * (len(made.columns) - 2))
+            made.add_row(literal(row.label), said, *["–"] * (len(made.columns) - 2))
             continue
 
         def mean(name: str, there: Sequence[Reached] = there) -> float:
             return float(np.mean([getattr(one, name) for one in there]))
 
         made.add_row(
-            escape(row.label),
+            literal(row.label),
             seeds,
             f"{mean('round'):,.0f}",
             f"{mean('bytes_up') / 1e6:,.1f}",

@@ -8,11 +8,10 @@ from typing import Any
 
 from rich.console import RenderableType
 from rich.markdown import Markdown
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import literal, show, table
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import format_scalar
 from pflbench.parameters import NoParameters, ParameterInfo, describe_parameters
@@ -58,7 +57,7 @@ def _parts(registry: Registry, shelf: Shelf[Any], spec: Any) -> list[RenderableT
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim")
     for label, value in _facts(spec):
-        facts.add_row(label, escape(value))
+        facts.add_row(label, literal(value))
     parts: list[RenderableType] = [head, Text(spec.summary), Text(), facts]
     if isinstance(spec, AlgorithmSpec):
         infos = describe_settings(spec)
@@ -97,7 +96,7 @@ def parameter_table(infos: list[ParameterInfo]) -> Table:
     for info in infos:
         default = "(required)" if info.required else format_scalar(info.default)
         cells = (info.name, default, info.type, info.bounds, info.help, info.source)
-        made.add_row(*map(escape, cells))
+        made.add_row(*map(literal, cells))
     return made
 
 
@@ -108,7 +107,7 @@ def reference_table(reference: Reference) -> Table:
         value = getattr(reference, field.name)
         if value is not None:
             made.add_row(
-                field.name.replace("_", " "), escape(str(value)),
+                field.name.replace("_", " "), literal(str(value)),
                 f"--{field.name.replace('_', '-')}",
             )  # fmt: skip
     return made

@@ -48,28 +48,24 @@ def list_(kinds: tuple[str, ...]) -> None:
 
 
 def _shelf_table(kind: str, shelf: Shelf[Any]) -> Table:
-    from rich.markup import escape
-
-    from pflbench.cli.screen import table
+    from pflbench.cli.screen import literal, table
 
     made = table(kind.capitalize().replace("Datasets", "Data sets"), "What it is", "Plugin")
     for spec in shelf.specs():
         name = f"{spec.name}:PATH" if getattr(spec, "takes_path", False) else spec.name
         size = getattr(spec, "size", "")
         summary = f"{spec.summary} ({size})" if size else spec.summary
-        made.add_row(escape(name), escape(summary), escape(shelf.owner(spec.name)))
+        made.add_row(literal(name), literal(summary), literal(shelf.owner(spec.name)))
     return made
 
 
 def _print_problems(registry: Registry) -> None:
-    from rich.markup import escape
-
-    from pflbench.cli.screen import show, table
+    from pflbench.cli.screen import literal, show, table
 
     if not registry.problems:
         show("No problems: every plugin could be used.")
         return
     made = table("Cannot be used", "Why")
     for problem in registry.problems:
-        made.add_row(f"[red]{escape(problem.plugin)}[/red]", escape(problem.message))
+        made.add_row(f"[red]{literal(problem.plugin)}[/red]", literal(problem.message))
     show(made)

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from pflbench.cli.amounts import duration, size
+from pflbench.cli.screen import literal
 from pflbench.runs.observer import Observer
 from pflbench.scenario import PRECISIONS
+from pflbench.sentences import plain
 
 if TYPE_CHECKING:
     from pflbench.runs import Result
@@ -60,22 +61,22 @@ class Display(Observer):
 
     def line(self, markup: str) -> None:
         """Print a line about the current cell."""
-        number = f"[dim]{escape(f'[{self.cell}/{self.cells}]')}[/dim] " if self.cells > 1 else ""
+        number = f"[dim]{literal(f'[{self.cell}/{self.cells}]')}[/dim] " if self.cells > 1 else ""
         self.console.print(number + markup)
 
     def notice(self, text: str) -> None:
         """Print something that must be seen, once."""
         if text and text not in self._said:
             self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {escape(text)}")
+            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
     def problem(self, text: str) -> None:
         """Say that the current cell failed."""
-        self.line(f"[bold red]failed[/bold red] {escape(self.title)}: {escape(text)}")
+        self.line(f"[bold red]failed[/bold red] {literal(self.title)}: {literal(text)}")
 
     def rest(self, text: str) -> None:
         """Say that no cell is being run, and why."""
-        self.console.print(escape(text))
+        self.console.print(literal(text))
 
     def started(self, info: RunInfo) -> None:
         """Take note of the run."""
@@ -93,7 +94,7 @@ class PlainDisplay(Display):
             self._once(f"Data: {info.source}")
         resumed = f", going on after round {info.start_round}" if info.start_round else ""
         self.line(
-            f"{escape(self.title)}: {info.rounds} rounds, {escape(where(info))}, "
+            f"{literal(self.title)}: {info.rounds} rounds, {literal(where(info))}, "
             f"run {info.run_id}{resumed}"
         )
         self._last = -math.inf
@@ -113,16 +114,16 @@ class PlainDisplay(Display):
 
     def finished(self, result: Result) -> None:
         """Print the cell's result."""
-        self.line(f"{escape(self.title)}: {outcome(result)}")
+        self.line(f"{literal(self.title)}: {outcome(result)}")
 
     def reused(self, result: Result) -> None:
         """Say that nothing had to be run."""
-        self.line(f"{escape(self.title)}: there already, run {result.run_id}: {outcome(result)}")
+        self.line(f"{literal(self.title)}: there already, run {result.run_id}: {outcome(result)}")
 
     def _once(self, text: str) -> None:
         if text not in self._said:
             self._said.add(text)
-            self.console.print(escape(text))
+            self.console.print(literal(text))
 
 
 class LiveDisplay(PlainDisplay):
@@ -176,13 +177,13 @@ class LiveDisplay(PlainDisplay):
     def block(self) -> Group:
         """Return the block as it is now."""
         if self._resting:
-            return Group(Text(self._resting, style="dim"))
+            return Group(Text(plain(self._resting), style="dim"))
         head = Text()
         if self.cells > 1:
             head.append(f"cell {self.cell} of {self.cells}  ", style="dim")
-        head.append(self.title, style="bold")
+        head.append(plain(self.title), style="bold")
         if self.info is not None:
-            head.append(f"  {where(self.info)}", style="dim")
+            head.append(f"  {plain(where(self.info))}", style="dim")
         progress = self._progress
         if progress is None:
             rounds = self.info.rounds if self.info else 1

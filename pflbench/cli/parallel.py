@@ -10,7 +10,6 @@ from typing import Self
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,10 +17,12 @@ from rich.text import Text
 
 from pflbench.cli.amounts import duration
 from pflbench.cli.live import outcome as headline
+from pflbench.cli.screen import literal
 from pflbench.cli.watching import MANY, many_there, show_trace, waiting_for
 from pflbench.executors import Outcome, Watch, Work
 from pflbench.results import Store
 from pflbench.runs import Evaluation, Observer, Progress, Result, RunInfo
+from pflbench.sentences import plain
 
 SHOWN = 12
 """Running cells that the live block shows at most."""
@@ -70,7 +71,7 @@ class _Running(Observer):
             state = f"{self.info.start_round}/{self.info.rounds}"
         if self.evaluation is not None:
             accuracy = f"{self.evaluation.val_mean:.1%}"
-        return Text(self.work.title), bar, Text(state), Text(accuracy, style="green")
+        return Text(plain(self.work.title)), bar, Text(state), Text(accuracy, style="green")
 
 
 class SideBySide(Watch):
@@ -123,20 +124,20 @@ class SideBySide(Watch):
         """Print something that must be seen, once."""
         if text and text not in self._said:
             self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {escape(text)}")
+            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
     def data(self, source: str) -> None:
         """Print where data comes from, once."""
         if source not in self._said and not self.quiet:
             self._said.add(source)
-            self.console.print(f"Data: {escape(source)}")
+            self.console.print(f"Data: {literal(source)}")
 
     def ended(self, work: Work, outcome: Outcome) -> None:
         """Print a cell's result, or why there is none."""
         self.running.pop(work.run_id, None)
-        title = escape(work.title)
+        title = literal(work.title)
         if outcome.status == "busy":
-            self._line(f"{title}: passed over for now. {escape(outcome.message)}")
+            self._line(f"{title}: passed over for now. {literal(outcome.message)}")
             return
         self.ended_cells += 1
         self.run_cells += outcome.status != "there"
@@ -147,7 +148,7 @@ class SideBySide(Watch):
             self._line(f"{title}: {there}{said}")
             return
         self.failed += 1
-        self._line(f"[bold red]failed[/bold red] {title}: {escape(outcome.message)}", always=True)
+        self._line(f"[bold red]failed[/bold red] {title}: {literal(outcome.message)}", always=True)
         if self.debug:
             show_trace(self.console, outcome.trace)
 
@@ -159,18 +160,18 @@ class SideBySide(Watch):
             self.ended_cells += 1
             if len(runs) <= MANY:
                 self._line(
-                    f"{escape(work.title)}: there already, run {work.run_id}: {headline(result)}"
+                    f"{literal(work.title)}: there already, run {work.run_id}: {headline(result)}"
                 )
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
         """Say for what."""
         self.resting = waiting_for(works, holders)
         if not self.quiet:
-            self.console.print(escape(self.resting))
+            self.console.print(literal(self.resting))
 
     def _line(self, markup: str, *, always: bool = False) -> None:
         if always or not self.quiet:
-            number = escape(f"[{self.ended_cells}/{self.total}]")
+            number = literal(f"[{self.ended_cells}/{self.total}]")
             self.console.print(f"[dim]{number}[/dim] {markup}")
 
 
@@ -220,7 +221,7 @@ class LiveSideBySide(SideBySide):
         if len(running) > SHOWN:
             below.append(Text(f"and {len(running) - SHOWN} more", style="dim"))
         if self.resting and not running:
-            below.append(Text(self.resting, style="dim"))
+            below.append(Text(plain(self.resting), style="dim"))
         return Group(head, *below)
 
     def _done(self) -> float:

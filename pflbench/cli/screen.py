@@ -9,7 +9,10 @@ from contextlib import AbstractContextManager, nullcontext
 import rich_click as click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
+from rich.markup import escape
 from rich.table import Table
+
+from pflbench.sentences import plain
 
 _UNBOUNDED = 10_000
 """Columns of output that is not a terminal's: nothing is folded or cut there."""
@@ -27,6 +30,11 @@ def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
         for renderable in renderables:
             console.print(renderable)
     click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+
+def literal(text: str) -> str:
+    """Return markup that prints a text as it is, on one line, and cannot command the terminal."""
+    return escape(plain(text))
 
 
 def fits(renderable: RenderableType) -> bool:

@@ -53,9 +53,10 @@ def warn(message: str) -> None:
 def complain(error: BaseException, session: Session) -> int:
     """Say in one sentence what went wrong, on stderr; return the exit status."""
     if session.debug and not isinstance(error, click.ClickException):
-        warn("".join(traceback.format_exception(error)).rstrip())
+        trace = "".join(traceback.format_exception(error)).rstrip()
+        warn("\n".join(map(sentences.plain, trace.split("\n"))))
     if os.environ.get("LOCAL_RANK", "") in ("", "0"):  # one of a machine's processes says it
-        warn(f"{click.style('Error:', fg='red', bold=True)} {sentence(error)}")
+        warn(f"{click.style('Error:', fg='red', bold=True)} {sentences.plain(sentence(error))}")
     if isinstance(error, click.ClickException):
         return error.exit_code
     return error.exit_status if isinstance(error, PflbenchError) else 1

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
-from rich.markup import escape
 from rich.table import Table
 
 from pflbench.cli.amounts import duration, size
-from pflbench.cli.screen import fits, show, table
+from pflbench.cli.screen import fits, literal, show, table
 from pflbench.cli.session import warn
 from pflbench.matrix.estimate import ASSUMED_PACE, Basis, Estimate, Experience
 from pflbench.matrix.survey import (
@@ -28,6 +27,7 @@ from pflbench.matrix.survey import (
     survey,
 )
 from pflbench.results import Store
+from pflbench.sentences import plain
 
 if TYPE_CHECKING:
     from pflbench.runs import RunRequest
@@ -75,7 +75,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path) -> None:
 def tell_notices(cells: Iterable[Identified]) -> None:
     """Say on stderr what must be known of the cells' data, as before a run."""
     for notice in dict.fromkeys(cell.notice for cell in cells if cell.notice):
-        warn(f"Notice: {notice}")
+        warn(f"Notice: {plain(notice)}")
 
 
 def _cells_table(standings: Sequence[Standing], estimates: Mapping[str, Estimate]) -> Table:
@@ -110,8 +110,8 @@ def _by_scenario(
     narrow = table(*head)
     last = ""
     for s in chosen:
-        method = escape(methods[method_key(s.cell.algorithm)])
-        scenario = escape(titles[s.cell.scenario.id])
+        method = literal(methods[method_key(s.cell.algorithm)])
+        scenario = literal(titles[s.cell.scenario.id])
         if scenario != last:
             narrow.add_section()
             narrow.add_row(f"[bold default]{scenario}[/bold default]")
@@ -133,7 +133,7 @@ def _state_in_words(standing: Standing) -> str:
 
 def _styled(state: State, text: str) -> str:
     style = _STYLES[state]
-    return f"[{style}]{escape(text)}[/{style}]" if style else escape(text)
+    return f"[{style}]{literal(text)}[/{style}]" if style else literal(text)
 
 
 def counted(standings: Sequence[Standing]) -> str:
@@ -209,11 +209,11 @@ def _grids(standings: Sequence[Standing]) -> Iterator[Table]:
     every = list(methods)
     for begin in range(0, len(every), _COLUMNS):
         keys = every[begin : begin + _COLUMNS]
-        made = table("Scenario", *(escape(methods[key]) for key in keys))
+        made = table("Scenario", *(literal(methods[key]) for key in keys))
         for scenario, title in titles.items():
             row = [cells.get((scenario, key), []) for key in keys]
             if any(row):
-                made.add_row(escape(title), *map(_tally, row))
+                made.add_row(literal(title), *map(_tally, row))
         yield made
 
 
@@ -226,11 +226,11 @@ def _list(standings: Sequence[Standing]) -> Table:
     made = table("Method", "Seeds done")
     for scenario, title in titles.items():
         made.add_section()
-        made.add_row(f"[bold default]{escape(title)}[/bold default]")
+        made.add_row(f"[bold default]{literal(title)}[/bold default]")
         for key, method in methods.items():
             if (scenario, key) in cells:
                 tally = _tally(cells[scenario, key]).replace("\n", ", ")
-                made.add_row(f"  {escape(method)}", tally)
+                made.add_row(f"  {literal(method)}", tally)
     made.columns[0].no_wrap = False
     return made
 
@@ -253,7 +253,7 @@ def _details(
     title: str, chosen: Sequence[Standing], standings: Sequence[Standing], words: Any
 ) -> Table:
     def entries(s: Standing) -> tuple[str, ...]:
-        return str(s.cell.seed), s.run_id, escape(words(s))
+        return str(s.cell.seed), s.run_id, literal(words(s))
 
     return _by_scenario(chosen, standings, (title, "Seed", "Run", ""), entries)
 

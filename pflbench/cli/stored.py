@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import literal, show, table
 from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import (
     Board,
@@ -99,7 +98,7 @@ def _facts(title: str, values: Mapping[str, Any]) -> Table:
     made = table(title, "")
     for key, value in values.items():
         texts = (key.replace("_", " "), _value(key, value))
-        made.add_row(*(escape(plain(text)) for text in texts))
+        made.add_row(*(literal(text) for text in texts))
     return made
 
 

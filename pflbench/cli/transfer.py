@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from rich.console import RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pflbench.cli.screen import show, table
+from pflbench.cli.screen import literal, show, table
 from pflbench.cli.session import warn
 from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import check_picture
@@ -125,7 +124,7 @@ def _clients(clients: pd.DataFrame) -> Table:
         cells += [f"{row['accuracy']:.2%}", f"{row['baseline']:.2%}", _points(row["gain"])]
         mark = "hurt beyond error" if row["hurt_beyond_error"] else "hurt" if row["hurt"] else ""
         style = "red" if row["hurt_beyond_error"] else "yellow" if row["hurt"] else ""
-        made.add_row(*map(escape, cells), f"{100 * row['error']:.2f}", mark, style=style)
+        made.add_row(*map(literal, cells), f"{100 * row['error']:.2f}", mark, style=style)
     return made
 
 

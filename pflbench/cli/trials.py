@@ -7,11 +7,10 @@ from pathlib import Path
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from pflbench.cli.screen import progress_console, show, table
+from pflbench.cli.screen import literal, progress_console, show, table
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Watch
 from pflbench.expressions import Expression
@@ -36,7 +35,7 @@ class _Notices(Watch):
         """Print it."""
         if text and text not in self._said:
             self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {escape(text)}")
+            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
 
 def run_trials(
@@ -85,12 +84,12 @@ def run_trials(
 
 def _line(target: Target, trial: Trial, trials: int) -> str:
     said = (
-        f"[red]failed[/red]: {escape(trial.reason)}" if trial.value is None
+        f"[red]failed[/red]: {literal(trial.reason)}" if trial.value is None
         else f"validation {100 * trial.value:.2f} %"
     )  # fmt: skip
-    setting = escape(_setting(trial.parameters))
-    number = escape(f"[{trial.number + 1}/{trials}]")
-    return f"[dim]{number}[/dim] {escape(target.title)}: {said}  [dim]{setting}[/dim]"
+    setting = literal(_setting(trial.parameters))
+    number = literal(f"[{trial.number + 1}/{trials}]")
+    return f"[dim]{number}[/dim] {literal(target.title)}: {said}  [dim]{setting}[/dim]"
 
 
 def _setting(parameters: Mapping[str, Scalar]) -> str:
@@ -104,12 +103,12 @@ def _found(studies: Sequence[Study]) -> Table:
         failed = sum(trial.state == "failed" for trial in study.trials)
         count = f"{len(study.finished)}" + (f", {failed} failed" if failed else "")
         made.add_row(
-            escape(str(Expression(study.algorithm, study.fixed))),
-            escape(_title(study)),
+            literal(str(Expression(study.algorithm, study.fixed))),
+            literal(_title(study)),
             count,
             _percent(first.value),
             "–" if best is None else _percent(best.value),
-            "" if best is None else escape(_setting(best.parameters)),
+            "" if best is None else literal(_setting(best.parameters)),
         )
     return made
 

@@ -7,11 +7,12 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.markup import escape
 
 from pflbench.cli.live import Display
+from pflbench.cli.screen import literal
 from pflbench.executors import Outcome, Watch, Work
 from pflbench.runs import Observer, Result
+from pflbench.sentences import plain
 
 MANY = 20
 """More cells than this that are there already are told of in one line."""
@@ -69,7 +70,7 @@ class CellByCell(Watch):
                 show_trace(self.display.console, outcome.trace)
         elif outcome.status == "busy" and not self.quiet:
             said = f"{work.title}: passed over for now. {outcome.message}"
-            self.display.line(escape(said))
+            self.display.line(literal(said))
 
     def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
         """Say what needs not be run."""
@@ -103,4 +104,4 @@ def waiting_for(works: Sequence[Work], holders: Sequence[str]) -> str:
 def show_trace(console: Console, trace: str) -> None:
     """Print the traceback of a failure."""
     if trace:
-        console.print(trace, markup=False)
+        console.print("\n".join(map(plain, trace.split("\n"))), markup=False)

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 
+from pflbench.sentences import plain
+
+__all__ = ["cell", "fence", "latex", "markdown", "plain"]
+
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&$#])")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -31,11 +35,6 @@ _LATEX = {
     "ε": r"$\varepsilon$",
     "�": "?",
 }
-
-
-def plain(text: str) -> str:
-    """Return a text on one line without control, direction or other invisible characters."""
-    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
 def markdown(text: str) -> str:

@@ -133,6 +133,27 @@ def test_a_run_shown_cannot_command_the_terminal(store: Store, make_run: MakeRun
     assert shown.stdout.count(harmless) == 3  # message, its neighbour's name, command
 
 
+COMMANDS = "\x1b]0;x\x07 and \x1b[31m red"
+SPELT = "�]0;x� and �[31m red"
+
+
+def test_the_reason_of_a_failure_cannot_command_the_terminal(
+    store: Store, make_run: MakeRun
+) -> None:
+    make_run("fedora", 0, None, failure={"error": "DivergedError", "message": COMMANDS})
+    shown = CliRunner().invoke(main, ["status", "--results", str(store.root)], color=True)
+    assert shown.exit_code == 0, shown.stderr
+    assert shown.stdout.replace("\n", "").isprintable()
+    assert SPELT in shown.stdout
+
+
+def test_an_error_cannot_command_the_terminal() -> None:
+    ended = CliRunner().invoke(main, ["leaderboard", "--results", COMMANDS], color=True)
+    assert ended.exit_code == 2
+    assert SPELT in ended.stderr
+    assert "\x07" not in ended.stderr
+
+
 def test_latex_has_no_sign_that_plain_latex_lacks(store: Store, make_run: MakeRun) -> None:
     private = {"epsilon": 4.5, "delta": 1e-5}
     make_run("fedora", 0, {30: ([5] * 4, [5] * 4)}, summary=private, labels={"notice": 'a "b" | c'})
