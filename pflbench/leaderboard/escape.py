@@ -6,7 +6,7 @@ import re
 
 from pflbench.sentences import plain
 
-__all__ = ["cell", "fence", "latex", "markdown", "plain"]
+__all__ = ["cell", "fence", "latex", "latex_comment", "markdown", "plain"]
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>|~&$#])")
 _LATEX = {
@@ -45,6 +45,11 @@ def markdown(text: str) -> str:
 def latex(text: str) -> str:
     """Return a text that LaTeX shows as it is."""
     return "".join(_LATEX.get(c, c) for c in plain(text))
+
+
+def latex_comment(text: str) -> str:
+    """Return a text as a line that LaTeX passes over, to be copied from its source."""
+    return f"% {plain(text)}"
 
 
 def cell(text: str) -> str:

@@ -23,6 +23,7 @@ Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 _WIDE = 112
 _SHORT = 7
+_REPEAT = "The command that repeats each row: --format markdown or csv, or pflbench report."
 
 
 def render(
@@ -124,6 +125,8 @@ class _Drawn:
             yield Text()
             for term, meaning in _legend(board, view):
                 yield Padding(Text.assemble((f"{term}: ", "bold"), meaning), (0, 0, 0, 2))
+            if any(row.commands for row in board.rows):
+                yield Text(_REPEAT)
 
 
 def _table(board: Board, columns: Sequence[Column]) -> Table:
@@ -218,6 +221,11 @@ def _latex(board: Board, view: View) -> str:
         r"\centering",
         rf"\caption{{{caption}}}",
         rf"\label{{tab:{board.scenario_id}}}",
+        *(
+            escape.latex_comment(f"{row.label}: {_command(row)}")
+            for row in board.rows
+            if row.commands
+        ),
     ]
     for columns in view.tables(board):
         lines += [*_tabular(board, columns), "", r"\medskip"]

@@ -21,6 +21,9 @@ from pflbench.results import Store
 EVIL = "a|b_c*[bold]red[/bold]\x1b[31m\n\\end{table}$&#%~^<script>`‮"
 
 
+REPEAT = "The command that repeats each row: --format markdown or csv, or pflbench report."
+
+
 @pytest.fixture
 def board(store: Store, make_run: MakeRun) -> Board:
     for seed in (0, 1):
@@ -54,6 +57,7 @@ def test_text_says_everything_and_cuts_nothing(board: Board, width: int) -> None
     assert "Not ranked: fedavg-ft (missing): a reference row, and there is no run" in words
     for term in ("rank:", "95 % interval:", "worst tenth:", "hurt %:", "optimism:", "best test:"):
         assert term in text
+    assert words.endswith(REPEAT)
 
 
 def test_a_console_shows_the_same_words(board: Board) -> None:
@@ -63,6 +67,7 @@ def test_a_console_shows_the_same_words(board: Board) -> None:
     assert "\x1b[1m" in shown
     assert "73.75 ± 1.77" in shown
     assert "optimism:" not in shown
+    assert REPEAT not in shown
 
 
 def test_markdown_is_a_table_with_its_commands(board: Board) -> None:
@@ -96,6 +101,9 @@ def test_latex_is_balanced(board: Board) -> None:
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") > 0
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2
     assert r"1 & fedora & 2 & 73.75 $\pm$ 1.77 &" in text
+    command = "pflbench run --algo fedora --dataset mnist --seed 0  # also with seed 1"
+    assert text.count(f"\n% fedora: {command}\n") == 1
+    assert text.count("\n% fedavg: pflbench run ") == 1  # failed, and can be repeated as well
     tabular = text.split(r"\begin{tabular}{")[1]
     columns = len(tabular.split("}")[0])
     lines = [line for line in tabular.split(r"\end{tabular}")[0].splitlines() if " & " in line]
@@ -108,7 +116,10 @@ def test_foreign_text_cannot_break_out(evil_board: Board) -> None:
         assert "\x1b" not in text
         assert "‮" not in text
     assert "[bold]red[/bold]" in re.sub(r"\s+", "", render(evil_board, "text", width=500))
-    latex = render(evil_board, "latex")
+    lines = render(evil_board, "latex").splitlines()
+    (comment,) = (line for line in lines if line.startswith("% fedora"))
+    assert f"pflbench run ``` {escape.plain(EVIL)}" in comment
+    latex = "\n".join(line for line in lines if not line.startswith("%"))
     assert latex.count(r"\end{table}") == 1
     assert not re.search(r"(?<!\\)[#]", latex)
     markdown = render(evil_board, "markdown")
