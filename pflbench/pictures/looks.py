@@ -210,8 +210,11 @@ def legend_below(
     rows = -(-len(room) // columns)
     tallest = max(sum(lines[i : i + rows]) for i in range(0, len(lines), rows))
     figure.set_figheight(float(figure.get_figheight()) + _ROW * tallest + 0.04)
-    made = figure.legend([*methods.values(), *last], short, loc="outside lower center",
-                         ncols=columns)  # fmt: skip
+    # matplotlib leaves out labels that begin with "_": those that are meant are set below
+    made = figure.legend([*methods.values(), *last], [str(i) for i in range(len(short))],
+                         loc="outside lower center", ncols=columns)  # fmt: skip
+    for words, text in zip(made.get_texts(), short, strict=True):
+        words.set_text(text)
     for look, handle, words in zip(methods, made.legend_handles, made.get_texts(), strict=False):
         if handle is not None:
             tag(handle, look, "key")

@@ -11,7 +11,7 @@ from figure_reading import boxes, colliding, outside, parts
 from pflbench.errors import InputError
 from pflbench.leaderboard import CriticalDifference
 from pflbench.pictures import curves, gains, histories, looks, pareto, partition, ranks, spread
-from pflbench.pictures.looks import BASELINE_COLOUR, COLOURS, looks_of, on_dark
+from pflbench.pictures.looks import BASELINE_COLOUR, COLOURS, key, legend_below, looks_of, on_dark
 from pflbench.pictures.partition import partition_counts
 from pflbench.pictures.placing import place
 from pflbench.pictures.style import inches, log_ticks, shortened, signed
@@ -43,6 +43,19 @@ def test_boards_share_one_set_of_looks(published: Drawn) -> None:
             assert own[row.label].algorithm == row.algorithm
     numbers = [look.number for look in published.looks.values()]
     assert sorted(numbers) == list(range(len(numbers)))
+
+
+def test_a_label_that_begins_with_a_line_below_is_in_the_legend() -> None:
+    import matplotlib.pyplot as plt
+
+    figure = plt.figure(figsize=(3.4, 2), layout="constrained")
+    made = looks_of((name, name) for name in ("fedavg", "_x", "zeta"))
+    legend_below(figure, {made[name]: key(made[name]) for name in ("_x", "zeta", "fedavg")})
+    texts = figure.legends[0].get_texts()
+    assert [text.get_text() for text in texts] == ["_x", "zeta", "fedavg"]
+    for text in texts:
+        assert text.get_gid() == f"method-{made[text.get_text()].number}-name"
+    plt.close(figure)
 
 
 def test_thirty_methods_and_forty_variants_are_told_apart() -> None:
