@@ -5,7 +5,7 @@ Each function returns a `matplotlib.figure.Figure` and touches no state of pyplo
 
 from __future__ import annotations
 
-from pflbench.pictures.curves import AGAINST, Against, Split, curves
+from pflbench.pictures.curves import AGAINST, Against, Split, banded, curves
 from pflbench.pictures.gains import gains
 from pflbench.pictures.history import History, histories
 from pflbench.pictures.looks import Look, looks
@@ -24,6 +24,7 @@ __all__ = [
     "Look",
     "Split",
     "Width",
+    "banded",
     "curves",
     "gains",
     "histories",

@@ -53,9 +53,10 @@ def curves(
 ) -> Figure:
     """Draw accuracy as training went on: mean over clients and seeds, with the range over seeds.
 
-    A marker stands at the round selected on validation, mean over seeds, and at the accuracy
-    there: on the test split that is the board's headline. A method that sends nothing has no place
-    on an axis of bytes; its accuracy at the selected round is a level line there.
+    The range is a band, where `banded` says so. A marker stands at the round selected on
+    validation, mean over seeds, and at the accuracy there: on the test split that is the board's
+    headline. A method that sends nothing has no place on an axis of bytes; its accuracy at the
+    selected round is a level line there.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def curves(
     axes = figure.subplots()
     unit, words = _unit(x, runs)
     costs = {label: np.mean([_at(run, x) for run in runs[label]], axis=0) / unit for label in rows}
-    bands = len(rows) <= BANDS and len(board.seeds) > 1
+    bands = banded(board)
     handles: dict[Look, Artist] = {}
     means = {label: np.mean([getattr(run, split) for run in runs[label]], axis=0) for label in rows}
     thick = dict(zip(rows, widths([(costs[row], 100 * means[row]) for row in rows]), strict=True))
@@ -101,6 +102,11 @@ def curves(
     gridded(axes)
     legend_below(figure, handles, _explained(bands, len(board.seeds)))
     return figure
+
+
+def banded(board: Board) -> bool:
+    """Whether the curves of a board have bands: there are several seeds, and few enough methods."""
+    return len(measured(board)) <= BANDS and len(board.seeds) > 1
 
 
 def _at(run: History, x: Against) -> Floats:

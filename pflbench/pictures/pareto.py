@@ -1,4 +1,4 @@
-"""Accuracy against communication: which methods no other beats in both."""
+"""Accuracy against communication: than which methods no other is as good for as little."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _zero(axes: Axes, zero: float, end: float) -> None:
 
 
 def _front(points: Sequence[_Point]) -> list[_Point]:
-    """Return the points that no other beats, the cheapest first."""
+    """Return the points than which no other is as good for as little, the cheapest first."""
     front: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.cost, -p.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:

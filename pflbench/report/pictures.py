@@ -12,6 +12,7 @@ from pflbench.leaderboard.protocol import BASELINE
 from pflbench.pictures import (
     AGAINST,
     Look,
+    banded,
     curves,
     gains,
     histories,
@@ -34,8 +35,8 @@ _HALF: Final = 4.0
 """Inches of a picture that has another beside it: type is then of the size of the text."""
 
 _CURVES: Final = (
-    "Mean over clients and seeds, with the range over seeds; a marker at the round that validation "
-    "selects. Seconds are those of training, evaluations left out."
+    "Mean over clients and seeds{band}; a marker at the round that validation selects. Seconds are "
+    "those of training, evaluations left out."
 )
 _SPREAD: Final = "All clients and seeds, at the selected round: whom the mean passes over."
 _GAINS: Final = (
@@ -44,7 +45,7 @@ _GAINS: Final = (
 )
 _PARETO: Final = (
     "Bytes of whole runs, up and down, with the 95 % interval of the accuracy; on the dashed front "
-    "are the methods that no other beats in both."
+    "are the methods than which no other is as accurate for as few bytes, by the means alone."
 )
 _PARTITION: Final = "Training samples by client and class, of seed {seed}."
 _RANKS: Final = (
@@ -113,12 +114,13 @@ class Gallery:
         try:
             runs = histories(board, self.store)
         except InputError as error:
-            return Pictures(title, _CURVES, absent=str(error))
+            return Pictures(title, _CURVES.format(band=""), absent=str(error))
+        words = _CURVES.format(band=", with the range over seeds" if banded(board) else "")
         draws: dict[str, Callable[[], Figure]] = {
             _TABS[x]: lambda x=x: curves(board, runs, self.looks, x=x, width="page")  # type: ignore[misc]
             for x in AGAINST
         }
-        return self._set(title, _CURVES, draws, prefix)
+        return self._set(title, words, draws, prefix)
 
     def _partition(self, board: Board, prefix: str) -> Pictures:
         """Draw a partition, or say where the page has drawn the same one."""

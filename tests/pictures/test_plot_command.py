@@ -14,9 +14,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from click.testing import Result
-from drawn_results import PUBLISHED, Drawn
+from drawn_results import PUBLISHED, Drawn, opened
 from made_runs import write
 from PIL import Image
+
+from pflbench.report.pictures import Gallery
 
 Plot = Callable[..., Result]
 KINDS = ["curves", "spread", "gains", "pareto", "partition"]
@@ -189,6 +191,22 @@ def test_small_worlds(clients: int, rounds: int, seeds: int, plot: Plot, tmp_pat
             options = ("--x", x) if x else ()
             done = plot(kind, "--results", root, "--save", "a.png", *options)
             assert (done.exit_code, done.stderr) == (0, ""), (kind, done.output)
+
+
+@pytest.mark.parametrize(("seeds", "methods"), [(1, 3), (2, 3), (2, 13)])
+def test_a_report_speaks_of_a_range_where_a_band_is_drawn(
+    seeds: int, methods: int, tmp_path: Path
+) -> None:
+    root = tmp_path / "banded" / "results"
+    for seed in range(seeds):
+        for i in range(methods):
+            name = f"m{i}" if i else "local"
+            write(root, name, [[5, 6], [7 + seed, 8 + i % 4]], seed=seed, traffic=1000)
+    drawn = opened(root)
+    told = Gallery(drawn.store, drawn.looks)._curves(drawn.board, "one")  # the others take long
+    bands = [panel for panel in told.panels if re.search(r"method-\d+-band", panel.svg)]
+    assert bool(bands) == (seeds > 1 and methods <= 12)
+    assert ("range over seeds" in told.words) == bool(bands)
 
 
 def test_only_the_baseline(plot: Plot, tmp_path: Path) -> None:
