@@ -1,8 +1,8 @@
 """Writes the published boards from the published runs: python results/boards.py.
 
-`results/published` is a results folder like any other. The boards go into `results/README.md`,
-and the table of the reference scenario into the README's first screen. A test holds the pages to
-what this writes.
+`results/published` and `results/tuned` are results folders like any other. The boards go into
+`results/README.md`, and the table of the reference scenario into the README's first screen. A test
+holds the pages to what this writes.
 """
 
 from __future__ import annotations
@@ -14,37 +14,56 @@ from pflbench.results import Store
 from pflbench.results.tunings import studies_of
 
 ROOT = Path(__file__).parent.parent
-PUBLISHED = ROOT / "results" / "published"
+PUBLISHED, TUNED = ROOT / "results" / "published", ROOT / "results" / "tuned"
 PAGE, README = ROOT / "results" / "README.md", ROOT / "README.md"
 FRONT = ("mnist", "rotated")
 """Data set and partition of the board that the README shows."""
 
 _HEAD = """# Published results
 
-Raw runs lie in [`published`](published), one folder a run, in the
-[results format](../docs/results-format.md); the boards below are generated from them by
-`python results/boards.py`. Print them yourself, or add runs of your own beside them:
+Raw runs lie one folder a run in the [results format](../docs/results-format.md), and the boards
+below are generated from them by `python results/boards.py`:
+
+- [`tuned`](tuned): every method on three kinds of heterogeneity and two data sets, each with the
+  same number of tuning trials, from the matrices in [`matrices`](matrices). The trials lie in
+  `tuned/tuning`, without their runs. [What they say.](../docs/studies/comparison.md)
+- [`published`](published): the official settings of FEDORA and pFedHN, every method with its
+  defaults.
+
+Print them yourself, add runs of your own beside them, or read all of it on one page:
 
 ```console
-$ pflbench leaderboard --results results/published
+$ pflbench leaderboard --results results/tuned --columns tests
+$ pflbench report --results results/tuned
 ```
 
-Nothing here is tuned: every method runs with its defaults. Two or three runs shared two cores at a
-time, one thread each, so the seconds say little: [performance](../docs/performance.md) is measured
-by itself.
+Runs shared two cores, one thread each, with other work, so the seconds say little:
+[performance](../docs/performance.md) is measured by itself.
 
 """
+_TUNED = "## Tuned alike\n\n"
+_OFFICIAL = "## Official settings, with defaults\n\n"
 _START, _END = "<!-- board -->", "<!-- /board -->"
 
 
 def published() -> list[Board]:
-    """Return the boards of the published runs."""
-    return with_tuning(boards(Store(PUBLISHED).runs()), studies_of(PUBLISHED))
+    """Return the boards of the official settings."""
+    return _boards(PUBLISHED)
 
 
-def page(found: list[Board]) -> str:
+def tuned() -> list[Board]:
+    """Return the boards of the matrices, whose methods are tuned alike."""
+    return _boards(TUNED)
+
+
+def _boards(folder: Path) -> list[Board]:
+    return with_tuning(boards(Store(folder).runs()), studies_of(folder))
+
+
+def page(official: list[Board], alike: list[Board]) -> str:
     """Return `results/README.md`."""
-    return _HEAD + render(found, "markdown").rstrip() + "\n"
+    parts = [_TUNED + render(alike, "markdown").rstrip(), _OFFICIAL + render(official, "markdown")]
+    return _HEAD + "\n\n".join(parts).rstrip() + "\n"
 
 
 def front(found: list[Board]) -> str:
@@ -71,7 +90,7 @@ def front(found: list[Board]) -> str:
 def main() -> None:
     """Write both pages."""
     found = published()
-    PAGE.write_text(page(found))
+    PAGE.write_text(page(found, tuned()))
     README.write_text(front(found))
 
 

@@ -27,7 +27,7 @@ def generator() -> ModuleType:
 
 def test_the_pages_regenerate_from_the_runs(generator: ModuleType) -> None:
     found = generator.published()
-    assert generator.page(found) == generator.PAGE.read_text()
+    assert generator.page(found, generator.tuned()) == generator.PAGE.read_text()
     assert generator.front(found) == generator.README.read_text()
 
 

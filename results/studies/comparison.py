@@ -1,0 +1,204 @@
+"""Fills the tables of docs/studies/comparison.md: python results/studies/comparison.py.
+
+They are those of `results/tuned`, the runs of `results/matrices`, whose methods are tuned alike. A
+test holds the page to what this writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pages
+
+from pflbench.leaderboard import (
+    Board,
+    CriticalDifference,
+    PairedTest,
+    Row,
+    boards,
+    critical_difference,
+    paired_tests,
+    with_tuning,
+)
+from pflbench.results import Store
+from pflbench.results.tunings import Study, of_scenario, studies_of
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "studies" / "comparison.md"
+RUNS = ROOT / "results" / "tuned"
+
+METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
+NAMES = {"mnist": "MNIST", "fashion-mnist": "Fashion"}
+
+
+@cache
+def tuned() -> tuple[Board, ...]:
+    """Return the boards whose methods are tuned."""
+    found = with_tuning(boards(Store(RUNS).runs()), studies_of(RUNS))
+    assert len({row.tuned for board in found for row in board.rows}) == 1  # alike
+    return tuple(found)
+
+
+def short(board: Board) -> str:
+    """Name a board in a column's head."""
+    return f"{NAMES[board.scenario['dataset']]} {board.scenario['partition']['name']}"
+
+
+def row_of(board: Board, method: str) -> Row:
+    """Return a method's row: there is one each."""
+    (row,) = (row for row in board.rows if row.algorithm == method)
+    return row
+
+
+def accuracy() -> str:
+    """Tell who is how accurate: the headline of every board."""
+    rows = []
+    for method in METHODS:
+        cells = []
+        for board in tuned():
+            row = row_of(board, method)
+            if row.measures is None:
+                cells.append("–")
+                continue
+            text = f"{pages.points(row.measures.test_accuracy)} ({row.rank})"
+            cells.append(f"**{text}**" if row.rank == 1 else text)
+        rows.append([method, *cells])
+    return pages.table(["method", *map(short, tuned())], rows)
+
+
+def hurt() -> str:
+    """Tell whom a method hurts: share of clients below local, and beyond one standard error."""
+    rows = []
+    for method in METHODS[1:]:
+        cells = []
+        for board in tuned():
+            m = row_of(board, method).measures
+            if m is None or m.hurt is None or m.hurt_beyond_error is None:
+                cells.append("–")
+            else:
+                cells.append(f"{pages.points(m.hurt)} ({pages.points(m.hurt_beyond_error)})")
+        rows.append([method, *cells])
+    return pages.table(["method", *map(short, tuned())], rows)
+
+
+def between(board: Board, first: str, second: str) -> PairedTest | None:
+    """Return the paired test of two methods on a board."""
+    names = row_of(board, first).label, row_of(board, second).label
+    for test in paired_tests(board):
+        if (test.first, test.second) == names:
+            return test
+        if (test.second, test.first) == names:
+            return test.turned()
+    return None
+
+
+def duel(first: str, second: str) -> str:
+    """Tell of two methods on every board whether they are told apart."""
+    rows = []
+    for board in tuned():
+        test = between(board, first, second)
+        if test is None or test.p_holm is None:
+            rows.append([short(board), "–", "–", "–"])
+            continue
+        interval = f"{pages.points(test.low, sign=True)} … {pages.points(test.high, sign=True)}"
+        p = "< 0.001" if test.p_holm < 0.001 else f"{test.p_holm:.3f}"
+        rows.append(
+            [short(board), f"{pages.points(test.mean_difference, sign=True)} [{interval}]", p,
+             test.verdict]
+        )  # fmt: skip
+    return pages.table(["board", f"{first} minus {second}", "p, Holm", f"{first} is"], rows)
+
+
+def ranks() -> str:
+    """Tell how methods rank over boards."""
+    found = critical_difference(tuned())
+    if not isinstance(found, CriticalDifference):
+        return found.reason
+    rows = [
+        [method, f"{rank:.2f}"]
+        for method, rank in zip(found.methods, found.average_ranks, strict=True)
+    ]
+    cliques = "; ".join(", ".join(clique) for clique in found.cliques) or "none"
+    return "\n\n".join([
+        pages.table(["method", "average rank"], rows),
+        f"{len(found.blocks)} boards; Friedman p = {found.friedman_p:.2g}; critical difference "
+        f"{found.critical_difference:.2f} (Nemenyi, 0.05); not told apart: {cliques}.",
+    ])  # fmt: skip
+
+
+def cost(name: str) -> str:
+    """Tell what a method costs on one board, in a whole run."""
+    (board,) = (board for board in tuned() if short(board) == name)
+    rows = []
+    for method in METHODS:
+        row = row_of(board, method)
+        m, spent = row.measures, row.spent
+        if m is None:
+            continue
+        steps = number(m.local_steps) + (f" + {m.adapt_steps:,.0f}" if m.adapt_steps else "")
+        rows.append([
+            method, pages.points(m.test_accuracy), number(m.bytes_up, 1e6),
+            number(m.bytes_down, 1e6), steps, number(spent.client_seconds, digits=1),
+            number(spent.server_seconds, digits=1),
+        ])  # fmt: skip
+    head = ["method", "accuracy", "MB up", "MB down", "local steps", "client s", "server s"]
+    return pages.table(head, rows)
+
+
+def number(value: float | None, unit: float = 1, digits: int = 0) -> str:
+    """Write a number in a unit; what was not recorded as a dash."""
+    return "–" if value is None else f"{value / unit:,.{digits}f}"
+
+
+def settings() -> str:
+    """Tell what tuning found, and what it gained on validation."""
+    studies = studies_of(RUNS)
+    rows = []
+    for board in tuned():
+        for study in sorted(of_scenario(studies, board.scenario), key=_place):
+            best, default = study.best, study.trials[0]
+            if best is None:
+                continue
+            failed = sum(trial.state == "failed" for trial in study.trials)
+            rows.append([
+                short(board), study.algorithm,
+                "–" if default.value is None else pages.points(default.value),
+                pages.points(best.value or 0.0),
+                ", ".join(f"{k} {v:g}" for k, v in best.parameters.items() if v is not None),
+                f"{len(study.trials)}" + (f" ({failed} failed)" if failed else ""),
+            ])  # fmt: skip
+    return pages.table(["board", "method", "default", "best", "best setting", "trials"], rows)
+
+
+def _place(study: Study) -> int:
+    return METHODS.index(study.algorithm)
+
+
+def optimism() -> str:
+    """Tell what selecting the round on test would have feigned."""
+    rows = []
+    for method in METHODS:
+        found = [row_of(board, method).measures for board in tuned()]
+        rows.append([method, *("–" if m is None else f"{100 * m.optimism:.2f}" for m in found)])
+    return pages.table(["method", *map(short, tuned())], rows)
+
+
+def tables() -> dict[str, Callable[[], str]]:
+    """Return the page's tables by name."""
+    return {
+        "accuracy": accuracy,
+        "ranks": ranks,
+        "hurt": hurt,
+        "fedora_local": lambda: duel("fedora", "local"),
+        "fedora_ft": lambda: duel("fedora", "fedavg-ft"),
+        "cost_rotated": lambda: cost("MNIST rotated"),
+        "cost_dirichlet": lambda: cost("MNIST dirichlet"),
+        "settings": settings,
+        "optimism": optimism,
+    }
+
+
+if __name__ == "__main__":
+    PAGE.write_text(pages.filled(PAGE.read_text(), tables()))
