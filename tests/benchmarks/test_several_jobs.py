@@ -20,7 +20,7 @@ from pflbench.results import Store
 
 MATRIX = (
     "run", "--dataset", "mnist", "--algo", "fedavg,fedprox", "--seed", "0,1,2,3,4,5,6,7,8,9,10,11",
-    "--clients", "6", "--rounds", "300", "--eval-every", "50", "--device", "cpu",
+    "--clients", "6", "--rounds", "500", "--eval-every", "50", "--device", "cpu",
     "--model", "mlp(hidden=16)",
 )  # fmt: skip
 
