@@ -51,7 +51,7 @@ class RunLock:
     """
 
     def __init__(self, folder: Path, run_id: str) -> None:
-        self._note = _note(folder, run_id)
+        self._note = note_path(folder, run_id)
         self._lock = filelock.FileLock(_path(folder, run_id), timeout=PATIENCE, thread_local=False)
         if not _acquire(self._lock):
             raise RunBusyError(run_id, _who(self._note))
@@ -130,7 +130,7 @@ def holder(folder: Path, run_id: str) -> str | None:
     try:
         _try(path)
     except (BlockingIOError, filelock.Timeout):
-        return _who(_note(folder, run_id))
+        return _who(note_path(folder, run_id))
     except OSError:  # there is no such lock, or it cannot be asked: nobody can be said to have it
         return None
     return None
@@ -153,7 +153,8 @@ def _path(folder: Path, run_id: str) -> Path:
     return folder / f"{run_id}.lock"
 
 
-def _note(folder: Path, run_id: str) -> Path:
+def note_path(folder: Path, run_id: str) -> Path:
+    """Return where the note lies that says who runs a run."""
     return folder / f"{run_id}.holder"
 
 

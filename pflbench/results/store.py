@@ -21,7 +21,7 @@ from pflbench.results.files import (
     write_json,
     writing,
 )
-from pflbench.results.locking import RunLock, holder, locked
+from pflbench.results.locking import RunLock, holder, locked, note_path
 from pflbench.results.stored import (
     CHECKPOINT,
     ENVIRONMENT,
@@ -190,8 +190,12 @@ class Store:
         return holder(self._locks, self._folder(run_id).name)
 
     def tidy(self, run: StoredRun) -> None:
-        """Remove the checkpoint of a complete run whose process was killed while it did so."""
-        if run.status != "complete" or not (run.folder / CHECKPOINT).exists():
+        """Remove what a process left of a complete run that was killed right at its end.
+
+        That is its checkpoint, and the note of who ran it.
+        """
+        left = (run.folder / CHECKPOINT, note_path(self._locks, run.id))
+        if run.status != "complete" or not any(path.exists() for path in left):
             return
         with suppress(WorkError):  # it is in nobody's way where it cannot be removed
             lock = RunLock(self._locks, run.id)

@@ -19,8 +19,8 @@ from pathlib import Path
 from pflbench.executors import Outcome, Watch, Work, make_executor, run_cells
 from pflbench.runs import Observer, Progress, RunInfo, RunRequest, execution, plan
 
-execution.CHECKPOINT_SECONDS = execution.CHECKPOINT_COST = 0.0001
-"""After nearly every round."""
+if __name__ != "cells_in_processes":  # but as a script, and in the workers of one
+    execution.CHECKPOINT_SECONDS = execution.CHECKPOINT_COST = 0.0001  # after nearly every round
 
 RESULTS = Path("results")
 
