@@ -44,6 +44,17 @@ def data_options(command: F) -> F:
     )(command)
 
 
+def device_option(command: F) -> F:
+    """Add `--device`."""
+    return click.option(
+        "--device",
+        metavar="NAME",
+        default="auto",
+        show_default=True,
+        help="Where to train: auto, cpu, cuda, cuda:1, mps.",
+    )(command)
+
+
 def engine_option(command: F) -> F:
     """Add `--engine`."""
     return click.option(

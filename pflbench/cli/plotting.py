@@ -88,7 +88,7 @@ def draw_all(
     seen = looks(select_boards(results, (), ()) if scenarios or datasets else boards)
     if wanted.kind == "ranks":
         figure = _ranks(wanted, boards, seen)
-        return [_written(lambda: figure, save or Path("ranks.pdf"))]
+        return [_written(figure, save or Path("ranks.pdf"))]
     if save is not None and len(boards) > 1:
         listed = ", ".join(f"{board.scenario_id} ({board.title})" for board in boards)
         raise InputError(
@@ -103,7 +103,7 @@ def draw_all(
     for board in boards:
         _tell_left_out(board, wanted.kind)
     return [
-        _written(lambda figure=figure: figure, save or Path(f"{wanted.kind}-{scenario}.pdf"))  # type: ignore[misc]
+        _written(figure, save or Path(f"{wanted.kind}-{scenario}.pdf"))
         for scenario, figure in figures.items()
     ]
 
@@ -148,6 +148,6 @@ def _tell_left_out(board: Board, kind: str) -> None:
                 warn(f"Notice: {row.label} is not drawn: {row.reason}.")
 
 
-def _written(draw: Callable[[], Figure], path: Path) -> Path:
-    save_figure(draw, path)
+def _written(figure: Figure, path: Path) -> Path:
+    save_figure(lambda: figure, path)
     return path

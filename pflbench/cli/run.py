@@ -11,7 +11,7 @@ import rich_click as click
 
 from pflbench.cli.cells import cells_options, take_matrix
 from pflbench.cli.names import COUNT
-from pflbench.cli.options import data_options, engine_option, results_option
+from pflbench.cli.options import data_options, device_option, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.together import processes, several
 from pflbench.cli.where import executor_options, take_where
@@ -46,10 +46,7 @@ _RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
     "--shard", metavar="I/N",
     help="Run part I of N of the cells only: all parts together run each cell once.",
 )  # fmt: skip
-@click.option(
-    "--device", metavar="NAME", default="auto", show_default=True,
-    help="Where to train: auto, cpu, cuda, cuda:1, mps.",
-)  # fmt: skip
+@device_option
 @engine_option
 @click.option(
     "--chunk", metavar="N", type=COUNT,

@@ -11,7 +11,7 @@ import rich_click as click
 
 from pflbench.cli.cells import cells_options, take_matrix
 from pflbench.cli.names import COUNT, read_seeds
-from pflbench.cli.options import data_options, engine_option, results_option
+from pflbench.cli.options import data_options, device_option, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.together import processes, several
 from pflbench.cli.where import executor_options, take_where
@@ -41,9 +41,7 @@ _TRIALS = ["--trials", "--trial-rounds", "--trial-seed"]
 @click.command(cls=ArgumentsKept, help=_HELP, short_help="Tune every method alike, on validation.")
 @cells_options()
 @click.option_panel("Trials (default: those of the matrix file)", options=_TRIALS)
-@click.option_panel(
-    "Machine and data", options=["--device", "--engine", "--data-dir", "--no-fallback"]
-)
+@click.option_panel("Machine and data", options=_MACHINE)
 @executor_options
 @click.option_panel("Results and output", options=["--results", "--quiet", "--debug", "--help"])
 @click.option("--trials", metavar="N", type=COUNT, help="Trials of every method and scenario.")
@@ -55,10 +53,7 @@ _TRIALS = ["--trials", "--trial-rounds", "--trial-seed"]
     "--trial-seed", "trial_seeds", metavar="N", multiple=True,
     help="Seed that trials run with, or a list: a trial's value is the mean; default: 0.",
 )  # fmt: skip
-@click.option(
-    "--device", metavar="NAME", default="auto", show_default=True,
-    help="Where to train: auto, cpu, cuda, cuda:1, mps.",
-)  # fmt: skip
+@device_option
 @engine_option
 @data_options
 @results_option
