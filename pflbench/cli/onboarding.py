@@ -11,6 +11,7 @@ from rich.text import Text
 from pflbench.cli.amounts import size
 from pflbench.cli.screen import show, table
 from pflbench.errors import InputError
+from pflbench.leaderboard.entries import percent
 from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, client_table
 from pflbench.results.finding import the_one
@@ -61,7 +62,7 @@ def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> T
             str(len(part)),
             f"{mean['labels']:.1f}",
             f"{accuracy:.2%}",
-            f"{100 * (participants - accuracy):+.2f}".replace("-", "−"),
+            percent(participants - accuracy, sign=True),
             size(int(mean["bytes_down"])),
             size(int(mean["bytes_up"])),
             f"{mean['steps']:.0f}",

@@ -20,6 +20,7 @@ from pflbench.leaderboard.entries import (
     against_baseline,
     gain,
     hurt,
+    interval,
     measure,
     mega,
     number,
@@ -72,10 +73,7 @@ ACCURACY = (
     METHOD,
     SEEDS,
     Column("test accuracy", measure(accuracy)),
-    Column(
-        "95 % interval",
-        measure(lambda m: f"{percent(m.low, digits=1)} … {percent(m.high, digits=1)}"),
-    ),
+    Column("95 % interval", measure(lambda m: interval(m.low, m.high))),
     Column("worst tenth", measure(lambda m: percent(m.worst_tenth))),
 )
 AGAINST_BASELINE = (

@@ -33,10 +33,15 @@ def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
-def points(difference: float, low: float, high: float) -> str:
-    """Write a difference of accuracies and the ends of its interval, in points."""
-    ends = " … ".join(percent(end, digits=1, sign=True) for end in (low, high))
-    return f"{percent(difference, sign=True)} [{ends}]"
+def interval(low: float, high: float, *, digits: int = 2, sign: bool = False) -> str:
+    """Write the ends of an interval, with as many digits as its mean has: it lies between them."""
+    return " … ".join(percent(end, digits=digits, sign=sign) for end in (low, high))
+
+
+def points(difference: float, low: float, high: float, *, digits: int = 2) -> str:
+    """Write a difference of accuracies and its interval, in points."""
+    ends = interval(low, high, digits=digits, sign=True)
+    return f"{percent(difference, digits=digits, sign=True)} [{ends}]"
 
 
 def number(value: float | None, digits: int = 0) -> str:

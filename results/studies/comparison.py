@@ -22,6 +22,7 @@ from pflbench.leaderboard import (
     paired_tests,
     with_tuning,
 )
+from pflbench.leaderboard.entries import points
 from pflbench.results import Store
 from pflbench.results.tunings import Study, of_scenario, studies_of
 
@@ -102,10 +103,9 @@ def duel(first: str, second: str) -> str:
         if test is None or test.p_holm is None:
             rows.append([short(board), "–", "–", "–"])
             continue
-        interval = f"{pages.points(test.low, sign=True)} … {pages.points(test.high, sign=True)}"
         p = "< 0.001" if test.p_holm < 0.001 else f"{test.p_holm:.3f}"
         rows.append(
-            [short(board), f"{pages.points(test.mean_difference, sign=True)} [{interval}]", p,
+            [short(board), points(test.mean_difference, test.low, test.high, digits=1), p,
              test.verdict]
         )  # fmt: skip
     return pages.table(["board", f"{first} minus {second}", "p, Holm", f"{first} is"], rows)

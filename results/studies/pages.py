@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from pflbench.leaderboard.entries import percent
+
 
 def mean(values: Iterable[float | None]) -> float:
     """Return the mean; never one over whichever values there are.
@@ -24,7 +26,7 @@ def mean(values: Iterable[float | None]) -> float:
 
 def points(value: float, *, sign: bool = False) -> str:
     """Write a share of one in percentage points."""
-    return f"{100 * value:{'+' if sign else ''}.1f}"
+    return percent(value, digits=1, sign=sign)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 
+import made_boards
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from hypothesis import given
@@ -195,3 +198,28 @@ def test_escaped_text_is_one_harmless_line(text: str) -> None:
     bare = re.sub(r"\\[{}$&#_%]|\\[a-z]+\{\}|\$\\?[a-z-]*−?-?\$", "", escape.latex(text))
     assert not re.search(r"[\\{}$&#_%~^]", bare)
     assert not escape.cell(text).startswith(("=", "+", "-", "@"))
+
+
+def test_a_mean_and_its_interval_have_as_many_digits_so_the_mean_lies_between() -> None:
+    """Of one digit for the ends and two for the mean, −0.01 [0.0 … 0.0] came."""
+    low = made_boards.row("fedora", np.full((2, 4), 0.98760))
+    small = {"gain": -0.0001, "gain_low": -0.0004, "gain_high": 0.0001}
+    ends = {"low": 0.98758, "high": 0.98764}
+    assert low.measures is not None
+    low = dataclasses.replace(low, measures=dataclasses.replace(low.measures, **small, **ends))
+    board = made_boards.board([made_boards.row("local", np.full((2, 4), 0.98770)), low])
+    for columns in ("standard", "transfer", "tests"):
+        for line in render(board, "markdown", columns=columns).splitlines():
+            for mean, one, other in re.findall(rf"({_NUMBER}) \\\[({_NUMBER}) … ({_NUMBER})", line):
+                assert len({len(part.partition(".")[2]) for part in (mean, one, other)}) == 1
+                assert value(one) <= value(mean) <= value(other)
+    text = render(board, "text", width=120)
+    assert "−0.01 [−0.04 … +0.01]" in text
+    assert "98.76 … 98.76" in text
+
+
+_NUMBER = r"[+−]?\d+\.\d+"
+
+
+def value(text: str) -> float:
+    return float(text.replace("−", "-"))

@@ -95,8 +95,7 @@ def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) ->
                 "seeds": str(len(record["seeds"].split())),
                 "test accuracy": f"{percent(record['test_accuracy'])} ± "
                 f"{percent(record['test_std'])}",
-                "95 % interval": f"{percent(record['low'], '.1f')} … "
-                f"{percent(record['high'], '.1f')}",
+                "95 % interval": f"{percent(record['low'])} … {percent(record['high'])}",
                 "worst tenth": percent(record["worst_tenth"]),
                 "last round": percent(record["last_accuracy"]),
                 "best test": percent(record["best_accuracy"]),
