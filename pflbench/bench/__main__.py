@@ -10,6 +10,7 @@ from rich.table import Table
 from pflbench.bench.measure import Round, rounds_of, sgemm, side_by_side
 from pflbench.bench.plain import PlainLoop
 from pflbench.bench.workload import SHAPES, simulation, workload
+from pflbench.cli.printing import print_in_any_encoding
 from pflbench.engine import choose_device
 from pflbench.errors import InputError, PflbenchError
 from pflbench.expressions import split_list
@@ -32,6 +33,7 @@ def bench(
     Every contender takes turns with a plain loop over clients and with a large matrix product,
     whose rate is what the machine can do at best.
     """
+    print_in_any_encoding()
     try:
         device = choose_device(device_name)
         console = Console()

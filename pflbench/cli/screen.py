@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from contextlib import AbstractContextManager, nullcontext
+from typing import TextIO
 
 import rich_click as click
 from rich.box import SIMPLE_HEAD
@@ -18,9 +19,14 @@ _UNBOUNDED = 10_000
 """Columns of output that is not a terminal's: nothing is folded or cut there."""
 
 
+def on_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; one that was closed before the program began is None."""
+    return stream is not None and stream.isatty()
+
+
 def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
     """Print what a command was asked for on stdout, in `width` columns if it is no terminal."""
-    if sys.stdout.isatty():
+    if on_terminal(sys.stdout):
         console = Console(highlight=False)
         for renderable in renderables:
             console.print(renderable)
@@ -39,7 +45,7 @@ def literal(text: str) -> str:
 
 def fits(renderable: RenderableType) -> bool:
     """Whether `show` would print it without folding or cutting anything."""
-    if not sys.stdout.isatty():
+    if not on_terminal(sys.stdout):
         return True
     console = Console(highlight=False)
     natural = console.measure(renderable, options=console.options.update(width=_UNBOUNDED))
@@ -48,7 +54,7 @@ def fits(renderable: RenderableType) -> bool:
 
 def progress_console() -> Console:
     """Return a console on stderr, for progress and notices."""
-    if sys.stderr.isatty():
+    if on_terminal(sys.stderr):
         return Console(stderr=True, highlight=False)
     return Console(stderr=True, highlight=False, soft_wrap=True)
 

@@ -13,6 +13,7 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
 from pflbench import sentences
+from pflbench.cli.printing import print_in_any_encoding
 from pflbench.errors import PflbenchError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -125,6 +126,7 @@ class Commands(click.RichGroup):
         """Run the command line; in standalone mode, end the process with the exit status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, False, **extra)
+        print_in_any_encoding()
         session = Session()
         try:
             answer = super().main(args, prog_name, complete_var, False, obj=session, **extra)

@@ -176,7 +176,7 @@ def _forecast(
 def print_status(standings: Sequence[Standing], form: str) -> None:
     """Print how cells stand: a table of scenarios and methods, or JSON."""
     if form == "json":
-        click.echo(json.dumps(_plain(standings), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(_plain(standings), indent=2))
         return
     grids = list(_grids(standings))
     overview = grids if all(map(fits, grids)) else [_list(standings)]

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
-from pflbench.cli.screen import literal, show, table
+from pflbench.cli.screen import literal, on_terminal, show, table
 from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import (
     Board,
@@ -171,7 +171,7 @@ def _dataset_names(run: StoredRun) -> set[str]:
 
 def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "standard") -> None:
     """Print boards: drawn for the terminal's width, or as text in a format."""
-    if form == "text" and sys.stdout.isatty():
+    if form == "text" and on_terminal(sys.stdout):
         show(
             *(part for board in made for part in (renderable(board, columns=columns), "")),
             *renderable_together(made, columns),

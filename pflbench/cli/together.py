@@ -80,7 +80,7 @@ def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Grou
     with ExitStack() as stack:
         group = stack.enter_context(joined())
         if not group.first and not session.debug:
-            nobody = stack.enter_context(Path(os.devnull).open("w"))
+            nobody = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
             stack.enter_context(redirect_stdout(nobody))
             stack.enter_context(redirect_stderr(nobody))
             stack.enter_context(warnings.catch_warnings(action="ignore"))

@@ -44,7 +44,7 @@ def environment(device: torch.device, engine: str, sharing: Sharing) -> dict[str
 def _processor() -> str:
     """Return the model of the CPU, in the system's words."""
     with contextlib.suppress(OSError, StopIteration):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         told = next(line for line in lines if line.startswith("model name"))
         return told.partition(":")[2].strip()
     return platform.processor()
@@ -88,7 +88,7 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     with contextlib.suppress(OSError, ValueError, StopIteration):
-        lines = _STATUS.read_text().splitlines()
+        lines = _STATUS.read_text("utf-8", "replace").splitlines()
         mark = next(line for line in lines if line.startswith("VmHWM:"))
         return int(mark.split()[1]) * 1024
     return int(psutil.Process().memory_info().rss)

@@ -18,13 +18,16 @@ RUN = ("run", "--dataset", "npz:points.npz", "--clients", "6", "--rounds", "2", 
        "--new-clients", "0.34")  # fmt: skip
 
 
-def on_a_terminal(folder: Path, *arguments: str) -> str:
-    """Return what a command writes on a terminal of 80 columns."""
+def on_a_terminal(
+    folder: Path, *arguments: str, progress: bool = False, **surroundings: str
+) -> str:
+    """Return what a command writes on a terminal of 80 columns, with its progress if asked for."""
     ours, theirs = pty.openpty()
     done = subprocess.Popen(
         [sys.executable, "-m", "pflbench", *arguments],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs, stderr=subprocess.DEVNULL,
-        env={**os.environ, "COLUMNS": "80", "TERM": "dumb"},
+        cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs,
+        stderr=theirs if progress else subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "80", "TERM": "dumb", **surroundings},
     )  # fmt: skip
     os.close(theirs)
     parts = []
@@ -50,3 +53,25 @@ def test_no_number_is_cut_off(
     assert "…" not in shown
     if display == "transfer":
         assert "nates" in shown
+
+
+@pytest.mark.parametrize("terminal", ["dumb", "xterm"])
+def test_a_poor_and_narrow_terminal_shows_progress_and_board(
+    terminal: str, one_thread: None, folder: Path, data: str
+) -> None:
+    poor = {"COLUMNS": "60", "TERM": terminal, "PYTHONIOENCODING": "ascii"}
+    few = (
+        "run",
+        "--algo",
+        "local",
+        "--dataset",
+        "npz:points.npz",
+        "--clients",
+        "3",
+        "--rounds",
+        "2",
+    )
+    shown = on_a_terminal(folder, *few, progress=True, **poor)
+    assert shown.isascii()
+    assert "test accuracy" in shown
+    assert "itself failed" not in shown
