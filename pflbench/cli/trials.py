@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,12 +14,15 @@ from pflbench.cli.screen import literal, progress_console, show, table
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Watch
 from pflbench.expressions import Expression
+from pflbench.leaderboard.marks import EDGE_MARK
 from pflbench.leaderboard.wording import title
 from pflbench.matrix import TuningPlan
 from pflbench.parameters import Scalar
+from pflbench.results.edges import edges
 from pflbench.results.tunings import Study, Trial, studies_of
 from pflbench.runs.request import RunRequest
 from pflbench.scenario import Scenario
+from pflbench.tuning.budget import Budget, budgets
 from pflbench.tuning.search import tune
 from pflbench.tuning.targets import Target, targets
 
@@ -66,17 +69,24 @@ def run_trials(
     with bar, executor() as where:
         task = bar.add_task("trials", total=plan.trials * len(wanted), completed=there)
 
-        def told(target: Target, trial: Trial) -> None:
+        def told(target: Target, trial: Trial, trials: int) -> None:
             bar.advance(task)
             if not quiet:
-                bar.console.print(_line(target, trial, plan.trials))
+                bar.console.print(_line(target, trial, trials))
 
-        studies = tune(wanted.values(), plan.trials, results, where, _Notices(bar.console), told)
-    show(_found(studies))
-    lost = [study for study in studies if study.best is None]
+        def further(again: Sequence[Target], budget: Budget) -> None:
+            bar.update(task, total=(bar.tasks[0].total or 0) + len(again))
+            if not quiet:
+                for line in _reasons(wanted, budget):
+                    bar.console.print(literal(line))
+
+        studies = tune(wanted.values(), plan, results, where, _Notices(bar.console), told, further)
+    trials = {name: budget.trials for name, budget in budgets(studies, plan).items()}
+    show(_found(studies, trials), *map(literal, _ends(studies, trials)))
+    lost = [study for study in studies if study.best_of(trials[study.id]) is None]
     if lost:
         raise WorkError(
-            f"All {plan.trials} trials of {lost[0].algorithm} failed in {_title(lost[0])}"
+            f"All {trials[lost[0].id]} trials of {lost[0].algorithm} failed in {_title(lost[0])}"
             f"{f' (and of {len(lost) - 1} more)' if lost[1:] else ''}: pflbench run leaves its "
             "setting as it is given."
         )
@@ -92,23 +102,47 @@ def _line(target: Target, trial: Trial, trials: int) -> str:
     return f"[dim]{number}[/dim] {literal(target.title)}: {said}  [dim]{setting}[/dim]"
 
 
-def _setting(parameters: Mapping[str, Scalar]) -> str:
-    return ", ".join(f"{name}={value:g}" for name, value in parameters.items())
+def _setting(parameters: Mapping[str, Scalar], ends: Collection[str] = ()) -> str:
+    """Write a setting; `ends` are the parameters whose value is at the end of those tried."""
+    return ", ".join(
+        f"{name}={value:g}{f' {EDGE_MARK}' if name in ends else ''}"
+        for name, value in parameters.items()
+    )
 
 
-def _found(studies: Sequence[Study]) -> Table:
+def _reasons(wanted: Mapping[str, Target], budget: Budget) -> list[str]:
+    """Say which best values lie at the end of what was tried, and what follows."""
+    return [
+        f"The best of {wanted[study_id].title} is {edge}: trial {budget.trials} of every method."
+        for study_id, edge in budget.because
+    ]
+
+
+def _ends(studies: Sequence[Study], trials: Mapping[str, int]) -> list[str]:
+    """Say which best values still lie at the end of what was tried."""
+    return [
+        f"{EDGE_MARK} {study.algorithm} on {_title(study)}: {'; '.join(map(str, found))}"
+        for study in studies
+        if (found := edges(study, trials[study.id]))
+    ]
+
+
+def _found(studies: Sequence[Study], trials: Mapping[str, int]) -> Table:
+    """Return a table of what was found; of a study with more trials, those beyond are left out."""
     made = table("Method", "Scenario", "Trials", "Default", "Best", "Setting of the best")
     for study in studies:
-        first, best = study.trials[0], study.best
-        failed = sum(trial.state == "failed" for trial in study.trials)
-        count = f"{len(study.finished)}" + (f", {failed} failed" if failed else "")
+        number = trials[study.id]
+        first, best = study.trials[0], study.best_of(number)
+        failed = sum(trial.state == "failed" for trial in study.trials[:number])
+        count = f"{number}" + (f", {failed} failed" if failed else "")
+        ends = {edge.name for edge in edges(study, number)}
         made.add_row(
             literal(str(Expression(study.algorithm, study.fixed))),
             literal(_title(study)),
             count,
             _percent(first.value),
             "–" if best is None else _percent(best.value),
-            "" if best is None else literal(_setting(best.parameters)),
+            "" if best is None else literal(_setting(best.parameters, ends)),
         )
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from functools import partial
 from pathlib import Path
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
 _HELP = """Give every method of a matrix the same number of trials over its parameters.
 
 What is tuned is what methods declare, and the learning rate of their clients. Trials are chosen by
-validation accuracy and kept in the results folder; a search that was interrupted goes on.
+validation accuracy and kept in the results folder; the same command resumes an interrupted search.
+
+Where the best value of a method is the smallest or the largest that was tried, every method gets
+further trials, as many as the others, until it is not, or is the bound that the method declares.
 
 In a matrix file, [cyan]\\[tuning][/cyan] says how many trials there are, and then
 [cyan]pflbench run --matrix[/cyan] runs every method with its best setting.
@@ -35,7 +39,7 @@ In a matrix file, [cyan]\\[tuning][/cyan] says how many trials there are, and th
 """
 
 _MACHINE = ["--device", "--engine", "--data-dir", "--no-fallback"]
-_TRIALS = ["--trials", "--trial-rounds", "--trial-seed"]
+_TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-seed"]
 
 
 @click.command(cls=ArgumentsKept, help=_HELP, short_help="Tune every method alike, on validation.")
@@ -51,7 +55,17 @@ _TRIALS = ["--trials", "--trial-rounds", "--trial-seed"]
 )  # fmt: skip
 @click.option(
     "--trial-seed", "trial_seeds", metavar="N", multiple=True,
-    help="Seed that trials run with, or a list: a trial's value is the mean; default: 0.",
+    help="Seed that trials run with, or a list: a trial's value is the mean; default: 100, or the "
+    "next one that no compared run has.",
+)  # fmt: skip
+@click.option(
+    "--extend/--no-extend", default=None,
+    help="Continue where a best value is at the end of those tried, or stop at --trials; default: "
+    "continue.",
+)  # fmt: skip
+@click.option(
+    "--max-trials", metavar="N", type=COUNT,
+    help="At most N trials of every method when they are continued; default: as many as it takes.",
 )  # fmt: skip
 @device_option
 @engine_option
@@ -62,7 +76,8 @@ _TRIALS = ["--trials", "--trial-rounds", "--trial-seed"]
 @click.pass_context
 def tune(
     ctx: click.Context, /, *, results: Path, quiet: bool, no_fallback: bool, trials: int | None,
-    trial_rounds: int | None, trial_seeds: tuple[str, ...], **options: Any,
+    trial_rounds: int | None, trial_seeds: tuple[str, ...], extend: bool | None,
+    max_trials: int | None, **options: Any,
 ) -> int:  # fmt: skip
     """Run the trials that are missing, print what was found."""
     from pflbench.cli.screen import waiting
@@ -76,8 +91,10 @@ def tune(
     with processes(ctx.obj, partial(_interrupted, ctx)):
         with waiting("loading", show=not quiet):
             matrix = take_matrix(ctx, options)
-            seeds = tuple(read_seeds(trial_seeds)) if trial_seeds else None
-            plan = _plan(matrix, trials, trial_rounds, seeds)
+            plan = _plan(
+                matrix, trials=trials, rounds=trial_rounds, extend=extend, max_trials=max_trials,
+                seeds=tuple(read_seeds(trial_seeds)) if trial_seeds else None,
+            )  # fmt: skip
             requests = matrix.requests(fallback=not no_fallback, **options)
 
             from pflbench.cli.trials import run_trials
@@ -92,18 +109,20 @@ def _interrupted(ctx: click.Context) -> int:
     return INTERRUPTED
 
 
-def _plan(
-    matrix: Matrix, trials: int | None, rounds: int | None, seeds: tuple[int, ...] | None
-) -> TuningPlan:
+def _plan(matrix: Matrix, **given: Any) -> TuningPlan:
     """Return what the options say of trials, and for the rest the matrix file."""
-    from pflbench.matrix import TuningPlan
+    from pflbench.matrix import TuningPlan, seeds_apart
 
-    if trials is None and matrix.tuning is None:
+    said = {name: value for name, value in given.items() if value is not None}
+    if "trials" not in said and matrix.tuning is None:
         raise InputError(
             "How many trials is not said: expected --trials N, or trials under [tuning] in a "
             "matrix file."
         )
-    plan = matrix.tuning or TuningPlan(trials=trials or 1)
-    return TuningPlan(
-        trials=trials or plan.trials, rounds=rounds or plan.rounds, seeds=seeds or plan.seeds
-    )
+    if matrix.tuning is None:
+        plan = TuningPlan(**{"seeds": seeds_apart(matrix.seeds), **said})
+    else:
+        unbounded = {"max_trials": None} if said.get("extend") is False else {}
+        plan = dataclasses.replace(matrix.tuning, **{**unbounded, **said})
+    plan.check()
+    return plan

@@ -13,6 +13,7 @@ from pflbench.leaderboard.spending import Spent
 from pflbench.leaderboard.transfer import Comparison
 from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
+from pflbench.results.edges import Edge
 from pflbench.results.measures import Floats
 
 if TYPE_CHECKING:
@@ -137,6 +138,8 @@ class Row:
         What its runs cost beyond what `measures` has.
     tuned
         Trials of the search whose best setting this is; 0 if it is not tuned.
+    ends
+        Its tuned values that are the smallest or the largest tried.
     accuracies
         [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
         selected round; None if the row is not ranked. In no record, and no part of equality.
@@ -158,6 +161,7 @@ class Row:
     onboarded: Onboarded = field(default_factory=Onboarded)
     spent: Spent = field(default_factory=Spent)
     tuned: int = 0
+    ends: tuple[Edge, ...] = ()
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
 
 
@@ -219,6 +223,7 @@ class Board:
                 **row.spent.record(),
                 "chosen_on_validation": row.chosen,
                 "tuned_trials": row.tuned,
+                "tuned_ends": "; ".join(map(str, row.ends)),
                 "reason_not_ranked": row.reason,
                 "runs": " ".join(row.run_ids.values()),
                 "command": next(iter(row.commands.values()), ""),

@@ -9,7 +9,6 @@ from typing import Literal, get_args
 from pflbench.leaderboard.board import Board, Row
 from pflbench.leaderboard.cost_columns import cost, narrow_cost, protected
 from pflbench.leaderboard.entries import (
-    CHOSEN_MARK,
     METHOD,
     NO_BASELINE,
     NOTHING,
@@ -53,7 +52,6 @@ from pflbench.newcomers import shots_in_words
 __all__ = [
     "ACCURACY",
     "AGAINST_BASELINE",
-    "CHOSEN_MARK",
     "COLUMN_SETS",
     "COSTS",
     "METHOD",

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pflbench.leaderboard.board import Measures, Row
+from pflbench.leaderboard.marks import marks
 from pflbench.leaderboard.protocol import BASELINE
 
 NOTHING = "–"
 NO_BASELINE = f"no {BASELINE} run"
 """Said where there is nothing to compare with: that a client gains 0 is another thing."""
-
-CHOSEN_MARK = "†"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,5 @@ def selected(m: Measures) -> str:
 
 
 RANK = Column("rank", lambda row: NOTHING if row.rank is None else str(row.rank))
-METHOD = Column(
-    "method", lambda row: row.label + (f" {CHOSEN_MARK}" if row.chosen else ""), left=True
-)
+METHOD = Column("method", lambda row: f"{row.label} {marks(row)}".rstrip(), left=True)
 SEEDS = Column("seeds", lambda row: str(len(row.seeds)))

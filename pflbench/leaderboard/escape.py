@@ -29,6 +29,7 @@ _LATEX = {
     "−": r"$-$",
     "·": r"$\cdot$",
     "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
     "…": r"\ldots{}",
     "–": "--",
     "δ": r"$\delta$",

@@ -214,4 +214,9 @@ EPSILON_LEGEND = (
 
 CHOSEN = "of this method's settings, the one with the highest validation accuracy."
 
+TUNED_END = (
+    "a tuned value is the smallest or the largest that was tried, so a better one may lie beyond; "
+    "or it is the bound that the method declares."
+)
+
 TOGETHER = "All boards together"

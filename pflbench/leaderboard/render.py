@@ -16,8 +16,9 @@ from rich.text import Text
 from pflbench.errors import UnknownNameError
 from pflbench.leaderboard import escape
 from pflbench.leaderboard.board import Board, Row
-from pflbench.leaderboard.columns import CHOSEN_MARK, COLUMN_SETS, VIEWS, Column, ColumnSet, View
-from pflbench.leaderboard.protocol import CHOSEN, EPSILON_LEGEND, TOGETHER
+from pflbench.leaderboard.columns import COLUMN_SETS, VIEWS, Column, ColumnSet, View
+from pflbench.leaderboard.marks import legend_of_marks
+from pflbench.leaderboard.protocol import EPSILON_LEGEND, TOGETHER
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -151,9 +152,8 @@ def _remarks(board: Board) -> list[str]:
 
 
 def _legend(board: Board, view: View) -> list[tuple[str, str]]:
-    chosen = [(CHOSEN_MARK, CHOSEN)] if any(row.chosen for row in board.rows) else []
     private = any(row.spent.epsilon is not None for row in board.rows)
-    return [*view.legend, *([EPSILON_LEGEND] if private else []), *chosen]
+    return [*view.legend, *([EPSILON_LEGEND] if private else []), *legend_of_marks(board.rows)]
 
 
 def _printed(part: RenderableType, width: int) -> str:

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pflbench.leaderboard.board import Board
+from pflbench.leaderboard.board import Board, Row
+from pflbench.leaderboard.marks import EDGE_MARK
 from pflbench.parameters import Scalar
+from pflbench.results.edges import edges
 from pflbench.results.tunings import Study, of_scenario
 from pflbench.scenario import Choice
 from pflbench.settings import RATE
@@ -33,10 +35,12 @@ def _told(board: Board, studies: Sequence[Study]) -> Board:
     for row in board.rows:
         choice = Choice(row.algorithm, row.parameters, row.version)
         found = tuning_of(choice, board.scenario, serving)
-        rows.append(dataclasses.replace(row, tuned=found[1] if found else 0))
+        ends = edges(*found) if found else ()
+        rows.append(dataclasses.replace(row, tuned=found[1] if found else 0, ends=ends))
         if row.run_ids:  # a reference row that is missing has nothing that could be tuned
             said.append((row.label if found is None else row.algorithm, found))
-    return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *_notes(said)))
+    notes = (*_notes(said), *_shared_seeds(board, said), *_ends(rows))
+    return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *notes))
 
 
 def tuning_of(
@@ -94,6 +98,27 @@ def _notes(rows: Iterable[tuple[str, tuple[Study, int] | None]]) -> list[str]:
         return ["Nothing is tuned: every method has its defaults, or what it was given."]
     said = [f"Tuned on validation, {effort}: {_each(who)}." for effort, who in tuned.items()]
     return [*said, f"Not tuned: {_each(untuned)}."] if untuned else said
+
+
+def _shared_seeds(
+    board: Board, rows: Iterable[tuple[str, tuple[Study, int] | None]]
+) -> Iterable[str]:
+    """Say which seeds of the board settings were chosen on."""
+    used = {seed for _, found in rows if found for seed in found[0].seeds}
+    if shared := sorted(used.intersection(board.seeds)):
+        seeds = _each(map(str, shared))
+        yield (
+            f"Settings were chosen on validation data of seed{'s' if len(shared) > 1 else ''} "
+            f"{seeds}, which this board has too: they may suit the luck of "
+            f"{'those seeds' if len(shared) > 1 else 'that seed'}."
+        )
+
+
+def _ends(rows: Iterable[Row]) -> Iterable[str]:
+    """Say which tuned values lie at the end of what was tried, and where a better one may be."""
+    for row in rows:
+        if row.ends:
+            yield f"{EDGE_MARK} {row.algorithm}: {'; '.join(map(str, row.ends))}."
 
 
 def _each(names: Iterable[str]) -> str:

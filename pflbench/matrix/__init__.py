@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from pflbench.matrix.reading import read_matrix
-from pflbench.matrix.record import Matrix, Point, TuningPlan
+from pflbench.matrix.record import Matrix, Point, TuningPlan, seeds_apart
 
-__all__ = ["Matrix", "Point", "TuningPlan", "read_matrix"]
+__all__ = ["Matrix", "Point", "TuningPlan", "read_matrix", "seeds_apart"]

@@ -13,14 +13,14 @@ from pflbench.expressions import Expression, parse_expression
 from pflbench.matrix.exclusion import EXCLUDE_KEYS, Exclusion
 from pflbench.matrix.expanding import methods_of, scenarios_of, texts_of
 from pflbench.matrix.keys import EXPRESSIONS, at, known_key, read_value, resolve_key
-from pflbench.matrix.record import Matrix, TuningPlan
+from pflbench.matrix.record import Matrix, TuningPlan, seeds_apart
 from pflbench.parameters import describe_parameters
 from pflbench.plugins import Shelf
 from pflbench.scenario import check_precision
 from pflbench.settings import describe_settings, parse_settings
 
 FILE_KEYS = ("methods", "seeds", "scenario", "scenarios", "exclude", "tuning")
-TUNING_KEYS = ("trials", "rounds", "seeds")
+TUNING_KEYS = ("trials", "rounds", "seeds", "extend", "max_trials")
 MOST = 2**63
 """Whole numbers of a matrix are below it."""
 
@@ -69,9 +69,10 @@ def matrix_of(content: Mapping[str, Any], folder: Path, registry: plugins.Regist
         methods = methods_of(_list(content["methods"]), registry)
         if not methods:
             raise InputError("it is empty: expected at least one.")
+    seeds = _seeds(content.get("seeds", [0]))
     return Matrix(
         methods=methods,
-        seeds=_seeds(content.get("seeds", [0])),
+        seeds=seeds,
         scenarios=scenarios_of(
             _placed(shared, folder), [_placed(table, folder) for table in tables], registry,
             shared_place="[scenario]", place=lambda n: f"[[scenarios]] number {n}",
@@ -80,7 +81,7 @@ def matrix_of(content: Mapping[str, Any], folder: Path, registry: plugins.Regist
             _exclusion(_placed(table, folder), n, registry)
             for n, table in enumerate(_tables(content, "exclude"), start=1)
         ),
-        tuning=_tuning(_table(content, "tuning")) if "tuning" in content else None,
+        tuning=_tuning(_table(content, "tuning"), seeds) if "tuning" in content else None,
     )  # fmt: skip
 
 
@@ -132,17 +133,24 @@ def _check_method(text: str, registry: plugins.Registry) -> None:
         parse_settings(spec, expression.arguments)
 
 
-def _tuning(table: Mapping[str, Any]) -> TuningPlan:
+def _tuning(table: Mapping[str, Any], seeds: tuple[int, ...]) -> TuningPlan:
+    """Read how to tune; `seeds` are those of the runs that are compared."""
     with at("[tuning]"):
         found = {known_key(key, TUNING_KEYS): value for key, value in table.items()}
         if "trials" not in found:
             raise InputError("trials is missing: expected a whole number ≥ 1.")
-        rounds = _count("rounds", found["rounds"]) if "rounds" in found else None
-        return TuningPlan(
-            trials=_count("trials", found["trials"]),
-            rounds=rounds,
-            seeds=_seeds(found.get("seeds", [0])),
-        )
+        counts = {
+            key: _count(key, found[key])
+            for key in ("trials", "rounds", "max_trials")
+            if key in found
+        }
+        extend = found.get("extend", True)
+        if not isinstance(extend, bool):
+            raise InputError(f"extend = {extend!r} is not valid: expected true or false.")
+        own = _seeds(found["seeds"]) if "seeds" in found else seeds_apart(seeds)
+        plan = TuningPlan(seeds=own, extend=extend, **counts)
+        plan.check()
+        return plan
 
 
 def _count(key: str, value: Any, least: int = 1) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pflbench import plugins
@@ -15,6 +16,16 @@ from pflbench.matrix.keys import FEDERATION
 
 if TYPE_CHECKING:
     from pflbench.runs import RunRequest
+
+
+TUNING_SEED = 100
+"""The first seed that is tried for tuning; runs that are compared mostly have smaller ones."""
+
+
+def seeds_apart(seeds: Iterable[int]) -> tuple[int, ...]:
+    """Return the seed to tune with where none is given: one that no compared run has."""
+    taken = set(seeds)
+    return (next(seed for seed in count(TUNING_SEED) if seed not in taken),)
 
 
 @dataclass(frozen=True)
@@ -29,11 +40,39 @@ class TuningPlan:
         Of a trial; None for the scenario's.
     seeds
         That a trial runs with.
+    extend
+        Whether trials are continued, of all methods of a scenario alike, where the best value of
+        one lies at the end of the values tried.
+    max_trials
+        At most this many of every method then; None for as many as it takes.
     """
 
     trials: int
     rounds: int | None = None
-    seeds: tuple[int, ...] = (0,)
+    seeds: tuple[int, ...] = (TUNING_SEED,)
+    extend: bool = True
+    max_trials: int | None = None
+
+    def check(self) -> None:
+        """Check that the numbers go together.
+
+        Raises
+        ------
+        InputError
+            They do not.
+        """
+        if self.max_trials is None:
+            return
+        if not self.extend:
+            raise InputError(
+                "max_trials says where continued trials end, and extend is off, so none are "
+                "continued: leave one of the two out."
+            )
+        if self.max_trials < self.trials:
+            raise InputError(
+                f"max_trials {self.max_trials} is below the {self.trials} trials asked for: "
+                f"expected at least {self.trials}."
+            )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pflbench.leaderboard import Board, Row
 from pflbench.leaderboard.columns import (
     ACCURACY,
     AGAINST_BASELINE,
-    CHOSEN_MARK,
     COSTS,
     METHOD,
     NOTHING,
@@ -19,7 +18,8 @@ from pflbench.leaderboard.columns import (
     VIEWS,
     Column,
 )
-from pflbench.leaderboard.protocol import BASELINE, CHOSEN, EPSILON_LEGEND
+from pflbench.leaderboard.marks import EDGE_MARK, legend_of_marks
+from pflbench.leaderboard.protocol import BASELINE, EPSILON_LEGEND
 from pflbench.leaderboard.wording import Defaults
 from pflbench.parameters import Scalar
 from pflbench.report.record import Entry, Group, Head, Line, Sheet, Table, Whisker
@@ -183,8 +183,7 @@ def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
             for term, meaning in view.legend:
                 if term not in _ASKED:
                     terms.setdefault(term, meaning)
-    if any(row.chosen for board in boards for row in board.rows):
-        terms[CHOSEN_MARK] = CHOSEN
+    terms |= legend_of_marks(row for board in boards for row in board.rows)
     if any(row.spent.epsilon is not None for board in boards for row in board.rows):
         terms.setdefault(*EPSILON_LEGEND)
     return terms
@@ -200,8 +199,9 @@ def parameters(board: Board, defaults: Defaults, numbers: Numbers) -> Table | No
     lines = []
     for row in board.rows:
         usual = defaults(row.algorithm)
+        ends = {edge.name for edge in row.ends}
         told = [
-            (name, _scalar(value), default)
+            (name, f"{_scalar(value)} {EDGE_MARK if name in ends else ''}".rstrip(), default)
             for name, value in sorted(row.parameters.items())
             if (default := _default(board, usual, name, value)) is not None
         ]

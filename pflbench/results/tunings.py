@@ -25,6 +25,9 @@ _FORMAT = {"format": "pflbench tuning, version 1"}
 SEARCH = "defaults, halton(8), tpe; 1"
 """Name and version of what `pflbench.tuning.search` does."""
 
+DIGITS = 3
+"""Significant digits of what is tried: more would feign a precision that no search has."""
+
 State = Literal["complete", "failed", "unfinished"]
 
 
@@ -41,6 +44,17 @@ class Dimension:
 
     def __str__(self) -> str:
         return f"{self.name} {self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
+
+    def as_tried(self, value: float) -> Scalar:
+        """Return the value that a trial gets where a search draws `value`: rounded, in the range.
+
+        The default is tried as it is.
+        """
+        if self.whole:
+            return int(value)
+        if value == self.start:
+            return float(value)
+        return min(max(float(f"{value:.{DIGITS}g}"), self.low), self.high)
 
 
 @dataclass(frozen=True)

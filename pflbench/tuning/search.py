@@ -2,7 +2,9 @@
 
 The first trial has the defaults. Those after it are the points of a Halton sequence whose first
 dimension is the learning rate: every method tries the same rates, spread evenly, so that a method
-does not win by luck. Then Optuna's TPE learns from what was tried.
+does not win by luck. Then Optuna's TPE learns from what was tried. Trials beyond the number that
+was asked for go on in the direction of a best value at the end of what was tried; a method that
+has none gets as many trials as the others, by the same rules as before.
 
 Within a study one trial follows the other, so what is tried does not depend on how many go on at
 a time, nor on interruptions: the sampler of a trial is seeded by the study and the trial's number.
@@ -13,6 +15,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,10 +25,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from scipy.stats import qmc
 
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Outcome, Watch, Work, run_cells
+from pflbench.matrix import TuningPlan
 from pflbench.parameters import Scalar
 from pflbench.results import RunBusyError, Store
 from pflbench.results.files import remove_temporaries, writing
@@ -34,37 +37,38 @@ from pflbench.results.stored import NO_COMPUTATION
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
 from pflbench.runs.identity import identify
 from pflbench.runs.request import RunRequest
-from pflbench.settings import RATE
 from pflbench.streams import stream
+from pflbench.tuning import points
+from pflbench.tuning.budget import Budget, budgets
 from pflbench.tuning.targets import Target
 
-SPREAD = 8
-"""Trials after the first that are spread evenly, before the search learns from what was tried."""
+Told = Callable[[Target, Trial, int], None]
+"""Gets a trial that ended, and how many trials its study is to have."""
 
-DIGITS = 3
-"""Significant digits of what is tried: more would feign a precision that no search has."""
-
-Told = Callable[[Target, Trial], None]
+Further = Callable[[Sequence[Target], Budget], None]
+"""Gets the targets of a scenario that get another trial than the plan's, and why."""
 
 _ENDED = (TrialState.COMPLETE, TrialState.FAIL)
 
 
 def tune(
     wanted: Iterable[Target],
-    trials: int,
+    plan: TuningPlan,
     results: Path,
     executor: Executor,
     watch: Watch | None = None,
-    told: Told = lambda target, trial: None,
+    told: Told = lambda target, trial, trials: None,
+    further: Further = lambda targets, budget: None,
 ) -> list[Study]:
-    """Give every target so many trials, going on where an earlier call stopped.
+    """Give every target the trials of a plan, and resume where an earlier call stopped.
 
     Parameters
     ----------
     wanted
         What to tune.
-    trials
-        Of each study.
+    plan
+        How many trials, and whether they are continued beyond a best value at the end of what
+        was tried; then all targets of that scenario get more, the same number each.
     results
         The results folder; trials are kept in its folder `tuning`.
     executor
@@ -73,6 +77,8 @@ def tune(
         Told of the trials' runs.
     told
         Called with each trial that ended.
+    further
+        Called when targets get another trial than those of the plan.
 
     Raises
     ------
@@ -87,19 +93,43 @@ def tune(
         searches = []
         for target in wanted:
             stack.callback(_locked(store, target).release)
-            searches.append(_Search(target, results, store, trials))
-        while ahead := [search for search in searches if not search.done]:
-            works = [search.ask() for search in ahead]
-            outcomes = run_cells([work for runs in works for work in runs], executor, watch)
-            stopped = []
-            for search in ahead:
-                try:
-                    told(search.target, search.tell(outcomes))
-                except WorkError as error:  # the others' trials are not lost by it
-                    stopped.append(error)
-            if stopped:
-                raise stopped[0]
+            searches.append(_Search(target, results, store, plan))
+        while ahead := _ahead(searches, plan):
+            _announce(ahead, plan, further)
+            _advance(ahead, executor, watch, told)
         return [search.write() for search in searches]
+
+
+def _ahead(searches: Iterable[_Search], plan: TuningPlan) -> dict[_Search, Budget]:
+    """Return the searches that have fewer trials than they are to have."""
+    wanted = budgets([search.study for search in searches], plan)
+    each = {search: wanted[search.target.study.id] for search in searches}
+    return {search: budget for search, budget in each.items() if search.ended < budget.trials}
+
+
+def _announce(ahead: Mapping[_Search, Budget], plan: TuningPlan, further: Further) -> None:
+    by_reason: dict[Budget, list[Target]] = defaultdict(list)
+    for search, budget in ahead.items():
+        if search.ended >= plan.trials:
+            by_reason[budget].append(search.target)
+    for budget, targets in by_reason.items():
+        further(targets, budget)
+
+
+def _advance(
+    ahead: Mapping[_Search, Budget], executor: Executor, watch: Watch | None, told: Told
+) -> None:
+    """Run the next trial of each search."""
+    works = [work for search, budget in ahead.items() for work in search.ask(budget.trials)]
+    outcomes = run_cells(works, executor, watch)
+    stopped = []
+    for search, budget in ahead.items():
+        try:
+            told(search.target, search.tell(outcomes), budget.trials)
+        except WorkError as error:  # the others' trials are not lost by it
+            stopped.append(error)
+    if stopped:
+        raise stopped[0]
 
 
 def _locked(store: Store, target: Target) -> RunLock:
@@ -112,8 +142,8 @@ def _locked(store: Store, target: Target) -> RunLock:
 class _Search:
     """The trials of one study: Optuna's journal decides, the study's file tells of it."""
 
-    def __init__(self, target: Target, results: Path, store: Store, trials: int) -> None:
-        self.target, self._results, self._store, self._trials = target, results, store, trials
+    def __init__(self, target: Target, results: Path, store: Store, plan: TuningPlan) -> None:
+        self.target, self._results, self._store, self._plan = target, results, store, plan
         folder = results / FOLDER / STUDIES
         path = folder / f"{target.study.id}.journal"
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -138,14 +168,25 @@ class _Search:
         return len(trial.params) == len(self.target.study.space)
 
     @property
-    def done(self) -> bool:
-        """Whether all trials have ended."""
-        return len(self._records) >= self._trials
+    def ended(self) -> int:
+        """How many trials have ended."""
+        return len(self._records)
 
-    def ask(self) -> list[Work]:
-        """Return the runs of the next trial, or of the one that was interrupted."""
+    @property
+    def study(self) -> Study:
+        """The study with the trials that have ended."""
+        return dataclasses.replace(self.target.study, trials=tuple(self._records))
+
+    def ask(self, trials: int) -> list[Work]:
+        """Return the runs of the next trial, or of the one that was interrupted.
+
+        Parameters
+        ----------
+        trials
+            How many the study is to have, to be said with each run.
+        """
         self._asked = self._interrupted() or self._next()
-        which = f"trial {len(self._records) + 1} of {self._trials}"
+        which = f"trial {self.ended + 1} of {trials}"
         return [
             Work(run_id, request, self._store.root, f"{which}: {self.target.title}")
             for run_id, request in self._runs(self._asked).items()
@@ -175,9 +216,8 @@ class _Search:
 
     def write(self) -> Study:
         """Write the study's file."""
-        study = dataclasses.replace(self.target.study, trials=tuple(self._records))
-        write_study(self._results, study)
-        return study
+        write_study(self._results, self.study)
+        return self.study
 
     def _interrupted(self) -> FrozenTrial | None:
         """Return the trial that an earlier call asked for and did not end."""
@@ -189,15 +229,25 @@ class _Search:
         return None
 
     def _next(self) -> FrozenTrial:
-        number = len(self._records)
+        number = self.ended
         seed = int(stream(0, "tuning", int(self.target.study.id, 16), number).integers(2**31))
-        self._optuna.sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=SPREAD + 1)
-        space = self.target.study.space
+        self._optuna.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=points.SPREAD + 1
+        )
         with writing(self._results / FOLDER / STUDIES):
-            if number <= SPREAD and not self._waits():
-                self._optuna.enqueue_trial(_start(space) if number == 0 else _spread(space, number))
-            asked = self._optuna.ask({d.name: _range(d) for d in space})
+            if not self._waits() and (setting := self._laid_down()) is not None:
+                self._optuna.enqueue_trial(setting)
+            asked = self._optuna.ask({d.name: _range(d) for d in self.target.study.space})
         return self._optuna.trials[asked.number]
+
+    def _laid_down(self) -> dict[str, float] | None:
+        """Return the setting of the next trial, None if it is learnt from what was tried."""
+        number, space = self.ended, self.target.study.space
+        if number >= self._plan.trials and (setting := points.outward(self.study)) is not None:
+            return setting
+        if number > points.SPREAD:
+            return None
+        return points.start(space) if number == 0 else points.spread(space, number)
 
     def _waits(self) -> bool:
         """Whether the next trial's setting was laid down by a call that was stopped just then."""
@@ -210,7 +260,7 @@ class _Search:
         return {identify(request).cell.id: request for request in requests}
 
     def _setting(self, trial: FrozenTrial) -> dict[str, Scalar]:
-        return {d.name: _rounded(trial.params[d.name], d) for d in self.target.study.space}
+        return {d.name: d.as_tried(trial.params[d.name]) for d in self.target.study.space}
 
     def _record(self, trial: FrozenTrial) -> Trial:
         """Read a trial's outcome from its runs."""
@@ -239,43 +289,8 @@ def _mend(journal: Path) -> None:
         os.truncate(journal, content.rfind(b"\n") + 1)
 
 
-def _start(space: Sequence[Dimension]) -> dict[str, float]:
-    return {d.name: _drawn(d.start, d) for d in space}
-
-
-def _spread(space: Sequence[Dimension], number: int) -> dict[str, float]:
-    """Return a point of the Halton sequence in the space, the learning rate first."""
-    ordered = sorted(space, key=lambda d: d.name != RATE)  # the others keep their order
-    if not ordered:
-        return {}
-    sequence = qmc.Halton(len(ordered), scramble=False)
-    point = sequence.fast_forward(number).random(1)[0]
-    return {d.name: _within(d, float(share)) for d, share in zip(ordered, point, strict=True)}
-
-
-def _within(dimension: Dimension, share: float) -> float:
-    """Return what lies at a share in [0, 1) of a dimension's range."""
-    low, high = dimension.low, dimension.high
-    if dimension.whole:
-        high += 1  # each whole number has as much room
-    value = low * (high / low) ** share if dimension.log else low + (high - low) * share
-    return math.floor(value) if dimension.whole else value
-
-
 def _range(dimension: Dimension) -> BaseDistribution:
-    low, high = _drawn(dimension.low, dimension), _drawn(dimension.high, dimension)
+    low, high = points.drawn(dimension.low, dimension), points.drawn(dimension.high, dimension)
     if dimension.whole:
         return IntDistribution(int(low), int(high), log=dimension.log)
     return FloatDistribution(low, high, log=dimension.log)
-
-
-def _drawn(value: float, dimension: Dimension) -> float:
-    return int(value) if dimension.whole else float(value)
-
-
-def _rounded(value: float, dimension: Dimension) -> Scalar:
-    if dimension.whole:
-        return int(value)
-    if value == dimension.start:  # the default is tried as it is
-        return float(value)
-    return min(max(float(f"{value:.{DIGITS}g}"), dimension.low), dimension.high)

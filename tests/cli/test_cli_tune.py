@@ -23,6 +23,7 @@ eval_every = 2
 [tuning]
 trials = 3
 rounds = 2
+extend = false
 """
 CPU = ("--device", "cpu")
 
@@ -65,7 +66,7 @@ def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
         setting = {"local_lr": cell.scenario.lr, **cell.algorithm.parameters}
         assert {name: setting[name] for name in best.parameters} == best.parameters
     board = pflbench("leaderboard")
-    assert "Tuned on validation, 3 trials each of 2 rounds with seed 0" in " ".join(
+    assert "Tuned on validation, 3 trials each of 2 rounds with seed 100" in " ".join(
         board.stdout.split()
     )
 
@@ -73,11 +74,64 @@ def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
 def test_options_say_what_to_tune(pflbench: Call, folder: Path, data: str) -> None:
     result = pflbench(
         "tune", "--algo", "local", "--dataset", data, *SMALL, "--trials", "2",
-        "--trial-rounds", "1", "--trial-seed", "0,4", "--quiet",
+        "--trial-rounds", "1", "--trial-seed", "0,4", "--no-extend", "--quiet",
     )  # fmt: skip
     assert result.exit_code == 0, result.stderr
     (study,) = studies_of(folder / "results")
     assert (len(study.trials), study.scenario["rounds"], study.seeds) == (2, 1, (0, 4))
+
+
+def test_trials_are_continued_where_the_best_is_at_the_end_of_what_was_tried(
+    pflbench: Call, folder: Path, matrix: str
+) -> None:
+    pflbench("tune", "--matrix", matrix, *CPU)
+    one = pflbench("tune", "--matrix", matrix, *CPU, "--extend", "--max-trials", "4")
+    assert one.exit_code == 0, one.stderr
+    assert "tried, declared" in one.stderr
+    assert one.stderr.count("trial 4 of every method") >= 1
+    assert one.stderr.count("[4/4]") == 2
+    assert {len(study.trials) for study in studies_of(folder / "results")} == {4}
+    whole = pflbench("tune", "--matrix", matrix, *CPU, "--extend")
+    assert whole.exit_code == 0, whole.stderr
+    assert "tried, declared" not in whole.stdout
+    marked = [line for line in whole.stdout.splitlines() if line.startswith("‡")]
+    assert all("declared" in line for line in marked)
+    studies = studies_of(folder / "results")
+    assert len({len(study.trials) for study in studies}) == 1
+    before = files(folder)
+    assert pflbench("tune", "--matrix", matrix, *CPU, "--extend").exit_code == 0
+    assert files(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--max-trials", "2"), "max_trials 2 is below the 3 trials"),
+        (("--no-extend", "--max-trials", "5"), "leave one of the two out"),
+    ],
+)
+def test_numbers_of_trials_that_exclude_each_other(
+    pflbench: Call, folder: Path, matrix: str, options: tuple[str, ...], said: str
+) -> None:
+    (folder / matrix).write_text(FILE.replace("extend = false\n", ""), "utf-8")
+    result = pflbench("tune", "--matrix", matrix, *CPU, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not (folder / "results").exists()
+
+
+def test_a_seed_that_no_compared_run_has_is_tuned_with(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    small = [option for option in SMALL if option not in ("--rounds", "4")]
+    for seeds, expected in (("0,1", 100), ("100,101", 102)):
+        result = pflbench(
+            "tune", "--algo", "local", "--dataset", data, *small, "--rounds", "1", "--seed", seeds,
+            "--trials", "1", "--quiet", "--results", f"of {expected}",
+        )  # fmt: skip
+        assert result.exit_code == 0, result.stderr
+        (study,) = studies_of(folder / f"of {expected}")
+        assert study.seeds == (expected,)
 
 
 def test_how_many_trials_must_be_said(pflbench: Call, folder: Path, data: str) -> None:

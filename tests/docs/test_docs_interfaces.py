@@ -53,7 +53,8 @@ COMMANDS = dict(commands_of(main))
 
 
 def options_of(command: click.Command) -> set[str]:
-    names = {opt for p in command.params if isinstance(p, click.Option) for opt in p.opts}
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    names = {name for option in options for name in (*option.opts, *option.secondary_opts)}
     return {name for name in names if name.startswith("--")}
 
 

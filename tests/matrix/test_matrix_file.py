@@ -68,7 +68,7 @@ def test_a_file_stands_for_every_combination_but_those_left_out(written: Path) -
         for seed in (0, 1)
     }
     assert not left_out & {said(p) for p in points}
-    assert matrix.tuning == TuningPlan(8, 50, (0,))
+    assert matrix.tuning == TuningPlan(8, 50, (100,))
     own = {"clients": 100, "rounds": 40, "local_steps": 5}
     for point in points:
         more = dict(point.scenario)
@@ -77,6 +77,12 @@ def test_a_file_stands_for_every_combination_but_those_left_out(written: Path) -
         assert more == (
             {**own, "partition": more["partition"]} if "partition" in more else expected
         )
+
+
+def test_a_seed_of_the_matrix_is_not_tuned_with_unless_it_is_named(written: Path) -> None:
+    several = WHOLE.replace("seeds = [0, 1]", "seeds = [0, 100, 101]")
+    plans = [read(written, text).tuning for text in (several, several + "seeds = [0]\n")]
+    assert [plan.seeds for plan in plans if plan] == [(102,), (0,)]
 
 
 def test_cells_of_one_federation_follow_each_other(written: Path) -> None:
@@ -203,6 +209,12 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
         (BASE + "[tuning]\nrounds = 3", "[tuning]", "trials is missing"),
         (BASE + "[tuning]\ntrials = 0", "[tuning]", "expected a whole number ≥ 1"),
         (BASE + "[tuning]\ntrials = 2\nseed = [0]", "[tuning]", "Did you mean 'seeds'?"),
+        (BASE + "[tuning]\ntrials = 2\nextend = 1", "[tuning]", "expected true or false"),
+        (BASE + "[tuning]\ntrials = 2\nmax_trials = 1", "[tuning]", "expected at least 2"),
+        (
+            BASE + "[tuning]\ntrials = 2\nextend = false\nmax_trials = 9",
+            "[tuning]", "leave one of the two out",
+        ),
         (BASE + "[tuning]\ntrials = 2.5", "[tuning]", "trials = 2.5 is not valid"),
         ("methods = []\nscenario.dataset = 'mnist'", "methods", "empty"),
         ("methods = [3]\nscenario.dataset = 'mnist'", "methods", "3 is not a method"),

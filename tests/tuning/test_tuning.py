@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+from searching import PLAN, Stopping, tune_all
 
 from pflbench.errors import InputError, WorkError
 from pflbench.executors import Here, Outcome, Watch, Work
@@ -20,24 +21,17 @@ from pflbench.executors.lost import lost
 from pflbench.leaderboard import boards, render, with_tuning
 from pflbench.matrix import TuningPlan
 from pflbench.results import Store
-from pflbench.results.tunings import Study, studies_of, write_study
+from pflbench.results.tunings import studies_of, write_study
 from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
-from pflbench.tuning import search
+from pflbench.tuning import points
 from pflbench.tuning.search import tune
 from pflbench.tuning.targets import targets
 from pflbench.tuning.tuned import tuned
 
-PLAN = TuningPlan(trials=3, rounds=1)
-
-
-def tune_all(requests: Sequence[RunRequest], results: Path, plan: TuningPlan = PLAN) -> list[Study]:
-    with Here() as here:
-        return tune(targets(requests, plan).values(), plan.trials, results, here)
-
 
 def test_every_method_has_the_same_trials(requests: list[RunRequest], tmp_path: Path) -> None:
-    plan = TuningPlan(trials=3, rounds=2, seeds=(0, 3))
+    plan = TuningPlan(trials=3, rounds=2, seeds=(0, 3), extend=False)
     studies = {study.algorithm: study for study in tune_all(requests, tmp_path, plan)}
     assert [len(studies[name].trials) for name in ("fedprox", "local")] == [3, 3]
     assert [d.name for d in studies["fedprox"].space] == ["mu", "local_lr"]
@@ -65,27 +59,13 @@ def test_what_is_written_is_what_is_read(requests: list[RunRequest], tmp_path: P
     assert {s.id: s for s in studies} == {s.id: s for s in studies_of(tmp_path)}
 
 
-class Stopping(Here):
-    """Is interrupted after some cells."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
-        for outcome in super().run(works, watch):
-            if not self.left:
-                raise KeyboardInterrupt
-            self.left -= 1
-            yield outcome
-
-
 @pytest.mark.parametrize("after", [0, 1, 4])
 def test_an_interrupted_search_tries_the_same(
     requests: list[RunRequest], tmp_path: Path, after: int
 ) -> None:
     whole = tune_all(requests, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt), Stopping(after) as stopping:
-        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", stopping)
+        tune(targets(requests, PLAN).values(), PLAN, tmp_path / "parts", stopping)
     assert tune_all(requests, tmp_path / "parts") == whole
 
 
@@ -94,8 +74,8 @@ def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
     digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     request = RunRequest("fedprox", digits, partition="iid", clients=4, eval_every=1)
-    monkeypatch.setattr(search, "SPREAD", 1)  # so that trials after the second are learnt
-    plan = TuningPlan(trials=4, rounds=1)
+    monkeypatch.setattr(points, "SPREAD", 1)  # so that trials after the second are learnt
+    plan = TuningPlan(trials=4, rounds=1, extend=False)
     whole = tune_all([request], tmp_path / "whole", plan)
     owner: Any = optuna.Study if at == "ask" else optuna.Trial
     draw = getattr(owner, at)
@@ -187,7 +167,7 @@ def test_a_learning_rate_out_of_the_usual_range_is_in_the_search(digits: str) ->
 
 def test_the_first_trial_has_the_default_to_its_last_digit(digits: str, tmp_path: Path) -> None:
     request = RunRequest("local", digits, partition="iid", clients=4, lr=0.03125)
-    (study,) = tune_all([request], tmp_path, TuningPlan(trials=1, rounds=1))
+    (study,) = tune_all([request], tmp_path, TuningPlan(trials=1, rounds=1, extend=False))
     assert study.trials[0].parameters == {"local_lr": 0.03125}
     cell = Store(tmp_path / "tuning").runs()[0].typed_cell
     assert cell.algorithm.parameters == {}  # the scenario's rate is not a row of its own
@@ -196,7 +176,7 @@ def test_the_first_trial_has_the_default_to_its_last_digit(digits: str, tmp_path
 def test_own_files_are_loaded_once_for_a_matrix(
     requests: list[RunRequest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tune_all(requests, tmp_path, TuningPlan(trials=1, rounds=1))
+    tune_all(requests, tmp_path, TuningPlan(trials=1, rounds=1, extend=False))
     loads, load = 0, np.load
 
     def counted(*arguments: Any, **more: Any) -> Any:
@@ -205,7 +185,7 @@ def test_own_files_are_loaded_once_for_a_matrix(
         return load(*arguments, **more)
 
     monkeypatch.setattr(np, "load", counted)
-    tuned(requests, TuningPlan(trials=1, rounds=1), tmp_path)
+    tuned(requests, TuningPlan(trials=1, rounds=1, extend=False), tmp_path)
     assert loads == 1
 
 
@@ -213,7 +193,7 @@ def test_a_trial_that_diverges_is_a_trial(digits: str, tmp_path: Path) -> None:
     request = RunRequest(
         "local", digits, partition="iid", clients=4, rounds=2, lr=1e30, momentum=0.0
     )
-    plan = TuningPlan(trials=3)
+    plan = TuningPlan(trials=3, extend=False)
     (study,) = tune_all([request], tmp_path, plan)
     assert study.trials[0].state == "failed"
     assert "NaN" in study.trials[0].reason
@@ -244,7 +224,7 @@ def test_one_process_tunes_a_study(requests: list[RunRequest], tmp_path: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt), Meddling() as meddling:
-        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path, meddling)
+        tune(targets(requests, PLAN).values(), PLAN, tmp_path, meddling)
 
 
 def test_a_machine_that_fails_a_trial_leaves_it_to_be_taken_up(
@@ -256,13 +236,13 @@ def test_a_machine_that_fails_a_trial_leaves_it_to_be_taken_up(
                 yield Outcome(work.run_id, "failed", "No space left on device.")
 
     with pytest.raises(WorkError, match="No space left"), Full() as full:
-        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", full)
+        tune(targets(requests, PLAN).values(), PLAN, tmp_path / "parts", full)
     assert tune_all(requests, tmp_path / "parts") == tune_all(requests, tmp_path / "whole")
 
 
 @pytest.mark.parametrize("spoil", ["{", '{"format": "other"}', "renamed", "typed"])
 def test_a_damaged_study_is_named(requests: list[RunRequest], tmp_path: Path, spoil: str) -> None:
-    tune_all(requests[:1], tmp_path, TuningPlan(trials=1, rounds=1))
+    tune_all(requests[:1], tmp_path, TuningPlan(trials=1, rounds=1, extend=False))
     (path,) = (tmp_path / "tuning" / "studies").glob("*.json")
     if spoil == "renamed":
         shutil.move(path, path.with_stem("0" * 12))
@@ -285,7 +265,7 @@ def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path)
     (board,) = with_tuning(boards(Store(tmp_path).runs()), studies_of(tmp_path))
     by_name = {row.algorithm: row for row in board.rows if row.run_ids}
     assert (by_name["local"].tuned, by_name["fedprox"].tuned) == (3, 0)
-    said = "Tuned on validation, 3 trials each of 1 round with seed 0: local (local_lr)."
+    said = "Tuned on validation, 3 trials each of 1 round with seed 100: local (local_lr)."
     assert said in board.notes
     assert "Not tuned: fedprox." in board.notes
     assert said in render(board)
@@ -296,7 +276,7 @@ def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path)
 def test_every_method_tries_the_same_learning_rates(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
-    plan = TuningPlan(trials=4, rounds=1)
+    plan = TuningPlan(trials=4, rounds=1, extend=False)
     one, other = tune_all(requests, tmp_path, plan)
     rates = [[trial.parameters["local_lr"] for trial in study.trials] for study in (one, other)]
     # The default, then halves and quarters of the range, which is logarithmic.
@@ -309,7 +289,10 @@ def test_no_method_profits_from_more_trials_than_the_others(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
     local = [r for r in requests if r.algorithm == "local"]
-    few, more = TuningPlan(trials=2, rounds=1), TuningPlan(trials=4, rounds=1)
+    few, more = (
+        TuningPlan(trials=2, rounds=1, extend=False),
+        TuningPlan(trials=4, rounds=1, extend=False),
+    )
     (study,) = tune_all(local, tmp_path, more)
     values = (0.1, 0.5, 0.4, 0.9)
     trials = [dataclasses.replace(t, value=v) for t, v in zip(study.trials, values, strict=True)]
@@ -333,5 +316,5 @@ def test_a_worker_that_died_is_no_verdict_on_a_setting(
                 yield lost(work, "signal 9", 3)
 
     with pytest.raises(WorkError, match="worker process died"), Dying() as dying:
-        tune(targets(requests, PLAN).values(), PLAN.trials, tmp_path / "parts", dying)
+        tune(targets(requests, PLAN).values(), PLAN, tmp_path / "parts", dying)
     assert tune_all(requests, tmp_path / "parts") == tune_all(requests, tmp_path / "whole")

@@ -1,0 +1,34 @@
+"""Searches of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pflbench.executors import Here, Outcome, Watch, Work
+from pflbench.matrix import TuningPlan
+from pflbench.results.tunings import Study
+from pflbench.runs.request import RunRequest
+from pflbench.tuning.search import tune
+from pflbench.tuning.targets import targets
+
+PLAN = TuningPlan(trials=3, rounds=1, extend=False)
+
+
+def tune_all(requests: Sequence[RunRequest], results: Path, plan: TuningPlan = PLAN) -> list[Study]:
+    with Here() as here:
+        return tune(targets(requests, plan).values(), plan, results, here)
+
+
+class Stopping(Here):
+    """Is interrupted after some cells."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+        for outcome in super().run(works, watch):
+            if not self.left:
+                raise KeyboardInterrupt
+            self.left -= 1
+            yield outcome
