@@ -23,7 +23,9 @@ from pflbench.leaderboard import (
     with_tuning,
 )
 from pflbench.leaderboard.entries import points
+from pflbench.leaderboard.marks import EDGE_MARK
 from pflbench.results import Store
+from pflbench.results.edges import edges
 from pflbench.results.tunings import Study, of_scenario, studies_of
 
 ROOT = Path(__file__).parents[2]
@@ -162,11 +164,16 @@ def settings() -> str:
             if best is None:
                 continue
             failed = sum(trial.state == "failed" for trial in study.trials)
+            ends = {edge.name for edge in edges(study)}
             rows.append([
                 short(board), study.algorithm,
                 "–" if default.value is None else pages.points(default.value),
                 pages.points(best.value or 0.0),
-                ", ".join(f"{k} {v:g}" for k, v in best.parameters.items() if v is not None),
+                ", ".join(
+                    f"{name} {value:g}{f' {EDGE_MARK}' if name in ends else ''}"
+                    for name, value in best.parameters.items()
+                    if value is not None
+                ),
                 f"{len(study.trials)}" + (f" ({failed} failed)" if failed else ""),
             ])  # fmt: skip
     return pages.table(["board", "method", "default", "best", "best setting", "trials"], rows)
