@@ -14,7 +14,11 @@ from typing import Any
 import numpy as np
 
 from pflbench.errors import InputError
+from pflbench.numbers import number_of, plain_value, whole_of
 from pflbench.streams import stream
+
+Listed = str | int | Sequence[str | int] | None
+"""Several values: a text with commas, a sequence, or one of them alone."""
 
 NOTHING = "0"
 """No labels: so newcomers join in any case."""
@@ -91,8 +95,8 @@ def check(
     share: float | None,
     *,
     rounds: int | None = None,
-    onboard_at: str | Sequence[int] | None = None,
-    shots: str | Sequence[str | int] | None = None,
+    onboard_at: Listed = None,
+    shots: Listed = None,
     steps: int | None = None,
 ) -> NewClients | None:
     """Resolve what was asked for; None if no client is held out.
@@ -113,9 +117,10 @@ def check(
     InputError
         A value is none of these; the message says which.
     """
-    if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
+    number = 0 if share is None else number_of(share)
+    if number is None or not 0 <= number < 1:
         raise InputError(f"new_clients {share!r} is not valid: expected a number ≥ 0 and < 1.")
-    if not share:
+    if not number:
         for name, value in (
             ("onboard_at", onboard_at), ("shots", shots), ("onboarding_steps", steps),
         ):  # fmt: skip
@@ -125,7 +130,8 @@ def check(
                     "(--new-clients 0.2), too."
                 )
         return None
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
+    count = STEPS if steps is None else whole_of(steps)
+    if count is None or count < 1:
         raise InputError(f"onboarding_steps {steps!r} is not valid: expected a whole number ≥ 1.")
     when = _whole_numbers("onboard_at", onboard_at)
     if rounds is not None:
@@ -136,10 +142,10 @@ def check(
             )
         when.append(rounds)
     return NewClients(
-        share=float(share),
+        share=float(number),
         onboard_at=tuple(sorted(set(when))),
         shots=_shots(shots),
-        steps=STEPS if steps is None else steps,
+        steps=count,
     )
 
 
@@ -171,23 +177,30 @@ def labelled(y: np.ndarray, shots: str, seed: int, client: int) -> np.ndarray:
     return np.sort(np.concatenate(taken))
 
 
-def _parts(value: str | Sequence[str | int] | None) -> list[str]:
-    parts = value.split(",") if isinstance(value, str) else map(str, value or ())
-    return [part.strip() for part in parts if part.strip()]
+def _parts(value: Listed) -> list[str]:
+    """Return the items of a list, a text with commas, or a single value, as texts."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    items: Any = [value] if number_of(value) is not None or isinstance(value, bool) else value
+    try:
+        return [str(plain_value(item)).strip() for item in items]
+    except TypeError as error:
+        raise InputError(f"{value!r} is not valid: expected a list such as '10,50'.") from error
 
 
-def _whole_numbers(
-    name: str, value: str | Sequence[str | int] | None, *, or_else: str = ""
-) -> list[int]:
+def _whole_numbers(name: str, value: Listed, *, or_else: str = "") -> list[int]:
     found = []
     for part in _parts(value):
-        if not part.isdecimal() or int(part) < 1:
+        number = whole_of(part)
+        if number is None or number < 1:
             raise InputError(f"{name} {part!r} is not valid: expected whole numbers ≥ 1{or_else}.")
-        found.append(int(part))
+        found.append(number)
     return found
 
 
-def _shots(value: str | Sequence[str | int] | None) -> tuple[str, ...]:
+def _shots(value: Listed) -> tuple[str, ...]:
     """Return numbers of labels, each once, ascending, with "all" last."""
     parts = _parts(SHOTS if value is None else value)
     few = sorted(set(_whole_numbers("shots", [p for p in parts if p != ALL], or_else=" or 'all'")))

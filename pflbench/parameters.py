@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from pflbench.errors import InputError, UnknownNameError
+from pflbench.numbers import number_of, plain_value, whole_of
 
 T = TypeVar("T")
 Scalar = bool | int | float | str | None
@@ -211,19 +212,41 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
     expected, optional, _ = _type_name(hint).partition(" or none")
     bounds = _bounds(_meta(hint))
     wanted = f"{expected} {bounds}".strip() + optional
+    value = plain_value(value)
     if isinstance(value, str):
-        text = value.strip()
-        if text.lower() in ("none", "null") and _accepts(base, type(None)):
+        value = text = value if _accepts(base, str) else value.strip()
+        if text.strip().lower() in ("none", "null") and _accepts(base, type(None)):
             return None
-        if not _accepts(base, str):
-            value = text.lower() if _accepts(base, bool) else text
     try:
-        converted = msgspec.convert(value, _bounded_arms(hint), strict=False)
-    except msgspec.ValidationError as error:
+        converted = msgspec.convert(_read(value, base), _bounded_arms(hint), strict=False)
+    except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
+        wanted = "a finite number" if _is_infinite(value) else wanted
         raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
-    if isinstance(converted, float) and not math.isfinite(converted):
-        raise InputError(f"{where} = {value!r} is not valid: expected a finite number.")
     return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
+
+
+def _read(value: Any, base: Any) -> Any:
+    """Return a value, or what a text says, as a type that is accepted; `ValueError` if none is."""
+    whole, any_number = _accepts(base, int), _accepts(base, float)
+    if whole or any_number:
+        found = number_of(value) if any_number else whole_of(value)
+        if found is not None:
+            return found if whole else float(found)
+        if isinstance(value, bool) and _accepts(base, bool):
+            return value
+        if value is None or (isinstance(value, str) and _accepts(base, str)):
+            return value
+        raise ValueError(f"{value!r} is no number")
+    if isinstance(value, str) and _accepts(base, bool):
+        return value.lower()
+    return value
+
+
+def _is_infinite(value: Any) -> bool:
+    try:
+        return math.isinf(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def _accepts(base: Any, kind: type) -> bool:

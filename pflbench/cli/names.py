@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,6 +11,7 @@ from click.shell_completion import CompletionItem
 
 from pflbench.errors import InputError
 from pflbench.expressions import split_list
+from pflbench.numbers import number_of, whole_of
 
 _SETTING = re.compile(r"([a-z][a-z0-9-]*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -31,9 +31,10 @@ def read_seeds(values: Iterable[str]) -> list[int]:
     """
     seeds = []
     for text in listed(values):
-        if not re.fullmatch(r"[0-9]+", text) or int(text) >= 2**63:
+        seed = whole_of(text)
+        if seed is None or seed < 0:
             raise InputError(f"--seed {text!r} is not valid: expected a whole number ≥ 0.")
-        seeds.append(int(text))
+        seeds.append(seed)
     return list(dict.fromkeys(seeds))
 
 
@@ -84,21 +85,18 @@ class Number(_Type):
         signs = (("≥", self.ge), (">", self.gt), ("≤", self.le), ("<", self.lt))
         bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
         kind = "a whole number" if self.whole else "a number"
-        try:
-            number: float = int(value) if self.whole else float(value)
-        except ValueError:
-            number = math.nan
+        number = whole_of(value) if self.whole else number_of(value)
         within = (
-            math.isfinite(number)
+            number is not None
             and (self.ge is None or number >= self.ge)
             and (self.gt is None or number > self.gt)
             and (self.le is None or number <= self.le)
             and (self.lt is None or number < self.lt)
         )
-        if not within:
+        if number is None or not within:
             name = param.opts[0] if param is not None else "the value"
             raise InputError(f"{name} {value!r} is not valid: expected {kind} {bounds}.")
-        return number
+        return number if self.whole else float(number)
 
 
 COUNT = Number(ge=1, whole=True)
@@ -114,9 +112,7 @@ class ShareOrRule(_Type):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float | str:
         """Return the number, checked, or the text."""
-        try:
-            float(value)
-        except ValueError:
+        if number_of(value) is None:
             return str(value)
         return Number(gt=0, le=1).convert(value, param, ctx)
 

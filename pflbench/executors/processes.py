@@ -27,6 +27,7 @@ from pflbench.executors.base import Outcome, Watch, Work
 from pflbench.executors.lost import ATTEMPTS, again, lost
 from pflbench.executors.surroundings import environment
 from pflbench.executors.worker import prepare, run_here
+from pflbench.numbers import whole_of
 from pflbench.sentences import sentence
 
 CELLS_OF_A_WORKER = 50
@@ -57,8 +58,8 @@ def threads_of(jobs: int) -> int:
     Fewer, if the environment (OMP_NUM_THREADS) says so.
     """
     share = max(1, cores() // jobs)
-    text = os.environ.get("OMP_NUM_THREADS", "")
-    return min(share, int(text)) if text.isdecimal() and int(text) else share
+    threads = whole_of(os.environ.get("OMP_NUM_THREADS", ""))
+    return min(share, threads) if threads is not None and threads > 0 else share
 
 
 class Processes:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pflbench import newcomers
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import Expression, format_scalar, parse_expression
+from pflbench.numbers import number_of, plain_value
 from pflbench.parameters import Param, parse_parameters
 from pflbench.plugins import Registry, Shelf
 from pflbench.privacy import read_privacy
@@ -94,9 +95,13 @@ def scalar(value: Any) -> str:
     InputError
         It is a date, a list or a table.
     """
-    if not isinstance(value, str | bool | int | float):
+    plain = plain_value(value)
+    if isinstance(plain, str | bool | int | float):
+        return format_scalar(plain)
+    number = number_of(plain)
+    if number is None:
         raise InputError(f"{value!r} is not valid: expected a text, a number, true or false.")
-    return format_scalar(value)
+    return format_scalar(number)
 
 
 def known_key(written: str, known: Iterable[str]) -> str:
@@ -131,15 +136,14 @@ def read_value(key: str, text: str) -> Any:
                 f"{key} {text!r} is not valid: leave it out for the reference scenario's."
             )
         return value
-    try:
-        number = float(text)
-    except ValueError:
+    number = number_of(text)
+    if number is None:
         return text
     if not 0 < number <= 1:
         raise InputError(
             f"scenario.participation = {text!r} is not valid: expected a number > 0 and ≤ 1."
         )
-    return number
+    return float(number)
 
 
 def check_scenario(scenario: Mapping[str, Any], registry: Registry) -> None:

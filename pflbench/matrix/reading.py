@@ -14,6 +14,7 @@ from pflbench.matrix.exclusion import EXCLUDE_KEYS, Exclusion
 from pflbench.matrix.expanding import methods_of, scenarios_of, texts_of
 from pflbench.matrix.keys import EXPRESSIONS, at, known_key, read_value, resolve_key
 from pflbench.matrix.record import Matrix, TuningPlan, seeds_apart
+from pflbench.numbers import whole_of
 from pflbench.parameters import describe_parameters
 from pflbench.plugins import Shelf
 from pflbench.scenario import check_precision
@@ -21,8 +22,6 @@ from pflbench.settings import describe_settings, parse_settings
 
 FILE_KEYS = ("methods", "seeds", "scenario", "scenarios", "exclude", "tuning")
 TUNING_KEYS = ("trials", "rounds", "seeds", "extend", "max_trials")
-MOST = 2**63
-"""Whole numbers of a matrix are below it."""
 
 
 def read_matrix(path: Path, registry: plugins.Registry | None = None) -> Matrix:
@@ -154,9 +153,10 @@ def _tuning(table: Mapping[str, Any], seeds: tuple[int, ...]) -> TuningPlan:
 
 
 def _count(key: str, value: Any, least: int = 1) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value < MOST:
+    number = whole_of(value)
+    if number is None or number < least:
         raise InputError(f"{key} = {value!r} is not valid: expected a whole number ≥ {least}.")
-    return value
+    return number
 
 
 def _seeds(value: Any, key: str = "seeds") -> tuple[int, ...]:

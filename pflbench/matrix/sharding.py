@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pflbench.errors import InputError
+from pflbench.numbers import whole_of
 
 T = TypeVar("T")
 
@@ -28,9 +28,9 @@ class Shard:
         InputError
             It is another text, or a part that is not there.
         """
-        match = re.fullmatch(r"\s*([0-9]{1,9})\s*/\s*([0-9]{1,9})\s*", text)
-        number, of = map(int, match.groups()) if match else (0, 0)
-        if not 1 <= number <= of:
+        first, _, second = text.partition("/")
+        number, of = whole_of(first), whole_of(second)
+        if number is None or of is None or not 1 <= number <= of:
             raise InputError(
                 f"--shard {text!r} is not valid: expected I/N with I from 1 to N, such as 2/8."
             )

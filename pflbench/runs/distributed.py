@@ -15,6 +15,7 @@ import torch.distributed as dist
 
 from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError, WorkError
+from pflbench.numbers import whole_of
 
 PATIENCE = datetime.timedelta(minutes=30)
 """How long a process waits for one that does not answer and has not ended either."""
@@ -83,10 +84,10 @@ def _number(environment: Mapping[str, str], name: str, default: int | None) -> i
     text = environment.get(name)
     if text is None and default is None:
         raise InputError(_incomplete(environment.get("WORLD_SIZE"), name))
-    try:
-        return int(text) if text is not None else int(default or 0)
-    except ValueError as error:
-        raise InputError(f"{name}={text} is not valid: expected a whole number.") from error
+    number = whole_of(text if text is not None else default or 0)
+    if number is None:
+        raise InputError(f"{name}={text} is not valid: expected a whole number.")
+    return number
 
 
 def _incomplete(size: object, name: str) -> str:

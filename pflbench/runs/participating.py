@@ -10,6 +10,7 @@ from typing import Any, Final
 from pflbench import plugins
 from pflbench.expressions import parse_expression
 from pflbench.federation import Census, Participation
+from pflbench.numbers import number_of
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.scenario import Choice
 from pflbench.specs import resolve
@@ -36,13 +37,7 @@ class Participating:
 
 def is_expression(value: object) -> bool:
     """Return whether a participation is written as a name rather than as a number."""
-    if not isinstance(value, str):
-        return False
-    try:
-        float(value)
-    except ValueError:
-        return True
-    return False
+    return isinstance(value, str) and number_of(value) is None
 
 
 def participating(value: float | str, registry: plugins.Registry) -> Participating:
@@ -53,10 +48,11 @@ def participating(value: float | str, registry: plugins.Registry) -> Participati
     InputError
         There is no such participation, or a parameter is not valid.
     """
-    if not isinstance(value, str) or not is_expression(value):
-        fraction = float(value)
+    number = number_of(value)
+    if number is not None:
+        fraction = float(number)
         return Participating(fraction, partial(Participation.uniform, fraction))
-    expression = parse_expression(value, kind="participation", example="dropout(p=0.2)")
+    expression = parse_expression(str(value), kind="participation", example="dropout(p=0.2)")
     spec = registry.get(registry.participations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"participation {spec.name!r}")

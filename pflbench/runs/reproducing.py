@@ -13,6 +13,7 @@ from pflbench import plugins
 from pflbench.engine import choose_device
 from pflbench.errors import InputError, UnknownNameError, WorkError
 from pflbench.expressions import Expression
+from pflbench.numbers import number_of
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
 from pflbench.results.stored import NO_COMPUTATION
@@ -142,8 +143,13 @@ def reproduce(
     stored = run if isinstance(run, StoredRun) else _find(run, Path(results))
     if keep is not None and keep.resolve() == stored.folder.parents[1].resolve():
         raise InputError(f"{keep} holds the run itself: expected another folder to keep it in.")
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise InputError(f"tolerance {tolerance!r} is not valid: expected a number ≥ 0 and < 1.")
+    if tolerance is not None:
+        number = number_of(tolerance)
+        if number is None or not 0 <= number < 1:
+            raise InputError(
+                f"tolerance {tolerance!r} is not valid: expected a number ≥ 0 and < 1."
+            )
+        tolerance = float(number)
     _check(stored)
     where = stored.environment
     request = replace(

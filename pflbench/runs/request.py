@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pflbench.errors import InputError
 from pflbench.federation import Federation
-from pflbench.newcomers import NewClients, check
+from pflbench.newcomers import Listed, NewClients, check
+from pflbench.numbers import whole_of
 from pflbench.parameters import Param
 from pflbench.scenario import PRECISIONS
 
@@ -74,8 +75,8 @@ class RunRequest:
     eval_every: int | None = None
     population: str | None = None
     new_clients: float | None = None
-    onboard_at: str | Sequence[int] | None = None
-    shots: str | Sequence[str | int] | None = None
+    onboard_at: Listed = None
+    shots: Listed = None
     onboarding_steps: int | None = None
     precision: str = PRECISIONS[0]
     privacy: str | None = None
@@ -100,11 +101,16 @@ class RunRequest:
             ("privacy", (str, NoneType), "an expression such as 'gaussian(clip=1)', or None"),
             ("device", str, "a device's name"),
             ("engine", str, "an engine's name"),
-            ("chunk", (int, NoneType), "a whole number ≥ 1, or None"),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
                 raise InputError(f"{name} = {value!r} is not valid: expected {expected}.")
+        chunk = None if self.chunk is None else whole_of(self.chunk)
+        if self.chunk is not None and (chunk is None or chunk < 1):
+            raise InputError(
+                f"chunk = {self.chunk!r} is not valid: expected a whole number ≥ 1, or None."
+            )
+        object.__setattr__(self, "chunk", chunk)
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,8 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
          "methods", "fedora.top_k = '0' is not valid: expected a whole number ≥ 1."),
         ("seeds = [-1]\n" + BASE, "", "seeds = -1 is not valid: expected a whole number ≥ 0."),
         ("seeds = []\n" + BASE, "", "seeds is empty"),
-        ("seeds = ['1']\n" + BASE, "", "seeds = '1' is not valid"),
+        ("seeds = ['one']\n" + BASE, "", "seeds = 'one' is not valid"),
+        ("seeds = [true]\n" + BASE, "", "seeds = True is not valid"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_refused_with_its_place(
