@@ -220,7 +220,11 @@ class Recording:
 
 
 class Differences:
-    """The largest absolute difference of each quantity, kept as a replay goes on."""
+    """The largest difference of each quantity over a replay.
+
+    A difference is absolute where the recorded value is at most 1 in size, and relative above:
+    single precision rounds relative to size, and by other amounts on other processors.
+    """
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
@@ -231,7 +235,9 @@ class Differences:
         a, b = _double(ours), _double(recorded)
         if a.shape != b.shape:
             raise self.recording.error(f"{quantity} has shape {b.shape}, expected {a.shape}")
-        gap = float(np.abs(a - b).max(initial=0.0)) if np.isfinite(a).all() else float("inf")
+        gap = float("inf")
+        if np.isfinite(a).all():
+            gap = float((np.abs(a - b) / np.maximum(1.0, np.abs(b))).max(initial=0.0))
         self.largest[quantity] = max(self.largest.get(quantity, 0.0), gap)
 
     def note_evaluation(self, r: int, table: pd.DataFrame) -> None:
@@ -262,7 +268,7 @@ class Replay:
     Attributes
     ----------
     differences
-        Quantity to its largest absolute difference, over all rounds, clients and entries.
+        Quantity to its largest difference (`Differences`) over all rounds, clients and entries.
     not_compared
         What the file holds beyond: nobody knows what it should be.
     """
