@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class PflbenchError(Exception):
@@ -20,6 +21,40 @@ class InputError(PflbenchError):
     """Something that was asked for cannot be done as asked: nothing was started or written."""
 
     exit_status = 2
+
+
+class DamagedError(InputError):
+    """Something stored is not as it was written, or contradicts itself.
+
+    Parameters
+    ----------
+    path
+        The file or folder.
+    said
+        What is wrong with it: a sentence that names it, without its full stop.
+    again
+        Whether doing the work again mends it; not so if it is whole but cannot be read here.
+
+    Attributes
+    ----------
+    run_id
+        The run that it belongs to, if it is known to belong to one.
+    """
+
+    def __init__(self, path: Path, said: str, *, again: bool = True) -> None:
+        super().__init__(path, said)
+        self.path, self.said, self.again = path, said, again
+        self.run_id = ""
+
+    def __str__(self) -> str:
+        """Return one sentence for people, with the way out."""
+        if not self.again or not self.run_id:
+            return f"{self.said}."
+        return f"{self.said}; the command that made run {self.run_id} does it again."
+
+
+class Notice(UserWarning):
+    """Something that people must see though the work continues, in one sentence."""
 
 
 class WorkError(PflbenchError):

@@ -12,7 +12,7 @@ from pflbench.cli.parallel import LiveSideBySide, SideBySide
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
 from pflbench.cli.stored import print_brief, print_where, too_many
-from pflbench.cli.watching import CellByCell, show_trace
+from pflbench.cli.watching import CellByCell, noticing, show_trace
 from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError
 from pflbench.executors import Executor, Here, Work, run_cells
@@ -46,7 +46,7 @@ def check_all(
         A cell cannot be run as asked, or the results folder is damaged. Nothing was written.
     """
     group = group or ALONE
-    store = Store(results, create=True) if group.first else None
+    store = Store(results, missing_ok=True) if group.first else None
     if group.local_rank:
         group.meet("data")
     cells = {}
@@ -56,6 +56,8 @@ def check_all(
             run_id = identify(request).cell.id
             there = None if store is None else store.get(run_id)  # a damaged run is refused
             if there is None or there.status != "complete" or request.rerun == "always":
+                if store is not None:
+                    store.check_writable()
                 plan(request)
             cells[run_id] = request
     if not group.local_rank:
@@ -83,9 +85,9 @@ def run_all(
     The executor has been entered.
     """
     works = [Work(run_id, request, results, title(request)) for run_id, request in cells.items()]
-    with _watch(works, executor, quiet=quiet, debug=debug) as watch:
+    with _watch(works, executor, quiet=quiet, debug=debug) as watch, noticing(watch.notice):
         outcomes = run_cells(works, executor, watch)
-    _print_table(cells, Store(results, create=True))
+    _print_table(cells, Store(results, missing_ok=True))
     return 0 if all(outcome.done for outcome in outcomes.values()) else 1
 
 
@@ -105,9 +107,12 @@ def run_together(
     cells: Mapping[str, RunRequest], results: Path, group: Group, *, quiet: bool, debug: bool
 ) -> int:
     """Run the cells as one of several processes that share each of them; as `run_all`."""
-    store = Store(results, create=True) if group.first else None
+    store = Store(results, missing_ok=True) if group.first else None
     failed = 0
-    with make_display(progress_console(), len(cells), quiet=quiet) as display:
+    with (
+        make_display(progress_console(), len(cells), quiet=quiet) as display,
+        noticing(display.notice),
+    ):
         for number, request in enumerate(cells.values(), start=1):
             display.begin(number, title(request))
             failed += not _run_one(request, store, display, group, debug=debug)

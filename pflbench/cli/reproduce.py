@@ -10,6 +10,7 @@ import rich_click as click
 from pflbench.cli.names import Number
 from pflbench.cli.options import data_options, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
+from pflbench.cli.together import TERMINATED, Terminated, heeding_sigterm
 
 if TYPE_CHECKING:
     from pflbench.runs import Agreement
@@ -61,18 +62,23 @@ def reproduce(
 
     with waiting("loading", show=not quiet):
         from pflbench.cli.live import make_display
+        from pflbench.cli.watching import noticing
         from pflbench.runs import reproduce as again
 
     try:
-        with make_display(progress_console(), 1, quiet=quiet) as display:
+        with (
+            heeding_sigterm(),
+            make_display(progress_console(), 1, quiet=quiet) as display,
+            noticing(display.notice),
+        ):
             display.begin(1, f"run {run}")
             agreement = again(
                 run, results=results, data_dir=data_dir, fallback=not no_fallback,
                 dataset=dataset, tolerance=tolerance, keep=keep, observers=[display],
             )  # fmt: skip
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         warn("\nInterrupted; the stored run is as it was.")
-        return INTERRUPTED
+        return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if form == "json":
         import json
 

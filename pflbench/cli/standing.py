@@ -59,9 +59,11 @@ def rehearse(requests: Sequence[RunRequest], results: Path) -> None:
     """
     cells = identified(requests)
     tell_notices(cells.values())
-    store = Store(results, create=True)
+    store = Store(results, missing_ok=True)
     standings = survey({k: (v.cell, v.dataset) for k, v in cells.items()}, store)
     again = {key for key, found in cells.items() if found.named.request.rerun == "always"}
+    if any(s.state != "done" or s.run_id in again for s in standings):
+        store.check_writable()
     experience = Experience(store.runs())
     estimates = {
         s.run_id: experience.estimate(cells[s.run_id])

@@ -23,16 +23,16 @@ TERMINATED = 143
 """Exit status after SIGTERM, as shells count it (128 + SIGTERM)."""
 
 
-class _Terminated(KeyboardInterrupt):
+class Terminated(KeyboardInterrupt):
     """SIGTERM: a scheduler that takes its machine back. It ends a command as Ctrl-C does."""
 
 
 @contextmanager
-def _heeding_sigterm() -> Iterator[None]:
+def heeding_sigterm() -> Iterator[None]:
     """Let SIGTERM interrupt the body of a `with`, as Ctrl-C does."""
 
     def interrupt(*_: object) -> None:
-        raise _Terminated
+        raise Terminated
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -69,11 +69,11 @@ def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Grou
     """
     if not several():
         try:
-            with _heeding_sigterm():
+            with heeding_sigterm():
                 yield None
         except KeyboardInterrupt as error:
             status = interrupted()
-            raise Exit(TERMINATED if isinstance(error, _Terminated) else status) from None
+            raise Exit(TERMINATED if isinstance(error, Terminated) else status) from None
         return
     from pflbench.runs import joined  # it imports torch
 

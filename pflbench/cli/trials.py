@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pflbench.cli.screen import literal, progress_console, show, table
+from pflbench.cli.watching import noticing
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Watch
 from pflbench.expressions import Expression
@@ -66,7 +67,8 @@ def run_trials(
         console=console, transient=True, disable=quiet or not console.is_terminal,
     )  # fmt: skip
     there = sum(min(len(s.finished), plan.trials) for s in studies_of(results) if s.id in wanted)
-    with bar, executor() as where:
+    notices = _Notices(bar.console)
+    with bar, executor() as where, noticing(notices.notice):
         task = bar.add_task("trials", total=plan.trials * len(wanted), completed=there)
 
         def told(target: Target, trial: Trial, trials: int) -> None:
@@ -80,7 +82,7 @@ def run_trials(
                 for line in _reasons(wanted, budget):
                     bar.console.print(literal(line))
 
-        studies = tune(wanted.values(), plan, results, where, _Notices(bar.console), told, further)
+        studies = tune(wanted.values(), plan, results, where, notices, told, further)
     trials = {name: budget.trials for name, budget in budgets(studies, plan).items()}
     show(_found(studies, trials), *map(literal, _ends(studies, trials)))
     lost = [study for study in studies if study.best_of(trials[study.id]) is None]

@@ -136,7 +136,7 @@ def find(work: Work, store: Store) -> Result | None:
         return None
     store.tidy(run)
     result = Result.stored(run)
-    Told(installed_observers()).reused(result)
+    Told(installed_observers()).tell("reused", result)
     return result
 
 
@@ -153,8 +153,8 @@ class _Reused(Observer):
 def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
     """Run a cell in this process, resume it, or find it there; what stops it is its outcome.
 
-    Every executor calls this, in whichever process it has chosen. Only an interruption passes
-    through.
+    Every executor calls this, in whichever process it has chosen. The results folder is there: if
+    it is moved or removed meanwhile, it is not made again. Only an interruption passes through.
     """
     from pflbench.results import RunBusyError, Store
     from pflbench.runs import execute, plan
@@ -167,7 +167,7 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
                 f"The cell resolves to run {planned.cell.id} where it is to be run, not to "
                 f"{work.run_id}: expected the same data, plugins and settings there."
             )
-        execute(planned, Store(work.results, create=True), [reused, *observers])
+        execute(planned, Store(work.results), [reused, *observers])
     except RunBusyError as error:
         return Outcome(work.run_id, "busy", sentence(error))
     except (Exception, SystemExit) as error:  # whatever stops this cell, the others are run

@@ -35,6 +35,8 @@ def run_cells(
     outcomes = _found(list(by_id.values()), watch)
     ahead = [work for work in by_id.values() if work.run_id not in outcomes]
     busy: list[Work] = []
+    for results in {work.results for work in ahead}:
+        Store(results, create=True).make()
     while ahead or busy:
         for outcome in executor.run(ahead, watch):
             work = by_id[outcome.run_id]
@@ -59,7 +61,7 @@ def run_cells(
 
 def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
     """Look for the cells that need not be run."""
-    stores = {work.results: Store(work.results, create=True) for work in works}
+    stores = {work.results: Store(work.results, missing_ok=True) for work in works}
     found = [(work, find(work, stores[work.results])) for work in works]
     there = [(work, result) for work, result in found if result is not None]
     if there:
@@ -69,7 +71,7 @@ def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
 
 def _failed(work: Work) -> Outcome | None:
     """Return the outcome of a cell that another process has run meanwhile and that failed."""
-    run = Store(work.results, create=True).get(work.run_id)
+    run = Store(work.results, missing_ok=True).get(work.run_id)
     if run is None or run.status != "failed":
         return None
     return Outcome(work.run_id, "failed", str(run.failure.get("message", "It failed elsewhere.")))
@@ -79,7 +81,7 @@ def _until_free(works: Sequence[Work], watch: Watch) -> list[Work]:
     """Wait until a cell can be run or is complete; return those of which that is so."""
     said = False
     while works:
-        holders = [Store(work.results, create=True).held(work.run_id) for work in works]
+        holders = [Store(work.results, missing_ok=True).held(work.run_id) for work in works]
         free = [work for work, holder in zip(works, holders, strict=True) if holder is None]
         if free:
             return free

@@ -20,7 +20,7 @@ def again(work: Work) -> Work:
 
     if work.request.rerun != "always":
         return work
-    there = Store(work.results, create=True).get(work.run_id)
+    there = Store(work.results, missing_ok=True).get(work.run_id)
     if there is None or there.status == "complete":  # it died before it had begun
         return work
     return dataclasses.replace(work, request=dataclasses.replace(work.request, rerun="missing"))
@@ -50,7 +50,7 @@ def _keep(work: Work, reason: str) -> None:
     from pflbench.runs.environment import environment
     from pflbench.runs.identity import command_for, identify
 
-    store = Store(work.results, create=True)
+    store = Store(work.results)
     there = store.get(work.run_id)
     if there is not None and there.status == "complete":
         return  # as it was before everything was to be run again

@@ -78,7 +78,7 @@ def marked(results: Iterable[Path]) -> Iterator[str]:
     try:
         for path in paths:
             with writing(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
+                path.parent.mkdir(exist_ok=True)
                 path.touch()
         yield mark
     finally:

@@ -2,8 +2,8 @@
 
 A checkpoint is a numbered folder with tensors (safetensors; what is too large to be in memory at
 once in further files, one a part), tables (Parquet), counters (JSON) and a manifest of their
-SHA-256, which is how a damaged one is known. It is written under another name and renamed when
-whole; only then is the one before it removed.
+SHA-256 and of its own, which is how a damaged one is known. It is written under another name and
+renamed when whole; only then is the one before it removed.
 """
 
 from __future__ import annotations
@@ -19,18 +19,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pflbench.errors import InputError, WorkError
+import numpy as np
+
+from pflbench.errors import DamagedError, Notice, WorkError
 from pflbench.results.files import (
     read_arrow,
     read_json,
+    reading,
     remove_folder,
     sync_folder,
     temporary_name,
+    to_frame,
     write_file,
     write_json,
     write_table,
     writing,
 )
+from pflbench.scenario import digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,9 +46,11 @@ _FOLDER = re.compile(r"\d{9}")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 _TENSORS, _COUNTERS, _MANIFEST = "tensors.safetensors", "counters.json", "manifest.json"
 _PART = "part-{:06d}.safetensors"
+_OWN = "digest"
+"""Key of the manifest: the digest of its other keys. Earlier versions wrote none."""
 
 
-class CheckpointWarning(UserWarning):
+class CheckpointWarning(Notice):
     """A checkpoint is damaged: an older one is used, or the run starts from the beginning."""
 
 
@@ -99,7 +106,8 @@ def save(
     final = parent / f"{int(before[0].name) + 1 if before else 1:09d}"
     new = temporary_name(final)
     with writing(final):
-        new.mkdir(parents=True)
+        parent.mkdir(exist_ok=True)  # the run's folder is not made again if it is gone
+        new.mkdir()
         try:
             write_file(new / _TENSORS, partial(_save_tensors, _storable(tensors)))
             count = 0
@@ -117,7 +125,7 @@ def save(
                 "parts": count,
                 "sha256": digests,
             }
-            write_json(new / _MANIFEST, manifest)
+            write_json(new / _MANIFEST, {**manifest, _OWN: digest(manifest)})
             new.replace(final)
             sync_folder(parent)
         except BaseException:
@@ -127,8 +135,16 @@ def save(
         remove_folder(older)
 
 
-def restore(parent: Path) -> Checkpoint | None:
+def restore(parent: Path, rounds: int | None = None) -> Checkpoint | None:
     """Return the latest whole checkpoint below `parent`, None if there is none.
+
+    Parameters
+    ----------
+    parent
+        Where checkpoints are.
+    rounds
+        How many the run has: what a checkpoint says of its round must fit to them, and to its
+        table `rounds`. None for no such check.
 
     Warns
     -----
@@ -138,10 +154,14 @@ def restore(parent: Path) -> Checkpoint | None:
     folders = _folders(parent)
     for folder in folders:
         try:
-            return _load(folder)
-        except InputError as error:
+            found = _load(folder)
+            if rounds is not None:
+                _check_rounds(folder, found, rounds)
+        except DamagedError as error:
             then = "an older one is used" if folder != folders[-1] else "the run starts again"
-            warnings.warn(f"{error} The checkpoint is ignored: {then}.", CheckpointWarning, 3)
+            warnings.warn(f"{error.said}: {then}.", CheckpointWarning, 3)
+        else:
+            return found
     return None
 
 
@@ -152,30 +172,42 @@ def reached(parent: Path) -> int:
     """
     for folder in _folders(parent):
         try:
-            round = read_json(folder / _MANIFEST).get("round")
-        except InputError:
+            round: int = _manifest(folder)["round"]
+        except DamagedError:
             continue
-        if isinstance(round, int):
-            return round
+        return round
     return 0
 
 
 def _folders(parent: Path) -> list[Path]:
     """Return the checkpoints, latest first."""
-    if not parent.is_dir():
+    if parent.is_symlink() or not parent.is_dir():
         return []
-    return sorted((f for f in parent.iterdir() if _FOLDER.fullmatch(f.name)), reverse=True)
+    found = (f for f in parent.iterdir() if _FOLDER.fullmatch(f.name) and not f.is_symlink())
+    return sorted(found, reverse=True)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's manifest and check it as far as it goes by itself."""
+    path = folder / _MANIFEST
+    manifest = read_json(path)
+    if {key: manifest.get(key) for key in _FORMAT} != _FORMAT:
+        raise DamagedError(path, f"{path} is of another format")
+    own = manifest.pop(_OWN, None)
+    if own is not None and own != digest(manifest):
+        raise DamagedError(path, f"{path} is damaged: it is not as it was written")
+    round = manifest.get("round")
+    if not isinstance(round, int) or isinstance(round, bool) or round < 1:
+        raise DamagedError(path, f"{path} is damaged: it says round {round!r}")
+    return manifest
 
 
 def _load(folder: Path) -> Checkpoint:
-    manifest = read_json(folder / _MANIFEST)
-    if {key: manifest.get(key) for key in _FORMAT} != _FORMAT:
-        raise InputError(f"{folder / _MANIFEST} is of another format.")
-    names, digests, round = (manifest.get(key) for key in ("tables", "sha256", "round"))
+    path, manifest = folder / _MANIFEST, _manifest(folder)
+    names, digests = manifest.get("tables"), manifest.get("sha256")
     count = manifest.get("parts", 0)
     if (
-        not isinstance(round, int)
-        or not isinstance(count, int)
+        not isinstance(count, int)
         or not isinstance(digests, dict)
         or not isinstance(names, list)
         or not all(isinstance(name, str) and _TABLE.fullmatch(name) for name in names)
@@ -188,14 +220,34 @@ def _load(folder: Path) -> Checkpoint:
             *(_PART.format(i) for i in range(1, count + 1)),
         }
     ):
-        raise InputError(f"{folder / _MANIFEST} is damaged.")
+        raise DamagedError(path, f"{path} is damaged")
     for name, expected in digests.items():
-        if not (folder / name).is_file() or _digest(folder / name) != expected:
-            raise InputError(f"{folder / name} is damaged.")
+        if _digest(folder / name) != expected:
+            raise DamagedError(folder / name, f"{folder / name} is damaged")
     tensors = _tensors(folder / _TENSORS)
-    tables = {name: read_arrow(folder / f"{name}.parquet").to_pandas() for name in names}
+    tables = {name: _table(folder / f"{name}.parquet") for name in names}
     files = tuple(folder / _PART.format(i) for i in range(1, count + 1))
-    return Checkpoint(round, tensors, tables, read_json(folder / _COUNTERS), files)
+    counters = read_json(folder / _COUNTERS, allow_nan=True)
+    return Checkpoint(manifest["round"], tensors, tables, counters, files)
+
+
+def _check_rounds(folder: Path, found: Checkpoint, rounds: int) -> None:
+    """Refuse a round that is no round to resume after, or that the table of rounds contradicts."""
+    if not found.round < rounds:
+        path = folder / _MANIFEST
+        raise DamagedError(path, f"{path} is damaged: it says round {found.round} of {rounds}")
+    path = folder / "rounds.parquet"
+    table = found.tables.get("rounds")
+    if table is None or "round" not in table:
+        raise DamagedError(path, f"{path} is damaged: it has no rounds")
+    if not np.array_equal(table["round"], np.arange(1, found.round + 1)):
+        raise DamagedError(
+            path, f"{path} is damaged: rounds 1 to {found.round} are expected, each once"
+        )
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return to_frame(path, read_arrow(path))
 
 
 def _tensors(path: Path) -> Mapping[str, Tensor]:
@@ -204,7 +256,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
     try:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:
-        raise InputError(f"{path} is damaged: {error}") from error
+        raise DamagedError(path, f"{path} is damaged: {error}") from error
 
 
 def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -232,8 +284,5 @@ def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def _digest(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+    with reading(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

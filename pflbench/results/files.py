@@ -2,26 +2,30 @@
 
 A file is written under a temporary name in its own folder, brought to the disk and then renamed:
 at any moment the name holds the old content or the new, whole. What cannot be written is a
-`WorkError`; what cannot be read is an `InputError` that names the file.
+`WorkError`; what cannot be read is a `DamagedError` that names the file. Only plain files are
+read: a link may lead out of the folder, and a pipe may never end.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import re
 import shutil
+import stat
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pflbench.errors import InputError, WorkError
+from pflbench.errors import DamagedError, InputError, WorkError
 from pflbench.sentences import one_line
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         # In the system's words: libraries that pass an error on add theirs, over several sentences.
         reason = os.strerror(error.errno) if error.errno else one_line(str(error)).rstrip(".")
+        if isinstance(error, FileNotFoundError):
+            reason = "its folder is gone, moved or removed meanwhile"
         final = Path(*(_TEMPORARY.sub(r"\1", part) for part in path.parts))
         raise WorkError(f"Results could not be written to {final}: {reason}.") from error
 
@@ -114,25 +120,93 @@ def _plain(value: Any, allow_nan: bool) -> Any:
     return value
 
 
-def read_json(path: Path) -> dict[str, Any]:
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (lambda mode: True, "a device"),
+)
+
+_READING = os.O_RDONLY | sum(
+    getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY")
+)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[BufferedReader]:
+    """Open a plain file for the body of a `with`.
+
+    Raises
+    ------
+    DamagedError
+        It is missing, is no plain file, or cannot be read.
+    """
+    try:
+        mode = path.lstat().st_mode
+        if stat.S_ISREG(mode):
+            descriptor = os.open(path, _READING)
+            with os.fdopen(descriptor, "rb") as file:
+                mode = os.fstat(descriptor).st_mode  # it may have been replaced since the look
+                if stat.S_ISREG(mode):
+                    yield file
+                    return
+    except FileNotFoundError as error:
+        raise DamagedError(path, f"{path} is missing") from error
+    except OSError as error:
+        reason = error.strerror or one_line(str(error))
+        again = error.errno not in (errno.EACCES, errno.EPERM)
+        raise DamagedError(path, f"{path} cannot be read: {reason}", again=again) from error
+    kind = next(words for fits, words in _KINDS if fits(mode))
+    raise DamagedError(path, f"{path} is damaged: it is {kind}, and a plain file is expected")
+
+
+def read_bytes(path: Path) -> bytes:
+    """Read a plain file whole.
+
+    Raises
+    ------
+    DamagedError
+        As `reading`.
+    """
+    with reading(path) as file:
+        return file.read()
+
+
+def read_json(path: Path, *, allow_nan: bool = False) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises
     ------
-    InputError
-        The file is missing, cannot be read, or does not hold a whole JSON object.
+    DamagedError
+        The file cannot be read, or does not hold a whole JSON object with each key once and,
+        unless `allow_nan`, without the numbers that JSON has no word for.
     """
+    content = read_bytes(path)
     try:
-        value = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise InputError(f"The results folder is damaged: {path} is missing.") from error
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+        value = (_LENIENT if allow_nan else _STRICT).decode(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise InputError(f"{path} is damaged: it does not hold whole JSON ({error}).") from error
+        raise DamagedError(
+            path, f"{path} is damaged: it does not hold whole JSON ({_line(error)})"
+        ) from error
     if not isinstance(value, dict):
-        raise InputError(f"{path} is damaged: expected a JSON object.")
+        raise DamagedError(path, f"{path} is damaged: a JSON object is expected")
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+_STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_number)
+_LENIENT = json.JSONDecoder(object_pairs_hook=_once)
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
@@ -143,25 +217,52 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     )  # fmt: skip
 
 
-def read_arrow(path: Path, columns: list[str] | None = None) -> pa.Table:
+def read_arrow(
+    path: Path, columns: list[str] | None = None, content: bytes | None = None
+) -> pa.Table:
     """Read a Parquet file, or some of its columns.
+
+    Parameters
+    ----------
+    path, columns
+        The file, and the columns; None for all.
+    content
+        What the file holds, if it has been read.
 
     Raises
     ------
+    DamagedError
+        The file is missing or damaged.
     InputError
-        The file is missing, damaged, or lacks one of the columns.
+        It lacks one of the columns.
+    """
+    source = pa.BufferReader(read_bytes(path) if content is None else content)
+    try:
+        with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
+            missing = set(columns or ()) - set(file.schema_arrow.names)
+            if not missing:
+                # One thread: for the small tables of a run, starting more costs more than it saves.
+                return file.read(columns=columns, use_threads=False)
+    except Exception as error:  # a damaged footer makes Arrow raise whatever its values lead to
+        raise DamagedError(path, f"{path} is damaged: {_line(error)}") from error
+    raise InputError(f"{path} has no column {', '.join(sorted(missing))}.")
+
+
+def to_frame(path: Path, table: pa.Table) -> pd.DataFrame:
+    """Return a table that was read from a file as a data frame.
+
+    Raises
+    ------
+    DamagedError
+        What the file says of itself to pandas is damaged.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
-            missing = set(columns or ()) - set(file.schema_arrow.names)
-            if missing:
-                raise InputError(f"{path} has no column {', '.join(sorted(missing))}.")
-            # One thread: for the small tables of a run, starting more costs more than it saves.
-            return file.read(columns=columns, use_threads=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing.") from error
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path} is damaged or cannot be read: {_line(error)}.") from error
+        frame: pd.DataFrame = table.to_pandas()
+    except Exception as error:  # pandas trusts that note: KeyError, TypeError, JSONDecodeError, ...
+        raise DamagedError(
+            path, f"{path} is damaged: its note for pandas cannot be read ({_line(error)})"
+        ) from error
+    return frame
 
 
 def remove_folder(folder: Path) -> None:

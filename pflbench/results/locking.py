@@ -102,7 +102,7 @@ def _acquire(lock: filelock.BaseFileLock) -> bool:
     """Take a lock; return whether it was to be had in its time."""
     path = Path(lock.lock_file)
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(exist_ok=True)  # a results folder that is gone is not made again
         try:
             lock.acquire(poll_interval=0.01)
         except filelock.Timeout:  # which is an OSError

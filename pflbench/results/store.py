@@ -64,6 +64,9 @@ class Store:
     create
         Whether runs will be written: then the folder may be missing or empty, and must be
         writable.
+    missing_ok
+        Whether runs may be written: the folder may be missing or empty, and whether it can be
+        written is found when the first run is opened.
 
     Raises
     ------
@@ -71,9 +74,12 @@ class Store:
         It is not a results folder, or a damaged one, or it cannot be read or written.
     """
 
-    def __init__(self, root: Path, *, create: bool = False) -> None:
+    def __init__(self, root: Path, *, create: bool = False, missing_ok: bool = False) -> None:
         self.root = Path(root)
-        self._check(create)
+        self._may_make = create or missing_ok
+        self._check()
+        if create:
+            self.check_writable()
 
     @property
     def _runs(self) -> Path:
@@ -162,7 +168,10 @@ class Store:
         """
         run_id = digest(cell_json)
         folder = self._folder(run_id)
-        self.make()
+        if self._may_make:
+            self.make()
+        else:
+            self._check()  # it may be gone, and is not made again
         lock = RunLock(self._locks, run_id)
         try:
             # What processes left that were killed here; nobody else writes beside this run now.
@@ -229,20 +238,19 @@ class Store:
             raise InputError(f"{run_id!r} is not a run id: expected 12 digits of 0-9 and a-f.")
         return self._runs / run_id
 
-    def _check(self, create: bool) -> None:
+    def _check(self) -> None:
         root, marker = self.root, self.root / MARKER
         try:
             if not root.exists():
-                if not create:
+                if not self._may_make:
                     raise InputError(f"There is no results folder {root}.")
-                self._check_parent()
                 return
             if not root.is_dir():
                 raise InputError(f"{root} is a file: expected a results folder.")
             if not os.access(root, os.R_OK | os.X_OK):
                 raise InputError(f"The results folder {root} cannot be read.")
             # Another process may be making the folder: the marker is the first to be there.
-            vacant = not marker.exists() and create and self._vacant()
+            vacant = not marker.exists() and self._may_make and self._vacant()
             if marker.exists():
                 self._check_marker(marker)
             elif not vacant:
@@ -252,13 +260,22 @@ class Store:
                 )
             if self._runs.exists() and not self._runs.is_dir():
                 raise InputError(f"The results folder is damaged: {self._runs} is not a folder.")
-            for folder in (root, self._runs) if create else ():
-                if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-                    raise InputError(f"The results folder {folder} cannot be written.")
         except OSError as error:
             raise InputError(f"{root} cannot be read: {error.strerror or error}.") from error
 
-    def _check_parent(self) -> None:
+    def check_writable(self) -> None:
+        """Refuse a folder in which no run can be written.
+
+        Raises
+        ------
+        InputError
+            It cannot be written, or it is not there and cannot be made.
+        """
+        if self.root.exists():
+            for folder in (self.root, self._runs):
+                if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+                    raise InputError(f"The results folder {folder} cannot be written.")
+            return
         parent = next(p for p in self.root.absolute().parents if p.exists())
         if not parent.is_dir():
             raise InputError(f"{self.root} cannot be made: {parent} is a file.")
@@ -285,9 +302,10 @@ class Store:
 
         Raises
         ------
-        WorkError
+        InputError, WorkError
             They cannot be written.
         """
+        self.check_writable()
         with writing(self.root):
             self.root.mkdir(parents=True, exist_ok=True)
         if not (self.root / MARKER).exists():
@@ -337,8 +355,12 @@ def _reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
     before = read_json(path)
     earlier = [*before.pop("earlier", []), before]
     remove_temporaries(run.folder)
-    if (run.folder / CHECKPOINT).is_dir():
-        remove_temporaries(run.folder / CHECKPOINT)
+    kept = run.folder / CHECKPOINT
+    if kept.is_symlink() or (kept.exists() and not kept.is_dir()):  # what is behind it is not ours
+        with writing(kept):
+            kept.unlink()
+    if kept.is_dir():
+        remove_temporaries(kept)
     write_json(path, {**environment, "earlier": earlier})
     if run.status == "failed":
         with writing(run.folder / FAILURE):

@@ -72,13 +72,14 @@ class RunWriter:
         self._held()
         checkpoint.save(self.folder / CHECKPOINT, round, tensors, tables, counters, parts)
 
-    def restore(self) -> Checkpoint | None:
+    def restore(self, rounds: int | None = None) -> Checkpoint | None:
         """Return the state to resume from, None to start at the beginning.
 
-        A damaged checkpoint is reported by a `CheckpointWarning` and passed over.
+        A damaged checkpoint is reported by a `CheckpointWarning` and passed over. Given how many
+        `rounds` the run has, so is one whose round or table of rounds does not fit to them.
         """
         self._held()
-        return checkpoint.restore(self.folder / CHECKPOINT)
+        return checkpoint.restore(self.folder / CHECKPOINT, rounds)
 
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
         """Write the tables, then the summary, whose presence says that all is there."""

@@ -83,7 +83,7 @@ def run(
             raise UnknownNameError("option of run", name, known)
     with group.together():
         stored = results is not None and group.first
-        store = Store(Path(str(results)), create=True) if stored else None
+        store = Store(Path(str(results)), missing_ok=True) if stored else None
         planned = plan(RunRequest(algorithm, dataset, **options))
         return execute(planned, store, observers, group)
 
@@ -131,7 +131,7 @@ def _lead(
     if isinstance(taken, StoredRun):
         result = Result.stored(taken)
         group.share_json([planned.cell.id, dict(result.summary)])
-        told.reused(result)
+        told.tell("reused", result)
         return result
     with taken as writer:
         group.share_json([planned.cell.id, None])
@@ -200,7 +200,7 @@ class _Execution:
 
     def _prepare(self) -> None:
         """Take up the last checkpoint, or let everybody enrol."""
-        checkpoint = self.writer.restore()
+        checkpoint = self.writer.restore(self.scenario.rounds)
         if checkpoint is None:
             self.simulation.enrol()
             return

@@ -6,9 +6,8 @@ import warnings
 from collections.abc import Iterable
 
 from pflbench import plugins
-from pflbench.errors import InputError
+from pflbench.errors import InputError, Notice
 from pflbench.runs.observer import Observer
-from pflbench.runs.result import Result
 from pflbench.specs import resolve
 
 
@@ -17,11 +16,6 @@ class Told:
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
-
-    def reused(self, result: Result) -> None:
-        """Tell of a run that is there already; here an observer's failure is the caller's."""
-        for observer in self._observers:
-            observer.reused(result)
 
     def tell(self, event: str, what: object) -> None:
         """Call the observers' method `event`."""
@@ -34,6 +28,7 @@ class Told:
                 warnings.warn(
                     f"The observer {name} failed at {event!r} and is told no more of this run: "
                     f"{type(error).__name__}: {error}",
+                    Notice,
                     stacklevel=2,
                 )
 

@@ -33,8 +33,8 @@ class Writer(Protocol):
         """Keep the state after some rounds."""
         ...
 
-    def restore(self) -> Checkpoint | None:
-        """Return the state to go on from, None for the beginning."""
+    def restore(self, rounds: int) -> Checkpoint | None:
+        """Return the state to resume from, of a run of so many rounds; None for the beginning."""
         ...
 
     def complete(
@@ -59,7 +59,7 @@ class InMemory:
     def checkpoint(self, *_: object) -> None:
         """Keep nothing: there is nothing to resume."""
 
-    def restore(self) -> Checkpoint | None:
+    def restore(self, rounds: int) -> Checkpoint | None:
         """Return None: there is nothing to resume."""
         return None
 
@@ -92,9 +92,9 @@ class Shared:
         self._writer, self._group = writer, group
         self.checkpoint, self.fail = writer.checkpoint, writer.fail
 
-    def restore(self) -> Checkpoint | None:
+    def restore(self, rounds: int) -> Checkpoint | None:
         """Return the first process's checkpoint in all."""
-        own, group = self._writer.restore(), self._group
+        own, group = self._writer.restore(rounds), self._group
         head = group.share_json(_head(own))
         if head is None:
             return None
