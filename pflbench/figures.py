@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pflbench.errors import InputError, WorkError
+from pflbench.paths import path_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ FORMATS: Final = ("pdf", "png", "svg")
 """What `save_figure` writes, by the file's ending."""
 
 
-def check_picture(path: Path) -> str:
+def check_picture(path: Path | str) -> str:
     """Return the format that a picture's file name asks for.
 
     Raises
@@ -25,6 +26,7 @@ def check_picture(path: Path) -> str:
     pflbench.errors.InputError
         Another ending, or a folder that is not there.
     """
+    path = path_of(path, "picture")
     ending = path.suffix.lower().lstrip(".")
     if ending not in FORMATS:
         raise InputError(
@@ -36,7 +38,7 @@ def check_picture(path: Path) -> str:
     return ending
 
 
-def save_figure(draw: Callable[[], Figure], path: Path) -> None:
+def save_figure(draw: Callable[[], Figure], path: Path | str) -> None:
     """Draw a figure and write it; the ending says the format: .png, .pdf or .svg.
 
     Raises
@@ -47,6 +49,7 @@ def save_figure(draw: Callable[[], Figure], path: Path) -> None:
         The file cannot be written.
     """
     ending = check_picture(path)
+    path = path_of(path, "picture")
     from pflbench.pictures.style import styled  # with matplotlib: half a second, for pictures alone
 
     # no date and no random names inside, so that the same picture gives the same file

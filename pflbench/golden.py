@@ -25,6 +25,7 @@ from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Federation
 from pflbench.method import LocalBudget, Sgd
 from pflbench.parameters import parse_parameters
+from pflbench.paths import path_of
 from pflbench.specs import AlgorithmSpec, resolve
 
 T = TypeVar("T")
@@ -303,7 +304,7 @@ def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
             f"The algorithm {spec.name!r} knows no recorded runs: its record names no `golden`."
         )
     function = resolve(spec.golden, owner=f"algorithm {spec.name!r}")
-    recording = Recording(Path(path))
+    recording = Recording(path_of(path, "recording"))
     differences = dict(function(recording, engine))
     if not differences:
         raise recording.error("it holds nothing to compare")

@@ -24,6 +24,7 @@ import msgspec
 
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.numbers import number_of, plain_value, whole_of
+from pflbench.sentences import is_unicode
 
 T = TypeVar("T")
 Scalar = bool | int | float | str | None
@@ -217,6 +218,8 @@ def _convert(value: Any, hint: Any, where: str) -> Any:
         value = text = value if _accepts(base, str) else value.strip()
         if text.strip().lower() in ("none", "null") and _accepts(base, type(None)):
             return None
+        if not is_unicode(text):
+            raise InputError(f"{where} = {text!r} is not valid: its bytes are no UTF-8.")
     try:
         converted = msgspec.convert(_read(value, base), _bounded_arms(hint), strict=False)
     except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError

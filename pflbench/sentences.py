@@ -69,6 +69,15 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text is Unicode throughout: Python stands a surrogate for a byte that is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def one_line(text: str) -> str:
     """Return a text with its line breaks and runs of spaces as single spaces."""
     return " ".join(text.split())

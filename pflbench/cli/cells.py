@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from pflbench.cli.names import (
     COUNT,
     Number,
+    PathText,
     PrecisionName,
     ShareOrRule,
     complete,
@@ -47,7 +48,7 @@ _OPTIONS = (
         "--matrix",
         _MATRIX_FILE,
         metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathText(folder=False),
         help="Methods, scenarios and seeds from a TOML file, instead of the options for them.",
     ),
     click.option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import Number, complete_any_name
+from pflbench.cli.names import Number, PathText, complete_any_name
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
 
@@ -30,7 +30,7 @@ with a recorded run of the official implementation instead.
 @click.argument("name", shell_complete=complete_any_name)
 @click.option_panel("Against the official code", options=["--golden", "--tolerance", "--engine"])
 @click.option(
-    "--golden", metavar="FILE", type=click.Path(path_type=Path),
+    "--golden", metavar="FILE", type=PathText(),
     help="Replay this recording and print the largest difference of every quantity.",
 )  # fmt: skip
 @click.option(

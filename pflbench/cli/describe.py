@@ -118,7 +118,7 @@ def _note(spec: Any) -> RenderableType:
     if not file:
         raise InputError(f"There is no note on {spec.name}.")
     try:
-        return Markdown(files(package).joinpath(file).read_text(encoding="utf-8"))
+        return Markdown(files(package).joinpath(file).read_text(encoding="utf-8-sig"))
     except (OSError, ImportError) as error:
         raise InputError(
             f"The note of {spec.name} ({spec.note}) cannot be read: {error}"

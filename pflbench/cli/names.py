@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -12,6 +13,7 @@ from click.shell_completion import CompletionItem
 from pflbench.errors import InputError
 from pflbench.expressions import split_list
 from pflbench.numbers import number_of, whole_of
+from pflbench.paths import path_of
 
 _SETTING = re.compile(r"([a-z][a-z0-9-]*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -97,6 +99,24 @@ class Number(_Type):
             name = param.opts[0] if param is not None else "the value"
             raise InputError(f"{name} {value!r} is not valid: expected {kind} {bounds}.")
         return number if self.whole else float(number)
+
+
+class PathText(click.Path):
+    """A path, made as everywhere: `pflbench.paths.path_of`.
+
+    Parameters
+    ----------
+    folder
+        Whether it is to be a folder (or, False, a file), if it is there; None for either.
+    """
+
+    def __init__(self, *, folder: bool | None = None) -> None:
+        super().__init__(file_okay=folder is not True, dir_okay=folder is not False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Make the path, or fail with what was expected."""
+        name = param.opts[0] if param is not None else "path"
+        return super().convert(path_of(value, name), param, ctx)
 
 
 COUNT = Number(ge=1, whole=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from pflbench.cli.names import PathText
 from pflbench.cli.session import debug_option
 
 _ALGORITHM = """Write a method that works, with its test, ready to be changed into yours.
@@ -28,7 +29,7 @@ def new() -> None:
 @click.argument("name")
 @click.option(
     "--directory",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=PathText(folder=True),
     help="Folder to write into; it must be empty or not exist (default: ./NAME).",
 )
 @debug_option

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from pflbench.cli.names import Number, complete
+from pflbench.cli.names import Number, PathText, complete
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,7 +18,7 @@ def results_option(command: F) -> F:
     return click.option(
         "--results",
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=PathText(),
         default=Path("results"),
         envvar="PFLBENCH_RESULTS",
         show_envvar=True,
@@ -37,7 +37,7 @@ def data_options(command: F) -> F:
     return click.option(
         "--data-dir",
         metavar="DIR",
-        type=click.Path(path_type=Path),
+        type=PathText(),
         envvar="PFLBENCH_DATA",
         show_envvar=True,
         help="Folder with data set files, in torchvision's layout.",
@@ -93,7 +93,7 @@ def save_option(drawn: str) -> Callable[[F], F]:
     return click.option(
         "--save",
         metavar="FILE",
-        type=click.Path(dir_okay=False, path_type=Path),
+        type=PathText(folder=False),
         help=f"{drawn}: .png, .pdf or .svg.",
     )
 

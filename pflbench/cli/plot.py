@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from pflbench.cli.names import PathText
 from pflbench.cli.options import boards_options, results_option
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
@@ -46,7 +47,7 @@ distribution over clients), [cyan]gains[/cyan] (each client's gain over local), 
     help="Which accuracy curves show.",
 )  # fmt: skip
 @click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--save", metavar="FILE", type=PathText(folder=False),
     show_default="KIND-SCENARIO.pdf, here", help="Where to: .pdf, .svg or .png.",
 )  # fmt: skip
 @click.option(

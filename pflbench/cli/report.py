@@ -6,6 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from pflbench.cli.names import PathText
 from pflbench.cli.options import boards_options, results_option
 from pflbench.cli.session import debug_option, warn
 from pflbench.errors import InputError
@@ -28,7 +29,7 @@ that repeat it all, one section a scenario.
 @click.command(help=_HELP, short_help="Write all results into one HTML file.")
 @results_option
 @click.option(
-    "--out", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--out", metavar="FILE", type=PathText(folder=False),
     default=Path("report.html"), show_default=True, help="Where to.",
 )  # fmt: skip
 @click.option("--title", metavar="TEXT", default=_TITLE, show_default=True, help="Of the page.")
@@ -50,6 +51,6 @@ def report(
 
     with waiting("writing the report"):
         boards = select_boards(results, scenarios, datasets)
-        page = render(record(boards, Store(results), title=title)).encode()
+        page = render(record(boards, Store(results), title=title)).encode("utf-8", "replace")
         write_file(out, lambda part: part.write_bytes(page))
     warn(f"wrote {out} ({size(len(page))}): open it in a browser")

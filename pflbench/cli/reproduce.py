@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number
+from pflbench.cli.names import Number, PathText
 from pflbench.cli.options import data_options, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import TERMINATED, Terminated, heeding_sigterm
@@ -37,7 +37,7 @@ status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
     "on, 0.05 elsewhere.",
 )  # fmt: skip
 @click.option(
-    "--keep", metavar="DIR", type=click.Path(path_type=Path),
+    "--keep", metavar="DIR", type=PathText(),
     help="Keep the new run in this results folder.",
 )  # fmt: skip
 @click.option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from pflbench.errors import InputError
 from pflbench.expressions import parse_expression
 from pflbench.federation import SPLITS, ClientArrays, DataRequest, Pool, build
 from pflbench.parameters import parse_parameters
+from pflbench.paths import path_of
 from pflbench.plugins import Registry, Shelf, installed
 from pflbench.specs import DatasetSpec, resolve
 
@@ -77,8 +77,8 @@ def _load(subject: Subject) -> Pool | ClientArrays:
         raise Skipped(f"it takes a path: check {spec.name}:PATH")
     folder = os.environ.get("PFLBENCH_DATA")
     request = DataRequest(
-        spec.name, Path(subject.path) if subject.path else None,
-        Path(folder) if folder else None, download=False,
+        spec.name, path_of(subject.path, f"{spec.name}:PATH") if subject.path else None,
+        path_of(folder, "PFLBENCH_DATA") if folder else None, download=False,
     )  # fmt: skip
     load: Any = resolve(spec.load, owner=f"data set {spec.name!r}")
     try:

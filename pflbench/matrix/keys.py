@@ -14,6 +14,7 @@ from pflbench.errors import InputError, UnknownNameError
 from pflbench.expressions import Expression, format_scalar, parse_expression
 from pflbench.numbers import number_of, plain_value
 from pflbench.parameters import Param, parse_parameters
+from pflbench.paths import path_of
 from pflbench.plugins import Registry, Shelf
 from pflbench.privacy import read_privacy
 from pflbench.scenario import check_precision
@@ -154,7 +155,10 @@ def check_scenario(scenario: Mapping[str, Any], registry: Registry) -> None:
     InputError
         Something about it cannot be.
     """
-    registry.get(registry.datasets, str(scenario["dataset"]).partition(":")[0])
+    name, _, path = str(scenario["dataset"]).partition(":")
+    registry.get(registry.datasets, name)
+    if path:
+        path_of(path, f"{name}:PATH")
     for key in ("partition", "model", "participation", "privacy", "population"):
         if isinstance(text := scenario.get(key), str):
             resolve_key(key, text, registry)

@@ -16,6 +16,7 @@ from pflbench.matrix.keys import EXPRESSIONS, at, known_key, read_value, resolve
 from pflbench.matrix.record import Matrix, TuningPlan, seeds_apart
 from pflbench.numbers import whole_of
 from pflbench.parameters import describe_parameters
+from pflbench.paths import path_below, path_of, read_text
 from pflbench.plugins import Shelf
 from pflbench.scenario import check_precision
 from pflbench.settings import describe_settings, parse_settings
@@ -24,7 +25,7 @@ FILE_KEYS = ("methods", "seeds", "scenario", "scenarios", "exclude", "tuning")
 TUNING_KEYS = ("trials", "rounds", "seeds", "extend", "max_trials")
 
 
-def read_matrix(path: Path, registry: plugins.Registry | None = None) -> Matrix:
+def read_matrix(path: Path | str, registry: plugins.Registry | None = None) -> Matrix:
     """Read a matrix.
 
     Parameters
@@ -40,11 +41,11 @@ def read_matrix(path: Path, registry: plugins.Registry | None = None) -> Matrix:
         The file cannot be read, or something in it is unknown or not valid: the message says
         what, where, and what was expected.
     """
+    path = path_of(path, "matrix")
+    text = read_text(path)
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except ValueError as error:  # also of a file that is not UTF-8
+        content = tomllib.loads(text)
+    except ValueError as error:
         raise InputError(f"{path} is not a TOML file: {' '.join(str(error).split())}.") from error
     with at(str(path)):
         return matrix_of(content, path.parent, registry or plugins.installed())
@@ -198,7 +199,7 @@ def _placed(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def _moved(written: str, folder: Path) -> str:
     name, colon, path = written.partition(":")
-    return f"{name}:{folder / path}" if colon and path else written
+    return f"{name}:{path_below(folder, path)}" if colon and path else written
 
 
 def _moved_inside(written: str, folder: Path) -> str:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from pflbench.errors import InputError
+from pflbench.numbers import number_of
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -153,16 +154,13 @@ def inches(width: Width) -> float:
     """
     if isinstance(width, str) and width in WIDTHS:
         return WIDTHS[width]
-    try:
-        found = float(width)
-    except ValueError:
-        found = float("nan")
-    if not NARROWEST <= found <= WIDEST:
+    found = number_of(width)
+    if found is None or not NARROWEST <= found <= WIDEST:
         raise InputError(
             f"{width!r} is not a picture's width: expected {', '.join(WIDTHS)}, or inches from "
             f"{NARROWEST:g} to {WIDEST:g}."
         )
-    return found
+    return float(found)
 
 
 def canvas(width: float, height: float, title: str = "") -> Figure:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pflbench.errors import InputError, WorkError
+from pflbench.paths import path_of
 from pflbench.results.files import (
     pinned,
     read_json,
@@ -74,8 +75,8 @@ class Store:
         It is not a results folder, or a damaged one, or it cannot be read or written.
     """
 
-    def __init__(self, root: Path, *, create: bool = False, missing_ok: bool = False) -> None:
-        self.root = Path(root)
+    def __init__(self, root: Path | str, *, create: bool = False, missing_ok: bool = False) -> None:
+        self.root = path_of(root, "results")
         self._may_make = create or missing_ok
         self._check()
         if create:

@@ -82,8 +82,8 @@ def run(
         if name not in known:
             raise UnknownNameError("option of run", name, known)
     with group.together():
-        stored = results is not None and group.first
-        store = Store(Path(str(results)), missing_ok=True) if stored else None
+        stored = None if results is None or not group.first else results
+        store = None if stored is None else Store(stored, missing_ok=True)
         planned = plan(RunRequest(algorithm, dataset, **options))
         return execute(planned, store, observers, group)
 

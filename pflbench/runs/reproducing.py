@@ -14,6 +14,7 @@ from pflbench.engine import choose_device
 from pflbench.errors import InputError, UnknownNameError, WorkError
 from pflbench.expressions import Expression
 from pflbench.numbers import number_of
+from pflbench.paths import path_of
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
 from pflbench.results.stored import NO_COMPUTATION
@@ -112,7 +113,7 @@ def reproduce(
     fallback: bool = True,
     dataset: str | None = None,
     tolerance: float | None = None,
-    keep: Path | None = None,
+    keep: Path | str | None = None,
     observers: Iterable[Observer] = (),
 ) -> Agreement:
     """Run a stored run again and compare everything but time and memory.
@@ -140,7 +141,8 @@ def reproduce(
     OtherDataError
         The data found here are others. Nothing was trained.
     """
-    stored = run if isinstance(run, StoredRun) else _find(run, Path(results))
+    stored = run if isinstance(run, StoredRun) else _find(run, path_of(results, "results"))
+    keep = None if keep is None else path_of(keep, "keep")
     if keep is not None and keep.resolve() == stored.folder.parents[1].resolve():
         raise InputError(f"{keep} holds the run itself: expected another folder to keep it in.")
     if tolerance is not None:

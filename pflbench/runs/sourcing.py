@@ -28,6 +28,7 @@ from pflbench.federation import (
 from pflbench.federation.build import fingerprint_of, number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.parameters import parameters_of_identity, parse_parameters
+from pflbench.paths import path_of
 from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.scenario import Choice, without_path
@@ -229,7 +230,7 @@ def _dataset(written: str, registry: plugins.Registry) -> tuple[DatasetSpec, Pat
         raise InputError(f"The data set {name} needs a path: {name}:PATH.")
     if colon and not spec.takes_path:
         raise InputError(f"The data set {name} takes no path: expected {name!r} alone.")
-    return spec, Path(path) if path else None
+    return spec, path_of(path, f"{name}:PATH") if path else None
 
 
 def _numbers(request: RunRequest, reference: Reference) -> Numbers:
@@ -274,7 +275,7 @@ def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | C
     # A user's own files may change from one call to the next; the field's data sets do not.
     load = _load_once if path is None else _load_steady if _steady.get() else _load
     folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
-    return load(spec, path, Path(folder) if folder else None, request.fallback)
+    return load(spec, path, path_of(folder, "data_dir") if folder else None, request.fallback)
 
 
 @contextmanager
