@@ -109,13 +109,13 @@ def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T
     InputError
         A value of the wrong type or out of bounds, or a missing one.
     """
-    hints = _hints(typing.cast("type", cls))
+    kinds = _kinds(typing.cast("type", cls))
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]  # T is a dataclass
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in fields:
             raise UnknownNameError(f"parameter of {owner}", name, fields)
-        values[name] = _convert(value, hints[name], f"{owner}.{name}")
+        values[name] = _convert(value, kinds[name], f"{owner}.{name}")
     for name, field in fields.items():
         absent = (
             field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
@@ -208,39 +208,77 @@ def _bounded_arms(hint: Any) -> Any:
     ]
 
 
-def _convert(value: Any, hint: Any, where: str) -> Any:
+@dataclass(frozen=True)
+class _Kind:
+    """What a parameter takes, worked out of its annotation once.
+
+    Attributes
+    ----------
+    whole, number, text, truth, nothing
+        Whether it takes whole numbers, any numbers, texts, truth values, none.
+    bounded
+        The annotation with its bounds where msgspec takes them.
+    wanted
+        What is expected, in words.
+    """
+
+    whole: bool
+    number: bool
+    text: bool
+    truth: bool
+    nothing: bool
+    bounded: Any
+    wanted: str
+
+
+@cache
+def _kinds(cls: type) -> dict[str, _Kind]:
+    """Return what a class's parameters take: a large matrix asks for it often."""
+    return {name: _kind(hint) for name, hint in _hints(cls).items()}
+
+
+def _kind(hint: Any) -> _Kind:
     base = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
     expected, optional, _ = _type_name(hint).partition(" or none")
-    bounds = _bounds(_meta(hint))
-    wanted = f"{expected} {bounds}".strip() + optional
+    return _Kind(
+        whole=_accepts(base, int),
+        number=_accepts(base, float),
+        text=_accepts(base, str),
+        truth=_accepts(base, bool),
+        nothing=_accepts(base, type(None)),
+        bounded=_bounded_arms(hint),
+        wanted=f"{expected} {_bounds(_meta(hint))}".strip() + optional,
+    )
+
+
+def _convert(value: Any, kind: _Kind, where: str) -> Any:
     value = plain_value(value)
     if isinstance(value, str):
-        value = text = value if _accepts(base, str) else value.strip()
-        if text.strip().lower() in ("none", "null") and _accepts(base, type(None)):
+        value = text = value if kind.text else value.strip()
+        if text.strip().lower() in ("none", "null") and kind.nothing:
             return None
         if not is_unicode(text):
             raise InputError(f"{where} = {text!r} is not valid: its bytes are no UTF-8.")
     try:
-        converted = msgspec.convert(_read(value, base), _bounded_arms(hint), strict=False)
+        converted = msgspec.convert(_read(value, kind), kind.bounded, strict=False)
     except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
-        wanted = "a finite number" if _is_infinite(value) else wanted
+        wanted = "a finite number" if _is_infinite(value) else kind.wanted
         raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
     return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
 
 
-def _read(value: Any, base: Any) -> Any:
+def _read(value: Any, kind: _Kind) -> Any:
     """Return a value, or what a text says, as a type that is accepted; `ValueError` if none is."""
-    whole, any_number = _accepts(base, int), _accepts(base, float)
-    if whole or any_number:
-        found = number_of(value) if any_number else whole_of(value)
+    if kind.whole or kind.number:
+        found = number_of(value) if kind.number else whole_of(value)
         if found is not None:
-            return found if whole else float(found)
-        if isinstance(value, bool) and _accepts(base, bool):
+            return found if kind.whole else float(found)
+        if value is None or (isinstance(value, bool) and kind.truth):
             return value
-        if value is None or (isinstance(value, str) and _accepts(base, str)):
+        if isinstance(value, str) and kind.text:
             return value
         raise ValueError(f"{value!r} is no number")
-    if isinstance(value, str) and _accepts(base, bool):
+    if isinstance(value, str) and kind.truth:
         return value.lower()
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from traceback import format_exception
 
@@ -18,27 +18,31 @@ from pflbench.errors import InputError
 from pflbench.executors import Executor, Here, Work, run_cells
 from pflbench.expressions import Expression
 from pflbench.leaderboard import boards, with_tuning
+from pflbench.matrix.checking import checked
+from pflbench.matrix.sharding import Shard
+from pflbench.matrix.survey import share_of
 from pflbench.results import Store
 from pflbench.results.tunings import studies_of
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.runs.distributed import device_for
-from pflbench.runs.identity import identify
-from pflbench.runs.sourcing import steady_files
 
 
 def check_all(
-    requests: Sequence[RunRequest], results: Path, group: Group | None = None
+    requests: Sequence[RunRequest],
+    results: Path,
+    group: Group | None = None,
+    shard: Shard | None = None,
 ) -> dict[str, RunRequest]:
     """Plan every cell and look for its run, so that whatever is wrong is said before any starts.
 
-    Of a cell that is complete already, only the identity is worked out: that takes no time.
+    Of a matrix in parts, each part looks at all cells: none begins what another will refuse.
 
     Of several processes, the first one of a machine does so before the others: what it fetched
     is there for them. Only the first of all looks at results.
 
     Returns
     -------
-    Run id to request: cells that are the same are run once.
+    Run id to request, of this part: cells that are the same are run once.
 
     Raises
     ------
@@ -49,17 +53,8 @@ def check_all(
     store = Store(results, missing_ok=True) if group.first else None
     if group.local_rank:
         group.meet("data")
-    cells = {}
-    with steady_files():
-        for asked in requests:
-            request = replace(asked, device=device_for(asked.device, group))
-            run_id = identify(request).cell.id
-            there = None if store is None else store.get(run_id)  # a damaged run is refused
-            if there is None or there.status != "complete" or request.rerun == "always":
-                if store is not None:
-                    store.check_writable()
-                plan(request)
-            cells[run_id] = request
+    found = checked(requests, store, partial(device_for, group=group))
+    cells = {run_id: one.named.request for run_id, one in share_of(found, shard).items()}
     if not group.local_rank:
         group.meet("data")
     ids = group.share_json(list(cells))

@@ -94,21 +94,20 @@ def run(
 
             requests = requests_of(matrix, results, fallback=not no_fallback, **options)
             from pflbench.cli.execution import check_all, run_all, run_together
-            from pflbench.matrix.survey import share_of
 
-        if part is not None:
-            requests = share_of(requests, part)
         if dry_run:
             from pflbench.cli.standing import rehearse
 
-            rehearse(requests, results)
+            if group is None:
+                where.make()  # an executor that is not there is refused here as well
+            rehearse(requests, results, part)
             return 0
         # Checking may download data, which shows a bar of its own.
         how = {"quiet": quiet, "debug": ctx.obj.debug}
         if group is not None:
-            return run_together(check_all(requests, results, group), results, group, **how)
+            return run_together(check_all(requests, results, group, part), results, group, **how)
         with where.make() as executor:  # workers get ready meanwhile
-            return run_all(check_all(requests, results), results, executor, **how)
+            return run_all(check_all(requests, results, None, part), results, executor, **how)
 
 
 def _interrupted(ctx: click.Context) -> int:

@@ -14,22 +14,24 @@ from rich.table import Table
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.screen import fits, literal, show, table
 from pflbench.cli.session import warn
+from pflbench.matrix.checking import checked
 from pflbench.matrix.estimate import ASSUMED_PACE, Basis, Estimate, Experience
 from pflbench.matrix.survey import (
     STATES,
     Standing,
     State,
     counts,
-    identified,
     method_key,
     method_labels,
     scenario_titles,
+    share_of,
     survey,
 )
 from pflbench.results import Store
 from pflbench.sentences import plain
 
 if TYPE_CHECKING:
+    from pflbench.matrix.sharding import Shard
     from pflbench.runs import RunRequest
     from pflbench.runs.identity import Identified
 
@@ -38,6 +40,7 @@ _COLUMNS = 6
 
 _STYLES: dict[State, str] = {
     "done": "green", "running": "cyan", "failed": "red", "unfinished": "yellow", "missing": "",
+    "impossible": "red",
 }  # fmt: skip
 
 _BASIS: dict[Basis, str] = {
@@ -49,21 +52,20 @@ _BASIS: dict[Basis, str] = {
 }
 
 
-def rehearse(requests: Sequence[RunRequest], results: Path) -> None:
+def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None = None) -> None:
     """Print the cells of a command, what is done, and what the others will take; write nothing.
 
     Raises
     ------
     InputError
-        A cell cannot be as asked, or the results folder is damaged.
+        What the command refuses before it trains: a cell cannot be as asked, or the results
+        folder is damaged.
     """
-    cells = identified(requests)
-    tell_notices(cells.values())
     store = Store(results, missing_ok=True)
+    cells = share_of(checked(requests, store), shard)
+    tell_notices(cells.values())
     standings = survey({k: (v.cell, v.dataset) for k, v in cells.items()}, store)
     again = {key for key, found in cells.items() if found.named.request.rerun == "always"}
-    if any(s.state != "done" or s.run_id in again for s in standings):
-        store.check_writable()
     experience = Experience(store.runs())
     estimates = {
         s.run_id: experience.estimate(cells[s.run_id])
@@ -188,6 +190,7 @@ def print_status(standings: Sequence[Standing], form: str) -> None:
     for state, title, words in (
         ("running", "Running", lambda s: _progress(s, s.holder)),
         ("failed", "Failed", lambda s: s.reason),
+        ("impossible", "Impossible", lambda s: s.reason),
         ("unfinished", "Unfinished", lambda s: _progress(s, "goes on from its last checkpoint")),
     ):
         chosen = [s for s in standings if s.state == state]
@@ -246,7 +249,7 @@ def _tally(standings: Sequence[Standing]) -> str:
     lines += [
         _styled(state, f"{found[state]} {state}")
         for state in STATES
-        if found[state] and state in ("running", "failed", "unfinished")
+        if found[state] and state not in ("done", "missing")
     ]
     return "\n".join(lines)
 

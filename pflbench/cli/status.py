@@ -47,6 +47,7 @@ def status(
     found = {}
     with waiting("reading"):
         from pflbench.cli.standing import print_status, tell_notices
+        from pflbench.matrix.checking import with_impossible
         from pflbench.matrix.survey import identified, survey, survey_all
         from pflbench.results import Store
 
@@ -58,6 +59,7 @@ def status(
             found = identified(requests_of(matrix, results, **machine))
             store = Store(results) if results.exists() else None
             standings = survey({k: (v.cell, v.dataset) for k, v in found.items()}, store)
+            standings = with_impossible(standings, found)
         else:
             standings = survey_all(Store(results))
     tell_notices(found.values())

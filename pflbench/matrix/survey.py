@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pflbench.runs import RunRequest
     from pflbench.runs.identity import Identified
 
-State = Literal["done", "running", "failed", "unfinished", "missing"]
+State = Literal["done", "running", "failed", "unfinished", "missing", "impossible"]
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -33,7 +33,7 @@ class Standing:
         Its data set as written.
     state
         "done"; "running" by `holder`; "failed" for a `reason`; "unfinished", to go on after
-        round `reached`; "missing".
+        round `reached`; "missing"; "impossible", to be refused by a run for a `reason`.
     run
         What is there of it, None if nothing is.
     """
@@ -67,21 +67,23 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
     return found
 
 
-def share_of(requests: Iterable[RunRequest], shard: Shard) -> list[RunRequest]:
-    """Return a shard's requests: no two shards run the same cell, however it is written.
+def share_of(cells: Mapping[str, Identified], shard: Shard | None) -> dict[str, Identified]:
+    """Return a shard's cells, by run id: no two shards have the same. All, if there is no shard.
 
     Raises
     ------
     InputError
-        A cell cannot be as asked, or there are fewer of them than shards.
+        There are fewer cells than shards.
     """
-    cells = list(identified(requests).values())
-    chosen = shard.pick(cells, kind=lambda found: method_key(found.cell.algorithm))
+    if shard is None:
+        return dict(cells)
+    every = list(cells.values())
+    chosen = shard.pick(every, kind=lambda found: method_key(found.cell.algorithm))
     if not chosen:
         raise InputError(
-            f"Shard {shard.number}/{shard.of} has no cells: there are {len(cells)} in all."
+            f"Shard {shard.number}/{shard.of} has no cells: there are {len(every)} in all."
         )
-    return [found.named.request for found in chosen]
+    return {found.cell.id: found for found in chosen}
 
 
 def survey(cells: Mapping[str, tuple[Cell, str]], store: Store | None) -> list[Standing]:

@@ -11,6 +11,7 @@ from pflbench.matrix import TuningPlan
 from pflbench.parameters import Scalar, parameters_to_json
 from pflbench.results.tunings import Dimension, Study
 from pflbench.runs.identity import Identified, identify
+from pflbench.runs.planning import plan as planned
 from pflbench.runs.request import RunRequest
 from pflbench.runs.sourcing import steady_files
 from pflbench.settings import RATE, describe_settings
@@ -41,12 +42,20 @@ class Target:
 
 
 def targets(requests: Iterable[RunRequest], plan: TuningPlan) -> dict[str, Target]:
-    """Return what is to be tuned for the cells of a matrix, by study id: seeds share a study."""
+    """Return what is to be tuned for the cells of a matrix, by study id: seeds share a study.
+
+    Raises
+    ------
+    InputError
+        A trial cannot be as asked.
+    """
     found: dict[str, Target] = {}
     with steady_files():
         for request in requests:
             made = target(request, plan)
-            found.setdefault(made.study.id, made)
+            if made.study.id not in found:
+                planned(made.request)  # what cannot be run is refused before any trial
+                found[made.study.id] = made
     return found
 
 

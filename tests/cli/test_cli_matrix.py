@@ -139,6 +139,7 @@ def test_status_says_what_is_done_failed_running_and_missing(
 ) -> None:
     assert standing(pflbench, "--matrix", matrix)["counts"] == {
         "done": 0, "running": 0, "failed": 0, "unfinished": 0, "missing": 11,
+        "impossible": 0,
     }  # fmt: skip
     assert not (folder / "results").exists()
     # Half of the cells are run; a learning rate that diverges makes one fail.
@@ -153,6 +154,7 @@ def test_status_says_what_is_done_failed_running_and_missing(
     everything = standing(pflbench)
     assert everything["counts"] == {
         "done": 6, "running": 0, "failed": 1, "unfinished": 0, "missing": 0,
+        "impossible": 0,
     }  # fmt: skip
 
     store = Store(folder / "results")
