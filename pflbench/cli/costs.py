@@ -30,7 +30,7 @@ from pflbench.scenario import digest
 
 NOT_COUNTED = (
     "Bytes that clients receive only to be evaluated are not counted: they belong to the "
-    "measurement. So do the steps after a plus sign, which no time here includes."
+    "measurement. So do the gradients after a plus sign, which no time here includes."
 )
 
 
@@ -177,7 +177,7 @@ def _right(made: Table, first: int) -> Table:
 def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
     more = () if over is None else (f"over {over.written}",)
     made = table(
-        "Method", "Seeds", "Test accuracy", "Local steps", "MB up", "MB down", "Client s",
+        "Method", "Seeds", "Test accuracy", "Gradients", "MB up", "MB down", "Client s",
         "Server s", "Peak memory", *more, title="Whole runs, mean over seeds",
     )  # fmt: skip
     for row in rows:
@@ -247,7 +247,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
 def _joining(rows: Sequence[_Row]) -> Table:
     """Return what joining cost a newcomer after the last round."""
     made = table(
-        "Method", "Labels", "Bytes up", "Bytes down", "Local steps", "Seconds", "Test accuracy",
+        "Method", "Labels", "Bytes up", "Bytes down", "Gradients", "Seconds", "Test accuracy",
         title="Joining after the last round: mean of a newcomer, and over seeds",
     )  # fmt: skip
     for row in rows:
@@ -275,7 +275,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
 def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -> Table:
     more = () if over is None else (f"over {over.written}",)
     made = table(
-        "Method", "Reached by", "Round", "MB up", "MB down", "Local steps", "Client s",
+        "Method", "Reached by", "Round", "MB up", "MB down", "Gradients", "Client s",
         "Server s", *more, "Test accuracy there",
         title=f"Until the validation accuracy was {target:.1%}, mean over seeds",
     )  # fmt: skip

@@ -14,6 +14,7 @@ from pflbench.cli.screen import literal, show, table
 from pflbench.cli.session import warn
 from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import check_picture
+from pflbench.leaderboard.gradients import alike
 from pflbench.leaderboard.protocol import BASELINE
 from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 from pflbench.leaderboard.transfer_picture import ASPECTS, rank_correlation, save_transfer
@@ -50,6 +51,7 @@ def _parts(found: Transfer) -> list[RenderableType]:
         Text.assemble((cell.algorithm.name, "bold cyan"), f" (run {run.id}) against ",
                       (BASELINE, "bold cyan"), f" (run {found.partner.id})"),
         Text(f"{title(written, cell.scenario)}, seed {cell.seed}", style="dim"),
+        *_budgets(found),
         _summary(found),
         *(Text(line) for line in _correlations(found.clients)),
         _clients(found.clients),
@@ -60,6 +62,20 @@ def _parts(found: Transfer) -> list[RenderableType]:
             style="dim",
         ),
     ]  # fmt: skip
+
+
+def _budgets(found: Transfer) -> list[Text]:
+    """Say where the run computed more, or less, than its baseline."""
+    if found.gradients is None or alike(found.gradients[0] / found.gradients[1]):
+        return []
+    own, base = found.gradients
+    return [
+        Text(
+            f"Budgets differ: {own:,} gradients, those of fine-tuning included, against {base:,} "
+            f"of {BASELINE}, {own / base:.2f} times as many.",
+            style="yellow",
+        )
+    ]
 
 
 def _summary(found: Transfer) -> Table:

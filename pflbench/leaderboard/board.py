@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pflbench.leaderboard.joining import Onboarded
 from pflbench.leaderboard.spending import Spent
+from pflbench.leaderboard.training import Training
 from pflbench.leaderboard.transfer import Comparison
 from pflbench.leaderboard.wording import written
 from pflbench.parameters import Scalar
@@ -105,6 +106,13 @@ class Measures:
     nll_by_samples: float | None = None
     brier_by_samples: float | None = None
 
+    @property
+    def gradients(self) -> float | None:
+        """All gradients of a run: those of training, and those taken only to be evaluated."""
+        if self.local_steps is None:
+            return None
+        return self.local_steps + (self.adapt_steps or 0)
+
 
 @dataclass(frozen=True)
 class Row:
@@ -140,6 +148,10 @@ class Row:
         Trials of the search whose best setting this is; 0 if it is not tuned.
     ends
         Its tuned values that are the smallest or the largest tried.
+    budget
+        How many times the gradients of the baseline it computed; None if that is not known.
+    training
+        Whether its training is done, and whether its seeds agree.
     accuracies
         [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
         selected round; None if the row is not ranked. In no record, and no part of equality.
@@ -162,6 +174,8 @@ class Row:
     spent: Spent = field(default_factory=Spent)
     tuned: int = 0
     ends: tuple[Edge, ...] = ()
+    budget: float | None = None
+    training: Training = field(default_factory=Training)
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
 
 
@@ -217,10 +231,13 @@ class Board:
                 "parameters": json.dumps(dict(row.parameters), sort_keys=True),
                 "seeds": " ".join(map(str, row.seeds)),
                 **{name: getattr(row.measures, name, None) for name in names},
+                "gradients": getattr(row.measures, "gradients", None),
+                "times_baseline_gradients": row.budget,
                 **against.record(row),
                 "by_group": _by_group(row),
                 **row.onboarded.record(),
                 **row.spent.record(),
+                **row.training.record(),
                 "chosen_on_validation": row.chosen,
                 "tuned_trials": row.tuned,
                 "tuned_ends": "; ".join(map(str, row.ends)),

@@ -13,10 +13,13 @@ import numpy as np
 from pflbench.errors import InputError
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
+from pflbench.leaderboard.gradients import budget_notes, times
 from pflbench.leaderboard.joining import onboarded
+from pflbench.leaderboard.marks import unstable
 from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
 from pflbench.leaderboard.scores import BY_SAMPLES, CALIBRATION, KEPT, Scores, scores
 from pflbench.leaderboard.spending import Question, spent
+from pflbench.leaderboard.training import evaluation_notes, training
 from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
     Defaults,
@@ -114,6 +117,8 @@ def _board(
                 groups=by_group[i],
                 onboarded=onboarded([run.summary for run in entry.runs.values()]),
                 spent=spent(list(entry.runs.values()), question),
+                budget=times(measured[i], None if local is None else measured[local]),
+                training=training([entry.scores[seed] for seed in seeds], seeds),
                 accuracies=np.array([entry.scores[seed].test for seed in seeds]),
             )
         )
@@ -135,7 +140,13 @@ def _board(
         scenario=runs[0].cell["scenario"],
         seeds=seeds,
         rows=tuple(rows),
-        notes=(*_notes(entries, ranked, seeds), *_named_baseline(rows)),
+        notes=(
+            *_notes(entries, ranked, seeds),
+            *_named_baseline(rows),
+            *budget_notes(rows),
+            *evaluation_notes(row.training for row in rows),
+            *unstable(rows),
+        ),
     )
 
 

@@ -28,6 +28,7 @@ from pflbench.leaderboard.entries import (
     share,
     steps,
 )
+from pflbench.leaderboard.gradients import differences
 from pflbench.leaderboard.protocol import (
     BASELINE,
     CALIBRATION_HEADLINE,
@@ -85,7 +86,8 @@ SELECTION = (
 )
 COSTS = (
     Column("selected round", measure(selected)),
-    Column("local steps", measure(steps)),
+    Column("gradients", measure(steps)),
+    Column(f"× {BASELINE}", lambda row: number(row.budget, 2)),
     Column("MB up", measure(lambda m: mega(m.bytes_up))),
     Column("MB down", measure(lambda m: mega(m.bytes_down))),
     Column("seconds", measure(lambda m: number(m.seconds, 1))),
@@ -112,6 +114,8 @@ class View:
         The tables of a board, and the same columns for less room.
     over_boards
         What is said of several boards together, a paragraph each.
+    caveat
+        What the headline must add on a board, "" if nothing.
     """
 
     headline: str
@@ -119,6 +123,11 @@ class View:
     tables: Callable[[Board], Tables]
     narrow_tables: Callable[[Board], Tables]
     over_boards: Callable[[Sequence[Board]], Sequence[str]] = lambda _: ()
+    caveat: Callable[[Board], str] = lambda _: ""
+
+    def headline_of(self, board: Board) -> str:
+        """Return the headline, with what it must say of this board besides."""
+        return " ".join(part for part in (self.headline, self.caveat(board)) if part)
 
 
 _GAINED = (
@@ -176,6 +185,15 @@ def _narrow_groups(board: Board) -> list[Sequence[Column]]:
     return [part for t in _group_tables(board) for part in (t[:4], (t[0], *t[4:]))]
 
 
+def _budgets(board: Board) -> str:
+    """Say whether all rows had the baseline's budget."""
+    known = [row for row in board.rows if row.budget is not None]
+    if len(known) < 2:
+        return ""
+    said = differences(known)
+    return f"Budgets differ: {said}." if said else f"All rows have the budget of {BASELINE}."
+
+
 def _new_clients(board: Board) -> list[Sequence[Column]]:
     """Return the columns of newcomers, for the shots that the scenario has."""
     shots = list(dict.fromkeys(s for row in board.rows for s in row.onboarded.accuracy))
@@ -213,6 +231,7 @@ VIEWS: dict[ColumnSet, View] = {
         TRANSFER_LEGEND,
         lambda board: [(METHOD, *_GAINED, *_HURT), *_group_tables(board)],
         lambda board: [(METHOD, *_GAINED), (METHOD, *_HURT), *_narrow_groups(board)],
+        caveat=_budgets,
     ),
     "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients, _new_clients),
     "relatedness": View(

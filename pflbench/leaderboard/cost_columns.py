@@ -43,7 +43,7 @@ def _over_network(board: Board, show: Callable[[Spent], float | None]) -> tuple[
 _TRAINING = (
     SEEDS,
     Column("test accuracy", measure(accuracy)),
-    Column("local steps", measure(steps)),
+    Column("gradients", measure(steps)),
     Column("MB up", measure(lambda m: mega(m.bytes_up))),
     Column("MB down", measure(lambda m: mega(m.bytes_down))),
 )
@@ -74,7 +74,7 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
             METHOD,
             Column(f"reached {percent(target, digits=1)} %", seeds),
             Column("round", entry("round", lambda x: number(x, 0))),
-            Column("local steps", entry("local_steps", number)),
+            Column("gradients", entry("local_steps", number)),
             Column("MB up", entry("bytes_up", mega)),
             Column("MB down", entry("bytes_down", mega)),
             Column("client seconds", entry("client_seconds", lambda x: number(x, 1))),

@@ -30,6 +30,8 @@ _LATEX = {
     "·": r"$\cdot$",
     "†": r"$\dagger$",
     "‡": r"$\ddagger$",
+    "↑": r"$\uparrow$",
+    "§": r"\textsection{}",
     "…": r"\ldots{}",
     "–": "--",
     "δ": r"$\delta$",

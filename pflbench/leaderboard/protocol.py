@@ -8,6 +8,9 @@ BASELINE = "local"
 REFERENCE_ROWS = (BASELINE, "fedavg", "fedavg-ft")
 """Methods that every board should hold: one that cannot beat them has not earned its messages."""
 
+LONGER_BASELINE = "local-plus"
+"""The baseline with the further steps of a fine-tuned method: what that method must beat."""
+
 CONFIDENCE = 0.95
 RESAMPLES = 5_000
 
@@ -54,17 +57,18 @@ LEGEND = (
     ),
     ("optimism", "best test minus test accuracy: what selecting on test would have feigned."),
     (
-        "local steps, MB, seconds",
-        "of a whole run, all clients together, set-up included; after a plus sign, the steps that "
-        "personal models take only to be evaluated.",
+        "gradients, MB, seconds",
+        "of a whole run, all clients together, set-up included; after a plus sign, the gradients "
+        "that personal models take only to be evaluated.",
     ),
+    (f"× {BASELINE}", f"gradients, with those after the plus sign, over those of {BASELINE}."),
 )
 """What the columns say, in the order in which they are met."""
 
 TRANSFER_HEADLINE = (
     f"Negative transfer: each client's test accuracy against that under {BASELINE} with the same "
-    "seed, split, initial model and budget, each at its own run's validation-selected round; over "
-    "all clients and seeds."
+    "seed, split and initial model, each at its own run's validation-selected round; over all "
+    "clients and seeds."
 )
 
 TRANSFER_LEGEND = (
@@ -186,9 +190,9 @@ COST_HEADLINE = (
 
 COST_LEGEND = (
     (
-        "local steps, MB",
+        "gradients, MB",
         "all clients together, set-up included, bytes that are sent only for an evaluation left "
-        "out; after a plus sign, the steps that personal models take only to be evaluated.",
+        "out; after a plus sign, the gradients that personal models take only to be evaluated.",
     ),
     (
         "client seconds, server seconds",
@@ -218,5 +222,12 @@ TUNED_END = (
     "a tuned value is the smallest or the largest that was tried, so a better one may lie beyond; "
     "or it is the bound that the method declares."
 )
+
+STILL_IMPROVING = (
+    "still improving: with most of the seeds, validation accuracy is highest at the last "
+    "evaluation, so more rounds may raise it."
+)
+
+UNSTABLE = "unstable: a seed lies far from the others; the notes give its accuracy."
 
 TOGETHER = "All boards together"

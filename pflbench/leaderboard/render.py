@@ -112,7 +112,7 @@ class _Drawn:
         board, view = self.board, self.view
         yield Text(escape.plain(board.title), style="bold")
         yield Text(escape.plain(board.words))
-        yield Text(view.headline, style="italic")
+        yield Text(view.headline_of(board), style="italic")
         wide = options.max_width >= _WIDE
         for columns in (view.tables if wide else view.narrow_tables)(board):
             yield Text()
@@ -167,7 +167,7 @@ def _markdown(board: Board, view: View) -> str:
     parts = [
         f"### {escape.markdown(board.title)}",
         escape.markdown(board.words),
-        f"*{escape.markdown(view.headline)}*",
+        f"*{escape.markdown(view.headline_of(board))}*",
         *(_markdown_table(board, columns) for columns in view.tables(board)),
     ]
     remarks = _remarks(board)
@@ -214,7 +214,7 @@ def _csv(boards: Sequence[Board]) -> str:
 
 
 def _latex(board: Board, view: View) -> str:
-    caption = escape.latex(f"{board.title}. {view.headline}")
+    caption = escape.latex(f"{board.title}. {view.headline_of(board)}")
     lines = [
         r"% needs \usepackage{booktabs}",
         r"\begin{table}",

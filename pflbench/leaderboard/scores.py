@@ -36,6 +36,8 @@ class Scores:
         and the test samples that it is a mean over.
     selected
         The round selected on validation.
+    evaluations, last_round
+        How many rounds it was selected among, and the last of them.
     val, last, best
         Means over clients: on validation at the selected round; on test after the last round and
         at the round that is best on test.
@@ -51,6 +53,8 @@ class Scores:
     test: Floats
     samples: Ints
     selected: int
+    evaluations: int
+    last_round: int
     val: float
     last: float
     best: float
@@ -92,6 +96,8 @@ def scores(run: StoredRun) -> Scores:
         test=test.at(selected),
         samples=test.samples,
         selected=selected,
+        evaluations=len(val.rounds),
+        last_round=int(val.rounds[-1]),
         val=float(val.at(selected).mean()),
         last=float(means[-1]),
         best=float(means.max()),

@@ -1,8 +1,8 @@
 """Negative transfer: whom a method helps and whom it hurts, client by client.
 
 A run is compared with the run of `local`, which never communicates, of the same scenario and
-seed: the same split, initial model, batches and budget. Each accuracy is that at its own run's
-validation-selected round.
+seed: the same split, initial model and batches. Each accuracy is that at its own run's
+validation-selected round. A method may compute more gradients than the baseline; then that is said.
 """
 
 from __future__ import annotations
@@ -146,6 +146,17 @@ class Transfer:
     clients: pd.DataFrame
     whole: Comparison
     groups: Mapping[int, Comparison]
+
+    @property
+    def gradients(self) -> tuple[int, int] | None:
+        """All gradients of the run and of its baseline; None where one is not recorded."""
+        own, base = (
+            None
+            if "local_steps" not in one.summary
+            else int(one.summary["local_steps"]) + int(one.summary.get("adapt_steps") or 0)
+            for one in (self.run, self.partner)
+        )
+        return None if own is None or not base else (own, base)
 
 
 def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:

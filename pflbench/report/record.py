@@ -29,12 +29,15 @@ class Entry:
         "up" or "down" where an interval lies wholly above or below nothing, else "".
     whisker
         An interval to be drawn beside the text.
+    hint
+        What is said of it when it is pointed at, or "".
     """
 
     text: str
     key: float | None = None
     tone: str = ""
     whisker: Whisker | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True)

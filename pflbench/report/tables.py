@@ -18,7 +18,7 @@ from pflbench.leaderboard.columns import (
     VIEWS,
     Column,
 )
-from pflbench.leaderboard.marks import EDGE_MARK, legend_of_marks
+from pflbench.leaderboard.marks import EDGE_MARK, hint, legend_of_marks
 from pflbench.leaderboard.protocol import BASELINE, EPSILON_LEGEND
 from pflbench.leaderboard.wording import Defaults
 from pflbench.parameters import Scalar
@@ -108,7 +108,7 @@ def _entry(row: Row, column: Column, ends: tuple[float, float]) -> Entry:
             tone = "up"
         elif m.gain_high is not None and m.gain_high < 0:
             tone = "down"
-    return Entry(text, sort_key(text), tone, whisker)
+    return Entry(text, sort_key(text), tone, whisker, hint(row) if column is METHOD else "")
 
 
 def _line(row: Row, entries: Sequence[Entry], numbers: Numbers) -> Line:
@@ -155,7 +155,7 @@ def sheets(board: Board, numbers: Numbers) -> tuple[Sheet, ...]:
             if _tells(lines, columns):
                 tables.append(Table(_heads(columns, lines, meanings), lines))
         if tables:
-            made.append(Sheet(title, view.headline, tuple(tables)))
+            made.append(Sheet(title, view.headline_of(board), tuple(tables)))
     return tuple(made)
 
 

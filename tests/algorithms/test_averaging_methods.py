@@ -136,6 +136,35 @@ def test_fedavg_ft_fine_tunes_for_evaluation_only(engine: str) -> None:
 
 
 @ENGINES
+def test_local_plus_fine_tunes_its_own_models_as_fedavg_ft_does_the_global_one(engine: str) -> None:
+    epochs = 3
+    made = {
+        client: simulate(client, server, parameters=FineTuned(epochs=epochs), engine=engine)
+        for client, server in (
+            ("pflbench_algorithms.local.plus:LongerKeptClient", "pflbench.method:Server"),
+            ("pflbench_algorithms.fedavg_ft.client:FedAvgFT", "pflbench.method:AveragingServer"),
+        )
+    }
+    plus, ft = made.values()
+    W = [plus.task.initial for _ in UNEVEN]
+    for r in range(2):
+        done = [simulation.round(r) for simulation in made.values()]
+        assert done[0].steps == done[1].steps
+        for i in done[0].cohort.tolist():
+            W[i] = train(plus, W[i], i, r)
+    table, steps = plus.evaluate(2)
+    assert steps == ft.evaluate(2)[1] > 0
+    assert table.equals(plus.evaluate(2)[0])  # what was fine-tuned is dropped
+    budget = LocalBudget(4, epochs=epochs)
+    for i in range(len(UNEVEN)):
+        tuned = module_of(plus, train(plus, W[i], i, 2, role="adaptation", budget=budget))
+        x, y = plus.federation.split("test").client(i)
+        loss = float(nn.functional.cross_entropy(tuned(x.double()), y).detach())
+        row = table[(table.client == i) & (table.split == "test")]
+        assert row.loss.item() == pytest.approx(loss, abs=1e-9)
+
+
+@ENGINES
 @PARTICIPATION
 def test_local_trains_alone_and_sends_nothing(engine: str, participation: float) -> None:
     simulation = simulate(

@@ -24,7 +24,9 @@ from pflbench.newcomers import ALL, NOTHING, NewClients, labelled
 from pflbench.privacy import Gaussian
 from pflbench.streams import stream
 
-METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
+METHODS = (
+    "local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc",
+)  # fmt: skip
 SIZES = (9, 12, 20, 8, 14, 11)
 HELD, THERE = np.array([2, 4]), np.array([0, 1, 3, 5])
 STEPS = 7

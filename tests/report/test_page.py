@@ -78,6 +78,21 @@ def test_every_table_is_told_apart_by_name(document: Element, made: list[Board])
     assert {f"Leaderboard: {board.title}" for board in made} <= set(names)
 
 
+def test_pointing_at_a_name_says_what_its_marks_stand_for(
+    document: Element, made: list[Board]
+) -> None:
+    seen = 0
+    for board in made:
+        names = section(document, board).all("table")[0].all("bdi")
+        marked = [row for row in board.rows if row.training.improving]
+        for row in marked:
+            (name,) = (e for e in names if e.text.startswith(f"{row.label} ↑"))
+            assert name.attributes["title"].startswith("↑ still improving")
+        seen += len(marked)
+        assert any("among 3 evaluations" in note for note in board.notes)
+    assert seen
+
+
 def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) -> None:
     seen = 0
     for board in made:
@@ -85,7 +100,8 @@ def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) ->
         heads = table.heads()
         rows = table.cells()
         records = board.records()
-        assert [row[heads.index("method")] for row in rows] == [r["method"] for r in records]
+        labels = [row[heads.index("method")].rstrip(" †‡↑§") for row in rows]
+        assert labels == [record["method"] for record in records]
         for cells, record in zip(rows, records, strict=True):
             if record["rank"] is None:
                 continue
@@ -105,7 +121,7 @@ def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) ->
                 "seconds": f"{record['seconds']:,.1f}",
             }
             assert {key: told[key] for key in expected} == expected
-            assert told["local steps"].startswith(f"{record['local_steps']:,.0f}")
+            assert told["gradients"].startswith(f"{record['local_steps']:,.0f}")
             if record["algorithm"] != "local":
                 assert told["gain over local"].startswith(percent(record["gain"], "+.2f"))
                 assert told["hurt %"].startswith(percent(record["hurt"], ".1f"))

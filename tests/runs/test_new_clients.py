@@ -20,7 +20,9 @@ from pflbench.newcomers import check, drawn
 from pflbench.results import Store
 from pflbench.runs import Observer, Result, RunRequest, execution, plan
 
-METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
+METHODS = (
+    "local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc",
+)  # fmt: skip
 SIZES = (9, 12, 20, 8, 14, 11, 7)
 SHORT: dict[str, Any] = {
     "rounds": 3, "eval_every": 1, "local_epochs": 1, "batch_size": 4, "lr": 0.05, "device": "cpu",

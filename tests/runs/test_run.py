@@ -24,7 +24,7 @@ from pflbench.runs import Observer, Progress, RunInfo
 
 SHORT: dict[str, Any] = {"rounds": 4, "eval_every": 3, "local_epochs": 1, "batch_size": 8}
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
-METHODS = ["local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc"]
+METHODS = ["local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc"]
 
 
 def assert_same_tables(a: pflbench.Result, b: pflbench.Result) -> None:

@@ -1,4 +1,7 @@
-"""Local: every client trains alone. The reference that every other method has to beat."""
+"""Local: every client trains alone. The reference that every other method has to beat.
+
+Local+ is Local with the further steps of a fine-tuned method: the reference for those.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,12 @@ from collections.abc import Sequence
 
 from pflbench.hookspecs import hookimpl
 from pflbench.specs import AlgorithmSpec
+from pflbench_algorithms.fedavg_ft import FineTuned
 
 
 @hookimpl
 def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
-    """Return the record of Local."""
+    """Return the records of Local and Local+."""
     return [
         AlgorithmSpec(
             name="local",
@@ -18,5 +22,13 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
             client="pflbench_algorithms.local.client:KeptClient",
             server="pflbench.method:Server",
             note="pflbench_algorithms.local:note.md",
-        )
+        ),
+        AlgorithmSpec(
+            name="local-plus",
+            summary="Local with the further steps of a fine-tuned method, before each evaluation",
+            client="pflbench_algorithms.local.plus:LongerKeptClient",
+            server="pflbench.method:Server",
+            parameters=FineTuned,
+            note="pflbench_algorithms.local:note.md",
+        ),
     ]
