@@ -7,6 +7,7 @@ replaced while its lock is held, and removing a lock file would let two processe
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -109,7 +110,7 @@ def _acquire(lock: filelock.BaseFileLock) -> bool:
             return False
         except NotImplementedError as error:
             raise WorkError(_no_locks(path)) from error
-    if isinstance(lock, filelock.SoftFileLock):
+    if not _excludes(path):
         # What filelock makes do with where there is no `flock`: it would outlive a killed process.
         lock.release()
         raise WorkError(_no_locks(path))
@@ -142,11 +143,22 @@ if sys.platform == "win32":
         with path.open("rb"), filelock.FileLock(path, timeout=PATIENCE, thread_local=False):
             pass
 
+    def _excludes(path: Path) -> bool:
+        return True  # there is no other kind
+
 else:
 
     def _try(path: Path) -> None:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def _excludes(path: Path) -> bool:
+        """Return whether a lock that was just taken is the operating system's: it is asked."""
+        try:
+            _try(path)
+        except OSError as error:
+            return error.errno not in (errno.ENOSYS, errno.EOPNOTSUPP)
+        return False
 
 
 def _path(folder: Path, run_id: str) -> Path:
