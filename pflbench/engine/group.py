@@ -26,6 +26,9 @@ from pflbench.method import Rows
 _LONGEST = 2000
 """Characters of an error's message that the other processes are told."""
 
+# PyTorch's newer name for the same collective; under the older one it warns there.
+_ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
+
 
 class PeerFailedError(WorkError):
     """Another process met an unexpected error.
@@ -173,7 +176,7 @@ class Group:
             begin, end = end, end + part.shape[1]
             packed[:mine, begin:end] = part[:mine]
         every = packed.new_empty(self.size * most, width)
-        self._do(dist.all_gather_into_tensor, every, packed)
+        self._do(_ALL_GATHER, every, packed)
         gathered, end = {}, 0
         for name, tensor in rows.items():
             begin, end = end, end + flat[name].shape[1]
@@ -233,7 +236,7 @@ class Group:
         said = b"" if error is None else _described(error)
         mine = [int(error is not None), zlib.crc32(place.encode()), len(said) or size, note]
         heads = torch.empty(self.size, 4, dtype=torch.int64)
-        self._do(dist.all_gather_into_tensor, heads, torch.tensor([mine]))
+        self._do(_ALL_GATHER, heads, torch.tensor([mine]))
         if heads[:, 0].any():
             self._fail(heads, said, error)
         if (heads[:, 1] != heads[0, 1]).any():
@@ -251,7 +254,7 @@ class Group:
         if said:
             mine[0, : len(said)] = torch.frombuffer(bytearray(said), dtype=torch.uint8)
         every = torch.empty(self.size, max(sizes), dtype=torch.uint8)
-        self._do(dist.all_gather_into_tensor, every, mine)
+        self._do(_ALL_GATHER, every, mine)
         if error is None:
             rank = next(r for r, size in enumerate(sizes) if size)
             told = json.loads(every[rank, : sizes[rank]].numpy().tobytes())
