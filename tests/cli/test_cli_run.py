@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from calling import SMALL, Call, files
+from other_processes import PATIENCE
 
 from pflbench.cli.live import PlainDisplay
 from pflbench.results import Store
@@ -155,7 +156,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder: Path, data: str) -> None:
         assert line, seen
         seen += line
     running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert out == b""
     last = err.decode().strip().splitlines()[-1]
@@ -197,14 +198,14 @@ def test_a_terminal_gets_a_live_display(folder: Path, data: str) -> None:
     running = start(folder, data, "--rounds", "400", "--eval-every", "10", stderr=theirs)
     os.close(theirs)
     seen, began = b"", time.monotonic()
-    while time.monotonic() - began < 60:
+    while time.monotonic() - began < PATIENCE:
         try:
             part = os.read(ours, 4096)
         except OSError:  # the other end is closed
             break
         seen += part
     os.close(ours)
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE)
     assert running.returncode == 0
     text = re.sub(rb"\x1b\[[0-9;?]*[a-zA-Z]", b"", seen).decode()
     assert b"\x1b[" in seen

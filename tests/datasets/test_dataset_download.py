@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import socket
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,6 +24,8 @@ from pflbench_datasets.idx import MNIST, load_fashion_mnist, load_mnist
 from pflbench_datasets.sources import Places
 
 ONLINE = DataRequest("test")
+LONG = 20.0
+"""Seconds: a busy machine needs fewer, and whoever waits for a network more."""
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 
 
@@ -165,7 +168,7 @@ def test_a_server_that_is_down_leads_to_the_last_resort(mnist: Files, places: Pl
     collection = replace(mnist.collection, mirrors=(url,))
     start = time.perf_counter()
     pool = load_mnist(ONLINE, collection=collection, places=places)
-    assert time.perf_counter() - start < 2
+    assert time.perf_counter() - start < LONG
     assert "no mirror can be reached (Connection refused)" in pool.notice
     assert not places.cache.exists()
 
@@ -173,15 +176,20 @@ def test_a_server_that_is_down_leads_to_the_last_resort(mnist: Files, places: Pl
 def test_a_network_that_swallows_everything_takes_no_longer(
     places: Places, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object, **__: object) -> None:
-        time.sleep(4)
+    over, asked = threading.Event(), []
+
+    def never(*address: object, **__: object) -> None:
+        asked.append(address[0])
+        over.wait(2 * LONG)
         raise socket.gaierror(-3, "late")
 
     monkeypatch.setattr("socket.getaddrinfo", never)
     start = time.perf_counter()
     pool = load_mnist(ONLINE, places=places)
-    assert time.perf_counter() - start < 2
-    assert len(MNIST.mirrors) > 1  # they are tried at once, not one after another
+    took = time.perf_counter() - start
+    over.set()
+    assert took < LONG
+    assert len(set(asked)) == len(MNIST.mirrors) > 1  # at once: none has answered yet
     assert "no answer within 0.5 s" in pool.notice
 
 

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from other_processes import PATIENCE
 from starting import Start, StartTwo
-
-SECONDS = 60
-"""No start may take longer: one that waits for a process that is gone would."""
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +44,7 @@ def torchrun(folder: Path, environment: dict[str, str]) -> Start:
             [sys.executable, "-m", "torch.distributed.run", "--standalone",
              "--nproc-per-node", "2", *command],
             cwd=folder, env=environment, capture_output=True, text=True, check=False,
-            timeout=SECONDS,
+            timeout=PATIENCE,
         )  # fmt: skip
         assert not left(folder)
         return done
@@ -74,7 +72,7 @@ def two(folder: Path, environment: dict[str, str]) -> StartTwo:
             for rank, where in (("0", folder), ("1", second))
         ]  # fmt: skip
         try:
-            said = [process.communicate(timeout=SECONDS) for process in started]
+            said = [process.communicate(timeout=PATIENCE) for process in started]
         finally:
             for process in started:
                 process.kill()

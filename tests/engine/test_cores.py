@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from other_processes import PATIENCE
 from small_federations import federation_of, simulate
 from torch import nn
 
@@ -27,8 +28,13 @@ def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def test_results_come_in_order(cores: int) -> None:
+    second = threading.Event()
+
     def job(i: int) -> tuple[int, int]:
-        time.sleep(0.002 * (5 - i))
+        if i == 0:
+            assert second.wait(PATIENCE), "jobs are done one after another"
+        elif i == 1:
+            second.set()
         return i, threading.get_ident()
 
     done = side_by_side([lambda i=i: job(i) for i in range(6)], cores)  # type: ignore[misc]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from other_processes import PATIENCE
 
 from pflbench.results import StoredRun
 
@@ -31,7 +32,7 @@ def of_session(leader: int) -> list[psutil.Process]:
     return found
 
 
-def wait_until(true: Callable[[], bool], seconds: float) -> bool:
+def wait_until(true: Callable[[], bool], seconds: float = PATIENCE) -> bool:
     """Wait until something is so; say whether it came to be."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from other_processes import PATIENCE
 from sessions import Start
 
 from pflbench.executors import Here, Outcome, Watch, Work, run_cells
@@ -81,7 +82,8 @@ def test_two_commands_on_one_folder_run_each_cell_once(
         "--device", "cpu", "--algo", ",".join(METHODS), "--seed", "0,1", "--jobs",
     )  # fmt: skip
     one, other = start(*command, "1"), start(*command, jobs)
-    (out, err), (out_too, err_too) = one.communicate(timeout=120), other.communicate(timeout=120)
+    ended = [process.communicate(timeout=PATIENCE) for process in (one, other)]
+    (out, err), (out_too, err_too) = ended
     assert (one.returncode, other.returncode) == (0, 0), err + err_too
     assert out == out_too
     assert "fedprox" in out

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from click.testing import CliRunner
+from other_processes import PATIENCE
 from sessions import Start, assert_same, holders, wait_until
 
 from pflbench.cli.main import main
@@ -64,7 +65,7 @@ def test_the_numbers_are_those_of_this_process_and_a_failure_stops_no_cell(
     cells = [*CELLS, "--seed", "0,1", "--rounds", "6", "--set", "fedavg.local_lr=1e30"]
     on_ray = start(*cells, "--executor", "ray", "--jobs", "2", "--results", "ray")
     here = CliRunner().invoke(main, [*cells, "--results", "here"])
-    out, err = on_ray.communicate(timeout=180)
+    out, err = on_ray.communicate(timeout=PATIENCE)
     assert (on_ray.returncode, here.exit_code) == (1, 1)
     assert "Traceback" not in err
     assert "raylet" not in out + err
@@ -88,9 +89,9 @@ def test_interrupted_it_ends_within_seconds_and_leaves_nothing(
 ) -> None:
     pytest.importorskip("ray")
     running = start(*CELLS, "--executor", "ray", "--rounds", "200000")
-    assert wait_until(lambda: len(holders(folder)) == 2, 120)
+    assert wait_until(lambda: len(holders(folder)) == 2)
     os.killpg(running.pid, signal.SIGINT)
-    _, err = running.communicate(timeout=20)
+    _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
     assert "To go on: pflbench run --algo" in err
     assert "Traceback" not in err

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from cells_on_ray import DOOMED, LOST, works
+from other_processes import PATIENCE
 from sessions import assert_same
 
 from pflbench.executors import Here, run_cells
@@ -28,7 +29,7 @@ def test_a_killed_node_loses_no_cell_and_a_worker_that_always_dies_is_a_failed_o
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as short:
         done = subprocess.run(
             [sys.executable, str(HERE / "cells_on_ray.py"), short],
-            cwd=folder, capture_output=True, text=True, check=False, timeout=240,
+            cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
         )  # fmt: skip
         left = [p for p in psutil.process_iter() if any(short in word for word in _command(p))]

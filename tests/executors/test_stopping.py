@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from other_processes import PATIENCE
 from sessions import Start, holders, of_session, wait_until
 
 from pflbench.results import Store
@@ -22,7 +22,7 @@ LONG = (
 def at_work(start: Start, folder: Path) -> subprocess.Popen[str]:
     """Return a command whose two workers are at work."""
     running = start(*LONG)
-    assert wait_until(lambda: len(holders(folder)) == 2, seconds=60), running.poll()
+    assert wait_until(lambda: len(holders(folder)) == 2), running.poll()
     assert len(of_session(running.pid)) > 2
     return running
 
@@ -32,26 +32,23 @@ def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
     how: str, start: Start, folder: Path, data: str
 ) -> None:
     running = at_work(start, folder)
-    began = time.monotonic()
     if how == "Ctrl-C":
         os.killpg(running.pid, signal.SIGINT)  # a terminal sends it to all of them
     else:
         running.terminate()
-    running.wait(timeout=30)
-    assert time.monotonic() - began < 10  # less than one, on a machine that does nothing else
-    out, err = running.communicate(timeout=30)
+    out, err = running.communicate(timeout=PATIENCE)  # their rounds would take hours
     assert running.returncode == {"Ctrl-C": 130, "SIGTERM": 143}[how]
     assert out == ""
     assert "To go on: pflbench run --algo fedavg,local" in err.splitlines()[-1]
     assert "Traceback" not in err
-    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    assert wait_until(lambda: not of_session(running.pid))
     assert [run.status for run in Store(folder / "results").runs()] == ["unfinished"] * 2
 
 
 def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, data: str) -> None:
     running = at_work(start, folder)
     running.kill()
-    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    assert wait_until(lambda: not of_session(running.pid))
     for run in Store(folder / "results").runs():  # and nothing holds on to what they ran
         Store(folder / "results").reset(run.id)
 
@@ -61,13 +58,13 @@ def test_a_search_that_is_stopped_says_how_to_go_on_and_leaves_nothing(
 ) -> None:
     running = start("tune", *LONG[1:], "--trials", "2")
     notes = "results/tuning/.locks/*.holder"  # of two studies, and of a trial of each
-    assert wait_until(lambda: len(list(folder.glob(notes))) == 4, seconds=60), running.poll()
+    assert wait_until(lambda: len(list(folder.glob(notes))) == 4), running.poll()
     running.terminate()
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 143
     assert "To go on: pflbench tune --algo fedavg,local" in err.splitlines()[-1]
     assert "Traceback" not in err
-    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+    assert wait_until(lambda: not of_session(running.pid))
     trials = Store(folder / "results" / "tuning")
     assert not any(trials.held(note.stem) for note in folder.glob(notes))
     assert [run.status for run in trials.runs()] == ["unfinished"] * 2

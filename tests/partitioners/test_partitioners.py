@@ -125,9 +125,9 @@ def test_clients_have_one_distribution_in_all_splits(text, many):
 @pytest.mark.parametrize("text", ["dirichlet(alpha=0.1)", "quantity(alpha=0.1)", "iid",
                                   "pathological"])  # fmt: skip
 def test_a_thousand_clients_take_seconds(text, many):
-    start = time.perf_counter()
+    start = time.process_time()
     federation = build(many, make(text), 1000, 0)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     check_whole(federation, many, 1000)
 
 

@@ -95,7 +95,7 @@ def test_a_bug_in_a_plugin_is_kept_and_its_cure_completes_the_run(
     result = pflbench.run(name, federation, **options)  # type: ignore[arg-type]
     assert only_run(results).status == "complete"
     assert not (run.folder / "failure.json").exists()
-    plain = pflbench.run("fedavg", federation, rounds=3)
+    plain = pflbench.run(name, federation, rounds=3)
     assert result.metrics.equals(plain.metrics)
 
 

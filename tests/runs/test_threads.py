@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from other_processes import PATIENCE
 
 METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
 CELLS = [
@@ -61,7 +62,8 @@ def by_threads() -> dict[int, dict[str, object]]:
     started = {threads: computed(threads) for threads in (1, 2, 3)}
     try:
         told = {
-            threads: process.communicate(timeout=300)[0] for threads, process in started.items()
+            threads: process.communicate(timeout=PATIENCE)[0]
+            for threads, process in started.items()
         }
     finally:
         for process in started.values():
