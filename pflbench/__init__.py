@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pflbench.hookspecs import hookimpl
 from pflbench.parameters import NoParameters, Param
+from pflbench.shares import ShareOf
 from pflbench.specs import (
     AlgorithmSpec,
     DatasetSpec,
@@ -44,6 +45,7 @@ __all__ = [
     "Reference",
     "Result",
     "Server",
+    "ShareOf",
     "SimilaritySpec",
     "hookimpl",
     "reproduce",

@@ -15,6 +15,7 @@ import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.numbers import number_of, plain_value, whole_of
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 Listed = str | int | Sequence[str | int] | None
@@ -59,7 +60,7 @@ class NewClients:
 
     def count(self, clients: int) -> int:
         """Return how many of the clients are held out: at least one, and not all."""
-        return min(max(1, round(self.share * clients)), clients - 1)
+        return count_of(self.share, clients, most=clients - 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the choice as plain JSON values."""
@@ -75,14 +76,14 @@ class NewClients:
             "--onboarding-steps", str(self.steps),
         ]  # fmt: skip
 
-    def words(self) -> str:
-        """Say it, as a part of a sentence."""
+    def words(self, number: str = "") -> str:
+        """Say it, as a part of a sentence; `number`: how many clients that is."""
         *early, last = map(str, self.onboard_at)
         when = f"rounds {', '.join(early)} and {last}" if early else f"round {last}"
         shots = " or ".join([*filter(None, [", ".join(self.shots[:-1])]), self.shots[-1]])
         return (
-            f"{self.share * 100:g} % of the clients held out, joining after {when} without labels "
-            f"and with {shots} labelled samples of each class and {self.steps:,} steps"
+            f"{self.share * 100:g} % of the clients{number} held out, joining after {when} without "
+            f"labels and with {shots} labelled samples of each class and {self.steps:,} steps"
         )
 
 
@@ -138,7 +139,8 @@ def check(
         late = [r for r in when if r > rounds]
         if late:
             raise InputError(
-                f"onboard_at has round {late[0]}, but the run has {rounds}: expected rounds of it."
+                f"onboard_at is not reached: clients join after round {late[0]:,}, and the run's "
+                f"last round is {rounds:,}. Expected rounds of it."
             )
         when.append(rounds)
     return NewClients(

@@ -25,6 +25,7 @@ import msgspec
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.numbers import number_of, plain_value, whole_of
 from pflbench.sentences import is_unicode
+from pflbench.shares import ShareOf
 
 T = TypeVar("T")
 Scalar = bool | int | float | str | None
@@ -47,6 +48,7 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
     log: bool = False,
     shelf: str = "",
     since: str = "",
+    share_of: ShareOf | None = None,
 ) -> msgspec.Meta:
     """Describe one hyper-parameter, for `typing.Annotated`.
 
@@ -66,10 +68,19 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
         The version that brought a parameter to a plugin which had runs without it. Such a
         parameter stands in no identity while it has its default, which must be what those runs
         did, and never change.
+    share_of
+        Of a share, what it is a share of: the number that it comes to stands beside it.
     """
     bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
     given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
-    extra = {"source": source, "tune": tune, "log": log, "shelf": shelf, "since": since}
+    extra = {
+        "source": source,
+        "tune": tune,
+        "log": log,
+        "shelf": shelf,
+        "since": since,
+        "share_of": share_of,
+    }
     return msgspec.Meta(description=help, extra=extra, **given)
 
 
@@ -88,6 +99,7 @@ class ParameterInfo:
     required: bool
     shelf: str = ""
     since: str = ""
+    share_of: ShareOf | None = None
 
 
 def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T:
@@ -178,6 +190,7 @@ def _described(cls: type) -> tuple[ParameterInfo, ...]:
                 required=required,
                 shelf=extra.get("shelf", ""),
                 since=extra.get("since", ""),
+                share_of=extra.get("share_of"),
             )
         )
     return tuple(infos)

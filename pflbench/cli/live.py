@@ -228,7 +228,8 @@ def bar(done: float, total: float, state: str, left: str) -> Table:
 
 def where(info: RunInfo) -> str:
     """Return in words what a cell runs on: its federation and the machine."""
-    words = [info.partition, f"{info.clients} clients", info.device]
+    words = [info.partition, f"{info.clients} clients"]
+    words += [part for part in (info.attendance, info.device) if part]
     if info.processes > 1:
         words.append(f"{info.processes} processes")
     if info.precision != PRECISIONS[0]:

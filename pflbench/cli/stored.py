@@ -29,6 +29,11 @@ from pflbench.leaderboard import (
     with_tuning,
 )
 from pflbench.leaderboard.escape import plain
+from pflbench.realised import (
+    new_clients_in_numbers,
+    participation_in_numbers,
+    population_in_numbers,
+)
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
 from pflbench.results.tunings import studies_of
@@ -59,7 +64,12 @@ def show_run(run_id: str, results: Path) -> None:
 
 
 def _run_parts(run: StoredRun) -> list[RenderableType]:
-    scenario, method = run.cell["scenario"], run.cell["algorithm"]
+    scenario, method, typed = run.cell["scenario"], run.cell["algorithm"], run.typed_cell.scenario
+    numbers = {
+        "population": population_in_numbers(typed),
+        "participation": participation_in_numbers(typed),
+        "new_clients": new_clients_in_numbers(typed),
+    }
     style = {"complete": "green", "failed": "red"}.get(run.status, "yellow")
     head = Text.assemble((f"run {run.id}", "bold cyan"), "  ", (run.status, style))
     cell = {
@@ -67,11 +77,15 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         "data set": f"{run.labels.get('dataset', scenario['dataset'])} "
         f"(fingerprint {scenario['fingerprint'][:12]})",
         "partition": _choice(scenario["partition"]),
-        **({"population": _choice(scenario["population"])} if "population" in scenario else {}),
+        **(
+            {"population": _choice(scenario["population"]) + numbers["population"]}
+            if "population" in scenario
+            else {}
+        ),
         "model": _choice(scenario["model"]),
         "scenario": digest(scenario),
         **{
-            key.replace("_", " "): value
+            key.replace("_", " "): _value(key, value) + numbers[key] if numbers.get(key) else value
             for key, value in scenario.items()
             if key not in _SHOWN and value is not None
         },

@@ -9,7 +9,6 @@ enrolment is not measured, and costs no time here.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ import pandas as pd
 from pflbench.cost.network import Devices, Network, devices
 from pflbench.cost.record import SET_UP, Record
 from pflbench.results.measures import Floats, Ints
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 
@@ -85,7 +85,8 @@ def timeline(record: Record, network: Network) -> Timeline:
         ended = began + own.sum(axis=0)
         if down or up:
             if len(i):
-                last = np.argsort(ended, kind="stable")[math.ceil((1 - network.cut) * len(i)) - 1]
+                waited = len(i) - count_of(network.cut, len(i), most=len(i) - 1)
+                last = np.argsort(ended, kind="stable")[waited - 1]
                 parts += own[:, last]
                 now = float(ended[last])
             now += server[r - 1]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pflbench.method import LocalBudget
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 Batches = Callable[[int, int], np.ndarray]
@@ -51,7 +52,7 @@ def seeded_batches(seed: int, role: str, sizes: np.ndarray, budget: LocalBudget)
 
 def part_of(batches: np.ndarray, work: float) -> np.ndarray:
     """Return the first batches of a client that does only a share of its steps: one at least."""
-    return batches[: max(1, round(work * len(batches)))]
+    return batches[: count_of(work, len(batches))]
 
 
 @dataclass(frozen=True, eq=False)

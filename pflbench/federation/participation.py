@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from pflbench.federation.shards import Federation
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 NEVER: Final = np.iinfo(np.int64).max
@@ -110,9 +111,12 @@ class Participation:
     ----------
     forgets
         Whether the server is to forget clients that leave.
+    cycle
+        Rounds after which it begins again who is there.
     """
 
     forgets: bool = False
+    cycle: int = 1
 
     def __init__(self, parameters: Any, census: Census) -> None:
         self.parameters, self.census = parameters, census
@@ -130,7 +134,7 @@ class Participation:
     @property
     def largest(self) -> int:
         """Clients of the largest cohort that there can be; it decides no number."""
-        return cohort_size(self.fraction, self.census.clients)
+        return count_of(self.fraction, self.census.clients)
 
     # Places to override
 
@@ -148,7 +152,7 @@ class Participation:
 
     def draw(self, round: int, there: np.ndarray) -> np.ndarray:
         """Return the cohort [K] int64, drawn of the clients there [M] int64, ascending, M ≥ 1."""
-        k = cohort_size(self.fraction, len(there))
+        k = count_of(self.fraction, len(there))
         if k >= len(there):
             return there
         drawn = stream(self.census.seed, "cohort", round).choice(len(there), k, replace=False)
@@ -188,8 +192,3 @@ class Participation:
     @cached_property
     def _stay(self) -> tuple[np.ndarray, np.ndarray]:
         return self.arrivals(), self.departures()
-
-
-def cohort_size(fraction: float, clients: int) -> int:
-    """Return how many of the clients there take part in a round: at least one."""
-    return max(1, round(fraction * clients))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,7 +22,11 @@ from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
 from pflbench.federation.build import check_pool, fingerprint_of, normalise, splits_of
 from pflbench.federation.pool import Pool
 from pflbench.federation.shards import SPLITS, Federation, Shards, Split
+from pflbench.shares import ShareOf
 from pflbench.streams import stream
+
+CLIENTS: Final = ShareOf()
+"""Any share of the clients."""
 
 Transform = Callable[[int, Tensor], Tensor]
 """How a client sees inputs in [0, 1]: `Partitioner.transform`."""
@@ -193,11 +197,24 @@ class Population:
         return own if known is None else np.concatenate([known, own], axis=1)
 
 
-def chosen(clients: int, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Return groups [N]: 1 for a share of the clients (rounded, at least one), 0 for the others."""
-    count = min(max(int(share * clients + 0.5), 1), clients)
+def chosen(
+    clients: int, share: float, rng: np.random.Generator, of: ShareOf = CLIENTS
+) -> np.ndarray:
+    """Return groups [N]: 1 for a share of the clients, 0 for the others.
+
+    Parameters
+    ----------
+    clients
+        Number of clients N.
+    share
+        Of the clients that are in group 1: `pflbench.shares` says how many that is.
+    rng
+        Draws who they are.
+    of
+        How many they may be: as the parameter declares (`Param(share_of=...)`).
+    """
     groups = np.zeros(clients, dtype=np.int64)
-    groups[rng.permutation(clients)[:count]] = 1
+    groups[rng.permutation(clients)[: of.count(share, clients)]] = 1
     return groups
 
 
@@ -207,6 +224,7 @@ def populate(
     seed: int,
     *,
     name: str,
+    shown: str = "",
     other: Pool | None = None,
     transform: Transform | None = None,
 ) -> Federation:
@@ -222,6 +240,8 @@ def populate(
         Names every random stream.
     name
         The population with its parameters and version: a part of the fingerprint.
+    shown
+        The same without its version, for people; "" for `name`.
     other
         The data set that `population.other` named.
     transform
@@ -255,7 +275,7 @@ def populate(
     term = _term(name, None if outsiders is None else outsiders.fingerprint)
     before = federation.index_hashes
     hashes = {split: _hash(before.get(split, ""), term, shards[split], groups) for split in SPLITS}
-    source = f"{federation.source}; {len(unlike)} of {n} clients by {name}"
+    source = f"{federation.source}; {len(unlike)} of {n} clients by {shown or name}"
     return dataclasses.replace(
         federation,
         train=shards["train"],

@@ -11,6 +11,12 @@ from pflbench.errors import InputError
 from pflbench.expressions import Expression
 from pflbench.parameters import Scalar, describe_parameters
 from pflbench.plugins import installed
+from pflbench.realised import (
+    attendance,
+    new_clients_in_numbers,
+    participation_in_numbers,
+    population_in_numbers,
+)
 from pflbench.results import StoredRun
 from pflbench.scenario import PRECISIONS, Choice, Scenario
 
@@ -64,7 +70,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         if s.local_epochs is not None
         else _count(s.local_steps or 0, "local step")
     )
-    cohort = _cohort(s.participation)
+    cohort = _cohort(s)
     data = f"data {s.fingerprint[:8]}"
     if sizes:
         words = {"train": "training", "val": "validation", "test": "test"}
@@ -77,36 +83,42 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     partition = _expression(s.partition.name, _given(s.partition))
     if s.population is not None:
         partition += f", population {_expression(s.population.name, _given(s.population))}"
-    new = "" if s.new_clients is None else f"; {s.new_clients.words()}"
+        partition += population_in_numbers(s)
+    new = ""
+    if s.new_clients is not None:
+        new = f"; {s.new_clients.words(new_clients_in_numbers(s))}"
+    evaluated = "after the last round"
+    if s.eval_every <= s.rounds:
+        evaluated = f"every {_count(s.eval_every, 'round', one='round')}"
     model = _expression(s.model.name, _given(s.model))
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
-        f"{s.weight_decay:g}{precision}{privacy}; evaluated every "
-        f"{_count(s.eval_every, 'round', one='round')}{new}. Scenario {s.id}."
+        f"{s.weight_decay:g}{precision}{privacy}; evaluated {evaluated}{new}. "
+        f"Scenario {s.id}."
     )
 
 
-def _cohort(participation: float | Choice) -> str:
-    if isinstance(participation, Choice):
-        return f"participation {_expression(participation.name, _given(participation))}"
-    if participation >= 1:
+def _cohort(scenario: Scenario) -> str:
+    said, number = scenario.participation, participation_in_numbers(scenario)
+    if isinstance(said, Choice):
+        return f"participation {_expression(said.name, _given(said))}{number}"
+    if said >= 1:
         return "every client in every round"
-    return f"{participation * 100:g} % of the clients in each round"
+    return f"{said * 100:g} % of the clients in each round{number}"
 
 
 def title(dataset: str, scenario: Scenario) -> str:
     """Return a board's title: data set, partition, and what else is not at its default."""
     s = scenario
-    parts = [s.partition, *(choice for choice in (s.population, s.privacy) if choice is not None)]
-    words = [dataset, *(_expression(part.name, _given(part)) for part in parts)]
-    if isinstance(s.participation, Choice):
-        words.append(_expression(s.participation.name, _given(s.participation)))
-    elif s.participation < 1:
-        words.append(f"participation {s.participation:g}")
-    if s.new_clients is not None:
-        words.append(f"new clients {s.new_clients.share:g}")
+    words = [dataset, _expression(s.partition.name, _given(s.partition))]
+    if s.population is not None:
+        said = _expression(s.population.name, _given(s.population))
+        words.append(said + population_in_numbers(s))
+    if s.privacy is not None:
+        words.append(_expression(s.privacy.name, _given(s.privacy)))
+    words += attendance(s)
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
     return " · ".join(words)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pflbench.federation import Participation
-from pflbench.federation.participation import cohort_size
-from pflbench.participations.parameters import BySize, Dropout, Stragglers
+from pflbench.participations.parameters import SOME, BySize, Dropout, Stragglers
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 
@@ -17,7 +17,7 @@ class BySizeParticipation(Participation):
 
     def draw(self, round: int, there: np.ndarray) -> np.ndarray:
         """Draw without replacement: the next of those not drawn yet."""
-        k = cohort_size(self.fraction, len(there))
+        k = count_of(self.fraction, len(there))
         if k >= len(there):
             return there
         samples = self.census.samples[there].astype(np.float64)
@@ -47,10 +47,5 @@ class StragglersParticipation(Participation):
         """Return a part for those that are slow."""
         n = self.census.clients
         order = stream(self.census.seed, "stragglers").permutation(n)
-        slow = order[: some_of(self.parameters.share, n)]
+        slow = order[: SOME.count(self.parameters.share, n)]
         return np.where(np.isin(invited, slow), self.parameters.work, 1.0)
-
-
-def some_of(share: float, clients: int) -> int:
-    """Return how many of the clients a share is: none, if it is so small."""
-    return round(share * clients)

@@ -6,8 +6,14 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pflbench.parameters import Param
+from pflbench.shares import ShareOf
 
-_FRACTION = Param("share of the clients there that are invited to a round", gt=0, le=1)
+_WORDS = "share of the clients there that are invited to a round"
+_FRACTION = Param(_WORDS, gt=0, le=1, share_of=ShareOf())
+_FRACTION_OF_SOME = Param(_WORDS, gt=0, le=1, share_of=ShareOf(when="when all are there"))
+
+SOME = ShareOf(before="perhaps none")
+"""The clients that are slow, join or leave."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,9 @@ class Dropout:
 class Stragglers:
     """Parameters of `stragglers`."""
 
-    share: Annotated[float, Param("share of the clients that are slow", ge=0, le=1)] = 0.3
+    share: Annotated[
+        float, Param("share of the clients that are slow", ge=0, le=1, share_of=SOME)
+    ] = 0.3
     work: Annotated[
         float, Param("share of its local steps that a slow client does", gt=0, le=1)
     ] = 0.5
@@ -48,9 +56,11 @@ class Join:
     """Parameters of `join`."""
 
     at: Annotated[int, Param("first round of the first of those that join", ge=1)] = 10
-    share: Annotated[float, Param("share of the clients that join late", ge=0, le=1)] = 0.5
+    share: Annotated[
+        float, Param("share of the clients that join late", ge=0, le=1, share_of=SOME)
+    ] = 0.5
     over: Annotated[int, Param("rounds over which they join, evenly", ge=1)] = 1
-    fraction: Annotated[float, _FRACTION] = 1.0
+    fraction: Annotated[float, _FRACTION_OF_SOME] = 1.0
 
 
 @dataclass(frozen=True)
@@ -58,10 +68,12 @@ class Leave:
     """Parameters of `leave`."""
 
     at: Annotated[int, Param("first round without the first of those that leave", ge=1)] = 10
-    share: Annotated[float, Param("share of the clients that leave", ge=0, le=1)] = 0.5
+    share: Annotated[float, Param("share of the clients that leave", ge=0, le=1, share_of=SOME)] = (
+        0.5
+    )
     over: Annotated[int, Param("rounds over which they leave, evenly", ge=1)] = 1
     forget: Annotated[bool, Param("whether the server is to forget them")] = False
-    fraction: Annotated[float, _FRACTION] = 1.0
+    fraction: Annotated[float, _FRACTION_OF_SOME] = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,5 +81,9 @@ class ByLabel:
     """Parameters of `by-label`."""
 
     period: Annotated[int, Param("rounds of a cycle", ge=1)] = 10
-    awake: Annotated[float, Param("share of a cycle in which a client is there", gt=0, le=1)] = 0.5
-    fraction: Annotated[float, _FRACTION] = 1.0
+    awake: Annotated[
+        float,
+        Param("share of a cycle in which a client is there", gt=0, le=1,
+              share_of=ShareOf("period", "rounds")),
+    ] = 0.5  # fmt: skip
+    fraction: Annotated[float, _FRACTION_OF_SOME] = 1.0

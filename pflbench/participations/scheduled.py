@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from pflbench.federation import Census, Participation
-from pflbench.participations.drawn import some_of
-from pflbench.participations.parameters import ByLabel, Join, Leave
+from pflbench.participations.parameters import SOME, ByLabel, Join, Leave
+from pflbench.shares import count_of
 from pflbench.streams import stream
 
 
@@ -39,11 +39,15 @@ class ByLabelParticipation(Participation):
 
     parameters: ByLabel
 
+    def __init__(self, parameters: ByLabel, census: Census) -> None:
+        super().__init__(parameters, census)
+        self.cycle = parameters.period
+
     def available(self, round: int) -> np.ndarray:
         """Return those whose label's time it is; that of label c begins at c/C of the cycle."""
         period = self.parameters.period
         begins = self.census.dominant * period // self.census.classes
-        awake = max(1, some_of(self.parameters.awake, period))
+        awake = count_of(self.parameters.awake, period)
         there: np.ndarray = (round - begins) % period < awake
         return there
 
@@ -51,7 +55,7 @@ class ByLabelParticipation(Participation):
 def _schedule(census: Census, role: str, otherwise: np.ndarray, p: Join | Leave) -> np.ndarray:
     """Give a share of the clients, in an order drawn, rounds [N] that are spread evenly."""
     order = stream(census.seed, role).permutation(census.clients)
-    some = order[: some_of(p.share, census.clients)]
+    some = order[: SOME.count(p.share, census.clients)]
     rounds = otherwise.copy()
     rounds[some] = p.at - 1 + np.arange(len(some)) * p.over // max(1, len(some))
     return rounds

@@ -16,7 +16,14 @@ from torch import Tensor
 
 from pflbench.errors import InputError
 from pflbench.federation import Member, Population, Split, chosen
-from pflbench.populations.parameters import Foreign, Groups, PermutedLabels
+from pflbench.populations.parameters import (
+    MINORITY,
+    OUTSIDERS,
+    SHARE,
+    Foreign,
+    Groups,
+    PermutedLabels,
+)
 
 _MOST_NUMBERS = 10_000_000
 """Coordinates of more numbers than this are not worth their memory."""
@@ -45,7 +52,7 @@ class PermutedLabelsPopulation(Population):
 
     def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """Choose a share of the clients."""
-        return chosen(clients, self.parameters.share, rng)
+        return chosen(clients, self.parameters.share, rng, SHARE)
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rename the classes."""
@@ -84,7 +91,7 @@ class ForeignPopulation(Population):
         """Choose a share of the clients, leaving one at least."""
         if clients < 2:
             raise InputError("foreign needs two clients or more: one of them stays at home.")
-        return chosen(clients, min(self.parameters.share, (clients - 1) / clients), rng)
+        return chosen(clients, self.parameters.share, rng, OUTSIDERS)
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Draw samples with the client's labels."""
@@ -100,7 +107,7 @@ class GroupsPopulation(Population):
         """Choose a share of the clients, at most half of them."""
         if clients < 2:
             raise InputError("groups needs two clients or more for a majority and a minority.")
-        return chosen(clients, min(self.parameters.minority, (clients // 2) / clients), rng)
+        return chosen(clients, self.parameters.minority, rng, MINORITY)
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Rename the classes as all of the group do, or turn the images upside down."""

@@ -18,6 +18,7 @@ from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.privacy.accounting import guarantee, tables
+from pflbench.realised import attendance, population_in_numbers
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
@@ -354,7 +355,8 @@ class _Execution:
                 str(choice)
                 for choice in (self.scenario.partition, self.scenario.population)
                 if choice is not None
-            ),
+            )
+            + population_in_numbers(self.scenario),
             clients=self.scenario.clients,
             rounds=self.scenario.rounds,
             seed=cell.seed,
@@ -368,6 +370,7 @@ class _Execution:
             precision=self.scenario.precision,
             chunk=sharing.rows,
             chunk_cores=sharing.cores,
+            attendance=", ".join(attendance(self.scenario)),
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
         self.told.tell("started", info)

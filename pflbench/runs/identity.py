@@ -15,6 +15,7 @@ from pflbench.expressions import format_scalar, list_item, parse_expression
 from pflbench.newcomers import NewClients
 from pflbench.parameters import Scalar, parameters_of_identity, parse_parameters
 from pflbench.privacy import Gaussian, read_privacy
+from pflbench.realised import marked
 from pflbench.runs.participating import Participating, is_expression, participating
 from pflbench.runs.relating import named_plugins
 from pflbench.runs.request import RunRequest, new_clients_of
@@ -120,13 +121,18 @@ def with_data(named: Named, registry: plugins.Registry) -> Identified:
     number: float = chosen.pop("participation")
     asked = request.participation if is_expression(request.participation) else number
     part = participating(str(asked), registry)
+    taking_part = part.choice
+    if isinstance(taking_part, Choice):
+        rule = registry.get(registry.participations, taking_part.name).parameters
+        there = want.clients - (0 if new is None else new.count(want.clients))
+        taking_part = marked(taking_part, rule, there)
     scenario = Scenario(
         dataset=want.written,
         fingerprint=want.fingerprint,
         partition=want.partition,
         model=Choice(model.name, parameters_of_identity(model_parameters), model.version),
         precision=named.precision,
-        participation=part.choice,
+        participation=taking_part,
         privacy=None if named.privacy is None else named.privacy[0],
         population=None if want.population is None else want.population[0],
         new_clients=new,
@@ -166,6 +172,8 @@ def command_for(cell: Cell, dataset: str) -> str:
     for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
                    "precision"):  # fmt: skip
         value = getattr(s, option)
+        if option == "eval_every" and s.eval_every > s.rounds:  # the data set's own, not reached
+            continue
         written = _call(value) if isinstance(value, Choice) else str(value)
         words += ["--" + option.replace("_", "-"), written]
     if s.privacy is not None:

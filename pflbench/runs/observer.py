@@ -21,6 +21,8 @@ class RunInfo:
     engine, chunk, chunk_cores
         How a process trains its part of a full cohort: rows that train together at most, and
         cores that chunks of them (or single clients) are shared between.
+    attendance
+        Who takes part in the rounds and who joins later, in words; "" where all do.
     """
 
     run_id: str
@@ -40,6 +42,7 @@ class RunInfo:
     precision: str = "float32"
     chunk: int = 1
     chunk_cores: int = 1
+    attendance: str = ""
 
 
 @dataclass(frozen=True)

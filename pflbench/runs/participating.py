@@ -8,10 +8,13 @@ from functools import partial
 from typing import Any, Final
 
 from pflbench import plugins
+from pflbench.errors import InputError
 from pflbench.expressions import parse_expression
 from pflbench.federation import Census, Participation
+from pflbench.federation.participation import NEVER
 from pflbench.numbers import number_of
 from pflbench.parameters import parameters_of_identity, parse_parameters
+from pflbench.realised import written as in_words
 from pflbench.scenario import Choice
 from pflbench.specs import resolve
 
@@ -33,6 +36,29 @@ class Participating:
 
     choice: float | Choice
     make: Callable[[Census], Participation]
+
+
+def check_reached(made: Participation, written: float | Choice, rounds: int) -> None:
+    """Refuse a participation that says of rounds what a run of so many does not reach.
+
+    Raises
+    ------
+    InputError
+        Somebody joins or leaves after the last round, or its cycle is longer than the run.
+    """
+    said = written if isinstance(written, int | float) else in_words(written)
+    for does, when in (("joins", made.arrivals()), ("leaves", made.departures())):
+        late = when[(when >= rounds) & (when != NEVER)]
+        if len(late):
+            raise InputError(
+                f"{said} is not reached: a client {does} in round {int(late.max()) + 1:,}, and "
+                f"the run's last round is {rounds:,}. Expected rounds of it."
+            )
+    if made.cycle > rounds:
+        raise InputError(
+            f"{said} is not reached: its cycle has {made.cycle:,} rounds, and the run's last round "
+            f"is {rounds:,}. Expected a whole cycle at least."
+        )
 
 
 def is_expression(value: object) -> bool:

@@ -25,6 +25,7 @@ from pflbench.privacy import Gaussian
 from pflbench.privacy.accounting import accountant
 from pflbench.runs.identity import command_for, named, with_data
 from pflbench.runs.onboarding import HeldOut, hold_out
+from pflbench.runs.participating import check_reached
 from pflbench.runs.relating import coordinates_for
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import sourced
@@ -152,6 +153,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     engine = choose_engine(request.engine, module, device)
     held = hold_out(federation, found.new_clients, cell.seed)
     parameters = read.settings.parameters
+    participation = found.participating.make(Census(held.participants, cell.seed))
+    check_reached(participation, cell.scenario.participation, cell.scenario.rounds)
     planned = PlannedRun(
         request=request,
         cell=cell,
@@ -159,7 +162,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         parameters=parameters,
         local_lr=read.settings.local_lr,
         federation=federation,
-        participation=found.participating.make(Census(held.participants, cell.seed)),
+        participation=participation,
         module=module,
         head=found.model.head,
         metrics={

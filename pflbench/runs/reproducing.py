@@ -189,7 +189,8 @@ def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
         batch_size=s.batch_size, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay,
         participation=s.participation if isinstance(s.participation, float | int)
         else _written(s.participation),
-        eval_every=s.eval_every, precision=s.precision, population=population,
+        eval_every=None if s.eval_every > s.rounds else s.eval_every,  # the data set's own
+        precision=s.precision, population=population,
         privacy=None if s.privacy is None else _written(s.privacy),
         new_clients=None if new is None else new.share,
         onboard_at=None if new is None else new.onboard_at,

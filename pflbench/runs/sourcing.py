@@ -29,6 +29,7 @@ from pflbench.federation.build import fingerprint_of, number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.paths import path_of
+from pflbench.realised import marked
 from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.scenario import Choice, without_path
@@ -134,7 +135,8 @@ class Wanted:
         if key not in _peopled:
             _peopled.clear()
             federation = populate(
-                made, maker, seed, name=_population_name(choice), other=self.other,
+                made, maker, seed, name=_population_name(choice), shown=str(without_path(choice)),
+                other=self.other,
                 transform=None if self.partitioner is None else self.partitioner.transform,
             )  # fmt: skip
             _peopled[key] = ((made, self.other), federation)
@@ -180,9 +182,11 @@ def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wan
     if written is not None:
         spec, path = _dataset(written, registry)
         other = check_other(_data(spec, path, request), written)
+    choice, maker, parameters = population
+    peopled = (marked(choice, parameters, want.clients), maker)
     notices = dict.fromkeys([want.notice, "" if other is None else other.notice])
     notice = " ".join(notice for notice in notices if notice)
-    return dataclasses.replace(want, population=population, other=other, notice=notice)
+    return dataclasses.replace(want, population=peopled, other=other, notice=notice)
 
 
 def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) -> Wanted:
@@ -252,7 +256,14 @@ def _numbers(request: RunRequest, reference: Reference) -> Numbers:
         if value is None and not (is_budget and own_budget):
             value = getattr(reference, field.name)
         given[field.name] = value
-    return parse_parameters(Numbers, given, owner="run")
+    numbers = parse_parameters(Numbers, given, owner="run")
+    if request.eval_every is not None and numbers.eval_every > numbers.rounds:
+        raise InputError(
+            f"eval_every = {numbers.eval_every:,} is not reached: the run's last round is "
+            f"{numbers.rounds:,}. Leave it out, or expected at most that: the last round is "
+            "evaluated in any case."
+        )
+    return numbers
 
 
 def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partitioner]:
@@ -263,12 +274,14 @@ def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partition
     return Choice(spec.name, parameters_of_identity(parameters), spec.version), make(parameters)
 
 
-def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population]:
+def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population, type]:
+    """Return a population, what makes it, and the class of its parameters."""
     expression = parse_expression(text, kind="population")
     spec = registry.get(registry.populations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
     make = resolve(spec.make, owner=f"population {spec.name!r}")
-    return Choice(spec.name, parameters_of_identity(parameters), spec.version), make(parameters)
+    choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
+    return choice, make(parameters), spec.parameters
 
 
 def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:

@@ -70,6 +70,8 @@ def target(request: RunRequest, plan: TuningPlan) -> Target:
     trial = dataclasses.replace(
         request, seed=plan.seeds[0], rounds=plan.rounds or request.rounds, rerun="missing"
     )
+    if trial.rounds and trial.eval_every and trial.eval_every > trial.rounds:
+        trial = dataclasses.replace(trial, eval_every=trial.rounds)
     if request.new_clients:  # they are no matter of validation: as few of them as can be
         trial = dataclasses.replace(trial, onboard_at=None, shots="1", onboarding_steps=1)
     known = identify(trial)

@@ -31,8 +31,8 @@ def test_a_run_with_new_clients_is_shown(pflbench: Call, folder: Path, data: str
     done = pflbench(*RUN, "--algo", "local,fedavg", *NEW)
     assert done.exit_code == 0, done.stderr
     assert (
-        "34 % of the clients held out, joining after rounds 1 and 4 without labels and with 2 or "
-        "all labelled samples of each class and 9 steps" in " ".join(done.stdout.split())
+        "34 % of the clients (2 of 6) held out, joining after rounds 1 and 4 without labels and "
+        "with 2 or all labelled samples of each class and 9 steps" in " ".join(done.stdout.split())
     )
     runs = {run.cell["algorithm"]["name"]: run for run in Store(folder / "results").runs()}
     shown = pflbench("show", "onboarding", runs["fedavg"].id[:8])
@@ -90,7 +90,7 @@ def test_a_board_without_new_clients_says_nothing_of_them(
         (("--shots", "3"), "shots '3' is for new clients, and there are none"),
         (
             ("--new-clients", "0.2", "--onboard-at", "5"),
-            "onboard_at has round 5, but the run has 4",
+            "onboard_at is not reached: clients join after round 5",
         ),
         (("--new-clients", "0.2", "--shots", "none"), "shots 'none' is not valid"),
         (

@@ -223,7 +223,7 @@ def test_a_title_names_what_is_not_at_its_default(store: Store, make_run: MakeRu
     ):
         make_run("fedavg", 0, FEDORA[0], of=scenario(**changed))
     assert {board.title for board in boards(store.runs(), defaults)} == {
-        "mnist · rotated(step=10) · participation 0.5",
+        "mnist · rotated(step=10) · participation 0.5 (2 of 4)",
         "mnist · rotated(step=10) · dropout(p=0.2)",
         "mnist · rotated(step=10) · float64",
     }

@@ -139,7 +139,7 @@ COMMANDS: list[dict[str, Any]] = [
     {"algorithm": "fedora", "parameters": {"alpha": 1e-5, "top_k": 3, "temperature": 2.5}},
     {"algorithm": "fedavg", "model": "mlp(hidden=7, layers=1)", "lr": 1e-7, "seed": 12345},
     {"algorithm": "local", "local_steps": 3, "momentum": 0, "weight_decay": 0},
-    {"algorithm": "fedprox", "participation": 0.3, "batch_size": 5, "eval_every": 7},
+    {"algorithm": "fedprox", "participation": 0.3, "batch_size": 5, "eval_every": 1},
     {"algorithm": "pfedhn", "parameters": {"spectral_norm": True, "embedding_lr": 0.1}},
     {"algorithm": "fedavg", "precision": "bfloat16"},
     {"algorithm": "local", "precision": "float64"},

@@ -211,7 +211,7 @@ def test_the_command_repeats_the_run(digits: str) -> None:
         ({"shots": "1"}, "shots '1' is for new clients, and there are none"),
         ({"onboard_at": "1"}, "onboard_at '1' is for new clients"),
         ({"onboarding_steps": 3}, "onboarding_steps 3 is for new clients"),
-        ({"new_clients": 0.2, "onboard_at": "2,9"}, "onboard_at has round 9, but the run has 3"),
+        ({"new_clients": 0.2, "onboard_at": "2,9"}, "after round 9, and the run.s last round is 3"),
         ({"new_clients": 0.2, "onboard_at": "0"}, "onboard_at '0' is not valid"),
         ({"new_clients": 0.2, "shots": "some"}, "shots 'some' is not valid"),
         ({"new_clients": 0.2, "shots": ""}, "shots is empty"),

@@ -206,7 +206,7 @@ def same_run(a: StoredRun, b: StoredRun) -> None:
 @pytest.mark.parametrize("rule", [RULES[1], RULES[4], "uniform(fraction=0.5)", "0.5"])
 def test_the_command_of_a_run_runs_it_again(rule: str, digits: str, tmp_path: Path) -> None:
     command = [
-        "run", "--algo", "fedavg", "--dataset", digits, "--clients", "4", "--rounds", "2",
+        "run", "--algo", "fedavg", "--dataset", digits, "--clients", "4", "--rounds", "4",
         "--participation", rule, "--quiet",
     ]  # fmt: skip
     done = CliRunner().invoke(main, [*command, "--results", str(tmp_path / "one")])
