@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import forkserver
 from queue import Empty, SimpleQueue
 from types import TracebackType
@@ -76,13 +76,17 @@ class Processes:
         self._events: SimpleQueue[tuple[str, Any, Any]] = SimpleQueue()
         self._slots: list[_Slot] = []
         self._idle: list[_Slot] = []
+        self._started: int | None = None  # process id of the server, if it is this one's
+        self._waited = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         """Set the thread variables that workers start with, and start what they are forked from."""
         capped = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         self._stack.enter_context(environment(capped))
+        before = _server()
         self._context = _context()
+        self._started = _server() if before is None else None
         return self
 
     def __exit__(
@@ -93,6 +97,9 @@ class Processes:
             self._end(self._slots)
         finally:
             self._stack.close()
+            if self._started and not self._waited and self._started == _server():
+                with suppress(OSError):  # nobody needs what it still imports
+                    os.kill(self._started, signal.SIGTERM)
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells, as many at a time as there are jobs; see `Executor.run`.
@@ -104,6 +111,7 @@ class Processes:
         running: dict[Future[Any], tuple[_Slot, Work]] = {}
         known = {work.run_id: work for work in works}
         deaths = dict.fromkeys(known, 0)
+        self._wait_for_server()
         try:
             while ahead or running:
                 while ahead and len(running) < self.jobs:
@@ -140,6 +148,19 @@ class Processes:
                 yield outcome
         finally:
             self._end([slot for slot, _ in running.values()])
+
+    def _wait_for_server(self) -> None:
+        """Wait until workers are forked within milliseconds: Ctrl-C meanwhile leaves none behind.
+
+        A worker that is asked for while the server still imports is begun when it has, whether
+        or not what it needs of this process is still there.
+        """
+        if not self._waited and self._context.get_start_method() == "forkserver":
+            probe = self._context.Process(target=int)
+            probe.start()
+            probe.join()
+            probe.close()
+        self._waited = True
 
     def _slot(self) -> _Slot:
         slot = _Slot(self._context, self._events, dict(os.environ), self.threads)
@@ -181,7 +202,8 @@ class _Slot:
     def start(self, work: Work) -> Future[Any]:
         """Give the worker a cell."""
         self._cells += 1
-        future: Future[Any] = self._pool.schedule(run_here, args=[work])
+        with _uninterrupted():  # the pool only ends workers that it has seen begin
+            future: Future[Any] = self._pool.schedule(run_here, args=[work])
         future.add_done_callback(lambda done: self._events.put(("ended", done, None)))
         return future
 
@@ -239,6 +261,12 @@ def _tell(watch: Watch, event: str, work: Work | None, what: Any) -> None:
             getattr(observer, event)(what)
 
 
+def _server() -> int | None:
+    """Return the process id of the fork server, None if none has been started."""
+    pid: int | None = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    return pid
+
+
 def _context() -> Any:
     """Return how workers are started.
 
@@ -260,3 +288,26 @@ def _context() -> Any:
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait until the body of a `with` is done.
+
+    They are heard by handlers, since any thread may catch a signal that this one blocks.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    heard: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    ours = {n: handler for n, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+    try:
+        for number in ours:
+            signal.signal(number, lambda one, _: heard.append(one))
+        yield
+    finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+        for one in heard:
+            signal.raise_signal(one)

@@ -14,13 +14,13 @@ from sessions import Start, of_session
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Start]:
-    """Return a function that starts `pflbench` in a session of its own."""
+def start_code(folder: Path) -> Iterator[Start]:
+    """Return a function that starts Python in a session of its own."""
     started: list[subprocess.Popen[str]] = []
 
     def begin(*arguments: str) -> subprocess.Popen[str]:
         made = subprocess.Popen(
-            [sys.executable, "-m", "pflbench", *arguments],
+            [sys.executable, *arguments],
             cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
             # A process that a shell put in the background ignores SIGINT, and its children do.
@@ -34,3 +34,9 @@ def start(folder: Path) -> Iterator[Start]:
         for left in of_session(process.pid):
             left.kill()
         process.communicate()
+
+
+@pytest.fixture
+def start(start_code: Start) -> Start:
+    """Return a function that starts `pflbench` in a session of its own."""
+    return lambda *arguments: start_code("-m", "pflbench", *arguments)

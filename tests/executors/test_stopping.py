@@ -45,6 +45,42 @@ def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
     assert [run.status for run in Store(folder / "results").runs()] == ["unfinished"] * 2
 
 
+STRUCK = """
+import os, signal, sys, threading, time
+from pflbench.executors import processes
+
+def strike(owner, name, how, delay):
+    act = getattr(owner, name)
+    def struck(*arguments):
+        setattr(owner, name, act)
+        threading.Timer(delay, os.kill, (os.getpid(), how)).start()
+        return act(*arguments)
+    setattr(owner, name, struck)
+
+if __name__ == "__main__":
+    how, when = getattr(signal, sys.argv.pop(1)), sys.argv.pop(1)
+    if when == "server":  # it still imports what workers need
+        strike(processes.Processes, "run", how, 0.05)
+    else:  # the first worker is being begun
+        strike(processes._Slot, "start", how, 0.02)
+    from pflbench.cli.main import main
+    main()
+"""
+
+
+@pytest.mark.parametrize(("how", "when"), [("SIGINT", "worker"), ("SIGTERM", "server")])
+def test_a_command_stopped_while_workers_start_says_so_in_one_line(
+    how: str, when: str, start_code: Start, folder: Path, data: str
+) -> None:
+    (folder / "struck.py").write_text(STRUCK)
+    running = start_code("struck.py", how, when, *LONG)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == {"SIGINT": 130, "SIGTERM": 143}[how]
+    assert "To go on: " in err
+    assert len(err.splitlines()) == 2, err  # an empty one, after what a terminal shows of Ctrl-C
+    assert wait_until(lambda: not of_session(running.pid), seconds=10)
+
+
 def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, data: str) -> None:
     running = at_work(start, folder)
     running.kill()
