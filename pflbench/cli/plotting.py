@@ -110,7 +110,7 @@ def draw_all(
 
 def _ranks(wanted: Wanted, boards: Sequence[Board], seen: Mapping[str, Look]) -> Figure:
     found = critical_difference(boards)
-    title = f"Average ranks over {len(boards)} scenarios" if wanted.title else ""
+    title = "Average ranks over data sets" if wanted.title else ""
     return ranks(found, seen, width=wanted.width, title=title)
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.build import boards
 from pflbench.leaderboard.columns import COLUMN_SETS, ColumnSet
-from pflbench.leaderboard.render import FORMATS, Format, render, renderable, renderable_together
-from pflbench.leaderboard.significance import (
+from pflbench.leaderboard.over_data_sets import (
     CriticalDifference,
+    MeanRanks,
     NotEnough,
-    PairedTest,
     critical_difference,
-    paired_tests,
 )
+from pflbench.leaderboard.render import FORMATS, Format, render, renderable, renderable_together
+from pflbench.leaderboard.significance import PairedTest, paired_tests
 from pflbench.leaderboard.spending import Question, Spent
 from pflbench.leaderboard.transfer import Comparison, Transfer, transfer
 from pflbench.leaderboard.tuned import with_tuning
@@ -25,6 +25,7 @@ __all__ = [
     "Comparison",
     "CriticalDifference",
     "Format",
+    "MeanRanks",
     "Measures",
     "NotEnough",
     "PairedTest",

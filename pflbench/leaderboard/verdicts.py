@@ -18,8 +18,14 @@ from pflbench.leaderboard.entries import (
     percent,
     points,
 )
-from pflbench.leaderboard.protocol import BASELINE, SIGNIFICANCE
-from pflbench.leaderboard.significance import NotEnough, PairedTest, critical_difference
+from pflbench.leaderboard.over_data_sets import (
+    CriticalDifference,
+    MeanRanks,
+    NotEnough,
+    critical_difference,
+)
+from pflbench.leaderboard.protocol import BASELINE, FEWEST_DATA_SETS, SIGNIFICANCE
+from pflbench.leaderboard.significance import PairedTest
 
 _SMALLEST_P = 0.001
 """A p value below is written so: its further digits rest on the distribution's far tail."""
@@ -118,23 +124,36 @@ def ranking(boards: Sequence[Board]) -> list[str]:
     if isinstance(found, NotEnough):
         return [f"No ranking over boards: {found.reason}."]
     ranks = zip(found.methods, found.average_ranks, strict=True)
-    alike = found.friedman_p >= SIGNIFICANCE
     said = [
-        f"Over {len(found.blocks)} blocks (data set × partition × population): average ranks "
-        f"{', '.join(f'{name} {rank:.2f}' for name, rank in ranks)}. Friedman's test that all are "
-        f"alike: p {_small(found.friedman_p)}. Critical difference of average ranks (Nemenyi, "
-        f"{SIGNIFICANCE:g}): {found.critical_difference:.2f}.",
+        f"Average ranks over {found.extent} (data set × partition × population), averaged within "
+        "a data set first: "
+        f"{', '.join(f'{name} {rank:.2f}' for name, rank in ranks)}. These are {found.pool}.",
+        _test(found),
     ]
-    if alike:
-        said.append("Friedman's test finds no difference, so no two methods are told apart.")
-    elif found.cliques:
-        said.append(f"Not told apart: {'; '.join(', '.join(one) for one in found.cliques)}.")
-    else:
-        said.append("Every two of them are told apart.")
     if found.left_out:
-        said.append(f"Not ranked on every block: {', '.join(found.left_out)}.")
+        said.append(f"Not on every block: {', '.join(found.left_out)}.")
     said.append(f"Blocks: {'; '.join(found.blocks)}.")
     return said
+
+
+def _test(found: MeanRanks) -> str:
+    """Say which methods are told apart over data sets, or why none are."""
+    if not isinstance(found, CriticalDifference):
+        return (
+            "No test: blocks of one data set are not independent, so independent blocks are "
+            f"{len(found.data_sets)}, and a test needs {FEWEST_DATA_SETS}. On fewer, even a method "
+            "that is ahead of another on all of them could be so by chance."
+        )
+    known = (
+        f"Friedman's test that all are alike, the data set being the unit: p "
+        f"{_small(found.friedman_p)}. Critical difference of average ranks (Nemenyi, "
+        f"{SIGNIFICANCE:g}): {found.critical_difference:.2f}."
+    )
+    if found.friedman_p >= SIGNIFICANCE:
+        return f"{known} Friedman's test finds no difference, so no two methods are told apart."
+    if found.cliques:
+        return f"{known} Not told apart: {'; '.join(', '.join(one) for one in found.cliques)}."
+    return f"{known} Every two of them are told apart."
 
 
 def _small(p: float) -> str:

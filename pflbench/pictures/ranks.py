@@ -1,15 +1,15 @@
-"""The critical-difference diagram: average ranks over blocks, and who is not told apart."""
+"""Average ranks over data sets, and where there are enough of them, who is not told apart."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from pflbench.errors import InputError
-from pflbench.leaderboard import CriticalDifference, NotEnough
-from pflbench.leaderboard.protocol import SIGNIFICANCE
+from pflbench.leaderboard import CriticalDifference, MeanRanks, NotEnough
+from pflbench.leaderboard.protocol import FEWEST_DATA_SETS, SIGNIFICANCE
 from pflbench.pictures.looks import Look, look_of_algorithm, spot
 from pflbench.pictures.style import (
     FAINT,
@@ -18,6 +18,7 @@ from pflbench.pictures.style import (
     Width,
     canvas,
     drawn,
+    folded,
     inches,
     length,
     shortened,
@@ -34,13 +35,16 @@ _STEP: Final = 0.16
 _BAR: Final = 0.075
 """Inches between two bars of methods that are not told apart."""
 
+_LINE: Final = 0.13
+"""Inches between two lines of the note."""
+
 _TOP, _BOTTOM, _GAP, _ABOVE_LABELS = 0.42, 0.20, 0.10, 0.13
 """Inches above the axis, below the last label, beside a label, above the first label."""
 
 
 @drawn
 def ranks(
-    found: CriticalDifference | NotEnough,
+    found: MeanRanks | NotEnough,
     looks: Mapping[str, Look],
     *,
     width: Width = "column",
@@ -49,7 +53,7 @@ def ranks(
     """Draw average ranks as Demšar does (JMLR 7, 2006, figure 1): the best is on the left.
 
     A thick bar joins methods that the Nemenyi test does not tell apart; above the axis is the
-    critical difference.
+    critical difference. Where there are too few data sets for a test there is neither.
 
     Parameters
     ----------
@@ -64,7 +68,7 @@ def ranks(
         There is not enough to rank methods over, for the reason that `found` gives.
     """
     if isinstance(found, NotEnough):
-        raise InputError(f"There is no critical-difference diagram: {found.reason}.")
+        raise InputError(f"There is no picture of ranks: {found.reason}.")
     size = inches(width)
     k = len(found.methods)
     left = -(-k // 2)  # the better half
@@ -76,10 +80,12 @@ def ranks(
         max((length(text, SMALL) for text in part), default=0.0) + _GAP
         for part in (texts[:left], texts[left:])
     ]
-    levels = _levels(found)
+    cliques = found.cliques if isinstance(found, CriticalDifference) else ()
+    levels = _levels(found.methods, cliques)
     head = _ABOVE_LABELS + _BAR * (max(levels, default=-1) + 1)
     extra = 0.2 if title else 0.0
-    height = _TOP + head + _STEP * left + _BOTTOM
+    note = folded(_note(found), size - 0.1, SMALL)
+    height = _TOP + head + _STEP * left + _BOTTOM + _LINE * note.count("\n")
     figure = canvas(size, height + extra, title)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, height / (height + extra)))
@@ -92,7 +98,8 @@ def ranks(
         return start + (end - start) * (rank - 1) / (k - 1)
 
     _axis(axes, k, x(1), x(k))
-    _difference(axes, found.critical_difference, x(1), x(k), k, size)
+    if isinstance(found, CriticalDifference):
+        _difference(axes, found.critical_difference, x(1), x(k), k, size)
     for i, (look, rank, text) in enumerate(zip(own, found.average_ranks, texts, strict=True)):
         on_left = i < left
         row = i if on_left else k - 1 - i
@@ -107,14 +114,14 @@ def ranks(
                          ha="right" if on_left else "left", va="center_baseline")  # fmt: skip
         tag(name, look, "name")
     order = dict(zip(found.methods, found.average_ranks, strict=True))
-    for clique, level in zip(found.cliques, levels, strict=True):
+    for clique, level in zip(cliques, levels, strict=True):
         ends = [order[name] for name in clique]
         y = -0.085 - _BAR * level
         bar = axes.plot([x(min(ends)) - 0.035, x(max(ends)) + 0.035], [y, y], color=INK,
                         linewidth=2.6, solid_capstyle="butt", zorder=3)  # fmt: skip
         bar[0].set_gid(f"clique-{level}-{'-'.join(str(found.methods.index(n)) for n in clique)}")
-    axes.text(size / 2, -height + _TOP + 0.03, _note(found), fontsize=SMALL, color=FAINT,
-              ha="center", va="bottom")  # fmt: skip
+    axes.text(size / 2, -height + _TOP + 0.03, note, fontsize=SMALL, color=FAINT, ha="center",
+              va="bottom")  # fmt: skip
     return figure
 
 
@@ -154,12 +161,12 @@ def _difference(
         axes.text(first, y + 0.05, words, fontsize=SMALL, va="bottom", color=FAINT)
 
 
-def _levels(found: CriticalDifference) -> list[int]:
+def _levels(methods: Sequence[str], cliques: Sequence[Sequence[str]]) -> list[int]:
     """Return how far down each bar is: bars that overlap lie below each other."""
-    order = {name: i for i, name in enumerate(found.methods)}
+    order = {name: i for i, name in enumerate(methods)}
     ends: list[int] = []  # last method of each level
     levels = []
-    for clique in found.cliques:
+    for clique in cliques:
         places = [order[name] for name in clique]
         level = next((i for i, end in enumerate(ends) if end < min(places)), len(ends))
         ends[level : level + 1] = [max(places)]
@@ -167,8 +174,12 @@ def _levels(found: CriticalDifference) -> list[int]:
     return levels
 
 
-def _note(found: CriticalDifference) -> str:
+def _note(found: MeanRanks) -> str:
+    """Say what was ranked over, what a test says of it, and what the ranks depend on."""
+    if not isinstance(found, CriticalDifference):
+        needed = f"no test, which needs {FEWEST_DATA_SETS} data sets"
+        return f"{found.extent}: {needed}; {found.pool}"
     p = found.friedman_p
     written = "< 0.001" if p < 0.001 else f"= {p:.3f}"
     alike = "" if p < SIGNIFICANCE else ": no difference found"
-    return f"{len(found.blocks)} blocks, Friedman p {written}{alike}"
+    return f"{found.extent}, Friedman p {written}{alike}; {found.pool}"

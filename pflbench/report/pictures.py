@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pflbench.errors import InputError
-from pflbench.leaderboard import Board, NotEnough, critical_difference
-from pflbench.leaderboard.protocol import BASELINE
+from pflbench.leaderboard import Board, CriticalDifference, NotEnough, critical_difference
+from pflbench.leaderboard.protocol import BASELINE, FEWEST_DATA_SETS
 from pflbench.pictures import (
     AGAINST,
     Look,
@@ -49,8 +49,13 @@ _PARETO: Final = (
 )
 _PARTITION: Final = "Training samples by client and class, of seed {seed}."
 _RANKS: Final = (
-    "Average ranks over scenarios of different data or heterogeneity; a bar joins methods that "
-    "Nemenyi's test does not tell apart."
+    "Average ranks over data sets, averaged within a data set over its scenarios of different "
+    "heterogeneity first. "
+)
+_BARS: Final = "A bar joins methods that Nemenyi's test does not tell apart."
+_UNTESTED: Final = (
+    "Scenarios of one data set are not independent, and fewer than {fewest} data sets are too few "
+    "for a test, so none are told apart."
 )
 
 
@@ -75,10 +80,15 @@ class Gallery:
         """Draw how methods rank over all scenarios, or say why that cannot be said."""
         found = critical_difference(boards)
         if isinstance(found, NotEnough):
-            return Pictures("", "", absent=f"No critical-difference diagram: {found.reason}.")
-        left = f" Not on all of them: {', '.join(found.left_out)}." if found.left_out else ""
+            return Pictures("", "", absent=f"No ranks over scenarios: {found.reason}.")
+        tested = isinstance(found, CriticalDifference)
+        words = [
+            _RANKS + (_BARS if tested else _UNTESTED.format(fewest=FEWEST_DATA_SETS)),
+            f"They are {found.pool}.",
+            *([f"Not on all of them: {', '.join(found.left_out)}."] if found.left_out else []),
+        ]
         return self._set(
-            "", _RANKS + left, {"": lambda: ranks(found, self.looks, width=5.0)}, prefix
+            "", " ".join(words), {"": lambda: ranks(found, self.looks, width=5.0)}, prefix
         )
 
     def of(self, board: Board, prefix: str) -> tuple[Pictures, ...]:

@@ -14,7 +14,7 @@ import pages
 
 from pflbench.leaderboard import (
     Board,
-    CriticalDifference,
+    MeanRanks,
     PairedTest,
     Row,
     boards,
@@ -116,17 +116,14 @@ def duel(first: str, second: str) -> str:
 def ranks() -> str:
     """Tell how methods rank over boards."""
     found = critical_difference(tuned())
-    if not isinstance(found, CriticalDifference):
-        return found.reason
+    assert isinstance(found, MeanRanks)
     rows = [
         [method, f"{rank:.2f}"]
         for method, rank in zip(found.methods, found.average_ranks, strict=True)
     ]
-    cliques = "; ".join(", ".join(clique) for clique in found.cliques) or "none"
     return "\n\n".join([
         pages.table(["method", "average rank"], rows),
-        f"{len(found.blocks)} boards; Friedman p = {found.friedman_p:.2g}; critical difference "
-        f"{found.critical_difference:.2f} (Nemenyi, 0.05); not told apart: {cliques}.",
+        f"{found.extent}; {found.pool}.",
     ])  # fmt: skip
 
 

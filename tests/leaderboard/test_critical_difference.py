@@ -1,4 +1,4 @@
-"""Methods over blocks, against the literature and where the answer is known."""
+"""Methods over data sets, against the literature and where the answer is known."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from made_boards import board, of_means, row
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare, rankdata
 
-from pflbench.leaderboard import CriticalDifference, NotEnough, critical_difference, render
+from pflbench.leaderboard import (
+    CriticalDifference,
+    MeanRanks,
+    NotEnough,
+    critical_difference,
+    render,
+)
 
 DEMSAR = {
     # AUC of four variants of C4.5 on 14 data sets: Demšar (2006), table 6.
@@ -40,6 +46,13 @@ def found(boards: list[object]) -> CriticalDifference:
     return made
 
 
+def untested(boards: list[object]) -> MeanRanks:
+    made = critical_difference(boards)  # type: ignore[arg-type]
+    assert isinstance(made, MeanRanks)
+    assert not isinstance(made, CriticalDifference)
+    return made
+
+
 def reason(boards: list[object]) -> str:
     made = critical_difference(boards)  # type: ignore[arg-type]
     assert isinstance(made, NotEnough)
@@ -65,7 +78,10 @@ def test_the_worked_example_of_demsar() -> None:
 @pytest.mark.parametrize("k", Q)
 def test_the_critical_difference_has_the_published_quantiles(k: int) -> None:
     rng = np.random.default_rng(k)
-    boards = [of_means({f"m{i}": v for i, v in enumerate(rng.random(k))}, step=s) for s in range(9)]
+    boards = [
+        of_means({f"m{i}": v for i, v in enumerate(rng.random(k))}, dataset=f"d{s}")
+        for s in range(9)
+    ]
     assert found(boards).critical_difference == pytest.approx(
         Q[k] * np.sqrt(k * (k + 1) / (6 * 9)), abs=1e-3
     )
@@ -75,9 +91,12 @@ def test_the_critical_difference_has_the_published_quantiles(k: int) -> None:
 def test_it_agrees_with_the_libraries_on_random_numbers(seed: int) -> None:
     rng = np.random.default_rng(seed)
     blocks, k = 12, 6
-    values = np.round(rng.random((blocks, k)) + np.arange(k) * 0.12, 2)
+    values = np.round(rng.random((blocks, k)) + np.arange(k) * 0.12, 6)
     names = [f"m{i}" for i in rng.permutation(k)]
-    boards = [of_means(dict(zip(names, row, strict=True)), step=s) for s, row in enumerate(values)]
+    boards = [
+        of_means(dict(zip(names, row, strict=True)), dataset=f"d{s:02}")
+        for s, row in enumerate(values)
+    ]
     made = found(boards)
     columns = [names.index(name) for name in made.methods]
     average = rankdata(-values, axis=1).mean(axis=0)
@@ -99,45 +118,99 @@ def test_it_agrees_with_the_libraries_on_random_numbers(seed: int) -> None:
 
 def test_cliques_are_the_neighbours_within_the_critical_difference() -> None:
     means = {"e": 0.1, "d": 0.2, "c": 0.3, "b": 0.4, "a": 0.5}
-    made = found([of_means(means, step=s) for s in range(20)])
+    made = found([of_means(means, dataset=f"d{s}") for s in range(20)])
     assert made.average_ranks == (1, 2, 3, 4, 5)
     assert made.critical_difference == pytest.approx(2.728 * np.sqrt(30 / 120), abs=1e-3)
     assert made.cliques == (("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"))
     # With many more blocks every two of them are told apart.
-    assert found([of_means(means, step=s) for s in range(60)]).cliques == ()
+    assert found([of_means(means, dataset=f"d{s}") for s in range(60)]).cliques == ()
 
 
 def test_methods_that_never_differ_are_one_clique() -> None:
-    made = found([of_means(dict.fromkeys("abc", 0.5), step=s) for s in range(5)])
+    made = found([of_means(dict.fromkeys("abc", 0.5), dataset=f"d{s}") for s in range(6)])
     assert (made.friedman_p, made.cliques) == (1, (("a", "b", "c"),))
     assert made.average_ranks == (2, 2, 2)
 
 
 def test_fewer_blocks_or_methods_are_counted() -> None:
     three = {"a": 0.1, "b": 0.2, "c": 0.3}
-    four = [of_means(three, step=s) for s in range(4)]
-    assert reason(four).endswith("with at least 3 ranked methods are needed, and there are 4")
+    one = [of_means(three)]
+    assert reason(one).endswith("with at least 3 methods are needed, and there is 1")
     # A board of two methods is no block.
-    assert reason([*four, of_means({"a": 0.1, "b": 0.2}, step=9)]) == reason(four)
-    others = [of_means({"a": 0.1, "b": 0.2, f"d{s}": 0.3}, step=10 + s) for s in range(4)]
-    assert reason([*four, *others]) == (
-        "3 methods with a ranked row on each of 8 blocks are needed, and there are 2: a, b"
+    assert reason([*one, of_means({"a": 0.1, "b": 0.2}, step=9)]) == reason(one)
+    others = [of_means({"a": 0.1, "b": 0.2, f"d{s}": 0.3}, step=11 + s) for s in range(4)]
+    assert reason([*one, *others]) == (
+        "3 methods with numbers on each of 5 blocks are needed, and there are 2: a, b"
     )
     assert reason([]).endswith("there are none")
 
 
+def test_blocks_of_one_data_set_are_one_independent_block() -> None:
+    """However many partitions there are, two data sets tell as little as two boards."""
+    good, bad = {"a": 0.3, "b": 0.2, "c": 0.1}, {"a": 0.1, "b": 0.2, "c": 0.3}
+    few = [of_means(good, dataset=d, step=s) for d in ("mnist", "fashion") for s in range(20)]
+    made = untested(few)
+    assert made.data_sets == ("fashion", "mnist")
+    assert len(made.blocks) == 40
+    assert made.average_ranks == (1, 2, 3)
+    # A data set counts once, whether it has one block or twenty.
+    made = untested([*few, of_means(bad, dataset="cifar")])
+    assert dict(zip(made.methods, made.average_ranks, strict=True)) == pytest.approx(
+        {"a": (1 + 1 + 3) / 3, "b": 2, "c": (3 + 3 + 1) / 3}
+    )
+
+
+def test_a_rank_on_a_data_set_is_the_mean_rank_over_its_blocks() -> None:
+    blocks = [{"a": 0.3, "b": 0.2, "c": 0.1}, {"a": 0.3, "b": 0.2, "c": 0.1},
+              {"a": 0.1, "b": 0.3, "c": 0.2}]  # fmt: skip
+    made = untested([of_means(means, step=s) for s, means in enumerate(blocks)])
+    assert dict(zip(made.methods, made.average_ranks, strict=True)) == pytest.approx(
+        {"a": 5 / 3, "b": 5 / 3, "c": 8 / 3}
+    )
+
+
+def test_equal_methods_are_seldom_told_apart_however_many_partitions_a_data_set_has() -> None:
+    """Partitions of one data set that agree are no further proof."""
+    rng = np.random.default_rng(0)
+    alarms = 0
+    for _ in range(200):
+        own = rng.normal(size=(6, 1, 4)) + rng.normal(size=(6, 3, 4)) / 2
+        boards = [
+            of_means(dict(zip("abcd", means, strict=True)), dataset=f"d{d}", step=s)
+            for d, blocks in enumerate(own)
+            for s, means in enumerate(blocks)
+        ]
+        alarms += found(boards).friedman_p < 0.05
+    assert alarms <= 20  # of 200: 10 expected at most
+
+
+@pytest.mark.parametrize(("data_sets", "tested"), [(5, False), (6, True)])
+def test_a_test_needs_six_data_sets(data_sets: int, tested: bool) -> None:
+    boards = [
+        of_means({"a": 0.3, "b": 0.2, "c": 0.1}, dataset=f"d{d}", step=s)
+        for d in range(data_sets)
+        for s in range(3)
+    ]
+    made = critical_difference(boards)
+    assert isinstance(made, CriticalDifference) == tested
+    said = " ".join(render(boards, columns="tests").split())
+    assert f"{data_sets} data sets with {3 * data_sets} blocks" in said
+    assert ("No test: blocks of one data set are not independent" in said) != tested
+    assert ("Friedman's test that all are alike, the data set being the unit" in said) == tested
+
+
 def test_boards_that_differ_in_rounds_only_are_one_block() -> None:
     means = {"a": 0.3, "b": 0.2, "c": 0.1}
-    boards = [of_means(means, step=s) for s in range(4)]
-    again = [of_means(means, step=0, rounds=r) for r in (5, 100, 50)]
-    assert reason([*boards, *again]) == reason(boards)
+    boards = [of_means(means, dataset=f"d{s}") for s in range(5)]
+    again = [of_means(means, dataset="d0", rounds=r) for r in (5, 100, 50)]
+    assert untested([*boards, *again]).blocks == untested(boards).blocks
     # The longest stands for its block: on it, b is best.
-    longest = of_means({"a": 0.2, "b": 0.3, "c": 0.1}, step=0, rounds=1000)
-    made = found([*boards, *again, longest, of_means(means, step=4)])
+    longest = of_means({"a": 0.2, "b": 0.3, "c": 0.1}, dataset="d0", rounds=1000)
+    made = untested([*boards, *again, longest])
     assert made.average_ranks == pytest.approx((1.2, 1.8, 3))
     # Unless another has more methods.
-    fuller = of_means({**means, "d": 0.4}, step=0, rounds=2)
-    made = found([*boards, *again, longest, fuller, of_means(means, step=4)])
+    fuller = of_means({**means, "d": 0.4}, dataset="d0", rounds=2)
+    made = untested([*boards, *again, longest, fuller])
     assert made.average_ranks == (1, 2, 3)
     assert made.left_out == ("d",)
 
@@ -150,7 +223,7 @@ def test_other_data_and_other_populations_are_other_blocks() -> None:
         of_means(means, step=1, population=groups),
         *(of_means(means, step=s, dataset="fashion-mnist") for s in (1, 2)),
     ]
-    assert found(boards).blocks == (
+    assert untested(boards).blocks == (
         "fashion-mnist · rotated(step=1)", "fashion-mnist · rotated(step=2)",
         "mnist · rotated(step=1)", "mnist · rotated(step=1) · groups(minority=0.2)",
         "mnist · rotated(step=2)",
@@ -159,7 +232,7 @@ def test_other_data_and_other_populations_are_other_blocks() -> None:
     moved = [
         dataclasses.replace(b, dataset="npz:elsewhere", scenario_id="f" * 12) for b in boards[:3]
     ]
-    assert found([*boards, *moved]) == found(boards)
+    assert untested([*boards, *moved]) == untested(boards)
 
 
 def test_validation_says_which_row_stands_for_a_method() -> None:
@@ -170,21 +243,22 @@ def test_validation_says_which_row_stands_for_a_method() -> None:
             row("d", np.full((2, 4), 0.3), rank=None),
         ], step=step)  # fmt: skip
 
-    made = found([one(step) for step in range(5)])
+    made = untested([one(step) for step in range(5)])
     assert made.methods == ("b", "c", "a")  # a's better row is better on test only
     assert made.left_out == ()  # what is never ranked is not there
 
 
 def test_it_is_said_below_the_boards() -> None:
     means = {"e": 0.1, "d": 0.2, "c": 0.3, "b": 0.4, "a": 0.5}
-    boards = [of_means(means, step=s) for s in range(20)]
+    boards = [of_means(means, dataset=f"d{s}") for s in range(7)]
     for form in ("text", "markdown", "latex"):
-        text = render(boards, form, columns="tests")  # type: ignore[arg-type]
-        said = " ".join(text.split())
-        assert "average ranks a 1.00, b 2.00, c 3.00, d 4.00, e 5.00." in said
-        assert "0.05): 1.36." in said
-        assert "Not told apart: a, b; b, c; c, d; d, e." in said
+        said = " ".join(render(boards, form, columns="tests").split())  # type: ignore[arg-type]
+        assert "a 1.00, b 2.00, c 3.00, d 4.00, e 5.00." in said
+        assert "ranks among these 5 methods; another pool gives other ranks" in said
+        assert "0.05): 2.31." in said
+        assert "Not told apart: a, b, c; b, c, d; c, d, e." in said
         few = " ".join(render(boards[:2], form, columns="tests").split())  # type: ignore[arg-type]
-        assert "No ranking over boards: 5 blocks" in few
+        assert "a 1.00, b 2.00, c 3.00, d 4.00, e 5.00." in few
+        assert "independent blocks are 2, and a test needs 6" in few
         assert "over boards" not in render(boards[:1], form, columns="tests")  # type: ignore[arg-type]
-        assert "over boards" not in render(boards, form)  # type: ignore[arg-type]
+        assert "verage ranks" not in render(boards, form)  # type: ignore[arg-type]

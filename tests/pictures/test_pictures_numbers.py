@@ -11,7 +11,7 @@ import pytest
 from drawn_results import Drawn
 from figure_reading import artist, data, parts, words
 
-from pflbench.leaderboard import Board, CriticalDifference, Row
+from pflbench.leaderboard import Board, CriticalDifference, MeanRanks, Row
 from pflbench.pictures import AGAINST, curves, gains, histories, pareto, partition, ranks, spread
 from pflbench.pictures.looks import looks_of
 
@@ -228,7 +228,8 @@ def test_the_front_of_the_published_boards(published: Drawn, crowd: Drawn) -> No
 FOUND = CriticalDifference(
     methods=("a", "b", "c", "d", "e"), average_ranks=(1.2, 1.8, 3.0, 4.2, 4.8),
     critical_difference=1.5, cliques=(("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")),
-    blocks=("w", "x", "y", "z", "v"), friedman_p=0.0123,
+    blocks=("u", "v", "w", "x", "y", "z"), data_sets=("u", "v", "w", "x", "y", "z"),
+    friedman_p=0.0123,
 )  # fmt: skip
 
 
@@ -252,9 +253,23 @@ def test_ranks() -> None:
         assert height != level or one[1] < other[0]  # bars that meet are not on one line
     shown = words(figure)
     assert {"a  1.20", "e  4.80", "critical difference 1.50"} <= set(shown)
-    assert "5 blocks, Friedman p = 0.012" in shown
+    note = " ".join(" ".join(shown).split())
+    assert "6 data sets with 6 blocks, Friedman p = 0.012; ranks among these 5 methods" in note
     difference = [line for line in figure.axes[0].lines if line.get_ydata()[0] == 0.27]
     assert np.ptp(data(difference[0])[0]) == pytest.approx(1.5 * scale)
+
+
+def test_ranks_without_a_test_have_neither_bars_nor_a_critical_difference() -> None:
+    found = MeanRanks(
+        methods=("a", "b", "c"), average_ranks=(1.2, 1.8, 3.0), data_sets=("u",),
+        blocks=("u 1", "u 2"),
+    )  # fmt: skip
+    figure = ranks(found, looks_of((name, f"{name}(p=1)") for name in found.methods))
+    assert not figure.findobj(lambda a: str(a.get_gid() or "").startswith("clique"))
+    shown = " ".join(" ".join(words(figure)).split())
+    assert "critical difference" not in shown
+    assert "1 data set with 2 blocks: no test, which needs 6 data sets" in shown
+    assert "ranks among these 3 methods; another pool gives other ranks" in shown
 
 
 def test_bubbles_are_the_samples(small: Drawn) -> None:

@@ -39,7 +39,8 @@ def all_figures(drawn: Drawn) -> dict[str, Figure]:
     names = [row.algorithm for row in board.rows if row.rank is not None]
     found = CriticalDifference(
         methods=tuple(names), average_ranks=tuple(1.0 + i for i in range(len(names))),
-        critical_difference=1.1, cliques=(tuple(names[:2]),), blocks=("b",) * 5, friedman_p=0.01,
+        critical_difference=1.1, cliques=(tuple(names[:2]),), blocks=("b",) * 6,
+        data_sets=("b",) * 6, friedman_p=0.01,
     )  # fmt: skip
     return {
         "curves": curves(board, runs, drawn.looks),

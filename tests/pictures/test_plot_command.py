@@ -120,7 +120,7 @@ def test_titles_splits_and_axes(plot: Plot, small: Drawn) -> None:
         (("ranks", "--split", "val"), "--split belongs to curves"),
         (("curves", "--scenario", "zzz"), "There is no scenario 'zzz'"),
         (("curves", "--dataset", "mnits"), "There is no data set with results 'mnits'"),
-        (("ranks",), "no critical-difference diagram: 5 blocks"),
+        (("ranks",), "no picture of ranks: 2 blocks"),
     ],
 )
 def test_what_cannot_be(arguments: tuple[str, ...], words: str, plot: Plot, small: Drawn) -> None:

@@ -377,27 +377,27 @@ def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
     assert board.title in second.one("a").text
 
 
-def test_methods_are_ranked_over_five_scenarios_and_not_over_two(
+def test_methods_are_ranked_over_scenarios_and_tested_over_data_sets(
     document: Element, results: Path, made: list[Board]
 ) -> None:
     few = document.one("section", id="ranks")
-    assert not few.all("svg")
-    assert "No critical-difference diagram: " in few.text
+    assert len(few.all("svg", class_="picture")) == 1
+    assert "1 data set with 2 blocks: no test" in " ".join(few.text.split())
+    assert "none are told apart. They are ranks among these 3 methods" in few.text
     (board,) = [b for b in made if "iid" in b.title]
     blocks = [
         dataclasses.replace(
             board,
             scenario_id=f"{i:012x}",
-            scenario={
-                **board.scenario,
-                "partition": {"name": "dirichlet", "parameters": {"alpha": i}, "version": ""},
-            },
+            dataset=f"data {i}",
+            scenario={**board.scenario, "fingerprint": f"{i}"},
         )
-        for i in range(1, 6)
+        for i in range(1, 7)
     ]
     many = read(render(report(blocks, Store(results), title="x"))).one("section", id="ranks")
     (svg,) = many.all("svg", class_="picture")
     assert {"local", "fedavg", "fedavg-ft"} <= {
         t.text.split("  ")[0].split(" ")[0] for t in svg.all("text")
     }
-    assert "5 blocks" in svg.text
+    assert "6 data sets with 6 blocks, Friedman p" in " ".join(svg.text.split())
+    assert "Nemenyi" in many.text
