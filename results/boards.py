@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pflbench.leaderboard import Board, boards, render, with_tuning
 from pflbench.leaderboard.marks import legend_of_marks
+from pflbench.leaderboard.protocol import FEWEST_SEEDS, no_verdict
 from pflbench.results import Store
 from pflbench.results.tunings import studies_of
 
@@ -79,9 +80,11 @@ def front(found: list[Board]) -> str:
     last = next(i for i in range(first, len(lines)) if not lines[i].startswith("|"))
     caption = next(line for line in lines if line.startswith("*Test accuracy"))
     table = "\n".join(lines[first:last])
+    seeds = len(board.seeds)
+    verdict = f"{no_verdict(seeds)} " if seeds < FEWEST_SEEDS else ""
     marks = "".join(f"{mark}: {meaning} " for mark, meaning in legend_of_marks(board.rows))
     text = (
-        f"{words}\n\n{table}\n\n{caption} {marks}"
+        f"{words}\n\n{table}\n\n{caption} ±: standard deviation over seeds. {verdict}{marks}"
         "[What the columns say, and more boards.](results/README.md)"
     )
     before, _, rest = README.read_text().partition(_START)

@@ -35,7 +35,7 @@ class Measures:
     test_std
         Standard deviation of a seed's mean over seeds; None with one seed.
     low, high
-        Ends of the headline's 95 % bootstrap interval.
+        Ends of the headline's 95 % t interval over seeds, within [0, 1]; None with one seed.
     sample_mean
         Mean over test samples instead of clients.
     client_std, worst_client, worst_tenth, best_client
@@ -51,8 +51,9 @@ class Measures:
     optimism
         `best_accuracy` - `test_accuracy`.
     gain, gain_low, gain_high
-        Mean over clients and seeds of the accuracy minus the baseline's, with its 95 % interval;
-        None where the baseline's row is missing or incomplete (as in those below).
+        Mean over clients, then over seeds, of the accuracy minus the baseline's, with its 95 % t
+        interval over seeds; None where the baseline's row is missing or incomplete (as in those
+        below), the interval with one seed as well.
     hurt, hurt_beyond_error
         Share of clients below the baseline; by more than one standard error of the difference.
     loss_of_hurt
@@ -73,8 +74,8 @@ class Measures:
 
     test_accuracy: float
     test_std: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     sample_mean: float
     client_std: float
     worst_client: float
@@ -130,9 +131,11 @@ class Row:
         All of its runs, whatever their status, by seed; empty for a reference row that nobody ran.
     commands
         Command that repeats a run, by seed, where it is known.
-    rank
-        None if the row cannot be ranked; then `reason` says why and `measures` is None, since a
-        mean is never taken over whichever runs exist.
+    rank, worst_rank
+        The best and the worst rank that the verdicts leave it: one more than the number of rows
+        that are better, and what it would be if all were better that it is not better than. None
+        if the board has no verdict, or if the row has no numbers: then `measures` is None, too, and
+        `reason` says why, since a mean is never taken over whichever runs exist.
     chosen
         Whether it has the highest validation accuracy of several rows of one algorithm.
     baseline
@@ -155,6 +158,9 @@ class Row:
     accuracies
         [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
         selected round; None if the row is not ranked. In no record, and no part of equality.
+    deviations
+        Standard deviation over seeds of what `measures` has the means of, by name; empty with one
+        seed.
     """
 
     algorithm: str
@@ -177,6 +183,13 @@ class Row:
     budget: float | None = None
     training: Training = field(default_factory=Training)
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
+    worst_rank: int | None = None
+    deviations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the verdicts call it better than every other row."""
+        return self.rank == self.worst_rank == 1
 
 
 @dataclass(frozen=True)
@@ -198,9 +211,9 @@ class Board:
     seeds
         The seeds that a ranked row has, all of them.
     rows
-        Ranked rows, best first, then the others.
+        Rows with numbers, those of the highest accuracy first, then the others.
     notes
-        What a reader must know: missing reference rows, a single seed.
+        What a reader must know: missing reference rows, too few seeds.
     """
 
     scenario_id: str
@@ -225,15 +238,19 @@ class Board:
                 "partition": written(self.scenario["partition"]),
                 "population": written(self.scenario.get("population")),
                 "rank": row.rank,
+                "worst_rank": row.worst_rank,
                 "method": row.label,
                 "algorithm": row.algorithm,
                 "version": row.version,
                 "parameters": json.dumps(dict(row.parameters), sort_keys=True),
                 "seeds": " ".join(map(str, row.seeds)),
+                "number_of_seeds": len(row.seeds),
+                "interval": _interval(row),
                 **{name: getattr(row.measures, name, None) for name in names},
                 "gradients": getattr(row.measures, "gradients", None),
                 "times_baseline_gradients": row.budget,
                 **against.record(row),
+                "deviations": _deviations(row),
                 "by_group": _by_group(row),
                 **row.onboarded.record(),
                 **row.spent.record(),
@@ -253,6 +270,18 @@ class Board:
         import pandas as pd
 
         return pd.DataFrame(self.records())
+
+
+def _interval(row: Row) -> str:
+    """Say of what kind a row's intervals are."""
+    known = row.measures is not None and row.measures.low is not None
+    return f"95 % t over {len(row.seeds)} seeds, pointwise" if known else ""
+
+
+def _deviations(row: Row) -> str:
+    """Return the standard deviations over seeds as JSON by column, "" if there are none."""
+    found = {**row.deviations, **row.onboarded.deviations_by_column()}
+    return json.dumps(found, sort_keys=True) if found else ""
 
 
 def _by_group(row: Row) -> str:

@@ -12,15 +12,16 @@ import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.leaderboard.board import Board, Measures, Row
-from pflbench.leaderboard.bootstrap import interval, ranks, resampled_means
 from pflbench.leaderboard.gradients import budget_notes, times
 from pflbench.leaderboard.joining import onboarded
 from pflbench.leaderboard.marks import unstable
-from pflbench.leaderboard.protocol import BASELINE, REFERENCE_ROWS
-from pflbench.leaderboard.scores import BY_SAMPLES, CALIBRATION, KEPT, Scores, scores
+from pflbench.leaderboard.measuring import measure
+from pflbench.leaderboard.protocol import BASELINE, FEWEST_SEEDS, REFERENCE_ROWS, no_verdict
+from pflbench.leaderboard.scores import Scores, scores
+from pflbench.leaderboard.significance import paired_tests, ranks
 from pflbench.leaderboard.spending import Question, spent
 from pflbench.leaderboard.training import evaluation_notes, training
-from pflbench.leaderboard.transfer import Comparison, compare, compare_groups, groups_of
+from pflbench.leaderboard.transfer import Comparison, compare_groups, groups_of
 from pflbench.leaderboard.wording import (
     Defaults,
     describe,
@@ -30,12 +31,9 @@ from pflbench.leaderboard.wording import (
     title,
     titles,
 )
-from pflbench.results import StoredRun, worst_tenth
+from pflbench.results import StoredRun
 from pflbench.results.measures import Ints
 from pflbench.scenario import Cell, Scenario, digest
-
-_GAINS = ("gain", "hurt", "hurt_beyond_error", "loss_of_hurt", "worst_gain")
-"""What a row's numbers take of its comparison with the baseline."""
 
 
 @dataclass
@@ -101,17 +99,19 @@ def _board(
     names = dict(
         zip(map(id, entries), labels([e.cell.algorithm for e in entries], defaults), strict=True)
     )
-    measured, order = _measure(ranked, seeds)
+    local = _baseline(ranked)
+    numbers = _measure(ranked, seeds, local)
+    measured = [measures for measures, _ in numbers]
     by_group = _by_group(ranked, seeds)
-    chosen, local = _chosen(ranked, measured), _baseline(ranked)
+    chosen = _chosen(ranked, measured)
     rows = []
     for i, entry in enumerate(ranked):
         row = _row(entry, names[id(entry)])
         rows.append(
             dataclasses.replace(
                 row,
-                rank=order[i],
                 measures=measured[i],
+                deviations=numbers[i][1],
                 chosen=i in chosen,
                 baseline=i == local,
                 groups=by_group[i],
@@ -132,7 +132,7 @@ def _board(
     rows += _absent(entries)
     scenario = entries[0].cell.scenario
     dataset = min(str(run.labels.get("dataset") or scenario.dataset) for run in runs)
-    return Board(
+    board = Board(
         scenario_id=scenario_id,
         title=title(dataset, scenario),
         words=describe(scenario, _sizes(runs)),
@@ -148,6 +148,7 @@ def _board(
             *unstable(rows),
         ),
     )
+    return _ranked(board)
 
 
 def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
@@ -178,59 +179,22 @@ def _spoilt(entry: _Entry) -> bool:
     return len(entry.scores) < len(entry.runs)
 
 
-def _measure(entries: Sequence[_Entry], seeds: Sequence[int]) -> tuple[list[Measures], list[int]]:
-    """Return the numbers and the rank of every entry that can be ranked."""
-    if not entries:
-        return [], []
-    test = np.array([[e.scores[seed].test for seed in seeds] for e in entries])  # [R, S, N]
-    resampled = resampled_means(test)
-    low, high = interval(resampled)
-    local = _baseline(entries)
-    gain_low = gain_high = None
-    if local is not None:
-        gain_low, gain_high = interval(resampled - resampled[:, local : local + 1])
-    measures = []
-    for i, entry in enumerate(entries):
-        runs = [entry.scores[seed] for seed in seeds]
-        per_seed = test[i].mean(axis=1)
-        accuracy, best = float(per_seed.mean()), _mean(run.best for run in runs)
-        gains: dict[str, float | None] = dict.fromkeys((*_GAINS, "gain_low", "gain_high"))
-        if local is not None and gain_low is not None and gain_high is not None:
-            samples = np.array([run.samples for run in runs])
-            found = compare(test[i], test[local], samples)
-            gains = {name: getattr(found, name) for name in _GAINS}
-            gains |= {"gain_low": float(gain_low[i]), "gain_high": float(gain_high[i])}
-        measures.append(
-            Measures(
-                test_accuracy=accuracy,
-                test_std=float(per_seed.std(ddof=1)) if len(seeds) > 1 else None,
-                low=float(low[i]),
-                high=float(high[i]),
-                sample_mean=_mean(np.average(run.test, weights=run.samples) for run in runs),
-                client_std=_mean(run.test.std() for run in runs),
-                worst_client=_mean(run.test.min() for run in runs),
-                worst_tenth=_mean(worst_tenth(run.test) for run in runs),
-                best_client=_mean(run.test.max() for run in runs),
-                val_accuracy=_mean(run.val for run in runs),
-                selected_round=_mean(run.selected for run in runs),
-                last_accuracy=_mean(run.last for run in runs),
-                best_accuracy=best,
-                optimism=best - accuracy,
-                **gains,
-                **{
-                    key: _mean(run.kept[key] for run in runs)
-                    if all(key in run.kept for run in runs)
-                    else None
-                    for key in KEPT
-                },
-                **{key: _mean(run.calibration[key] for run in runs) for key in CALIBRATION},
-                **{
-                    f"{key}_by_samples": _mean(run.by_samples[key] for run in runs)
-                    for key in BY_SAMPLES
-                },
-            )
-        )
-    return measures, ranks(low, high)
+def _measure(
+    entries: Sequence[_Entry], seeds: Sequence[int], local: int | None
+) -> list[tuple[Measures, dict[str, float]]]:
+    """Return the numbers of every entry that can be ranked, and their deviations over seeds."""
+    runs = [[entry.scores[seed] for seed in seeds] for entry in entries]
+    return [measure(own, None if local is None else runs[local]) for own in runs]
+
+
+def _ranked(board: Board) -> Board:
+    """Rank the rows of a board by what its verdicts say."""
+    found = ranks(paired_tests(board))
+    rows = []
+    for row in board.rows:
+        best, worst = found.get(row.label, (None, None)) if row.measures else (None, None)
+        rows.append(dataclasses.replace(row, rank=best, worst_rank=worst))
+    return dataclasses.replace(board, rows=tuple(rows))
 
 
 def _by_group(entries: Sequence[_Entry], seeds: Sequence[int]) -> list[dict[int, Comparison]]:
@@ -320,10 +284,9 @@ def _absent(entries: Sequence[_Entry]) -> list[Row]:
     ]
 
 
-def _place(row: Row) -> tuple[int, float, str]:
-    assert row.rank is not None  # only ranked rows are ordered by it
-    assert row.measures is not None
-    return row.rank, -row.measures.test_accuracy, row.label
+def _place(row: Row) -> tuple[float, str]:
+    assert row.measures is not None  # only rows with numbers are ordered by them
+    return -round(row.measures.test_accuracy, 12), row.label
 
 
 def _reason(entry: _Entry, seeds: Sequence[int]) -> str:
@@ -357,13 +320,13 @@ def _notes(
         yield f"Reference rows incomplete: {', '.join(broken)}."
     if ranked and BASELINE not in whole:
         yield f"Without a complete row of {BASELINE} nobody can say whom a method helps or hurts."
-    if ranked and len(seeds) == 1:
-        yield "One seed only: the intervals say nothing of what another seed would give."
+    if ranked and len(seeds) < FEWEST_SEEDS:
+        yield no_verdict(len(seeds))
 
 
 def _named_baseline(rows: Sequence[Row]) -> Iterable[str]:
     """Say which of several rows of the baseline it is that gains are over."""
-    several = [row for row in rows if row.algorithm == BASELINE and row.rank is not None]
+    several = [row for row in rows if row.algorithm == BASELINE and row.measures is not None]
     for row in several:
         if row.baseline and len(several) > 1:
             yield f"Gains are over {row.label}: of {BASELINE}'s settings, validation prefers it."

@@ -18,14 +18,17 @@ from pflbench.leaderboard.entries import (
     accuracy,
     against_baseline,
     gain,
+    gain_spread,
     hurt,
     interval,
+    mean,
     measure,
     mega,
     number,
     percent,
     selected,
     share,
+    spread,
     steps,
 )
 from pflbench.leaderboard.gradients import differences
@@ -72,16 +75,16 @@ ACCURACY = (
     METHOD,
     SEEDS,
     Column("test accuracy", measure(accuracy)),
-    Column("95 % interval", measure(lambda m: interval(m.low, m.high))),
-    Column("worst tenth", measure(lambda m: percent(m.worst_tenth))),
+    Column("95 % t interval", measure(lambda m: interval(m.low, m.high))),
+    Column("worst tenth", mean("worst_tenth")),
 )
 AGAINST_BASELINE = (
     Column(f"gain over {BASELINE}", against_baseline(gain)),
     Column("hurt %", against_baseline(hurt)),
 )
 SELECTION = (
-    Column("last round", measure(lambda m: percent(m.last_accuracy))),
-    Column("best test", measure(lambda m: percent(m.best_accuracy))),
+    Column("last round", mean("last_accuracy")),
+    Column("best test", mean("best_accuracy")),
     Column("optimism", measure(lambda m: percent(m.optimism))),
 )
 COSTS = (
@@ -93,10 +96,16 @@ COSTS = (
     Column("seconds", measure(lambda m: number(m.seconds, 1))),
 )
 
-TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, *SELECTION, *COSTS))
+TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, SEEDS, *SELECTION, *COSTS))
 """The comparison; then what selection did and what it cost."""
 
-NARROW_TABLES = (ACCURACY, (METHOD, *AGAINST_BASELINE, *SELECTION), (METHOD, *COSTS))
+NARROW_TABLES = (
+    ACCURACY[:-1],
+    (METHOD, SEEDS, *AGAINST_BASELINE),
+    (METHOD, SEEDS, ACCURACY[-1], SELECTION[0]),
+    (METHOD, SEEDS, *SELECTION[1:]),
+    (METHOD, SEEDS, *COSTS),
+)
 """The same columns for less room."""
 
 Tables = Sequence[Sequence[Column]]
@@ -143,10 +152,14 @@ _HURT = (
 )
 
 
+def _tenths(value: float | None) -> str:
+    return percent(value, digits=1)
+
+
 _RELATED = (
-    Column("rank correlation", measure(lambda m: share(m.relatedness_rank_correlation))),
-    Column("precision %", measure(lambda m: percent(m.relatedness_precision, digits=1))),
-    Column("same group %", measure(lambda m: percent(m.relatedness_same_group, digits=1))),
+    Column("rank correlation", mean("relatedness_rank_correlation", share)),
+    Column("precision %", mean("relatedness_precision", _tenths)),
+    Column("same group %", mean("relatedness_same_group", _tenths)),
 )
 
 
@@ -167,8 +180,9 @@ def _group_table(board: Board, group: int) -> Sequence[Column]:
     return (
         Column(f"group {group}", METHOD.entry, left=True),
         Column("clients", entry(clients, gains=False)),
-        Column("test accuracy", entry(lambda c: percent(c.accuracy), gains=False)),
-        Column(f"gain over {BASELINE}", entry(lambda c: percent(c.gain, sign=True))),
+        SEEDS,
+        Column("test accuracy", entry(lambda c: spread(c.accuracy, c.accuracy_std), gains=False)),
+        Column(f"gain over {BASELINE}", entry(lambda c: gain_spread(c.gain, c.gain_std))),
         Column("hurt %", entry(lambda c: percent(c.hurt, digits=1))),
         Column("beyond error %", entry(lambda c: percent(c.hurt_beyond_error, digits=1))),
         Column("loss of hurt", entry(lambda c: percent(c.loss_of_hurt))),
@@ -182,7 +196,7 @@ def _group_tables(board: Board) -> list[Sequence[Column]]:
 
 
 def _narrow_groups(board: Board) -> list[Sequence[Column]]:
-    return [part for t in _group_tables(board) for part in (t[:4], (t[0], *t[4:]))]
+    return [part for t in _group_tables(board) for part in (t[:5], (t[0], SEEDS, *t[5:]))]
 
 
 def _budgets(board: Board) -> str:
@@ -199,14 +213,21 @@ def _new_clients(board: Board) -> list[Sequence[Column]]:
     shots = list(dict.fromkeys(s for row in board.rows for s in row.onboarded.accuracy))
 
     def entry(s: str) -> Callable[[Row], str]:
-        return lambda row: percent(row.onboarded.accuracy.get(s))
+        return lambda row: spread(row.onboarded.accuracy.get(s), row.onboarded.deviations.get(s))
+
+    def participants(row: Row) -> str:
+        return spread(row.onboarded.participants, row.onboarded.deviations.get("participants"))
+
+    def gap(row: Row) -> str:
+        return gain_spread(row.onboarded.gap, row.onboarded.deviations.get("gap"))
 
     return [
         (
             METHOD,
-            Column("participants", lambda row: percent(row.onboarded.participants)),
+            SEEDS,
+            Column("participants", participants),
             *(Column(shots_in_words(s), entry(s)) for s in shots),
-            Column("gap", lambda row: percent(row.onboarded.gap, sign=True)),
+            Column("gap", gap),
         )
     ]
 
@@ -230,7 +251,7 @@ VIEWS: dict[ColumnSet, View] = {
         TRANSFER_HEADLINE,
         TRANSFER_LEGEND,
         lambda board: [(METHOD, *_GAINED, *_HURT), *_group_tables(board)],
-        lambda board: [(METHOD, *_GAINED), (METHOD, *_HURT), *_narrow_groups(board)],
+        lambda board: [(METHOD, *_GAINED), (METHOD, SEEDS, *_HURT), *_narrow_groups(board)],
         caveat=_budgets,
     ),
     "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients, _new_clients),
@@ -238,6 +259,6 @@ VIEWS: dict[ColumnSet, View] = {
         RELATEDNESS_HEADLINE,
         RELATEDNESS_LEGEND,
         lambda _: [(METHOD, *_GAINED, *_RELATED)],
-        lambda _: [(METHOD, *_GAINED), (METHOD, *_RELATED)],
+        lambda _: [(METHOD, *_GAINED), (METHOD, SEEDS, *_RELATED)],
     ),
 }

@@ -32,15 +32,19 @@ def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
-def interval(low: float, high: float, *, digits: int = 2, sign: bool = False) -> str:
+def interval(low: float | None, high: float | None, *, digits: int = 2, sign: bool = False) -> str:
     """Write the ends of an interval, with as many digits as its mean has: it lies between them."""
+    if low is None or high is None:  # one seed has none
+        return NOTHING
     return " … ".join(percent(end, digits=digits, sign=sign) for end in (low, high))
 
 
-def points(difference: float, low: float, high: float, *, digits: int = 2) -> str:
-    """Write a difference of accuracies and its interval, in points."""
-    ends = interval(low, high, digits=digits, sign=True)
-    return f"{percent(difference, digits=digits, sign=True)} [{ends}]"
+def points(difference: float, low: float | None, high: float | None, *, digits: int = 2) -> str:
+    """Write a difference of accuracies and its interval, in points; one seed has no interval."""
+    written = percent(difference, digits=digits, sign=True)
+    if low is None or high is None:
+        return written
+    return f"{written} [{interval(low, high, digits=digits, sign=True)}]"
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -71,8 +75,42 @@ def against_baseline(show: Callable[[Measures], str]) -> Callable[[Row], str]:
 
 def accuracy(m: Measures) -> str:
     """Write the headline, with its standard deviation over seeds if there are several."""
-    mean = percent(m.test_accuracy)
-    return mean if m.test_std is None else f"{mean} ± {percent(m.test_std)}"
+    return spread(m.test_accuracy, m.test_std)
+
+
+def mean(name: str, show: Callable[[float | None], str] = percent) -> Callable[[Row], str]:
+    """Return the entry of a mean over seeds, with its standard deviation if there are several."""
+
+    def entry(row: Row) -> str:
+        value = getattr(row.measures, name, None)
+        return spread(value, row.deviations.get(name), show)
+
+    return entry
+
+
+def spread(
+    value: float | None,
+    deviation: float | None,
+    show: Callable[[float | None], str] = percent,
+) -> str:
+    """Write a mean over seeds and its standard deviation, where it is known."""
+    if value is None or deviation is None:
+        return show(value)
+    return f"{show(value)} ± {show(deviation)}"
+
+
+def gain_spread(value: float | None, deviation: float | None) -> str:
+    """Write a difference that is a mean over seeds, in points, and its standard deviation."""
+    if value is None or deviation is None:
+        return percent(value, sign=True)
+    return f"{percent(value, sign=True)} ± {percent(deviation)}"
+
+
+def standing(row: Row) -> str:
+    """Write the rank of a row, or the ranks that the verdicts leave it."""
+    if row.rank is None or row.worst_rank is None:
+        return NOTHING
+    return str(row.rank) if row.rank == row.worst_rank else f"{row.rank}–{row.worst_rank}"
 
 
 def hurt(m: Measures) -> str:
@@ -84,7 +122,7 @@ def hurt(m: Measures) -> str:
 
 def gain(m: Measures) -> str:
     """Write the gain over the baseline with its interval."""
-    if m.gain is None or m.gain_low is None or m.gain_high is None:
+    if m.gain is None:
         return NO_BASELINE
     return points(m.gain, m.gain_low, m.gain_high)
 
@@ -100,6 +138,6 @@ def selected(m: Measures) -> str:
     return number(m.selected_round, 0 if m.selected_round == round(m.selected_round) else 1)
 
 
-RANK = Column("rank", lambda row: NOTHING if row.rank is None else str(row.rank))
+RANK = Column("rank", standing)
 METHOD = Column("method", lambda row: f"{row.label} {marks(row)}".rstrip(), left=True)
 SEEDS = Column("seeds", lambda row: str(len(row.seeds)))

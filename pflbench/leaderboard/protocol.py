@@ -12,11 +12,14 @@ LONGER_BASELINE = "local-plus"
 """The baseline with the further steps of a fine-tuned method: what that method must beat."""
 
 CONFIDENCE = 0.95
-RESAMPLES = 5_000
+"""Of every interval: Student's t over seeds, of one number or one difference by itself."""
 
-SIGNIFICANCE = 0.05
-FEWEST_PAIRS = 6
-"""The signed-rank test of n pairs has no p value below 2 / 2^n: with five, none below 0.05."""
+SIGNIFICANCE, GUARANTEE = 0.05, 0.10
+"""How often some row of a board of equals may be called different; and the most it may ever be,
+however unequal the luck of the methods."""
+
+FEWEST_SEEDS = 5
+"""Of fewer seeds there is no verdict: `docs/studies/coverage.md` has what they would show."""
 
 FEWEST_DATA_SETS, FEWEST_METHODS = 6, 3
 """Average ranks are tested over no fewer data sets and methods.
@@ -30,22 +33,26 @@ HEADLINE = (
     "round selected on validation; mean over clients, then over seeds."
 )
 
+_DEVIATION = "standard deviation over seeds, as many as the column seeds has."
+_INTERVAL = "95 % t interval over the seeds, of this difference by itself"
+
 LEGEND = (
-    ("±", "standard deviation over seeds."),
+    ("±", _DEVIATION),
     (
-        "95 % interval",
-        f"bootstrap of the mean: seeds, then clients within a seed, resampled {RESAMPLES:,} times.",
+        "95 % t interval",
+        "Student's t over as many seeds as the column seeds has, of this row's mean by itself.",
     ),
     (
         "rank",
-        "one more than the number of rows whose interval lies wholly above this row's; intervals "
-        "of rows of equal rank overlap.",
+        "one more than the number of rows that the verdict (columns tests) calls better. A range "
+        "such as 1–4 is the mark of a row that is tied because the seeds leave it open: the best "
+        "and the worst rank that the verdicts allow. A dash: no verdict.",
     ),
     ("worst tenth", "the same accuracy, mean over the tenth of clients that it is lowest for."),
     (
         f"gain over {BASELINE}",
         f"accuracy minus that of {BASELINE}, same seed and client by client, in points, with its "
-        "95 % interval.",
+        f"{_INTERVAL}.",
     ),
     (
         "hurt %",
@@ -76,10 +83,11 @@ TRANSFER_HEADLINE = (
 )
 
 TRANSFER_LEGEND = (
+    ("±", _DEVIATION),
     (
         f"gain over {BASELINE}",
-        f"mean accuracy minus that of {BASELINE}, client by client, in points, with its 95 % "
-        "bootstrap interval (seeds, then clients within a seed).",
+        f"mean accuracy minus that of {BASELINE}, client by client, in points, with its "
+        f"{_INTERVAL}.",
     ),
     ("hurt %", f"share of clients with lower accuracy than under {BASELINE}."),
     (
@@ -100,29 +108,41 @@ TESTS_HEADLINE = (
 )
 
 TESTS_LEGEND = (
+    ("±", _DEVIATION),
     (
         f"gain over {BASELINE}",
-        f"accuracy minus that of {BASELINE}, with the 95 % bootstrap interval of the paired "
-        "difference (seeds, then clients within a seed: both rows meet the same draws).",
+        f"accuracy minus that of {BASELINE}, with its {_INTERVAL}.",
     ),
     (
-        "against the best",
+        "against the first",
         "the same, minus the accuracy of the first row. That row is first for its test accuracy, "
-        "so some of its lead is luck.",
+        "so some of its lead is luck, and it may be better than none.",
     ),
     (
         "p",
-        "two-sided, of Wilcoxon's signed-rank test over all clients and seeds, zero differences "
-        "split evenly, after Holm's correction for all pairs of ranked rows of this board. Clients "
-        "of one federation share a server, and so its luck: p speaks of the clients of these "
-        "seeds' federations. Of what other seeds would give, the interval speaks.",
+        "two-sided, of t tests over seeds, corrected by Holm for all pairs of rows of this board. "
+        "The variance of a pair is moderated: drawn towards that of the other pairs. A p "
+        f"below {SIGNIFICANCE:g} also needs the pair's own interval to leave 0 out, and the plain "
+        f"t test to have a corrected p below {GUARANTEE:g}.",
     ),
     (
         "verdict",
-        f"better or worse if p is below {SIGNIFICANCE:g}, the interval leaves 0 out, and ranks and "
-        "mean point the same way; else not told apart, which is not the same as equal.",
+        f"better or worse if p is below {SIGNIFICANCE:g}; else not told apart, which is not the "
+        f"same as equal. With fewer than {FEWEST_SEEDS} seeds: no verdict. All verdicts of a board "
+        "hold together: of boards of equal rows, some one in twenty calls a row better or worse.",
     ),
 )
+
+
+def no_verdict(seeds: int) -> str:
+    """Say that so few seeds have no verdict, and what stands in its place."""
+    written = f"{seeds} seed{'' if seeds == 1 else 's'}"
+    intervals = " Of one seed there is no interval either." if seeds == 1 else ""
+    return (
+        f"{written}: no verdict, which needs {FEWEST_SEEDS}.{intervals} Rows are in the order of "
+        "their means, which is no ranking."
+    )
+
 
 CALIBRATION_HEADLINE = (
     "Calibration on each client's own test samples, at the round selected on validation; mean over "
@@ -130,6 +150,7 @@ CALIBRATION_HEADLINE = (
 )
 
 CALIBRATION_LEGEND = (
+    ("±", _DEVIATION),
     ("NLL", "negative log likelihood of the label, in nats, mean over a client's samples."),
     (
         "Brier",
@@ -155,6 +176,7 @@ RELATEDNESS_HEADLINE = (
 )
 
 RELATEDNESS_LEGEND = (
+    ("±", _DEVIATION),
     (f"gain over {BASELINE}", "as in the standard columns, in points."),
     (
         "rank correlation",
@@ -173,6 +195,7 @@ NEW_CLIENTS_HEADLINE = (
 )
 
 NEW_CLIENTS_LEGEND = (
+    ("±", _DEVIATION),
     ("participants", "the clients that trained, after the same round."),
     ("zero-shot", "newcomers that have inputs and no labels."),
     (
@@ -193,6 +216,7 @@ COST_HEADLINE = (
 )
 
 COST_LEGEND = (
+    ("±", _DEVIATION),
     (
         "gradients, MB",
         "all clients together, set-up included, bytes that are sent only for an evaluation left "

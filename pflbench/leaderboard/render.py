@@ -141,13 +141,13 @@ def _table(board: Board, columns: Sequence[Column]) -> Table:
         else:
             table.add_column(Text(header), justify="right", vertical="top", no_wrap=True)
     for row in board.rows:
-        style = "bold" if row.rank == 1 else "dim" if row.rank is None else ""
+        style = "bold" if row.leads else "dim" if row.measures is None else ""
         table.add_row(*(Text(escape.plain(c.entry(row))) for c in columns), style=style)
     return table
 
 
 def _remarks(board: Board) -> list[str]:
-    unranked = [f"Not ranked: {r.label}: {r.reason}." for r in board.rows if r.rank is None]
+    unranked = [f"Not ranked: {r.label}: {r.reason}." for r in board.rows if r.measures is None]
     return [*unranked, *board.notes]
 
 
@@ -244,7 +244,7 @@ def _tabular(board: Board, columns: Sequence[Column]) -> list[str]:
     body: list[str] = []
     for row in board.rows:
         # A thin line parts the rows that are ranked from those that are not.
-        if row.rank is None and body and r"\midrule" not in body:
+        if row.measures is None and body and r"\midrule" not in body:
             body.append(r"\midrule")
         body.append(line([escape.latex(column.entry(row)) for column in columns]))
     return [

@@ -7,11 +7,13 @@ validation-selected round. A method may compute more gradients than the baseline
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pflbench.errors import InputError
 from pflbench.leaderboard.protocol import BASELINE
@@ -41,6 +43,8 @@ class Comparison:
         Mean loss of the clients that are hurt; None if none is.
     worst_gain
         Lowest gain of a client: below 0 if one is hurt.
+    accuracy_std, gain_std
+        Standard deviation over seeds of the mean over clients; None with one seed.
     """
 
     clients: int
@@ -51,6 +55,8 @@ class Comparison:
     hurt_beyond_error: float
     loss_of_hurt: float | None
     worst_gain: float
+    accuracy_std: float | None = None
+    gain_std: float | None = None
 
 
 def standard_error(test: Floats, local: Floats, samples: Ints) -> Floats:
@@ -92,13 +98,27 @@ def compare(test: Floats, local: Floats, samples: Ints) -> Comparison:
 def compare_groups(
     test: Floats, local: Floats, samples: Ints, groups: Ints | None
 ) -> dict[int, Comparison]:
-    """Compare each group by itself; empty if there are not two groups or more."""
+    """Compare each group by itself; empty if there are not two groups or more.
+
+    All are arrays of one shape, by client, or by seed and client.
+    """
     if groups is None or len(numbers := np.unique(groups)) < 2:
         return {}
-    return {
-        int(group): compare(*(part[groups == group] for part in (test, local, samples)))
-        for group in numbers
-    }
+    return {int(group): _of_group(test, local, samples, groups == group) for group in numbers}
+
+
+def _of_group(test: Floats, local: Floats, samples: Ints, members: NDArray[np.bool_]) -> Comparison:
+    found = compare(test[members], local[members], samples[members])
+    if members.ndim == 1 or len(members) == 1 or not members.any(axis=1).all():
+        return found
+
+    def deviation(values: Floats) -> float:
+        means = [one[own].mean() for one, own in zip(values, members, strict=True)]
+        return float(np.std(means, ddof=1))
+
+    return dataclasses.replace(
+        found, accuracy_std=deviation(test), gain_std=deviation(test - local)
+    )
 
 
 def facts(run: StoredRun) -> pd.DataFrame | None:

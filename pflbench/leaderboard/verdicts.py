@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from pflbench.leaderboard.against import Against
@@ -14,8 +15,8 @@ from pflbench.leaderboard.entries import (
     SEEDS,
     Column,
     accuracy,
+    mean,
     measure,
-    percent,
     points,
 )
 from pflbench.leaderboard.over_data_sets import (
@@ -32,13 +33,14 @@ _SMALLEST_P = 0.001
 
 
 def _p(test: PairedTest) -> str:
-    if test.p_holm is None:
+    if math.isnan(test.p_holm):
         return NOTHING
     return f"< {_SMALLEST_P:g}" if test.p_holm < _SMALLEST_P else f"{test.p_holm:.3f}"
 
 
 def _difference(test: PairedTest) -> str:
-    return points(test.mean_difference, test.low, test.high)
+    known = not math.isnan(test.low)
+    return points(test.mean_difference, *((test.low, test.high) if known else (None, None)))
 
 
 def _verdict(test: PairedTest) -> str:
@@ -46,7 +48,7 @@ def _verdict(test: PairedTest) -> str:
 
 
 def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
-    """Return the columns that compare with the baseline, and with the best row."""
+    """Return the columns that compare with the baseline, and with the first row."""
     against = Against(board)
     unknown = NOTHING if any(row.baseline for row in board.rows) else NO_BASELINE
 
@@ -55,7 +57,7 @@ def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
             test = against.baseline(row)
             if test is not None:
                 return show(test)
-            return NOTHING if row.rank is None else otherwise
+            return NOTHING if row.measures is None else otherwise
 
         return entry
 
@@ -75,9 +77,9 @@ def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
             Column(f"than {BASELINE}", local(_verdict)),
         ),
         (
-            Column("against the best", best(_difference)),
-            Column("p, best", best(_p)),
-            Column("than the best", best(_verdict, "the best")),
+            Column("against the first", best(_difference)),
+            Column("p, first", best(_p)),
+            Column("than the first", best(_verdict, "the first")),
         ),
     )
 
@@ -88,13 +90,14 @@ _ACCURACY = (SEEDS, Column("test accuracy", measure(accuracy)))
 def tests(board: Board) -> list[Sequence[Column]]:
     """Return the columns that say which rows are told apart."""
     local, best = _two_tables(board)
-    return [(RANK, METHOD, *_ACCURACY, *local), (METHOD, *best)]
+    return [(RANK, METHOD, *_ACCURACY, *local), (METHOD, SEEDS, *best)]
 
 
 def narrow_tests(board: Board) -> list[Sequence[Column]]:
     """Return the same columns for less room."""
     local, best = _two_tables(board)
-    return [(RANK, METHOD, *_ACCURACY), (METHOD, *local), (METHOD, *best)]
+    halves = [half for part in (local, best) for half in ((SEEDS, part[0]), part[1:])]
+    return [(RANK, METHOD, *_ACCURACY), *((METHOD, *half) for half in halves)]
 
 
 def _three_digits(value: float | None) -> str:
@@ -107,11 +110,11 @@ def calibration(_: Board) -> list[Sequence[Column]]:
         (
             METHOD,
             *_ACCURACY,
-            Column("NLL", measure(lambda m: _three_digits(m.nll))),
-            Column("Brier", measure(lambda m: _three_digits(m.brier))),
-            Column("ECE %", measure(lambda m: percent(m.ece))),
-            Column("NLL by samples", measure(lambda m: _three_digits(m.nll_by_samples))),
-            Column("Brier by samples", measure(lambda m: _three_digits(m.brier_by_samples))),
+            Column("NLL", mean("nll", _three_digits)),
+            Column("Brier", mean("brier", _three_digits)),
+            Column("ECE %", mean("ece")),
+            Column("NLL by samples", mean("nll_by_samples", _three_digits)),
+            Column("Brier by samples", mean("brier_by_samples", _three_digits)),
         )
     ]
 

@@ -11,7 +11,7 @@ from pflbench.leaderboard import Board
 from pflbench.pictures.hiding import BANDS, widths
 from pflbench.pictures.history import History
 from pflbench.pictures.looks import Look, key, legend_below, line, spot
-from pflbench.pictures.rows import measured
+from pflbench.pictures.rows import measured, of_seeds
 from pflbench.pictures.style import (
     FAINT,
     Width,
@@ -98,7 +98,7 @@ def curves(
     _scale(axes, costs, x)
     _heights(axes, list(means.values()))
     axes.set_xlabel(words)
-    axes.set_ylabel(f"{_SPLITS[split]} accuracy (%)")
+    axes.set_ylabel(f"{_SPLITS[split]} accuracy (%), {of_seeds(board)}")
     gridded(axes)
     legend_below(figure, handles, _explained(bands, len(board.seeds)))
     return figure

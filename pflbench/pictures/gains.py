@@ -10,7 +10,7 @@ import numpy as np
 from pflbench.leaderboard import Board
 from pflbench.leaderboard.protocol import BASELINE
 from pflbench.pictures.looks import Look, key, legend_below, line, spot
-from pflbench.pictures.rows import gains_over
+from pflbench.pictures.rows import gains_over, of_seeds
 from pflbench.pictures.style import (
     FAINT,
     HURT,
@@ -72,7 +72,7 @@ def gains(
     axes.axhspan(-200, 0, color=HURT, linewidth=0, zorder=0)
     axes.axhline(0, color=INK, linewidth=0.7, zorder=2)
     axes.set_xlim(0, 100)
-    axes.set_xlabel("clients, sorted by gain (%)")
+    axes.set_xlabel(f"clients of {of_seeds(board)}, sorted by gain (%)")
     axes.set_ylabel(f"gain over {BASELINE} (points)")
     thousands(axes.yaxis, sign=True)
     gridded(axes)

@@ -14,7 +14,7 @@ from pflbench.errors import InputError
 from pflbench.leaderboard import Board
 from pflbench.pictures.looks import Look, key, legend_below, spot
 from pflbench.pictures.placing import place
-from pflbench.pictures.rows import measured
+from pflbench.pictures.rows import measured, of_seeds
 from pflbench.pictures.style import (
     ACCURACY,
     FAINT,
@@ -62,7 +62,7 @@ class _Point:
 def pareto(
     board: Board, looks: Mapping[str, Look], *, width: Width = "column", title: str = ""
 ) -> Figure:
-    """Draw accuracy, with its 95 % interval, against the bytes of a whole run, up and down.
+    """Draw accuracy, with its t interval over seeds, against the bytes of a run, up and down.
 
     The stepped line is the Pareto front: methods than which no other is as accurate with fewer
     bytes, or more accurate with as many. A method that sends nothing stands at 0, left of where
@@ -83,7 +83,7 @@ def pareto(
 
     points = [
         _Point(looks[row.label], (m.bytes_up + m.bytes_down) / 1e6, 100 * m.test_accuracy,
-               100 * m.low, 100 * m.high)
+               *(100 * (m.test_accuracy if end is None else end) for end in (m.low, m.high)))
         for row, m, _ in measured(board)
         if m.bytes_up is not None and m.bytes_down is not None
     ]  # fmt: skip
@@ -94,7 +94,7 @@ def pareto(
     axes = figure.subplots()
     unit, zero = _axis(axes, points)
     at = {p.look: p.cost / unit if p.cost > 0 else zero for p in points}
-    axes.set_ylabel(ACCURACY)
+    axes.set_ylabel(f"{ACCURACY}, {of_seeds(board)}")
     gridded(axes)
     front = _front(points)
     _draw_front(axes, [(at[p.look], p.accuracy) for p in front])

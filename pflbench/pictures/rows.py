@@ -31,6 +31,12 @@ def measured(board: Board) -> list[tuple[Row, Measures, Floats]]:
     return found
 
 
+def of_seeds(board: Board) -> str:
+    """Say over how many seeds a board's means are."""
+    count = len(board.seeds)
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
 def gains_over(board: Board) -> list[tuple[Row, Measures, Floats]]:
     """Return the ranked rows but the baseline's, with gains over it [S, N], by seed and client.
 

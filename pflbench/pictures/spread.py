@@ -9,7 +9,7 @@ import numpy as np
 
 from pflbench.leaderboard import Board, Measures, Row
 from pflbench.pictures.looks import Look, named_rows
-from pflbench.pictures.rows import measured
+from pflbench.pictures.rows import measured, of_seeds
 from pflbench.pictures.style import (
     ACCURACY,
     FAINT,
@@ -64,7 +64,7 @@ def spread(
     figure.set_figheight(0.42 + pitch * len(rows) + (0.2 if title else 0.0))
     for place, (row, measures, accuracies) in enumerate(rows):
         _method(axes, looks[row.label], place, 100 * accuracies, measures, half)
-    axes.set_xlabel(ACCURACY)
+    axes.set_xlabel(f"{ACCURACY}, {of_seeds(board)}")
     gridded(axes, "x")
     _key(figure)
     _limits(axes, rows)

@@ -124,7 +124,7 @@ def _section(
         notes=board.notes,
         commands=tuple(joined(c for row in board.rows for c in row.commands.values())),
         methods=tuple(
-            _method(row.label, seen[row.label]) for row in board.rows if row.rank is not None
+            _method(row.label, seen[row.label]) for row in board.rows if row.measures is not None
         ),
         leaderboard=leaderboard(board, numbers),
         sheets=sheets(board, numbers),

@@ -23,6 +23,7 @@ from pflbench.pictures import (
     spread,
     svg,
 )
+from pflbench.pictures.rows import of_seeds
 from pflbench.report.record import Panel, Pictures
 from pflbench.results import Store
 
@@ -35,17 +36,22 @@ _HALF: Final = 4.0
 """Inches of a picture that has another beside it: type is then of the size of the text."""
 
 _CURVES: Final = (
-    "Mean over clients and seeds{band}; a marker at the round that validation selects. Seconds are "
-    "those of training, evaluations left out."
+    "Mean over clients and {seeds}{band}; a marker at the round that validation selects. Seconds "
+    "are those of training, evaluations left out."
 )
-_SPREAD: Final = "All clients and seeds, at the selected round: whom the mean passes over."
+_SPREAD: Final = "All clients of {seeds}, at the selected round: whom the mean passes over."
 _GAINS: Final = (
     f"Accuracy of each client minus its own under {BASELINE} with the same seed, split and initial "
-    "model, sorted."
+    "model, sorted; {seeds}."
 )
 _PARETO: Final = (
-    "Bytes of whole runs, up and down, with the 95 % interval of the accuracy; on the dashed front "
-    "are the methods than which no other is as accurate for as few bytes, by the means alone."
+    "Bytes of whole runs, up and down, with the 95 % t interval of the accuracy over {seeds}, of "
+    "each method by itself; on the dashed front are the methods than which no other is as accurate "
+    "for as few bytes, by the means alone."
+)
+_PARETO_OF_ONE: Final = (
+    "Bytes of whole runs, up and down, of {seeds}, without intervals; on the dashed front are the "
+    "methods than which no other is as accurate for as few bytes."
 )
 _PARTITION: Final = "Training samples by client and class, of seed {seed}."
 _RANKS: Final = (
@@ -95,18 +101,20 @@ class Gallery:
         """Draw all pictures of a board; ids within them begin with the prefix."""
         if not any(row.measures is not None for row in board.rows):
             return ()
-        looks, half = self.looks, _HALF
+        looks, half, seeds = self.looks, _HALF, of_seeds(board)
+        alone = len(board.seeds) == 1
         beside: dict[str, tuple[str, str, Callable[[], Figure]]] = {
             "spread": (
-                "Distribution over clients", _SPREAD,
+                "Distribution over clients", _SPREAD.format(seeds=seeds),
                 lambda: spread(board, looks, width=half),
             ),
             "gains": (
-                f"Each client's gain over {BASELINE}", _GAINS,
+                f"Each client's gain over {BASELINE}", _GAINS.format(seeds=seeds),
                 lambda: gains(board, looks, width=half),
             ),
             "pareto": (
-                "Accuracy against communication", _PARETO,
+                "Accuracy against communication",
+                (_PARETO_OF_ONE if alone else _PARETO).format(seeds=seeds),
                 lambda: pareto(board, looks, width=half),
             ),
         }  # fmt: skip
@@ -124,8 +132,10 @@ class Gallery:
         try:
             runs = histories(board, self.store)
         except InputError as error:
-            return Pictures(title, _CURVES.format(band=""), absent=str(error))
-        words = _CURVES.format(band=", with the range over seeds" if banded(board) else "")
+            words = _CURVES.format(band="", seeds=of_seeds(board))
+            return Pictures(title, words, absent=str(error))
+        band = ", with the range over seeds" if banded(board) else ""
+        words = _CURVES.format(band=band, seeds=of_seeds(board))
         draws: dict[str, Callable[[], Figure]] = {
             _TABS[x]: lambda x=x: curves(board, runs, self.looks, x=x, width="page")  # type: ignore[misc]
             for x in AGAINST

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pflbench.leaderboard import Board, Row
+from pflbench.leaderboard.against import Against
 from pflbench.leaderboard.columns import (
     ACCURACY,
     AGAINST_BASELINE,
@@ -18,6 +19,7 @@ from pflbench.leaderboard.columns import (
     VIEWS,
     Column,
 )
+from pflbench.leaderboard.entries import accuracy, standing
 from pflbench.leaderboard.marks import EDGE_MARK, hint, legend_of_marks
 from pflbench.leaderboard.protocol import BASELINE, EPSILON_LEGEND
 from pflbench.leaderboard.wording import Defaults
@@ -64,10 +66,10 @@ def leaderboard(board: Board, numbers: Numbers) -> Table:
         columns += [c for c in table if c.header not in {known.header for known in columns}]
     meanings = dict(VIEWS["standard"].legend)
     lines = []
-    ends = _scale(board)
+    ends, tones = _scale(board), _tones(board)
     for row in board.rows:
-        entries = [_entry(row, column, ends) for column in columns]
-        if row.rank is None:  # rank, method and seeds; then the reason
+        entries = [_entry(row, column, ends, tones) for column in columns]
+        if row.measures is None:  # rank, method and seeds; then the reason
             entries = entries[:3]
         lines.append(_line(row, entries, numbers))
     return Table(_heads(columns, lines, meanings), tuple(lines), _groups(columns))
@@ -91,28 +93,41 @@ def _groups(columns: Sequence[Column]) -> tuple[Group, ...]:
 def _scale(board: Board) -> tuple[float, float]:
     """Return the ends of the scale that all intervals of a board are drawn on."""
     known = [row.measures for row in board.rows if row.measures is not None]
-    return min((m.low for m in known), default=0), max((m.high for m in known), default=1)
+    ends = [end for m in known for end in (m.low, m.high) if end is not None]
+    return min(ends, default=0), max(ends, default=1)
 
 
-def _entry(row: Row, column: Column, ends: tuple[float, float]) -> Entry:
+def _tones(board: Board) -> dict[str, str]:
+    """Return by label how rows stand out that the verdict calls better or worse than the baseline.
+
+    An interval that leaves 0 out is not enough: of twenty rows that are equal one has such.
+    """
+    against, tones = Against(board), {"better": "up", "worse": "down"}
+    found = {row.label: against.baseline(row) for row in board.rows}
+    return {label: tones.get(test.verdict, "") for label, test in found.items() if test}
+
+
+def _entry(row: Row, column: Column, ends: tuple[float, float], tones: Mapping[str, str]) -> Entry:
     text = column.entry(row)
-    tone, whisker, m = "", None, row.measures
-    if m is not None and column is ACCURACY[4] and ends[1] > ends[0]:
+    whisker, m = None, row.measures
+    if (
+        m is not None
+        and column is ACCURACY[4]
+        and m.low is not None
+        and m.high is not None
+        and ends[1] > ends[0]
+    ):
         low, high, middle = (
             100 * (value - ends[0]) / (ends[1] - ends[0])
             for value in (m.low, m.high, m.test_accuracy)
         )
         whisker = Whisker(low, high, middle)
-    if m is not None and column is AGAINST_BASELINE[0] and not row.baseline:
-        if m.gain_low is not None and m.gain_low > 0:
-            tone = "up"
-        elif m.gain_high is not None and m.gain_high < 0:
-            tone = "down"
+    tone = tones.get(row.label, "") if column is AGAINST_BASELINE[0] else ""
     return Entry(text, sort_key(text), tone, whisker, hint(row) if column is METHOD else "")
 
 
 def _line(row: Row, entries: Sequence[Entry], numbers: Numbers) -> Line:
-    return Line(tuple(entries), numbers.get(row.label), row.rank == 1, row.reason)
+    return Line(tuple(entries), numbers.get(row.label), row.leads, row.reason)
 
 
 def _heads(
@@ -150,7 +165,7 @@ def sheets(board: Board, numbers: Numbers) -> tuple[Sheet, ...]:
                     numbers,
                 )
                 for row in board.rows
-                if row.rank is not None
+                if row.measures is not None
             )
             if _tells(lines, columns):
                 tables.append(Table(_heads(columns, lines, meanings), lines))
@@ -274,28 +289,39 @@ def overview(boards: Sequence[Board]) -> Table | None:
             row = _shown(board, name)
             if row is None or not row.run_ids:  # a reference row that nobody ran
                 entries.append(Entry(NOTHING))
-            elif row.rank is None or row.measures is None:
+            elif row.measures is None:
                 entries.append(Entry("not ranked"))
             else:
-                text = f"{100 * row.measures.test_accuracy:.2f} ({row.rank})"
-                entries.append(Entry(text, sort_key(text), "best" if row.rank == 1 else ""))
+                text = accuracy(row.measures)
+                if row.rank is not None:
+                    text += f" ({standing(row)})"
+                entries.append(Entry(text, sort_key(text), "best" if row.leads else ""))
         lines.append(Line(tuple(entries)))
     heads = (
         Head("method", left=True),
-        *(Head(b.title, section=b.scenario_id, numeric=True) for b in boards),
+        *(Head(_titled(b), section=b.scenario_id, numeric=True) for b in boards),
     )
     return Table(heads, tuple(lines))
+
+
+def _titled(board: Board) -> str:
+    """Return a board's title with the number of seeds that its means are over."""
+    seeds = len(board.seeds)
+    return f"{board.title} · {seeds} seed{'' if seeds == 1 else 's'}"
 
 
 def _shown(board: Board, name: str) -> Row | None:
     rows = [row for row in board.rows if row.algorithm == name]
     chosen = [row for row in rows if row.chosen]
-    ranked = [row for row in rows if row.rank is not None]
+    ranked = [row for row in rows if row.measures is not None]
     return next(iter([*chosen, *ranked, *rows]), None)
 
 
 def _best(boards: Sequence[Board], name: str) -> tuple[int, float]:
-    """Return on how many boards a method is ranked, and its mean rank there."""
-    rows = [_shown(board, name) for board in boards]
-    ranks = [row.rank for row in rows if row is not None and row.rank is not None]
-    return len(ranks), sum(ranks) / len(ranks) if ranks else 0.0
+    """Return on how many boards a method has numbers, and its mean place in their order."""
+    places = [
+        [row.label for row in board.rows].index(shown.label)
+        for board in boards
+        if (shown := _shown(board, name)) is not None and shown.measures is not None
+    ]
+    return len(places), sum(places) / len(places) if places else 0.0

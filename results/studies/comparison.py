@@ -6,6 +6,7 @@ test holds the page to what this writes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,7 @@ from pflbench.leaderboard import (
     paired_tests,
     with_tuning,
 )
-from pflbench.leaderboard.entries import points
+from pflbench.leaderboard.entries import points, spread, standing
 from pflbench.leaderboard.marks import EDGE_MARK
 from pflbench.results import Store
 from pflbench.results.edges import edges
@@ -49,6 +50,11 @@ def short(board: Board) -> str:
     return f"{NAMES[board.scenario['dataset']]} {board.scenario['partition']['name']}"
 
 
+def headed(board: Board) -> str:
+    """Name a board in the head of a column of means, with their number of seeds."""
+    return f"{short(board)}, {len(board.seeds)} seeds"
+
+
 def row_of(board: Board, method: str) -> Row:
     """Return a method's row: there is one each."""
     (row,) = (row for row in board.rows if row.algorithm == method)
@@ -65,10 +71,11 @@ def accuracy() -> str:
             if row.measures is None:
                 cells.append("–")
                 continue
-            text = f"{pages.points(row.measures.test_accuracy)} ({row.rank})"
-            cells.append(f"**{text}**" if row.rank == 1 else text)
+            text = spread(row.measures.test_accuracy, row.measures.test_std, pages.points)
+            text += "" if row.rank is None else f" ({standing(row)})"
+            cells.append(f"**{text}**" if row.leads else text)
         rows.append([method, *cells])
-    return pages.table(["method", *map(short, tuned())], rows)
+    return pages.table(["method", *map(headed, tuned())], rows)
 
 
 def hurt() -> str:
@@ -83,7 +90,7 @@ def hurt() -> str:
             else:
                 cells.append(f"{pages.points(m.hurt)} ({pages.points(m.hurt_beyond_error)})")
         rows.append([method, *cells])
-    return pages.table(["method", *map(short, tuned())], rows)
+    return pages.table(["method", *map(headed, tuned())], rows)
 
 
 def between(board: Board, first: str, second: str) -> PairedTest | None:
@@ -102,15 +109,17 @@ def duel(first: str, second: str) -> str:
     rows = []
     for board in tuned():
         test = between(board, first, second)
-        if test is None or test.p_holm is None:
-            rows.append([short(board), "–", "–", "–"])
+        if test is None:
+            rows.append([short(board), "–", "–", "–", "–"])
             continue
-        p = "< 0.001" if test.p_holm < 0.001 else f"{test.p_holm:.3f}"
-        rows.append(
-            [short(board), points(test.mean_difference, test.low, test.high, digits=1), p,
-             test.verdict]
-        )  # fmt: skip
-    return pages.table(["board", f"{first} minus {second}", "p, Holm", f"{first} is"], rows)
+        found = points(test.mean_difference, test.low, test.high, digits=1)
+        rows.append([short(board), str(test.seeds), found, small(test.p_holm), test.verdict])
+    return pages.table(["board", "seeds", f"{first} minus {second}", "p, Holm", "verdict"], rows)
+
+
+def small(p: float) -> str:
+    """Write a p value; a dash where there is none."""
+    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def ranks() -> str:
@@ -138,11 +147,14 @@ def cost(name: str) -> str:
             continue
         steps = number(m.local_steps) + (f" + {m.adapt_steps:,.0f}" if m.adapt_steps else "")
         rows.append([
-            method, pages.points(m.test_accuracy), number(m.bytes_up, 1e6),
+            method, str(len(row.seeds)), spread(m.test_accuracy, m.test_std, pages.points),
+            number(m.bytes_up, 1e6),
             number(m.bytes_down, 1e6), steps, number(spent.client_seconds, digits=1),
             number(spent.server_seconds, digits=1),
         ])  # fmt: skip
-    head = ["method", "accuracy", "MB up", "MB down", "local steps", "client s", "server s"]
+    head = [
+        "method", "seeds", "accuracy", "MB up", "MB down", "local steps", "client s", "server s",
+    ]  # fmt: skip
     return pages.table(head, rows)
 
 
@@ -186,7 +198,7 @@ def optimism() -> str:
     for method in METHODS:
         found = [row_of(board, method).measures for board in tuned()]
         rows.append([method, *("–" if m is None else f"{100 * m.optimism:.2f}" for m in found)])
-    return pages.table(["method", *map(short, tuned())], rows)
+    return pages.table(["method", *map(headed, tuned())], rows)
 
 
 def tables() -> dict[str, Callable[[], str]]:

@@ -28,6 +28,7 @@ METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "pfedhn", "fedora")
 MEASURES = (
     "subspace", "label-distribution", "mean-covariance", "gradient", "random", "truth",
 )  # fmt: skip
+SHOTS = ("0", "1", "5", "all")
 ROUNDS = 100
 TARGET = 0.70
 """Mean validation accuracy that the cost table asks for."""
@@ -71,9 +72,9 @@ def _written(value: Any) -> str:
     return f"{value['name']}({inside})" if inside else str(value["name"])
 
 
-def accuracy(runs: Sequence[StoredRun]) -> float:
-    """Return the mean test accuracy at the selected round, over clients and then over seeds."""
-    return float(np.mean([scores(run).test.mean() for run in runs]))
+def accuracy(runs: Sequence[StoredRun]) -> str:
+    """Write the test accuracy at the selected round: mean over clients, then over seeds, with ±."""
+    return pages.spread(float(scores(run).test.mean()) for run in runs)
 
 
 def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
@@ -83,7 +84,7 @@ def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
 
 def _columns(parts: Sequence[Comparison]) -> list[str]:
     return [
-        pages.points(pages.mean(p.gain for p in parts), sign=True),
+        pages.spread([p.gain for p in parts], sign=True),
         pages.points(pages.mean(p.hurt for p in parts)),
         pages.points(pages.mean(p.hurt_beyond_error for p in parts)),
         pages.points(min(p.worst_gain for p in parts), sign=True),
@@ -102,7 +103,7 @@ def official() -> str:
         ]  # fmt: skip
         changes = [] if method == "local" else [t.whole for t in against_local(study, runs)]
         rest = _columns(changes) if changes else ["", "", "", ""]
-        rows.append([method, str(len(runs)), pages.points(accuracy(runs)), *rest])
+        rows.append([method, str(len(runs)), accuracy(runs), *rest])
     head = ["method", "seeds", "accuracy", "gain", "hurt %", "beyond error %", "worst client"]
     return pages.table(head, rows)
 
@@ -112,22 +113,22 @@ def populations(study: Study, population: str) -> str:
     rows = []
     for method in METHODS:
         runs = study.find(method, population=population)
-        row = [method, pages.points(accuracy(runs))]
+        row = [method, str(len(runs)), accuracy(runs)]
         if method == "local":
             groups = [_local_by_group(run) for run in runs]
-            row += [pages.points(pages.mean(g[0] for g in groups)), "", ""]
-            row += [pages.points(pages.mean(g[1] for g in groups)), "", ""]
+            row += [pages.spread(g[0] for g in groups), "", ""]
+            row += [pages.spread(g[1] for g in groups), "", ""]
         else:
             compared = against_local(study, runs)
             for group in (0, 1):
                 parts = [t.groups[group] for t in compared]
                 row += [
-                    pages.points(pages.mean(p.accuracy for p in parts)),
-                    pages.points(pages.mean(p.gain for p in parts), sign=True),
+                    pages.spread(p.accuracy for p in parts),
+                    pages.spread([p.gain for p in parts], sign=True),
                     pages.points(pages.mean(p.hurt for p in parts)),
                 ]
         rows.append(row)
-    head = ["method", "all", "majority", "gain", "hurt %", "minority", "gain", "hurt %"]
+    head = ["method", "seeds", "all", "majority", "gain", "hurt %", "minority", "gain", "hurt %"]
     return pages.table(head, rows)
 
 
@@ -142,7 +143,7 @@ def relatedness(study: Study) -> str:
     """Tell how true each measure's neighbours are, and what that does to accuracy."""
     rows = []
     for measure in MEASURES:
-        row = [measure]
+        row = [measure, str(len(study.find("fedora", measure)))]
         for choices in ({}, {"population": GROUPS}):
             runs = study.find("fedora", measure, **choices)
             for name in ("relatedness_rank_correlation", "relatedness_precision"):
@@ -150,10 +151,10 @@ def relatedness(study: Study) -> str:
             if choices:
                 same = pages.mean(run.summary["relatedness_same_group"] for run in runs)
                 row.append(f"{same:.2f}")
-            row.append(pages.points(accuracy(runs)))
+            row.append(accuracy(runs))
         rows.append(row)
     head = [
-        "measure", "rotated: rank correlation", "precision", "accuracy",
+        "measure", "seeds", "rotated: rank correlation", "precision", "accuracy",
         "groups: rank correlation", "precision", "same group", "accuracy",
     ]  # fmt: skip
     return pages.table(head, rows)
@@ -166,28 +167,38 @@ def newcomers(study: Study) -> str:
         runs = study.find(method, new_clients="yes")
         found = onboarded([run.summary for run in runs])
         assert found.participants is not None
-        values = [pages.points(found.accuracy[shots]) for shots in ("0", "1", "5", "all")]
-        gap = "" if found.gap is None else pages.points(found.gap, sign=True)
-        rows.append([method, *values, pages.points(found.participants), gap])
-    head = ["method", "no labels", "1 a class", "5 a class", "all labels", "participants", "gap"]
+        values = [_with_deviation(found.accuracy[s], found.deviations[s]) for s in SHOTS]
+        values += [
+            _with_deviation(found.participants, found.deviations["participants"]),
+            _with_deviation(found.gap, found.deviations["gap"], sign=True),
+        ]
+        rows.append([method, str(len(runs)), *values])
+    head = [
+        "method", "seeds", "no labels", "1 a class", "5 a class", "all labels", "participants",
+        "gap",
+    ]  # fmt: skip
     return pages.table(head, rows)
+
+
+def _with_deviation(value: float | None, deviation: float, *, sign: bool = False) -> str:
+    return "" if value is None else f"{pages.points(value, sign=sign)} ± {pages.points(deviation)}"
 
 
 def churn(study: Study) -> str:
     """Tell what survives when few take part."""
     rows = []
     for method in METHODS:
-        row = [method]
+        row = [method, str(len(study.find(method)))]
         for participation in PARTICIPATIONS:
             runs = study.find(method, participation=participation)
             if not runs:
                 row += ["", ""]
                 continue
-            row.append(pages.points(accuracy(runs)))
+            row.append(accuracy(runs))
             hurt = [] if method == "local" else [t.whole.hurt for t in against_local(study, runs)]
             row.append(pages.points(pages.mean(hurt)) if hurt else "")
         rows.append(row)
-    head = ["method"]
+    head = ["method", "seeds"]
     for words in ("10 %", "50 %", "90 %", "100 %"):
         head += [words, "hurt %"]
     return pages.table(head, rows)
@@ -204,12 +215,13 @@ def cost(study: Study) -> str:
         per = 1e6 * clients * ROUNDS
         row = [
             method,
+            str(len(records)),
             f"{pages.mean(t.bytes_up for t in sums) / per:.3f}",
             f"{pages.mean(t.bytes_down for t in sums) / per:.3f}",
             f"{1000 * pages.mean(t.client_seconds for t in sums) / ROUNDS:.0f}",
             f"{1000 * pages.mean(t.server_seconds for t in sums) / ROUNDS:.0f}",
             f"{pages.mean(t.peak_memory_bytes for t in sums) / 2**20:.0f}",
-            pages.points(accuracy(study.find(method))),
+            accuracy(study.find(method)),
         ]
         if any(one is None for one in there):
             row += ["never", "", ""]
@@ -221,7 +233,7 @@ def cost(study: Study) -> str:
             ]
         rows.append(row)
     head = [
-        "method", "MB up", "MB down", "client ms", "server ms", "peak MiB", "accuracy",
+        "method", "seeds", "MB up", "MB down", "client ms", "server ms", "peak MiB", "accuracy",
         f"rounds to {100 * TARGET:.0f} %", "MB", "steps",
     ]  # fmt: skip
     return pages.table(head, rows)
@@ -239,8 +251,8 @@ def privacy(study: Study) -> str:
             epsilon = pages.mean(float(run.summary.get("epsilon", "inf")) for run in runs)
             words = "no clipping, no noise" if not noise else f"clip 1, noise {noise}"
             told = "∞" if np.isinf(epsilon) else f"{epsilon:,.0f}"
-            rows.append([method, words, told, pages.points(accuracy(runs))])
-    return pages.table(["method", "privacy", "ε", "accuracy"], rows)
+            rows.append([method, words, told, str(len(runs)), accuracy(runs)])
+    return pages.table(["method", "privacy", "ε", "seeds", "accuracy"], rows)
 
 
 PERMUTED = "permuted-labels(share=0.25)"

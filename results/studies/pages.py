@@ -29,6 +29,15 @@ def points(value: float, *, sign: bool = False) -> str:
     return percent(value, digits=1, sign=sign)
 
 
+def spread(values: Iterable[float | None], *, sign: bool = False) -> str:
+    """Write the mean over seeds and the standard deviation, in percentage points."""
+    known = list(values)
+    average = points(mean(known), sign=sign)
+    if len(known) < 2:
+        return average
+    return f"{average} ± {points(float(np.std(np.array(known, dtype=np.float64), ddof=1)))}"
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table, whose first column is text."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]

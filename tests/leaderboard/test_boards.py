@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from stored_runs import MakeRun, ran, scenario
 
 from pflbench.errors import InputError
@@ -104,33 +106,98 @@ def test_a_loss_beyond_one_standard_error_counts(store: Store, make_run: MakeRun
     assert row.loss_of_hurt == pytest.approx(0.0525)
 
 
-def test_ranks_are_equal_where_intervals_overlap(store: Store, make_run: MakeRun) -> None:
-    spread = {
-        "clear": [9, 10, 9, 10],
-        "close": [9, 9, 9, 10],
-        "wide": [2, 10, 10, 10],
-        "low": [1, 1, 2, 1],
-    }
-    for name, test in spread.items():
-        for seed in (0, 1, 2):
-            make_run(name, seed, {30: ([5] * 4, test)})
+def five_seeds(make_run: MakeRun, **tests: Sequence[int]) -> None:
+    """Store five runs of each method: every client answers as the seed's number says."""
+    for name, correct in tests.items():
+        for seed, right in enumerate(correct):
+            make_run(name, seed, {30: ([50] * 4, [right] * 4)}, samples=[100] * 4)
+
+
+def test_a_rank_counts_the_rows_that_are_better(store: Store, make_run: MakeRun) -> None:
+    five_seeds(
+        make_run,
+        clear=[90, 91, 90, 91, 92],
+        close=[88, 90, 91, 91, 90],
+        low=[40, 42, 41, 40, 43],
+        unsure=[20, 95, 90, 85, 95],  # its mean is below, and its luck is large
+    )
     rows = ran(boards(store.runs(), defaults)[0])
-    assert [(row.label, row.rank) for row in rows] == [
-        ("clear", 1), ("close", 1), ("wide", 1), ("low", 4),
+    assert [(row.label, row.rank, row.worst_rank) for row in rows] == [
+        ("clear", 1, 3), ("close", 1, 3), ("unsure", 1, 4), ("low", 3, 4),
     ]  # fmt: skip
-    for row in rows:
-        m = measures(row)
-        assert m.low <= m.test_accuracy <= m.high
+    assert not any(row.leads for row in rows)
 
 
-def test_identical_methods_share_a_rank_and_gain_nothing(store: Store, make_run: MakeRun) -> None:
-    for name in ("local", "fedavg"):
-        for seed in (0, 1):
-            make_run(name, seed, FEDORA[seed])
+def test_rows_are_in_the_order_of_their_means(store: Store, make_run: MakeRun) -> None:
+    """A row that is tied only because its luck is large does not pass one that is known better."""
+    five_seeds(make_run, a=[90] * 5, b=[80, 81, 80, 81, 80], wide=[10, 99, 60, 95, 99])
+    rows = ran(boards(store.runs(), defaults)[0])
+    assert [row.label for row in rows] == ["a", "b", "wide"]
+    assert [row.rank for row in rows] == [1, 2, 1]
+
+
+def test_only_a_row_that_beats_all_others_leads(store: Store, make_run: MakeRun) -> None:
+    five_seeds(make_run, a=[90, 91, 92, 90, 91], b=[80, 81, 82, 81, 80], c=[80, 82, 81, 80, 81])
+    rows = ran(boards(store.runs(), defaults)[0])
+    assert [(row.label, row.rank, row.worst_rank, row.leads) for row in rows] == [
+        ("a", 1, 1, True), ("b", 2, 3, False), ("c", 2, 3, False),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("seeds", [1, 3, 4])
+def test_few_seeds_rank_nobody(store: Store, make_run: MakeRun, seeds: int) -> None:
+    five_seeds(make_run, good=[90, 91, 90, 91][:seeds], bad=[10, 11, 10, 10][:seeds])
+    (board,) = boards(store.runs(), defaults)
+    assert [(row.label, row.rank, row.worst_rank) for row in ran(board)] == [
+        ("good", None, None), ("bad", None, None),
+    ]  # fmt: skip
+    said = f"{seeds} seed{'' if seeds == 1 else 's'}: no verdict, which needs 5."
+    assert sum(note.startswith(said) for note in board.notes) == 1
+
+
+def test_five_seeds_need_no_such_note(store: Store, make_run: MakeRun) -> None:
+    five_seeds(make_run, good=[90] * 5, bad=[10] * 5)
+    assert not any("no verdict" in note for note in boards(store.runs(), defaults)[0].notes)
+
+
+def test_intervals_are_students_over_seeds(store: Store, make_run: MakeRun) -> None:
+    five_seeds(make_run, local=[50, 52, 51], fedora=[60, 66, 57])
+    fedora = measures(by_name(boards(store.runs(), defaults)[0].rows)["fedora"])
+    own = scipy.stats.t.interval(
+        0.95, 2, loc=0.61, scale=np.std([0.60, 0.66, 0.57], ddof=1) / 3**0.5
+    )
+    gain = scipy.stats.ttest_1samp([0.10, 0.14, 0.06], 0).confidence_interval(0.95)
+    assert (fedora.low, fedora.high) == pytest.approx(own)
+    assert (fedora.gain_low, fedora.gain_high) == pytest.approx(tuple(gain))
+
+
+def test_an_interval_of_accuracies_stays_within_0_and_100(store: Store, make_run: MakeRun) -> None:
+    five_seeds(make_run, local=[2, 0, 1], fedora=[99, 90, 99])
+    rows = by_name(boards(store.runs(), defaults)[0].rows)
+    assert measures(rows["local"]).low == 0
+    assert measures(rows["fedora"]).high == 1
+
+
+def test_means_have_their_deviations_over_seeds(store: Store, make_run: MakeRun) -> None:
+    for seed in (0, 1):
+        make_run("fedora", seed, FEDORA[seed])
+        make_run("local", seed, LOCAL[seed])
+    row = by_name(boards(store.runs(), defaults)[0].rows)["fedora"]
+    assert row.deviations["test_accuracy"] == measures(row).test_std
+    assert row.deviations["worst_tenth"] == pytest.approx(np.std([0.4, 0.6], ddof=1))
+    assert row.deviations["last_accuracy"] == pytest.approx(np.std([0.8, 0.5], ddof=1))
+    assert row.deviations["gain"] == pytest.approx(np.std([0.05, 0.1], ddof=1))
+    assert row.deviations["bytes_up"] == 0
+
+
+def test_identical_methods_share_their_ranks_and_gain_nothing(
+    store: Store, make_run: MakeRun
+) -> None:
+    five_seeds(make_run, local=[50, 60, 55, 52, 58], fedavg=[50, 60, 55, 52, 58])
     first, second = ran(boards(store.runs(), defaults)[0])
-    assert (first.rank, second.rank) == (1, 1)
+    assert (first.rank, first.worst_rank) == (second.rank, second.worst_rank) == (1, 2)
     fedavg = measures(first if first.label == "fedavg" else second)
-    # Both meet the same draws: what is equal client by client has an interval of no width.
+    # What is equal client by client has an interval of no width.
     assert (fedavg.gain, fedavg.gain_low, fedavg.gain_high, fedavg.hurt) == (0, 0, 0, 0)
 
 
@@ -155,7 +222,9 @@ def test_a_failed_seed_beyond_those_asked_for_counts_too(store: Store, make_run:
         make_run(name, 0, FEDORA[0])
     make_run("fedora", 1, None, failure={"error": "DivergedError"})
     rows = ran(boards(store.runs(), defaults)[0])
-    assert [(row.label, row.rank) for row in rows] == [("fedavg", 1), ("fedora", None)]
+    assert [(row.label, row.measures is None) for row in rows] == [
+        ("fedavg", False), ("fedora", True),
+    ]  # fmt: skip
 
 
 def test_fewer_seeds_and_unfinished_runs_are_named(store: Store, make_run: MakeRun) -> None:
@@ -194,8 +263,9 @@ def test_nothing_but_failures_is_still_a_board(store: Store, make_run: MakeRun) 
 def test_one_seed_is_said_to_be_one(store: Store, make_run: MakeRun) -> None:
     make_run("fedavg", 0, FEDORA[0])
     (board,) = boards(store.runs(), defaults)
-    assert measures(board.rows[0]).test_std is None
-    assert any(note.startswith("One seed only") for note in board.notes)
+    row = measures(board.rows[0])
+    assert (row.test_std, row.low, row.high) == (None, None, None)
+    assert any("Of one seed there is no interval" in note for note in board.notes)
 
 
 def test_a_scenario_has_its_own_board(store: Store, make_run: MakeRun) -> None:

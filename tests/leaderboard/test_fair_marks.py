@@ -31,8 +31,9 @@ def board(store: Store) -> Board:
 
 
 def marks(made: Board) -> dict[str, str]:
-    """The marks of each ranked row in the printed table."""
-    found = re.findall(r"^\| \d+ \| (\S+) ?(\S*) \|", render(made, "markdown"), re.MULTILINE)
+    """The marks of each row with seeds in the printed table."""
+    row = r"^\| [\d–]+ \| (\S+) ?(\S*) \| [1-9]"
+    found = re.findall(row, render(made, "markdown"), re.MULTILINE)
     return dict(found)
 
 

@@ -8,6 +8,7 @@ import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -105,9 +106,13 @@ def test_the_board_says_the_same_over_seeds(store: Store) -> None:
     words = [line.split() for line in text.splitlines()]
     (first,) = [w for w in words if w[:2] == ["fedavg", "2"]]
     assert first[-4:] == ["25.0", "12.5", "11.50", "−20.00"]
-    assert ["fedavg", "2.5", "66.60", "+3.40", "20.0", "0.0", "3.00", "−3.00"] in words
-    assert ["fedavg", "1.5", "50.00", "−6.67", "33.3", "33.3", "20.00", "−20.00"] in words
-    assert ["local", "2.5", "63.20", "–", "–", "–", "–", "–"] in words
+    by_group = [" ".join(w) for w in words]
+    assert "fedavg 2.5 2 66.60 ± 9.90 +3.40 ± 6.01 20.0 0.0 3.00 −3.00" in by_group
+    assert "fedavg 1.5 2 50.00 ± 10.61 −6.67 ± 7.07 33.3 33.3 20.00 −20.00" in by_group
+    assert "local 2.5 2 63.20 ± 3.89 – – – – –" in by_group
+    # Seed 0: clients 0 and 1, then 2 and 3; seed 1: clients 1, 2 and 3, then client 0.
+    assert row.groups[0].gain_std == pytest.approx(np.std([0.085, 0], ddof=1))
+    assert row.groups[0].accuracy_std == pytest.approx(np.std([0.75, 0.61], ddof=1))
     rows = list(csv.DictReader(io.StringIO(render(board, "csv"))))
     (stored,) = [r for r in rows if r["method"] == "fedavg"]
     assert json.loads(stored["by_group"])["1"]["clients"] == 3
@@ -143,7 +148,7 @@ def test_every_width_shows_every_column(store: Store) -> None:
     for width in (60, 80, 120):
         text = render(board, columns="transfer", width=width)
         assert max(map(len, text.splitlines())) <= width
-        for number in ("−0.75 [", "50.0", "25.0", "11.50", "−20.00", "+8.50", "3.00"):
+        for number in ("−0.75", "50.0", "25.0", "11.50", "−20.00", "+8.50", "3.00"):
             assert number in text
     with pytest.raises(UnknownNameError, match="set of columns"):
         render(board, columns="transfers")  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ def figures(drawn: Drawn, width: Any) -> dict[str, Any]:
             found[f"{board.title} curves {x}"] = made
         for draw in (spread, gains, pareto):
             if draw is not gains or any(
-                row.algorithm == "local" and row.rank for row in board.rows
+                row.algorithm == "local" and row.measures for row in board.rows
             ):
                 found[f"{board.title} {draw.__name__}"] = draw(board, drawn.looks, width=width)
         counts, _ = partition_counts(board, drawn.store)

@@ -36,7 +36,7 @@ NASTY = '<script>alert(1)</script> & "quotes" ]]> $x^2$ %s\n\x07é'
 def all_figures(drawn: Drawn) -> dict[str, Figure]:
     board = drawn.boards[0]
     runs = histories(board, drawn.store)
-    names = [row.algorithm for row in board.rows if row.rank is not None]
+    names = [row.algorithm for row in board.rows if row.measures is not None]
     found = CriticalDifference(
         methods=tuple(names), average_ranks=tuple(1.0 + i for i in range(len(names))),
         critical_difference=1.1, cliques=(tuple(names[:2]),), blocks=("b",) * 6,
@@ -100,7 +100,7 @@ def test_the_page_decides_the_colours(small: Drawn, markup: dict[str, str]) -> N
 
 
 def test_methods_are_groups_that_a_page_can_hide(small: Drawn, markup: dict[str, str]) -> None:
-    numbers = {str(small.looks[r.label].number) for r in small.board.rows if r.rank is not None}
+    numbers = {str(small.looks[r.label].number) for r in small.board.rows if r.measures is not None}
     for kind in ("curves", "spread", "pareto", "ranks", "gains"):
         root = ElementTree.fromstring(markup[kind])
         groups = [e for e in root.iter(f"{SVG}g") if e.get("data-method")]
@@ -121,7 +121,8 @@ def test_methods_are_groups_that_a_page_can_hide(small: Drawn, markup: dict[str,
 
 def test_text_is_text(markup: dict[str, str]) -> None:
     shown = {t.text for t in ElementTree.fromstring(markup["curves"]).iter(f"{SVG}text")}
-    assert {"helper", "mixed", "local", "communication round", "test accuracy (%)"} <= shown
+    assert {"helper", "mixed", "local", "communication round"} <= shown
+    assert "test accuracy (%), 2 seeds" in shown
     assert "var(--picture-font" in markup["curves"]
     minus = [t for t in ElementTree.fromstring(markup["gains"]).itertext() if "15" in t]
     assert "−15" in minus or "−10" in "".join(ElementTree.fromstring(markup["gains"]).itertext())

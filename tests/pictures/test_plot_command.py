@@ -35,7 +35,7 @@ def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> No
     written = done.stdout.split()
     assert set(written) <= {f"{kind}-{board.scenario_id}.pdf" for board in published.boards}
     assert set(written) == {path.name for path in Path().iterdir()}
-    without = [b for b in published.boards if not any(r.algorithm == "local" and r.rank
+    without = [b for b in published.boards if not any(r.algorithm == "local" and r.measures
                                                       for r in b.rows)]  # fmt: skip
     missing = len(without) if kind == "gains" else 0
     assert len(written) == len(published.boards) - missing

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from scipy.stats import wilcoxon
+from scipy.stats import ttest_1samp
 
 from pflbench.cli.main import main
 from pflbench.leaderboard import Board, boards, paired_tests
@@ -63,7 +63,7 @@ def test_the_page_shows_what_the_command_prints() -> None:
     (block,) = re.findall(r"^```console\n\$ (.*?)\n(.*?)^```$", PAGE.read_text(), re.M | re.S)
     printed = call(block[0]).splitlines()
     shown = [line for line in block[1].splitlines() if line]
-    assert len(shown) == 16
+    assert len(shown) >= 16
     assert [line for line in printed if line in shown] == shown
 
 
@@ -72,30 +72,33 @@ def test_what_the_page_says_of_two_methods(board: Board) -> None:
     difference = rows["fedora"] - rows["pfedhn"]  # type: ignore[operator]
     assert difference.shape == (3, 36)
     assert sorted(difference.mean(axis=1) > 0) == [False, True, True]
-    ranks = {row.label: row.rank for row in board.rows}
-    assert ranks["local"] == ranks["fedavg-ft"] == 3
-    tests = {(t.first, t.second): t for t in paired_tests(board)}
-    assert tests["fedora", "pfedhn"].verdict == "not told apart"
-    assert tests["local", "fedavg-ft"].verdict == "better"
+    tests = paired_tests(board)
     assert len(tests) == 15
+    assert {test.verdict for test in tests} == {"no verdict"}
+    assert {(row.rank, row.worst_rank) for row in board.rows} == {(None, None)}
+    assert sum("3 seeds: no verdict" in note for note in board.notes) == 1
 
 
 @pytest.mark.parametrize("method", ["fedora", "fedavg", "pfedhn"])
-def test_a_test_follows_from_the_tables(method: str, runs: list[StoredRun], board: Board) -> None:
+def test_an_interval_follows_from_the_tables(
+    method: str, runs: list[StoredRun], board: Board
+) -> None:
     (row,) = [row for row in board.rows if row.label == method]
     own, local = (
         np.array([part["accuracy"].to_numpy() for part in of(runs, name)])
         for name in (method, "local")
     )
     np.testing.assert_array_equal(row.accuracies, own)
-    expected = wilcoxon(np.round(own - local, 9).ravel(), zero_method="zsplit").pvalue
+    by_seed = (own - local).mean(axis=1)
+    low, high = ttest_1samp(by_seed, 0).confidence_interval(0.95)
     (test,) = [t for t in paired_tests(board) if {t.first, t.second} == {method, "local"}]
-    assert test.p == pytest.approx(expected, rel=1e-9)
     told = test if test.first == method else test.turned()
     assert row.measures is not None
-    # The interval of the gain, which the standard columns show, is that of the same draws.
+    # The interval of the gain, which the standard columns show, is the same.
     assert (told.low, told.high) == pytest.approx((row.measures.gain_low, row.measures.gain_high))
+    assert (told.low, told.high) == pytest.approx((low, high))
     assert told.mean_difference == pytest.approx(row.measures.gain)
+    assert told.std == pytest.approx(by_seed.std(ddof=1))
 
 
 @pytest.mark.parametrize("method", ["fedora", "local"])

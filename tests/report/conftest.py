@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from document import Report
-from reported import OPTIONS, SCENARIOS
+from reported import OPTIONS, SCENARIOS, SEEDS
 
 import pflbench
 from pflbench.cli.main import main
@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.delenv("PFLBENCH_RESULTS", raising=False)
         for partition, methods in SCENARIOS.items():
             for method, parameters in methods.items():
-                for seed in (0, 1):
+                for seed in range(SEEDS[partition]):
                     pflbench.run(
                         method, "npz:points.npz", results=made, partition=partition, seed=seed,
                         parameters=parameters, **OPTIONS,

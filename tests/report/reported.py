@@ -13,3 +13,6 @@ SCENARIOS: dict[str, dict[str, dict[str, float]]] = {
     "iid": {"local": {}, "fedavg": {}, "fedavg-ft": {}, "fedora": {"alpha": 0.5}},
     "dirichlet(alpha=0.3)": {"local": {}, "fedavg": {}, "fedora": {}},
 }
+
+SEEDS = {"iid": 2, "dirichlet(alpha=0.3)": 5}
+"""Too few for a verdict, and enough."""

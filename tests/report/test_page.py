@@ -19,6 +19,7 @@ from reported import SCENARIOS
 from pflbench.cli.main import main
 from pflbench.leaderboard import Board, boards
 from pflbench.report import render, report
+from pflbench.report.tables import leaderboard
 from pflbench.results import Store
 
 
@@ -93,6 +94,11 @@ def test_pointing_at_a_name_says_what_its_marks_stand_for(
     assert seen
 
 
+def ranks(record: dict[str, Any]) -> str:
+    best, worst = record["rank"], record["worst_rank"]
+    return "–" if best is None else str(best) if best == worst else f"{best}–{worst}"
+
+
 def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) -> None:
     seen = 0
     for board in made:
@@ -103,18 +109,24 @@ def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) ->
         labels = [row[heads.index("method")].rstrip(" †‡↑§") for row in rows]
         assert labels == [record["method"] for record in records]
         for cells, record in zip(rows, records, strict=True):
-            if record["rank"] is None:
+            if record["test_accuracy"] is None:
                 continue
             told = dict(zip(heads, cells, strict=True))
+            deviations = json.loads(record["deviations"])
             expected: dict[str, Any] = {
-                "rank": str(record["rank"]),
+                "rank": ranks(record),
                 "seeds": str(len(record["seeds"].split())),
                 "test accuracy": f"{percent(record['test_accuracy'])} ± "
                 f"{percent(record['test_std'])}",
-                "95 % interval": f"{percent(record['low'])} … {percent(record['high'])}",
-                "worst tenth": percent(record["worst_tenth"]),
-                "last round": percent(record["last_accuracy"]),
-                "best test": percent(record["best_accuracy"]),
+                "95 % t interval": f"{percent(record['low'])} … {percent(record['high'])}",
+                **{
+                    head: f"{percent(record[name])} ± {percent(deviations[name])}"
+                    for head, name in (
+                        ("worst tenth", "worst_tenth"),
+                        ("last round", "last_accuracy"),
+                        ("best test", "best_accuracy"),
+                    )
+                },
                 "optimism": percent(record["optimism"]),
                 "MB up": f"{record['bytes_up'] / 1e6:,.1f}",
                 "MB down": f"{record['bytes_down'] / 1e6:,.1f}",
@@ -129,20 +141,46 @@ def test_numbers_are_those_of_the_board(document: Element, made: list[Board]) ->
     assert seen == sum(map(len, SCENARIOS.values()))
 
 
-def test_a_gain_has_a_tone_only_where_its_interval_leaves_nothing_out(
+def test_a_gain_has_a_tone_only_where_the_verdict_gives_it_one(
     document: Element, made: list[Board]
 ) -> None:
+    seen: set[str] = set()
     for board in made:
         table = section(document, board).all("table")[0]
         at = table.heads().index("gain over local")
         rows = [row for body in table.all("tbody") for row in body.all("tr")]
         for row, record in zip(rows, board.records(), strict=True):
             cells = [c for c in row.children if isinstance(c, Element)]
-            if record["rank"] is None or record["algorithm"] == "local":
+            leads = record["rank"] == record["worst_rank"] == 1
+            assert ("first" in row.attributes.get("class", "").split()) == leads
+            if record["test_accuracy"] is None or record["algorithm"] == "local":
                 continue
             tones = {"up", "down"} & set(cells[at].attributes["class"].split())
-            above, below = record["gain_low"] > 0, record["gain_high"] < 0
-            assert tones == ({"up"} if above else {"down"} if below else set())
+            verdict = record["gain_verdict"]
+            expected = {"better": {"up"}, "worse": {"down"}}.get(verdict, set())
+            assert tones == expected
+            seen.add(verdict)
+    assert {"no verdict", "not told apart"} <= seen
+
+
+@pytest.mark.parametrize(("shift", "tone"), [(0.1, "up"), (-0.1, "down"), (0.0, "")])
+def test_a_verdict_gives_a_gain_its_tone(made: list[Board], shift: float, tone: str) -> None:
+    (board,) = [b for b in made if len(b.seeds) == 5]
+    base = next(row.accuracies for row in board.rows if row.baseline)
+    assert base is not None
+    rows = [
+        row if row.baseline or row.accuracies is None
+        else dataclasses.replace(row, accuracies=base + shift)
+        for row in board.rows
+    ]  # fmt: skip
+    table = leaderboard(dataclasses.replace(board, rows=tuple(rows)), {})
+    at = [head.text for head in table.heads].index("gain over local")
+    tones = {
+        line.entries[at].tone
+        for line, row in zip(table.lines, rows, strict=True)
+        if row.measures is not None and not row.baseline
+    }
+    assert tones == {tone}
 
 
 def test_rows_that_are_not_ranked_come_last_with_their_reason(
@@ -151,7 +189,7 @@ def test_rows_that_are_not_ranked_come_last_with_their_reason(
     (board,) = [b for b in made if "iid" in b.title]
     table = section(document, board).all("table")[0]
     unranked = table.one("tbody", class_="unranked").all("tr")
-    (row,) = [row for row in board.rows if row.rank is None]
+    (row,) = [row for row in board.rows if row.measures is None]
     assert len(unranked) == 1
     assert row.label in unranked[0].text
     assert row.reason in unranked[0].text
@@ -220,7 +258,7 @@ def test_notes_and_words_are_shown(document: Element, made: list[Board]) -> None
         for note in board.notes:
             assert " ".join(note.split()) in text
     assert any("fedavg-ft" in note for board in made for note in board.notes) or any(
-        "fedavg-ft" in row.label and row.rank is None for board in made for row in board.rows
+        "fedavg-ft" in row.label and row.measures is None for board in made for row in board.rows
     )
 
 
@@ -228,19 +266,23 @@ def test_the_overview_has_every_method_on_every_scenario(
     document: Element, made: list[Board]
 ) -> None:
     table = document.one("section", id="overview").one("table")
-    assert table.heads() == ["method", *(board.title for board in made)]
+    assert table.heads() == [
+        "method", *(f"{board.title} · {len(board.seeds)} seeds" for board in made)
+    ]  # fmt: skip
     told = {row[0]: row[1:] for row in table.cells()}
     for i, board in enumerate(made):
         for record in board.records():
-            if record["rank"] is not None:
-                expected = f"{percent(record['test_accuracy'])} ({record['rank']})"
+            if record["test_accuracy"] is not None:
+                expected = f"{percent(record['test_accuracy'])} ± {percent(record['test_std'])}"
+                if record["rank"] is not None:
+                    expected += f" ({ranks(record)})"
                 assert told[record["algorithm"]][i] == expected
 
 
 def test_each_term_is_explained_once(document: Element) -> None:
     terms = [dt.text for dt in document.one("section", id="glossary").all("dt")]
     assert len(terms) == len(set(terms))
-    assert {"95 % interval", "hurt %", "optimism"} <= set(terms)
+    assert {"95 % t interval", "hurt %", "optimism"} <= set(terms)
 
 
 def test_options_choose_title_and_scenarios(
@@ -351,7 +393,7 @@ def test_every_scenario_has_its_pictures_with_every_method(
         tabs = [panel.attributes["data-tab"] for panel in pictures[0].all("div", class_="panel")]
         assert tabs == ["Rounds", "Bytes", "Seconds"]
         legend = section(document, board).one("ul", class_="legend").all("li")
-        ranked = [row.label for row in board.rows if row.rank is not None]
+        ranked = [row.label for row in board.rows if row.measures is not None]
         assert [item.text for item in legend] == ranked
         numbers = {item.attributes["data-method"] for item in legend}
         for figure in pictures[:4]:
