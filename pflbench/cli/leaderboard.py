@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _HELP = """Print one leaderboard a scenario.
 
-Methods are ranked on test accuracy at the round selected on validation.
+Rows are in the order of test accuracy at the round selected on validation. Ranks follow from
+verdicts, which need five seeds.
 
 \b
 [bold]Examples[/bold]

@@ -15,6 +15,7 @@ from pflbench.leaderboard.entries import (
     mega,
     number,
     percent,
+    spread,
     steps,
 )
 from pflbench.leaderboard.spending import Spent
@@ -54,6 +55,10 @@ _MACHINE = (
 )
 
 
+def _accuracy_there(spent: Spent) -> str:
+    return spread(getattr(spent.at_target, "test_accuracy", None), spent.at_target_std)
+
+
 def _until_target(board: Board) -> list[Sequence[Column]]:
     """Return the columns of what was spent until a target, if one was asked for."""
     target = next((row.spent.target for row in board.rows if row.spent.target), None)
@@ -80,7 +85,7 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
             Column("client seconds", entry("client_seconds", lambda x: number(x, 1))),
             Column("server seconds", entry("server_seconds", lambda x: number(x, 1))),
             *_over_network(board, lambda s: getattr(s.at_target, "network_seconds", None)),
-            Column("test accuracy there", entry("test_accuracy", percent)),
+            Column("test accuracy there", _spent(_accuracy_there)),
         )
     ]
 
@@ -99,6 +104,6 @@ def narrow_cost(board: Board) -> list[Sequence[Column]]:
     whole = _over_network(board, lambda s: s.network_seconds)
     return [
         (METHOD, *_TRAINING),
-        (METHOD, *_MACHINE, *whole, *protected(board)),
+        (METHOD, SEEDS, *_MACHINE, *whole, *protected(board)),
         *(part for t in _until_target(board) for part in (t[:6], (t[0], *t[6:]))),
     ]

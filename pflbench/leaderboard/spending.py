@@ -52,6 +52,8 @@ class Spent:
         What was asked, and how many seeds reached it.
     at_target
         What had been spent by then; None if a seed never reached it.
+    at_target_std
+        Standard deviation over seeds of the test accuracy there; None with one seed.
     """
 
     client_seconds: float | None = None
@@ -64,6 +66,7 @@ class Spent:
     target: float | None = None
     target_seeds: int | None = None
     at_target: Reached | None = None
+    at_target_std: float | None = None
 
     def record(self) -> dict[str, Any]:
         """Return flat columns."""
@@ -128,6 +131,8 @@ def _asked(runs: Sequence[StoredRun], question: Question) -> dict[str, Any]:
         found |= {"target": question.target, "target_seeds": len(there)}
         if len(there) == len(ends):  # a mean over some would be one of the lucky
             found["at_target"] = _mean(there)
+            if len(there) > 1:
+                found["at_target_std"] = float(np.std([e.test_accuracy for e in there], ddof=1))
     return found
 
 

@@ -23,7 +23,7 @@ from pflbench.leaderboard import (
     paired_tests,
     with_tuning,
 )
-from pflbench.leaderboard.entries import points, spread, standing
+from pflbench.leaderboard.entries import mean, points, spread, standing
 from pflbench.leaderboard.marks import EDGE_MARK
 from pflbench.results import Store
 from pflbench.results.edges import edges
@@ -84,11 +84,13 @@ def hurt() -> str:
     for method in METHODS[1:]:
         cells = []
         for board in tuned():
-            m = row_of(board, method).measures
+            row = row_of(board, method)
+            m = row.measures
             if m is None or m.hurt is None or m.hurt_beyond_error is None:
                 cells.append("–")
             else:
-                cells.append(f"{pages.points(m.hurt)} ({pages.points(m.hurt_beyond_error)})")
+                share = spread(m.hurt, row.deviations.get("hurt"), pages.points)
+                cells.append(f"{share} ({pages.points(m.hurt_beyond_error)})")
         rows.append([method, *cells])
     return pages.table(["method", *map(headed, tuned())], rows)
 
@@ -196,8 +198,7 @@ def optimism() -> str:
     """Tell what selecting the round on test would have feigned."""
     rows = []
     for method in METHODS:
-        found = [row_of(board, method).measures for board in tuned()]
-        rows.append([method, *("–" if m is None else f"{100 * m.optimism:.2f}" for m in found)])
+        rows.append([method, *(mean("optimism")(row_of(board, method)) for board in tuned())])
     return pages.table(["method", *map(headed, tuned())], rows)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -65,6 +66,10 @@ def test_until_a_target_over_a_network(folder: Path, runs: Runs) -> None:
                      "network_seconds"):  # fmt: skip
             expected = np.mean([getattr(end, name) for end in ends])
             assert float(row[f"target_{name}"]) == pytest.approx(expected)
+        deviation = json.loads(row["deviations"])["target_test_accuracy"]
+        assert deviation == pytest.approx(np.std([end.test_accuracy for end in ends], ddof=1))
+        shown = call(folder, "--target", str(target)).stdout
+        assert f"{100 * float(row['target_test_accuracy']):.2f} ± {100 * deviation:.2f}" in shown
     assert {row["target_seeds"] for row in rows.values()} >= {"2"}
 
 
