@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pflbench import AlgorithmSpec, Federation
-from pflbench.engine import Simulation
+from pflbench.engine import Simulation, drawing_weights
 from pflbench.method import LocalBudget, Sgd
 from pflbench.models import Mlp
 from pflbench.models.networks import build_mlp
@@ -51,8 +51,9 @@ def federation_of(sizes: Sequence[int] = UNEVEN, *, classes: int = 3, **options:
     return Federation.from_arrays(arrays_of(sizes, classes=classes, **options), classes)
 
 
-def mlp_for(federation: Federation, hidden: int = 5) -> nn.Module:
-    return build_mlp(Mlp(hidden=hidden), federation.input_shape, federation.classes)
+def mlp_for(federation: Federation, hidden: int = 5, seed: int = 0) -> nn.Module:
+    with drawing_weights(seed):
+        return build_mlp(Mlp(hidden=hidden), federation.input_shape, federation.classes)
 
 
 def simulate(
@@ -78,7 +79,7 @@ def simulate(
         AlgorithmSpec("in-test", "a method of a test", client=client, server=server),
         NoParameters() if parameters is None else parameters,
         federation,
-        mlp_for(federation) if module is None else module,
+        mlp_for(federation, seed=chosen["seed"]) if module is None else module,
         head,
         **chosen,
     )

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pflbench import plugins
-from pflbench.engine import Simulation, choose_engine
+from pflbench.engine import Simulation, build_network, choose_engine
 from pflbench.federation import Federation, Shards
 from pflbench.method import LocalBudget, Sgd
 from pflbench.parameters import parse_parameters
@@ -71,9 +71,8 @@ def workload(model: str, clients: int) -> Workload:
     parameters: Any = parse_parameters(spec.parameters, {}, owner=model)
     build = resolve(spec.build, owner=f"model {model!r}")
     shape = SHAPES[model]
-    return Workload(
-        model, _federation(clients, shape), build(parameters, shape, CLASSES), spec.head
-    )
+    module = build_network(build, parameters, shape, CLASSES, seed=0, name=model)
+    return Workload(model, _federation(clients, shape), module, spec.head)
 
 
 def simulation(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pflbench.conformance.catalogue import CheckFailed, Subject
-from pflbench.engine import Simulation
+from pflbench.engine import Simulation, drawing_weights
 from pflbench.federation import Federation, Participation
 from pflbench.method import LocalBudget, Message, Rows, Sgd
 from pflbench.specs import AlgorithmSpec
@@ -67,25 +67,27 @@ def federation(sizes: Sequence[int] = EQUAL, evaluated: Sequence[int] | None = N
     return Federation.from_arrays(arrays(sizes, evaluated), classes=CLASSES)
 
 
-def perceptron() -> nn.Module:
-    """Return a small perceptron."""
+def perceptron(seed: int = 0) -> nn.Module:
+    """Return a small perceptron, with weights of the seed."""
     d = int(np.prod(SHAPE))
-    return nn.Sequential(
-        OrderedDict(
-            flatten=nn.Flatten(), layer_input=nn.Linear(d, 8), relu=nn.ReLU(),
-            layer_output=nn.Linear(8, CLASSES),
-        )
-    )  # fmt: skip
+    with drawing_weights(seed):
+        return nn.Sequential(
+            OrderedDict(
+                flatten=nn.Flatten(), layer_input=nn.Linear(d, 8), relu=nn.ReLU(),
+                layer_output=nn.Linear(8, CLASSES),
+            )
+        )  # fmt: skip
 
 
 def convolution() -> nn.Module:
     """Return a small convolutional network."""
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(1, 2, 3), relu=nn.ReLU(), pool=nn.MaxPool2d(2),
-            flatten=nn.Flatten(), layer_output=nn.Linear(8, CLASSES),
-        )
-    )  # fmt: skip
+    with drawing_weights(0):
+        return nn.Sequential(
+            OrderedDict(
+                conv=nn.Conv2d(1, 2, 3), relu=nn.ReLU(), pool=nn.MaxPool2d(2),
+                flatten=nn.Flatten(), layer_output=nn.Linear(8, CLASSES),
+            )
+        )  # fmt: skip
 
 
 def simulation(
@@ -103,9 +105,9 @@ def simulation(
     """Return a simulation of the method, by default one after the other on the plain federation."""
     assert isinstance(subject.spec, AlgorithmSpec)
     made = Simulation(
-        subject.spec, subject.parameters, data or federation(), module or perceptron(),
+        subject.spec, subject.parameters, data or federation(), module or perceptron(seed),
         "layer_output.", seed=seed, sgd=SGD, budget=budget, participation=participation,
-        engine=engine, chunk=chunk, record=True,
+        engine=engine, chunk=chunk, record=True, probed=True,
     )  # fmt: skip
     if enrolled:
         made.enrol()

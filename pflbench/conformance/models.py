@@ -6,13 +6,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
 
 from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
-from pflbench.conformance.lab import CLOSE, distance
-from pflbench.engine.initial import initial_model
+from pflbench.engine.drawing import drawing_weights
+from pflbench.engine.initial import build_network, own_weights
+from pflbench.engine.mapping import UNLIKE, unmapped
+from pflbench.engine.probe import probe
 from pflbench.errors import InputError
-from pflbench.method import Layout, LocalBudget, Samples, Sgd, Task
+from pflbench.method import Layout, LocalBudget, Sgd, Task
 from pflbench.specs import ModelSpec, resolve
 
 CHECKS = Catalogue()
@@ -44,51 +45,37 @@ def has_a_head(subject: Subject) -> None:
             )
 
 
-@CHECKS.add("it initialises the same from the same seed, otherwise from another")
-def initialises_from_the_seed(subject: Subject) -> None:
-    """Every part that has weights draws them in `reset_parameters`."""
-    for module, _, _ in _networks(subject):
-        layout = Layout.of(module)
-        first, again, other = (initial_model(module, layout, seed) for seed in (0, 0, 1))
-        if not torch.equal(first, again):
-            raise CheckFailed("One seed gave two initial models: a parameter is never reset.")
-        if torch.equal(first, other):
-            raise CheckFailed("Two seeds gave one initial model.")
+@CHECKS.add("its weights follow from the seed")
+def weights_follow_from_the_seed(subject: Subject) -> None:
+    """Built twice with one seed, it has the same weights: drawn alike, or its own."""
+    _networks(subject)
+
+
+@CHECKS.add("outputs follow from a sample and the weights alone")
+def outputs_follow_from_the_sample(subject: Subject) -> None:
+    """No random numbers, nothing kept between calls, no statistics of the batch."""
+    for module, shape, classes in _networks(subject):
+        probe(module, Layout.of(module), _samples(8, shape), classes, name=subject.spec.name)
 
 
 @CHECKS.add("stacked equals sequential")
 def maps_over_rows(subject: Subject) -> None:
-    """Losses and gradients of three rows, mapped and one after the other."""
+    """Losses, gradients and outputs of rows that are mapped, and one after the other."""
     for module, shape, classes in _networks(subject):
-        task = _task(module, classes)
-        g = torch.Generator().manual_seed(0)
-        W = task.initial + 0.01 * torch.randn(3, task.layout.columns, generator=g)
-        x = torch.randn(3, 4, *shape, generator=g)
-        batch = Samples(x, torch.arange(12).reshape(3, 4) % classes, torch.ones(3, 4))
-
-        def loss(w: Tensor, batch: Samples, task: Task = task) -> Tensor:
-            return task.loss(w, batch)
-
-        stacked, _ = vmap(grad_and_value(loss))(W, batch)
-        for k, w in enumerate(W):
-            row = w.clone().requires_grad_()
-            (own,) = torch.autograd.grad(loss(row, Samples(*(field[k] for field in batch))), row)
-            if (gap := distance(stacked[k], own)) > CLOSE:
-                raise CheckFailed(f"The gradient on samples of {shape} differs by {gap:.3g}.")
+        layout = Layout.of(module)
+        initial = own_weights(module, layout, torch.float32)
+        task = Task(module, layout, initial, classes, Sgd(0.1), LocalBudget(4, steps=1))
+        reason = unmapped(task, _samples(8, shape))
+        if reason == UNLIKE:
+            raise CheckFailed(f"On samples of {shape}, {reason}.")
+        if reason:
+            raise Skipped(
+                f"torch.func.vmap cannot map it ({reason}): runs have the engine 'sequential'"
+            )
 
 
-@CHECKS.add("a sample's output does not depend on its batch")
-def outputs_by_sample(subject: Subject) -> None:
-    """No statistics of the batch: padding would change them, and so would other samples."""
-    for module, shape, _ in _networks(subject):
-        x = torch.randn(4, *shape, generator=torch.Generator().manual_seed(0))
-        parameters = {n: p.detach() for n, p in module.named_parameters()}
-        whole: Tensor = functional_call(module, parameters, (x,))
-        single = torch.cat(
-            [functional_call(module, parameters, (part,)) for part in torch.split(x, 1)]
-        )
-        if (gap := distance(single, whole)) > CLOSE:
-            raise CheckFailed(f"A sample's output changes by {gap:.3g} with the others in a batch.")
+def _samples(count: int, shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
 
 
 def _networks(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...], int]]:
@@ -98,15 +85,14 @@ def _networks(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...], int]]:
     made: list[tuple[nn.Module, tuple[int, ...], int]] = []
     for shape, classes in _PROBLEMS:
         try:
-            made.append((build(subject.parameters, shape, classes), shape, classes))
+            with drawing_weights(0):
+                build(subject.parameters, shape, classes)
         except InputError:
             continue  # says that this shape is not for it
+        module = build_network(
+            build, subject.parameters, shape, classes, seed=0, name=subject.spec.name
+        )
+        made.append((module, shape, classes))
     if not made:
         raise Skipped("it takes none of the shapes " + ", ".join(str(s) for s, _ in _PROBLEMS))
     return made
-
-
-def _task(module: nn.Module, classes: int) -> Task:
-    layout = Layout.of(module)
-    initial = initial_model(module, layout, 0)
-    return Task(module, layout, initial, classes, Sgd(0.1), LocalBudget(4, steps=1))

@@ -21,7 +21,7 @@ from pflbench.conformance.lab import (
 )
 from pflbench.engine.base import LocalShards
 from pflbench.engine.enrolment import enrolments
-from pflbench.engine.initial import initial_model
+from pflbench.engine.initial import own_weights
 from pflbench.federation import Federation
 from pflbench.method import (
     Client,
@@ -111,7 +111,7 @@ def _told(measure: Similarity, *, mapped: bool = False) -> list[Message]:
     data, module = _federation(), perceptron()
     layout = Layout.of(module, "layer_output.")
     budget = LocalBudget(4, steps=1)
-    task = Task(module, layout, initial_model(module, layout, 0), CLASSES, SGD, budget)
+    task = Task(module, layout, own_weights(module, layout, torch.float32), CLASSES, SGD, budget)
     shards = LocalShards(data.train, data.val)
     everyone = range(len(_SIZES))
     return enrolments(_Teller(measure, task), shards, torch.float32, everyone, mapped=mapped)
@@ -121,7 +121,7 @@ def _known(measure: Similarity, told: list[Message]) -> Rows:
     data, module = _federation(), perceptron()
     layout = Layout.of(module, "layer_output.")
     setup = Setup(
-        layout, initial_model(module, layout, 0), data.clients, CLASSES, 0,
+        layout, own_weights(module, layout, torch.float32), data.clients, CLASSES, 0,
         coordinates=data.coordinates,
     )  # fmt: skip
     stacked = {name: torch.stack([message[name] for message in told]) for name in told[0]}

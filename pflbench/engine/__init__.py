@@ -8,6 +8,9 @@ from pflbench.engine.choose import (
     choose_types,
 )
 from pflbench.engine.crew import Sharing
+from pflbench.engine.drawing import drawing_weights
+from pflbench.engine.fitting import fit_engine
+from pflbench.engine.initial import build_network
 from pflbench.engine.report import ROUND_COLUMNS, Register, RoundReport
 from pflbench.engine.simulation import Simulation
 
@@ -18,8 +21,11 @@ __all__ = [
     "RoundReport",
     "Sharing",
     "Simulation",
+    "build_network",
     "choose_device",
     "choose_engine",
     "choose_sharing",
     "choose_types",
+    "drawing_weights",
+    "fit_engine",
 ]

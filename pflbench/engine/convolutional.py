@@ -14,6 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from pflbench.engine.kernels import is_untouched
 from pflbench.engine.scratch import scratch
 from pflbench.method import Layout, Samples
 
@@ -78,7 +79,7 @@ class ConvolutionalGradient:
         layers = list(module)
         weighted = [m for m in layers if type(m) in (nn.Conv2d, nn.Linear)]
         unique = len(layout.names) == 2 * len(weighted)  # every bias is there, no layer used twice
-        if not unique or any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
+        if not unique or not is_untouched(module):
             return None
         convolutions = []
         while layers and type(layers[0]) is nn.Conv2d:

@@ -7,6 +7,7 @@ is faster. Both give what `Task.gradient` gives for each row, to rounding error.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -37,7 +38,7 @@ class Kernel(Protocol):
         ...
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:
-        """Return outputs [K, n, C] of the models W [K, P] on x [K, n, *shape]."""
+        """Return outputs [K, n, C] of the models W [K, P] on x [K, n, *shape], for evaluation."""
         ...
 
 
@@ -46,7 +47,7 @@ class VmapKernel:
 
     def __init__(self, task: Task, objective: Objective) -> None:
         self._gradient = vmap(grad_and_value(objective))
-        self._logits = vmap(task.logits)
+        self._logits = vmap(partial(task.logits, training=False))
 
     def on(self, W: Tensor, into: Tensor) -> Accumulate:
         """See `Kernel`."""
@@ -100,7 +101,7 @@ class DenseKernel:
         if type(first) is nn.Flatten and (first.start_dim, first.end_dim) != (1, -1):
             return None
         shared = len(layout.names) != 2 * len(linear)  # one layer in two places
-        if shared or any(m._forward_hooks or m._forward_pre_hooks for m in module.modules()):
+        if shared or not is_untouched(module):
             return None
         if products is not None:
             return MixedDenseKernel(layout, len(linear), products)
@@ -223,6 +224,15 @@ def _forward(weights: list[Tensor], biases: list[Tensor], x: Tensor) -> list[Ten
             inputs[-1].relu_()
         inputs.append(torch.baddbmm(bias, weight, inputs[-1]))
     return inputs
+
+
+def is_untouched(module: nn.Module) -> bool:
+    """Return whether layers do what their types do: no hooks, no `forward` of one object's own."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return not any(
+        "forward" in vars(layer) or any(getattr(layer, name) for name in hooks)
+        for layer in module.modules()
+    )
 
 
 def kernel_for(task: Task, objective: Objective | None) -> Kernel:

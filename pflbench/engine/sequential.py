@@ -117,9 +117,10 @@ class SequentialEngine:
 
     def _outputs(self, w: Tensor, x: Tensor, rows: int) -> Tensor:
         """Return a model's outputs, padded to so many rows."""
-        model = self._by_hand or self.task
+        by_hand = self._by_hand
+        logits = by_hand.logits if by_hand else partial(self.task.logits, training=False)
         with torch.no_grad():  # a thread's own affair
-            out = torch.cat([model.logits(w, block) for block in torch.split(x, 2048)])
+            out = torch.cat([logits(w, block) for block in torch.split(x, 2048)])
         return torch.nn.functional.pad(out, (0, 0, 0, rows - len(x)))
 
 

@@ -19,8 +19,9 @@ from pflbench.engine.crew import steady
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
+from pflbench.engine.fitting import fit_engine
 from pflbench.engine.group import ALONE, Group
-from pflbench.engine.initial import initial_model
+from pflbench.engine.initial import own_weights
 from pflbench.engine.keeping import in_parts, take_up, whole
 from pflbench.engine.plan import Batches, part_of, seeded_batches
 from pflbench.engine.privacy import Protection
@@ -70,7 +71,7 @@ class Simulation:
         Type of what is kept and computed; that of the network's matrix products and convolutions
         if it is another (bfloat16, as in `torch.autocast`).
     initial
-        [P] the shared initial model, if not drawn from the seed.
+        [P] the shared initial model, if it is not the network's own weights.
     batches
         (client, round) to batch indices, if not drawn from the seed.
     metrics
@@ -87,6 +88,8 @@ class Simulation:
         of the same arguments.
     privacy
         Clips and noises whatever clients upload.
+    probed
+        Whether the network is known to be fit (`fit_engine`); otherwise it is tried here.
     """
 
     @steady()
@@ -115,6 +118,7 @@ class Simulation:
         coordinates: np.ndarray | None = None,
         group: Group = ALONE,
         privacy: Gaussian | None = None,
+        probed: bool = False,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
         self.device = torch.device(device)
@@ -123,8 +127,13 @@ class Simulation:
         self.participation, self.register = participation, Register()
         self.unforgettable: dict[str, None] = {}
         layout = Layout.of(module, head)
+        if not probed:
+            fit_engine(
+                engine, module, layout, federation.train.x, federation.classes,
+                device=self.device, types=(dtype, products),
+            )  # fmt: skip
         module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
-        w0 = initial_model(module, layout, seed) if initial is None else initial
+        w0 = own_weights(module, layout, dtype) if initial is None else initial
         task = Task(module, layout, w0, federation.classes, sgd, budget, products)
         self.task = task.to(self.device, dtype)
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")

@@ -165,15 +165,16 @@ def _parameters(found: Identified) -> int:
 
     build = resolve(found.model.build, owner=f"model {found.model.name!r}")
     classes: int = found.wanted.data.classes
-    return _count_parameters(build, found.model_parameters, _shape(found), classes)
+    return _columns(build, found.model_parameters, found.model.name, _shape(found), classes)
 
 
 @lru_cache(maxsize=64)
-def _count_parameters(build: Any, parameters: Any, shape: tuple[int, ...], classes: int) -> int:
-    import torch
+def _columns(build: Any, parameters: Any, name: str, shape: tuple[int, ...], classes: int) -> int:
+    from pflbench.engine import build_network
+    from pflbench.method import Layout
 
-    with torch.random.fork_rng(devices=[]):  # the caller's random state is left alone
-        return sum(p.numel() for p in build(parameters, shape, classes).parameters())
+    module = build_network(build, parameters, shape, classes, seed=0, name=name)
+    return Layout.of(module, name=name).columns
 
 
 def _memory_by_rule(found: Identified) -> int:

@@ -8,6 +8,8 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import UninitializedParameter
 
 from pflbench.errors import InputError
 
@@ -15,6 +17,7 @@ _DRAWING = (
     nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
     nn.RReLU,
 )  # fmt: skip
+_TYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Layout:
     Attributes
     ----------
     names, shapes
-        One entry a parameter tensor.
+        One entry for each parameter tensor that is trained.
     head
         Name prefix of the classifier's parameters.
     """
@@ -34,30 +37,23 @@ class Layout:
     head: str = ""
 
     @staticmethod
-    def of(module: nn.Module, head: str = "") -> Layout:
-        """Read the layout off a network.
+    def of(module: nn.Module, head: str = "", *, name: str = "") -> Layout:
+        """Read the layout off a network; `name` is how messages call it.
+
+        Columns are the parameters that are trained. Those with `requires_grad=False` are none:
+        they are the same in every client, never change and are never sent.
 
         Raises
         ------
         InputError
-            The network keeps buffers (running statistics), which rows do not carry, or draws
-            random numbers of its own (dropout), which no seed would name.
+            Rows cannot carry the network: it keeps buffers, draws random numbers, looks at other
+            samples of the batch, or has parameters without a shape, a value or a usual type.
         """
-        buffers = [name for name, _ in module.named_buffers()]
-        if buffers:
-            raise InputError(
-                f"The model {type(module).__name__} keeps buffers ({', '.join(buffers[:3])}): "
-                "rows carry parameters only. Use a normalisation without running statistics "
-                "(GroupNorm, or track_running_stats=False)."
-            )
-        drawing = next((m for m in module.modules() if isinstance(m, _DRAWING)), None)
-        if drawing is not None:
-            raise InputError(
-                f"The model {type(module).__name__} has a {type(drawing).__name__} layer, which "
-                "draws random numbers that no seed names: leave it out."
-            )
-        named = list(module.named_parameters())
-        return Layout(tuple(n for n, _ in named), tuple(tuple(p.shape) for _, p in named), head)
+        who = f"The model {name or type(module).__name__}"
+        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
+        _refuse_parameters(module, who)
+        _refuse_layers(module, who)
+        return Layout(tuple(n for n, _ in trained), tuple(tuple(p.shape) for _, p in trained), head)
 
     @property
     def sizes(self) -> list[int]:
@@ -95,3 +91,49 @@ class Layout:
             for name, size in zip(self.names, self.sizes, strict=True)
         ]
         return torch.cat(parts)
+
+
+def _refuse_parameters(module: nn.Module, who: str) -> None:
+    """Refuse parameters without a shape, without values, or of an unusual type."""
+    for name, p in module.named_parameters():
+        if isinstance(p, UninitializedParameter):
+            raise InputError(
+                f"{who} has a parameter {name!r} without a shape: expected layers sized from "
+                "input_shape, no lazy ones."
+            )
+        if p.is_meta:
+            raise InputError(
+                f"{who} has a parameter {name!r} on the device 'meta', without values: expected "
+                "it on 'cpu'."
+            )
+        if p.dtype not in _TYPES:
+            raise InputError(
+                f"{who} has a parameter {name!r} of type {_words(p.dtype)}: expected float32. "
+                "The precision of a run says what it is computed in."
+            )
+
+
+def _refuse_layers(module: nn.Module, who: str) -> None:
+    """Refuse layers by their type, and buffers."""
+    for name, layer in module.named_modules():
+        where = f"{who} has a layer {type(layer).__name__}" + (f" ({name})" if name else "")
+        if isinstance(layer, _BatchNorm):
+            raise InputError(
+                f"{where}, which normalises with statistics of the batch: numbers would depend on "
+                "other samples and on padding. Use GroupNorm or LayerNorm."
+            )
+        if isinstance(layer, _DRAWING) and getattr(layer, "p", 1.0) > 0:
+            raise InputError(
+                f"{where}, which draws random numbers that no seed names: leave it out"
+                + (", or set p=0." if hasattr(layer, "p") else ".")
+            )
+    buffers = [name for name, _ in module.named_buffers()]
+    if buffers:
+        raise InputError(
+            f"{who} keeps buffers ({', '.join(buffers[:3])}): rows carry parameters only. Make a "
+            "constant a parameter with requires_grad=False; normalise with GroupNorm or LayerNorm."
+        )
+
+
+def _words(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

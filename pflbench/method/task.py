@@ -71,7 +71,7 @@ class Task:
     Attributes
     ----------
     module
-        The network; its own parameters are never used, only its `forward`.
+        The network. Its `forward` is used; of its parameters, only those that are not trained.
     layout
         The columns of a row.
     initial
@@ -98,19 +98,27 @@ class Task:
         self._copies = threading.local()
         self.classes, self.sgd, self.budget, self.products = classes, sgd, budget, products
 
-    def logits(self, w: Tensor, x: Tensor) -> Tensor:
-        """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape]."""
-        # functional_call swaps the module's parameters for a moment: each thread has its own.
-        if not hasattr(self._copies, "module"):
-            shared = {id(p): p for p in self.module.parameters()}  # only the structure is copied
-            self._copies.module = copy.deepcopy(self.module, shared)
-        tensors = self.layout.unflatten(w)
+    def logits(self, w: Tensor, x: Tensor, *, training: bool = True) -> Tensor:
+        """Return the network's outputs [n, C] with parameters w [P] on inputs x [n, *shape].
+
+        The network is in training mode, or in evaluation mode if it is not `training`.
+        """
+        module, tensors = self._own(training), self.layout.unflatten(w)
         if self.products is None:
-            out: Tensor = functional_call(self._copies.module, tensors, (x,))
+            out: Tensor = functional_call(module, tensors, (x,))
             return out
         with products_in(self.products, w.device):
-            out = functional_call(self._copies.module, tensors, (x,))
+            out = functional_call(module, tensors, (x,))
         return out.to(w.dtype)
+
+    def _own(self, training: bool) -> nn.Module:
+        """Return this thread's network: functional_call swaps its parameters for a moment."""
+        name = "training" if training else "evaluating"
+        if not hasattr(self._copies, name):
+            shared = {id(p): p for p in self.module.parameters()}  # only the structure is copied
+            setattr(self._copies, name, copy.deepcopy(self.module, shared).train(training))
+        own: nn.Module = getattr(self._copies, name)
+        return own
 
     def loss(self, w: Tensor, samples: Samples) -> Tensor:
         """Return the mean cross entropy (a scalar) of the model w [P] over the samples."""

@@ -196,7 +196,7 @@ class _Execution:
             sgd=p.sgd, budget=p.budget, participation=p.participation, engine=p.engine,
             chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
             metrics=p.metrics, storage=Storage(folder=self.folder), coordinates=p.coordinates,
-            group=self.group, privacy=p.privacy,
+            group=self.group, privacy=p.privacy, probed=True,
         )  # fmt: skip
 
     def _prepare(self) -> None:

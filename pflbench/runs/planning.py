@@ -12,13 +12,14 @@ from torch import nn
 from pflbench import plugins
 from pflbench.engine import (
     Sharing,
+    build_network,
     choose_device,
-    choose_engine,
     choose_sharing,
     choose_types,
+    fit_engine,
 )
 from pflbench.engine.evaluation import Metric
-from pflbench.errors import UnknownNameError
+from pflbench.errors import InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.privacy import Gaussian
@@ -31,7 +32,6 @@ from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import sourced
 from pflbench.scenario import Cell
 from pflbench.specs import AlgorithmSpec, resolve
-from pflbench.streams import torch_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,15 +142,20 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     data = sourced(found.wanted)
     federation, cell = data.federation, found.cell
     build_model = resolve(found.model.build, owner=f"model {found.model.name!r}")
-    # A stream of its own: parameters that a network draws without `reset_parameters` are the same
-    # in every run of the seed, and the caller's random state is left alone.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(torch_stream(cell.seed, "build").initial_seed())
-        module: nn.Module = build_model(
-            found.model_parameters, federation.input_shape, federation.classes
+    module = build_network(
+        build_model, found.model_parameters, federation.input_shape, federation.classes,
+        seed=cell.seed, name=found.model.name,
+    )  # fmt: skip
+    layout = Layout.of(module, found.model.head, name=found.model.name)
+    engine, fallback = fit_engine(
+        request.engine, module, layout, federation.train.x, federation.classes,
+        device=device, types=types, name=found.model.name,
+    )  # fmt: skip
+    if found.model.head and not any(map(layout.in_head, layout.names)):
+        raise InputError(
+            f"The head {found.model.head!r} of the model {found.model.name} is no prefix of its "
+            f"trained parameters ({', '.join(layout.names[-3:])})."
         )
-    Layout.of(module, found.model.head)
-    engine = choose_engine(request.engine, module, device)
     held = hold_out(federation, found.new_clients, cell.seed)
     parameters = read.settings.parameters
     participation = found.participating.make(Census(held.participants, cell.seed))
@@ -175,7 +180,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         held=held,
         coordinates=coordinates_for(parameters, held.participants, registry),
         privacy=None if read.privacy is None else read.privacy[1],
-        notice=data.notice,
+        notice=" ".join(filter(None, (data.notice, fallback))),
         dataset=data.written,
     )
     planned.sharing()

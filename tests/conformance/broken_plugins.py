@@ -96,33 +96,53 @@ def picky(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     raise InputError("Nothing suits this model.")
 
 
-class Scale(nn.Module):
-    """Draws its parameter where nobody draws it again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.factor = nn.Parameter(torch.zeros(6))
-
+class Centre(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return x * self.factor
+        return x - x.mean(0)
 
 
-class Unreset(nn.Linear):
-    def reset_parameters(self) -> None:
-        nn.init.ones_(self.weight)
-        nn.init.zeros_(self.bias)
+def of_other_samples(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), classes, nn.ReLU(), Centre())
 
 
-def never_drawn(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
-    width = int(np.prod(shape))
-    return nn.Sequential(
-        OrderedDict(flatten=nn.Flatten(), first=Unreset(width, 6), head=Unreset(6, classes))
-    )
+def drawn_elsewhere(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    made = linear(int(np.prod(shape)), classes, nn.ReLU())
+    nn.init.constant_(made[1].bias, float(np.random.default_rng().normal()))  # type: ignore[index]
+    return made
+
+
+class Double(torch.autograd.Function):
+    """Doubles, but mapped over rows it triples."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * 2
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None: ...
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        return g * 2
+
+    @staticmethod
+    def vmap(info: Any, dims: tuple[int], x: Tensor) -> tuple[Tensor, int]:
+        return x * 3, dims[0]
+
+
+class Doubling(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = Double.apply(x)
+        return out
+
+
+def otherwise_mapped(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
+    return linear(int(np.prod(shape)), classes, nn.ReLU(), Doubling())
 
 
 class Branching(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
-        return x * 2 if float(x.detach().sum()) > 0 else x
+        return x if bool(x.detach().isfinite().all()) else x.nan_to_num()
 
 
 def branching(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:

@@ -105,10 +105,11 @@ CASES = [
     ("draws_from_the_seed", similarity("Dicey"), "Compared again"),
     ("sized_from_data", model("ten_classes"), "not (3, 7)"),
     ("has_a_head", model("sound", "tail."), "matches 0 of"),
-    ("has_a_head", model("with_statistics"), "keeps buffers"),
-    ("initialises_from_the_seed", model("never_drawn"), "Two seeds gave one"),
-    ("maps_over_rows", model("branching"), "vmap"),
-    ("outputs_by_sample", model("of_the_batch"), ""),
+    ("has_a_head", model("with_statistics"), "statistics of the batch"),
+    ("weights_follow_from_the_seed", model("drawn_elsewhere"), "built twice with one seed"),
+    ("maps_over_rows", model("otherwise_mapped"), "others than one after the other"),
+    ("outputs_follow_from_the_sample", model("of_the_batch"), "statistics of the batch"),
+    ("outputs_follow_from_the_sample", model("of_other_samples"), "between1 (Centre)"),
     ("one_number", metric("two_numbers"), "3 clients gave"),
     ("heeds_the_mask", metric("unmasked"), "With other padding"),
     ("reference_is_valid", dataset("load_sound", Reference("iidd", 3, "mlp", 1)), "iid"),
@@ -157,6 +158,8 @@ def test_what_cannot_be_checked_is_skipped_with_its_reason() -> None:
     path = outcome("loads_the_same", dataset("load_sound", takes_path=True))
     assert (path.status, "some:PATH" in path.reason) == ("skipped", True)
     assert outcome("sized_from_data", model("picky")).status == "skipped"
+    mapped = outcome("maps_over_rows", model("branching"))
+    assert (mapped.status, "engine 'sequential'" in mapped.reason) == ("skipped", True)
 
 
 class Plugin:

@@ -69,14 +69,14 @@ def test_several_cores_give_what_one_gives(cores: int, engine: str, client: str)
     sizes = (5, 12, 1, 20, 8, 3, 3, 9)
     for shape in ((2, 3), (1, 16, 16)):
         federation = federation_of(sizes, shape=shape)
+        module = None
+        if len(shape) == 3:
+            module = nn.Sequential(
+                nn.Conv2d(1, 2, 5), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(18, 3)
+            )
         states = []
         for threads in (cores, 1):
             torch.set_num_threads(threads)
-            module = None
-            if len(shape) == 3:
-                module = nn.Sequential(
-                    nn.Conv2d(1, 2, 5), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(18, 3)
-                )
             simulation = simulate(
                 client, federation=federation, module=module, head="4.", engine=engine,
                 chunk=2 if engine == "stacked" else None,

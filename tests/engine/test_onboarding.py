@@ -40,8 +40,9 @@ def made(
     registry = plugins.installed()
     spec = registry.get(registry.algorithms, method)
     sim = Simulation(
-        spec, spec.parameters(), federation.only(THERE), mlp_for(federation), "layer_output.",
-        seed=3, sgd=SGD, budget=LocalBudget(4, epochs=2), **{"dtype": torch.float64, **options},
+        spec, spec.parameters(), federation.only(THERE), mlp_for(federation, seed=3),
+        "layer_output.", seed=3, sgd=SGD, budget=LocalBudget(4, epochs=2),
+        **{"dtype": torch.float64, **options},
     )  # fmt: skip
     sim.enrol()
     for r in range(rounds):

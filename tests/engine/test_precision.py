@@ -10,7 +10,7 @@ from small_federations import federation_of, simulate
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pflbench.engine import Simulation
+from pflbench.engine import Simulation, drawing_weights
 from pflbench.engine.kernels import DenseKernel, VmapKernel, kernel_for
 from pflbench.method import Layout, LocalBudget, Samples, Sgd, Task
 from pflbench.models import LeNet, Mlp
@@ -51,7 +51,8 @@ def watched(simulation: Simulation, name: str) -> Products:
 def images(**options: Any) -> Simulation:
     """A convolutional network on images of 16×16."""
     federation = federation_of((6, 9, 4), shape=(1, 16, 16))
-    module = build_lenet(LeNet(kernels=2), federation.input_shape, federation.classes)
+    with drawing_weights(0):
+        module = build_lenet(LeNet(kernels=2), federation.input_shape, federation.classes)
     return simulate(federation=federation, module=module, **options)
 
 

@@ -12,11 +12,11 @@ from small_federations import UNEVEN, federation_of, mlp_for, simulate
 from torch import nn
 
 from pflbench.engine import Simulation, choose_device, choose_engine
-from pflbench.engine.initial import initial_model
+from pflbench.engine.initial import build_network, own_weights
 from pflbench.errors import DivergedError, InputError, UnknownNameError
 from pflbench.method import Layout, Sgd
-from pflbench.models import LeNet
-from pflbench.models.networks import build_lenet
+from pflbench.models import LeNet, Mlp
+from pflbench.models.networks import build_lenet, build_mlp
 from pflbench_algorithms.fedora import Fedora
 from pflbench_algorithms.pfedhn import PFedHN, PFedHNPC
 
@@ -59,11 +59,11 @@ def digest(simulation: Simulation) -> str:
 
 
 def test_the_initial_model_follows_from_the_seed() -> None:
-    federation = federation_of()
-    rows = []
-    for seed in (3, 3, 4):
-        module = mlp_for(federation)  # its own parameters differ each time
-        rows.append(initial_model(module, Layout.of(module), seed))
+    federation, rows = federation_of(), []
+    for state, seed in ((1, 3), (2, 3), (1, 4)):
+        torch.manual_seed(state)  # which must not matter
+        module = build_network(build_mlp, Mlp(5), federation.input_shape, 3, seed=seed, name="mlp")
+        rows.append(own_weights(module, Layout.of(module), torch.float32))
     assert torch.equal(rows[0], rows[1])
     assert not torch.equal(rows[0], rows[2])
 
@@ -71,7 +71,7 @@ def test_the_initial_model_follows_from_the_seed() -> None:
 def test_the_initial_model_is_distributed_by_pytorchs_rules() -> None:
     module = build_lenet(LeNet(), (3, 32, 32), 10)
     layout = Layout.of(module)
-    parts = layout.unflatten(initial_model(module, layout, 0))
+    parts = layout.unflatten(own_weights(module, layout, torch.float32))
     for name, parameter in nn.Sequential(nn.Conv2d(3, 16, 5)).named_parameters():
         own = parts["conv1." + name.split(".")[1]]
         bound = (3 * 5 * 5) ** -0.5

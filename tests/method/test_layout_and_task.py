@@ -54,15 +54,17 @@ def test_without_a_head_no_column_is_the_heads() -> None:
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (nn.BatchNorm1d(4), "keeps buffers .*running_mean"),
-        (nn.Dropout(0.1), "Dropout layer"),
-        (nn.RReLU(), "RReLU layer"),
+        (nn.BatchNorm1d(4), "BatchNorm1d .1., which normalises with statistics of the batch"),
+        (nn.BatchNorm1d(4, track_running_stats=False), "Use GroupNorm or LayerNorm.$"),
+        (nn.InstanceNorm1d(4, track_running_stats=True), "keeps buffers .*running_mean"),
+        (nn.Dropout(0.1), "a layer Dropout .1., which draws random numbers"),
+        (nn.RReLU(), "a layer RReLU"),
     ],
 )
 def test_what_rows_cannot_carry_is_refused(layer: nn.Module, words: str) -> None:
     with pytest.raises(InputError, match=words):
         Layout.of(nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 2)))
-    Layout.of(nn.Sequential(nn.BatchNorm1d(4, track_running_stats=False), nn.GroupNorm(2, 4)))
+    Layout.of(nn.Sequential(nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.Dropout(0.0)))
 
 
 def task() -> Task:

@@ -130,7 +130,7 @@ def test_code_that_cannot_be_imported(
 
 @pytest.mark.parametrize(
     ("build", "words"),
-    [("buffers", "keeps buffers"), ("dropout", "Dropout"), ("nothing", "cannot be imported")],
+    [("buffers", "BatchNorm1d"), ("dropout", "Dropout"), ("nothing", "cannot be imported")],
 )
 def test_networks_that_rows_cannot_carry(
     build: str, words: str, plugin: Callable[..., None], federation: Federation, results: Path

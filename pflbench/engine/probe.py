@@ -1,0 +1,374 @@
+"""A probe of a network before training: its outputs must follow from sample and weights alone.
+
+Otherwise a run's numbers would depend on the engine, on padding, or on other draws of the process.
+The types of the layers do not show it: dropout may be a function, and statistics of a batch one
+line of `forward`. So the network is tried on a few samples. The probe changes nothing: it works on
+copies, and puts the shared random generators back.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from pflbench.engine.contents import Contents, difference
+from pflbench.engine.drawing import Generators, undrawn
+from pflbench.engine.initial import one_line, own_weights
+from pflbench.errors import InputError, PflbenchError
+from pflbench.method import Layout
+
+SAMPLES = 16
+"""Samples that a network is tried on at most."""
+
+_EXPECTED = "Expected outputs that follow from parameters and inputs alone."
+
+_REPEATS = 8
+"""Times that it is given the same sample."""
+
+_REPEATED = 100.0
+"""Units in the last place by which the same computation may differ: memory moves its last bit."""
+
+_ROUNDING = {torch.float64: 5e6}
+_ROUNDING_ELSE = 1e4
+"""Units in the last place by which the same numbers may differ, computed among others."""
+
+
+def probe(
+    module: nn.Module,
+    layout: Layout,
+    x: Tensor,
+    classes: int,
+    *,
+    name: str = "",
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    plain: bool = False,
+) -> None:
+    """Refuse a network whose numbers would depend on anything but its weights and inputs.
+
+    Parameters
+    ----------
+    module, layout
+        The network; it is left as it is.
+    x
+        [n, *shape] samples of the data, unlike each other.
+    classes
+        Outputs that are expected.
+    name
+        How messages call the model.
+    device, dtype
+        Where and in what the run computes.
+    plain
+        Whether its layers are known to be fit, so that only its outputs are looked at.
+
+    Raises
+    ------
+    InputError
+        It is not fit for a run.
+    """
+    who = f"The model {name or type(module).__name__}"
+    w = own_weights(module, layout, dtype, name=name).to(device, dtype)
+    x = x[:SAMPLES].to(device, dtype)
+    with undrawn(w.device), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        probed = _Probe(who, module, layout, w)
+        if plain:
+            probed.refuse_outputs(w, x, classes, training=True)
+            return
+        for training in (True, False):
+            probed.refuse_outputs(w, x, classes, training)
+            probed.refuse_changes(w, x, training)
+        probed.refuse_no_gradient(w, x)
+        # Weights unlike the initial ones, which may hide a layer behind zeros; in float64, where
+        # rounding hides nothing, if the network computes in it.
+        w = unlike(w, layout)
+        if w.dtype != torch.float64 and w.device.type != "mps":
+            exact = _Probe(who, module, layout, w.double())
+            if exact.computes(w.double(), x.double()):
+                probed, w, x = exact, w.double(), x.double()
+        for training in (True, False):
+            probed.refuse_company(w, x, training)
+
+
+def spread(x: Tensor, count: int = SAMPLES) -> Tensor:
+    """Return up to `count` samples of x [n, *shape] that differ, from all over it."""
+    some = x[torch.linspace(0, len(x) - 1, min(len(x), 4 * count)).long()]
+    first = {one.cpu().numpy().tobytes(): i for i, one in reversed(list(enumerate(some)))}
+    return some[sorted(first.values())[:count]]
+
+
+def unlike(w: Tensor, layout: Layout) -> Tensor:
+    """Return weights at a distance from w, on the scale of each tensor's own."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for part in layout.unflatten(w).values():
+        scale = part.square().mean().sqrt() if part.numel() else part.sum()
+        noise = torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part)
+        parts.append((part + 0.3 * torch.where(scale > 0, scale, 0.2) * noise).reshape(-1))
+    return torch.cat(parts)
+
+
+def differ(a: Tensor, b: Tensor, units: float | None = None) -> bool:
+    """Return whether numbers differ by more than rounding error, or so many units of it."""
+    if a.shape != b.shape or not a.is_floating_point() or not b.is_floating_point():
+        return not torch.equal(a, b)
+    if units is None:
+        units = _ROUNDING.get(a.dtype, _ROUNDING_ELSE)
+    if torch.equal(a.isnan(), b.isnan()):
+        a, b = a.nan_to_num(), b.nan_to_num()
+        allowed = units * torch.finfo(a.dtype).eps
+        return a.numel() > 0 and bool((a - b).abs().max() > allowed * b.abs().max())
+    return True
+
+
+class _Probe:
+    """A network of its own to try things on."""
+
+    def __init__(self, who: str, module: nn.Module, layout: Layout, like: Tensor) -> None:
+        self.who, self.layout = who, layout
+        self._given, self._like = module, like
+        self.module = self._copied()
+        self._generators = Generators.now(like.device)
+
+    def _copied(self) -> nn.Module:
+        try:
+            made = copy.deepcopy(self._given)
+        except Exception as error:  # whatever an attribute's own copying raises
+            raise InputError(
+                f"{self.who} cannot be copied, as every thread of a run does: {one_line(error)}"
+            ) from error
+        return made.to(device=self._like.device, dtype=self._like.dtype)
+
+    def outputs(self, w: Tensor, x: Tensor, training: bool) -> Any:
+        """Return what the network makes of samples."""
+        self.module.train(training)
+        try:
+            with torch.no_grad():
+                return functional_call(self.module, self.layout.unflatten(w), (x,))
+        except PflbenchError:
+            raise
+        except Exception as error:  # a plugin's code: anything can be raised
+            raise InputError(
+                f"{self.who} fails {_mode(training)} on {_count(x)} of shape {_shape(x[0])}: "
+                f"{one_line(error)}"
+            ) from error
+
+    def computes(self, w: Tensor, x: Tensor) -> bool:
+        """Return whether the network computes in the type of its weights and samples."""
+        try:
+            outputs = [self.outputs(w, x, training) for training in (True, False)]
+        except PflbenchError:  # it may be made for float32 alone
+            return False
+        return all(out.dtype == w.dtype for out in outputs)
+
+    def refuse_outputs(self, w: Tensor, x: Tensor, classes: int, training: bool) -> None:
+        """Refuse what is no [n, classes] tensor of finite numbers of the weights' type."""
+        mode, known = _mode(training), dict(self._given.named_parameters())
+        for some in (x, x[:1]):
+            given, weights = some.clone(), w.clone()
+            out = self.outputs(weights, given, training)
+            for parameter, _ in self.module.named_parameters():
+                if parameter not in known:
+                    raise InputError(
+                        f"{self.who} makes the parameter {parameter!r} in forward, which is never "
+                        "trained: expected build to make it."
+                    )
+            if not isinstance(out, Tensor):
+                raise InputError(
+                    f"{self.who} returns {type(out).__name__} {mode}: expected a tensor "
+                    "[samples, classes]."
+                )
+            if tuple(out.shape) != (len(some), classes):
+                raise InputError(
+                    f"{self.who} returns outputs of shape {_shape(out)} for {_count(some)} {mode}: "
+                    f"expected {len(some)}×{classes}, a number for each sample and class."
+                )
+            if out.dtype != w.dtype:
+                raise InputError(
+                    f"{self.who} returns outputs of type {_type(out)} {mode}: expected {_type(w)}, "
+                    "the type of its inputs."
+                )
+            if not bool(out.isfinite().all()):
+                raise InputError(
+                    f"{self.who} returns NaN or infinite outputs {mode} with its initial weights: "
+                    "expected finite numbers."
+                )
+            if not torch.equal(given, some):
+                raise InputError(
+                    f"{self.who} changes its inputs in place {mode}: expected it to change a copy, "
+                    "as the data are used again."
+                )
+            if not torch.equal(weights, w):
+                raise InputError(
+                    f"{self.who} changes its parameters in forward {mode}: expected only training "
+                    "to change them."
+                )
+
+    def refuse_changes(self, w: Tensor, x: Tensor, training: bool) -> None:
+        """Refuse random numbers, and state that one call leaves to the next."""
+        mode, one = _mode(training), x[:1]
+        first, alone = (self.outputs(w, some, training) for some in (x, one))
+        if self._generators.moved():
+            where = self._drawing_layer(w, x, training)
+            raise InputError(
+                f"{self.who} draws random numbers {mode} in {where}, as dropout does: no seed "
+                "names them, so the run could not be repeated. Leave it out, or set its "
+                "probability to 0."
+            )
+        kept = Contents.of(self.module)
+        again = [(self.outputs(w, one, training), alone) for _ in range(_REPEATS)]
+        again.append((self.outputs(w, x, training), first))
+        if any(differ(a, b, _REPEATED) for a, b in again):
+            where = self._unlike_layer(w, x, x, training)
+            raise InputError(
+                f"{self.who} returns other outputs for the same samples at a second call {mode}, "
+                f"by {where}: it draws random numbers or keeps something between calls. {_EXPECTED}"
+            )
+        if (name := difference(kept, Contents.of(self.module))) is not None:
+            raise InputError(
+                f"{self.who} keeps something between calls {mode}: its {name} changes in forward. "
+                f"{_EXPECTED}"
+            )
+        if self._begins_otherwise(w, x, first, training):
+            raise InputError(
+                f"{self.who} sets something {mode} by the first samples that it sees, which differ "
+                f"from client to client. {_EXPECTED}"
+            )
+
+    def _begins_otherwise(self, w: Tensor, x: Tensor, wanted: Tensor, training: bool) -> bool:
+        """Return whether outputs depend on which samples a copy saw first."""
+        used, self.module = self.module, self._copied()
+        self.outputs(w, x[-1:], training)
+        found = self.outputs(w, x, training)
+        self.module = used
+        return differ(found, wanted)
+
+    def refuse_no_gradient(self, w: Tensor, x: Tensor) -> None:
+        """Refuse a network that autograd cannot train."""
+        self.module.train()
+        row = w.clone().requires_grad_()
+        try:
+            with torch.enable_grad():
+                out = functional_call(self.module, self.layout.unflatten(row), (x[:2],))
+                torch.autograd.grad(out.logsumexp(1).sum(), row)
+        except Exception as error:
+            raise InputError(f"{self.who} has no gradient: {one_line(error)}") from error
+
+    def refuse_company(self, w: Tensor, x: Tensor, training: bool) -> None:
+        """Refuse outputs and gradients of a sample that depend on others in its batch."""
+        turned = x.flip(0)
+        whole = self.outputs(w, x, training)
+        for some, wanted in (
+            (x[:1], whole[:1]), (x[-1:], whole[-1:]), (x[: len(x) // 2 + 1], whole),
+            (turned, whole.flip(0)),
+        ):  # fmt: skip
+            if differ(self.outputs(w, some, training), wanted[: len(some)]):
+                where = self._unlike_layer(w, x, some, training, turned=some is turned)
+                raise InputError(
+                    f"{self.who} lets a sample's output depend on other samples of its batch "
+                    f"{_mode(training)}, by {where}: numbers would depend on the engine and on "
+                    "padding. Normalise with GroupNorm or LayerNorm."
+                )
+        if training and differ(self._gradient(w, x[:1]), self._gradient(w, x)):
+            raise InputError(
+                f"{self.who} lets a sample's gradient depend on other samples of its batch: "
+                "numbers would depend on the engine and on padding. Normalise with GroupNorm or "
+                "LayerNorm."
+            )
+
+    def _gradient(self, w: Tensor, x: Tensor) -> Tensor:
+        """Return the gradient of the first sample's outputs; the others are padding."""
+        self.module.train()
+        row = w.clone().requires_grad_()
+        with torch.enable_grad():
+            out = functional_call(self.module, self.layout.unflatten(row), (x,))
+            losses = out.logsumexp(1)
+            mask = torch.zeros_like(losses)
+            mask[0] = 1.0
+            (gradient,) = torch.autograd.grad((losses * mask).sum(), row)
+        return gradient
+
+    # Where it happens
+
+    def _drawing_layer(self, w: Tensor, x: Tensor, training: bool) -> str:
+        """Return the innermost layer that draws, in words."""
+        entered: list[Generators] = []
+        found: list[nn.Module] = []
+
+        def enter(layer: nn.Module, _: Any) -> None:
+            entered.append(Generators.now(w.device))
+
+        def leave(layer: nn.Module, _: Any, __: Any) -> None:
+            if entered.pop().moved():
+                found.append(layer)
+
+        with self._hooked(enter, leave):
+            self.outputs(w, x, training)
+        return self._words(found[0]) if found else self._words(self.module)
+
+    def _unlike_layer(
+        self, w: Tensor, x: Tensor, other: Tensor, training: bool, *, turned: bool = False
+    ) -> str:
+        """Return the first layer that makes unlike outputs of like inputs, in words."""
+        passed: list[tuple[nn.Module, Any, Any]] = []
+
+        def leave(layer: nn.Module, inputs: Any, out: Any) -> None:
+            first = inputs[0] if inputs else None
+            passed.append((layer, first.clone() if isinstance(first, Tensor) else None, out))
+
+        traces = []
+        with self._hooked(lambda layer, inputs: None, leave):
+            for some in (x, other):
+                passed = []
+                self.outputs(w, some, training)
+                traces.append(passed)
+        for (layer, a, out), (_, b, unlike) in zip(*traces, strict=False):
+            if not all(isinstance(t, Tensor) and t.ndim and len(t) for t in (a, b, out, unlike)):
+                continue
+            if turned:
+                b, unlike = b.flip(0), unlike.flip(0)
+            n = min(len(out), len(unlike))
+            if not differ(b[:n], a[:n]) and differ(unlike[:n], out[:n]):
+                return self._words(layer)
+        return self._words(self.module)
+
+    def _words(self, layer: nn.Module) -> str:
+        if layer is self.module:
+            return "its own forward"
+        path = next(name for name, one in self.module.named_modules() if one is layer)
+        return f"the layer {path} ({type(layer).__name__})"
+
+    @contextmanager
+    def _hooked(self, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
+        """Call `enter` before and `leave` after each layer."""
+        handles = []
+        for layer in self.module.modules():
+            handles += [layer.register_forward_pre_hook(enter), layer.register_forward_hook(leave)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+
+def _mode(training: bool) -> str:
+    return "in training mode" if training else "in evaluation mode"
+
+
+def _count(x: Tensor) -> str:
+    return "1 sample" if len(x) == 1 else f"{len(x)} samples"
+
+
+def _shape(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "()"
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
