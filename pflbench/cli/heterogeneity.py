@@ -11,11 +11,13 @@ from rich.text import Text
 
 from pflbench.cli.screen import show, table
 from pflbench.cli.session import warn
+from pflbench.client_names import Names, label
 from pflbench.federation.picture import PartitionPicture
 from pflbench.federation.skew import class_counts, skew_summary
 from pflbench.figures import check_picture, save_figure
 from pflbench.pictures.partition import shades
 from pflbench.runs import RunRequest, source
+from pflbench.sentences import plain
 
 
 def show_partition(
@@ -45,27 +47,35 @@ def show_partition(
     sourced = source(request)
     counts = class_counts(sourced.federation)
     if sourced.notice:
-        warn(f"Notice: {sourced.notice}")
-    head = Text.assemble((str(sourced.partition), "bold cyan"), f" of {dataset}, seed {seed}")
+        warn(f"Notice: {plain(sourced.notice)}")
+    federation = sourced.federation
+    names = federation.names
+    head = Text.assemble(
+        (str(sourced.partition), "bold cyan"), f" of {plain(dataset)}, seed {seed}"
+    )
     show(
         head,
-        Text(sourced.federation.source, style="dim"),
-        *_groups(sourced.federation.groups),
+        Text(plain(federation.source), style="dim"),
+        *_groups(federation.groups, names),
+        *([Text(plain(sourced.remark))] if sourced.remark else []),
         "",
-        PartitionPicture(counts),
+        PartitionPicture(counts, names=names),
         skew_table(counts),
     )
     if save is not None:
-        save_figure(lambda: shades(counts), save)
+        save_figure(lambda: shades(counts, names=names), save)
         warn(f"wrote {save}")
 
 
-def _groups(groups: np.ndarray | None) -> list[Text]:
+def _groups(groups: np.ndarray | None, names: Names | None) -> list[Text]:
     """Say who belongs to which group, apart from group 0."""
     if groups is None:
         return []
     return [
-        Text(f"Group {group}: clients {', '.join(map(str, np.flatnonzero(groups == group)))}")
+        Text(
+            f"Group {group}: clients "
+            f"{', '.join(label(int(i), names) for i in np.flatnonzero(groups == group))}"
+        )
         for group in np.unique(groups[groups > 0])
     ]
 

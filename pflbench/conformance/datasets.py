@@ -94,8 +94,9 @@ def _load(subject: Subject) -> Pool | ClientArrays:
 
 def _arrays(a: Pool | ClientArrays, b: Pool | ClientArrays) -> list[tuple[str, Any, Any]]:
     if isinstance(a, Pool) and isinstance(b, Pool):
-        names = ("train_x", "train_y", "test_x", "test_y")
-        return [(name, getattr(a, name), getattr(b, name)) for name in names]
+        names = ("train_x", "train_y", "val_x", "val_y", "test_x", "test_y")
+        pools = [(name, getattr(a, name), getattr(b, name)) for name in names]
+        return [pair for pair in pools if pair[1] is not None or pair[2] is not None]
     if isinstance(a, ClientArrays) and isinstance(b, ClientArrays):
         pairs = enumerate(zip(a.clients, b.clients, strict=True))
         return [(f"{n} of client {i}", x[n], y[n]) for i, (x, y) in pairs for n in x]

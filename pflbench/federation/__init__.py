@@ -6,7 +6,8 @@ from pflbench.federation.participation import Attendance, Census, Participation
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, DataRequest, Pool
 from pflbench.federation.population import Member, Population, chosen, populate
-from pflbench.federation.shards import SPLITS, Federation, Shards, Split
+from pflbench.federation.shards import Federation, Shards
+from pflbench.federation.splits import SPLITS, Split
 
 __all__ = [
     "SPLITS",

@@ -13,16 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pflbench.errors import InputError
-from pflbench.federation.shards import SPLITS, Split
+from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
 
 Indices = NDArray[np.int64]
-
-SPLIT_WORDS: Final[Mapping[Split, str]] = {
-    "train": "training",
-    "val": "validation",
-    "test": "test",
-}
-"""The splits in words, for messages."""
 
 _WHOLE: Final = 1e-9
 """A quota this close below a whole number is that number: it got there by rounding error."""

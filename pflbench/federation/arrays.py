@@ -1,4 +1,4 @@
-"""Reading arrays that someone else made: checks, conversion, and the hash of their content."""
+"""Reading arrays that someone else made: conversion, and the hash of their content."""
 
 from __future__ import annotations
 
@@ -10,64 +10,24 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
+from pflbench.sentences import one_line
 
 
 def as_numpy(value: Any, where: str) -> np.ndarray:
     """Return a numpy view or copy of a numpy array, torch tensor or nested sequence."""
-    if isinstance(value, Tensor):
-        return value.detach().cpu().numpy()
     try:
+        if isinstance(value, Tensor):
+            plain = value.detach().cpu()
+            # numpy has no bfloat16, and float32 holds all of its numbers
+            return (plain.float() if plain.dtype == torch.bfloat16 else plain).numpy()
+        if np.ma.is_masked(value):
+            raise InputError(
+                f"{where} has masked values, which would be taken for samples: expected an array "
+                "without a mask."
+            )
         return np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"{where} is not an array: {error}.") from error
-
-
-def check_inputs(x: np.ndarray, where: str) -> None:
-    """Check that x is [n, *shape] with n >= 1, uint8 or finite floating point.
-
-    Raises
-    ------
-    InputError
-        It is something else; the message says what.
-    """
-    if x.ndim < 2:
-        raise InputError(
-            f"{where} has shape {x.shape}, expected [samples, ...] with at least two dimensions."
-        )
-    if x.size == 0:
-        raise InputError(f"{where} has shape {x.shape}: it is empty, expected a sample or more.")
-    if x.dtype != np.uint8 and x.dtype.kind != "f":
-        raise InputError(
-            f"{where} has values of type {x.dtype}, expected uint8 (0 to 255) or floating point."
-        )
-    if x.dtype.kind == "f":
-        with np.errstate(over="ignore", invalid="ignore"):
-            # what is not finite makes the sum so, without a mask of the size of the data
-            total = x.astype(np.float32, copy=False).sum(dtype=np.float64)
-        if not np.isfinite(total):
-            raise InputError(f"{where} has values that are NaN, or infinite as float32.")
-
-
-def check_labels(
-    y: np.ndarray, samples: int, classes: int | None, where: str, *, what: str = "label"
-) -> None:
-    """Check that y is [samples] integers of 0 to classes - 1.
-
-    Raises
-    ------
-    InputError
-        It is something else; the message says what.
-    """
-    if y.ndim != 1 or len(y) != samples:
-        raise InputError(
-            f"{where} has shape {y.shape}, expected one {what} for each of {samples} samples."
-        )
-    if y.dtype.kind not in "iu":
-        raise InputError(f"{where} has values of type {y.dtype}, expected whole numbers.")
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or (classes is not None and high >= classes):
-        top = " or more" if classes is None else f" to {classes - 1}"
-        raise InputError(f"{where} has the {what} {low if low < 0 else high}, expected 0{top}.")
+    except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths, say
+        raise InputError(f"{where} is not an array: {one_line(str(error)).rstrip('.')}.") from error
 
 
 def to_inputs(x: np.ndarray) -> Tensor:

@@ -7,24 +7,13 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
-from pflbench.federation.allocation import (
-    SPLIT_WORDS,
-    Indices,
-    by_client,
-    hold_out,
-    owners_of,
-    repair,
-)
-from pflbench.federation.arrays import (
-    ContentHash,
-    check_inputs,
-    check_labels,
-    to_inputs,
-    to_labels,
-)
+from pflbench.federation.allocation import Indices, by_client, hold_out, owners_of, repair
+from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.checks import check_alike, check_inputs, check_labels
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, Pool
-from pflbench.federation.shards import SPLITS, Federation, Shards, Split
+from pflbench.federation.shards import Federation, Shards
+from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
 from pflbench.streams import stream
 
 
@@ -62,7 +51,8 @@ def build(
         if available < clients:
             raise InputError(
                 f"More clients than samples: each of {clients:,} clients needs a "
-                f"{SPLIT_WORDS[split]} sample, and {data.source} has {available:,}."
+                f"{SPLIT_WORDS[split]} sample, and the number of them is {available:,} "
+                f"({data.source})."
             )
     who = type(partitioner).__name__
     parts = partitioner.assign(request, stream(seed, "partition"))
@@ -84,6 +74,7 @@ def build(
         source=data.source,
         index_hashes=hashes,
         coordinates=partitioner.coordinates(clients),
+        names=data.client_names if partitioner.keeps_clients else None,
     )
 
 
@@ -93,54 +84,87 @@ def _as_it_is(
     n = len(data.clients)
     if partitioner is not None and not partitioner.keeps_clients:
         raise InputError(
-            f"{data.source} is already divided among {n} clients and cannot be partitioned again."
+            f"The data are already divided among {n} clients and cannot be partitioned again "
+            f"({data.source}): leave the partition out, or name 'natural'."
         )
     if clients is not None and clients != n:
-        raise InputError(f"{data.source} has {n} clients, not {clients}: leave their number out.")
-    return Federation.from_arrays(data.clients, classes=data.classes, source=data.source)
+        raise InputError(
+            f"The data are divided among {n} clients, not {clients} ({data.source}): leave their "
+            "number out."
+        )
+    return Federation.from_arrays(
+        data.clients, classes=data.classes, source=data.source, names=data.names
+    )
 
 
 def check_pool(pool: Pool) -> None:
     """Check what a data set handed over; raise `InputError` if it is not as `Pool` says."""
     if pool.classes < 1:
-        raise InputError(f"{pool.source} has {pool.classes} classes, expected at least one.")
-    for name, x, y, owner in (
-        ("training", pool.train_x, pool.train_y, pool.train_owner),
-        ("test", pool.test_x, pool.test_y, pool.test_owner),
-    ):
+        raise InputError(
+            f"A data set of {pool.classes} classes cannot be divided ({pool.source}): expected at "
+            "least one."
+        )
+    own = _own_validation(pool)
+    owners: dict[Split, np.ndarray | None] = {"train": pool.train_owner, "test": pool.test_owner}
+    if own:
+        owners["val"] = pool.val_owner
+    inputs = []
+    for split, owner in owners.items():
+        (x, y), name = pool.samples(split), SPLIT_WORDS[split]
         check_inputs(x, f"The {name} data of {pool.source}")
         check_labels(y, len(x), pool.classes, f"The {name} labels of {pool.source}")
+        inputs.append((f"The {name} data of {pool.source}", x))
         if owner is not None:
             where = f"The clients of the {name} data of {pool.source}"
             check_labels(owner, len(x), len(pool.train_x), where, what="client number")
-    if pool.train_x.shape[1:] != pool.test_x.shape[1:]:
+    check_alike(inputs)
+    if len({owner is None for owner in owners.values()}) > 1:
         raise InputError(
-            f"The samples of {pool.source} have shape {pool.train_x.shape[1:]} in training and "
-            f"{pool.test_x.shape[1:]} in test, expected the same."
+            f"The clients of some splits' samples are named and those of others are not "
+            f"({pool.source}): expected both or neither."
         )
-    if (pool.train_owner is None) != (pool.test_owner is None):
+    if not own and not 0 < pool.validation < len(pool.train_x):
         raise InputError(
-            f"{pool.source} names the clients of its training or of its test samples, "
-            "expected both or neither."
+            f"Of {len(pool.train_x):,} training samples {pool.validation:,} cannot become "
+            f"validation samples ({pool.source}): expected at least one on either side."
         )
-    if not 0 < pool.validation < len(pool.train_x):
+    if pool.client_names is not None and len(pool.client_names) != known_clients(pool):
         raise InputError(
-            f"{pool.source} holds {len(pool.train_x):,} training samples, of which "
-            f"{pool.validation:,} cannot become validation samples: expected at least one on "
-            "either side."
+            f"{len(pool.client_names):,} names were given for clients numbered to "
+            f"{known_clients(pool) - 1:,} ({pool.source}): expected one for each."
         )
     channels = pool.train_x.shape[1]
     if (pool.mean is None) != (pool.std is None):
-        raise InputError(f"{pool.source} has only one of mean and std, expected both or neither.")
+        raise InputError(
+            f"Only one of mean and std was given ({pool.source}): expected both or neither."
+        )
     if pool.mean is not None and pool.std is not None:
         for values in (pool.mean, pool.std):
             if len(values) not in (1, channels) or not np.isfinite(values).all():
                 raise InputError(
-                    f"{pool.source} is to be normalised by {values}, expected one number for "
-                    f"each of {channels} channels."
+                    f"The data cannot be normalised by {values} ({pool.source}): expected one "
+                    f"number for each of {channels} channels."
                 )
         if min(pool.std) <= 0:
-            raise InputError(f"{pool.source} has the std {pool.std}, expected numbers above 0.")
+            raise InputError(
+                f"The std {pool.std} cannot normalise ({pool.source}): expected numbers above 0."
+            )
+
+
+def _own_validation(pool: Pool) -> bool:
+    """Return whether the data bring a validation pool."""
+    parts = (pool.val_x is not None, pool.val_y is not None)
+    if any(parts) != all(parts) or (all(parts) and pool.validation):
+        raise InputError(
+            f"The validation pool is to be either val_x and val_y, or drawn from the training "
+            f"samples ({pool.source}): expected one of the two, validation=0 beside arrays."
+        )
+    return all(parts)
+
+
+def known_clients(pool: Pool) -> int:
+    """Return how many clients the data know; 0 if they know none."""
+    return 0 if pool.train_owner is None else int(pool.train_owner.max()) + 1
 
 
 def number_of_clients(pool: Pool, clients: int | None) -> int:
@@ -154,36 +178,45 @@ def number_of_clients(pool: Pool, clients: int | None) -> int:
     if clients is None:
         if pool.train_owner is None:
             raise InputError(
-                f"{pool.source} does not know its clients: their number is needed, such as "
-                "--clients 10."
+                f"The data do not know their clients ({pool.source}): the number of clients is "
+                "needed, such as --clients 10."
             )
-        return int(pool.train_owner.max()) + 1
+        return known_clients(pool)
     if clients < 1:
         raise InputError(f"A federation of {clients} clients cannot be made: expected 1 or more.")
     return clients
 
 
 def splits_of(pool: Pool, clients: int, seed: int) -> tuple[dict[Split, Indices], PartitionRequest]:
-    """Split off the validation pool; return each split's indices into the data, and the request."""
-    train_y = pool.train_y.astype(np.int64)
-    test_y = pool.test_y.astype(np.int64)
-    owner = None if pool.train_owner is None else pool.train_owner.astype(np.int64)
-    train, val = hold_out(train_y, owner, pool.validation, stream(seed, "validation"))
-    source_of: dict[Split, Indices] = {"train": train, "val": val, "test": np.arange(len(test_y))}
-    labels: dict[Split, np.ndarray] = {"train": train_y[train], "val": train_y[val], "test": test_y}
-    owners: dict[Split, np.ndarray] | None = None
-    if owner is not None and pool.test_owner is not None:
-        owners = {
-            "train": owner[train],
-            "val": owner[val],
-            "test": pool.test_owner.astype(np.int64),
-        }
-    return source_of, PartitionRequest(labels, owners, clients, pool.classes)
+    """Split off the validation pool, unless the data bring one.
+
+    Returns
+    -------
+    Each split's indices into `Pool.samples`, and the request.
+    """
+    y = {split: pool.samples(split)[1].astype(np.int64) for split in SPLITS}
+    known = {"train": pool.train_owner, "val": pool.val_owner, "test": pool.test_owner}
+    if pool.val_x is None:
+        known["val"] = pool.train_owner
+        owner = None if pool.train_owner is None else pool.train_owner.astype(np.int64)
+        train, val = hold_out(y["train"], owner, pool.validation, stream(seed, "validation"))
+    else:
+        train, val = np.arange(len(y["train"])), np.arange(len(y["val"]))
+    index: dict[Split, Indices] = {"train": train, "val": val, "test": np.arange(len(y["test"]))}
+    owners: dict[Split, np.ndarray] | None = {}
+    for split in SPLITS:
+        of = known[split]
+        if of is None or owners is None:
+            owners = None
+        else:
+            owners[split] = of.astype(np.int64)[index[split]]
+    labels = {split: y[split][index[split]] for split in SPLITS}
+    return index, PartitionRequest(labels, owners, clients, pool.classes, pool.client_names)
 
 
 def _gather(pool: Pool, split: Split, index: list[Indices], partitioner: Partitioner) -> Shards:
     """Collect the clients' samples as their clients see them, in one block."""
-    x, y = (pool.test_x, pool.test_y) if split == "test" else (pool.train_x, pool.train_y)
+    x, y = pool.samples(split)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in index])]).astype(np.int64)
     block = torch.empty((int(offsets[-1]), *x.shape[1:]), dtype=torch.float32)
     for i, part in enumerate(index):
@@ -231,6 +264,11 @@ def fingerprint_of(pool: Pool) -> str:
         if owners is not None:
             content.integers(owners)
     content.value((pool.classes, pool.validation))
+    if pool.val_x is not None and pool.val_y is not None:
+        content.inputs(pool.val_x)
+        content.integers(pool.val_y)
+        if pool.val_owner is not None:
+            content.integers(pool.val_owner)
     for numbers in (pool.mean, pool.std):
         content.value(None if numbers is None else tuple(float(v) for v in numbers))
     return content.hexdigest()

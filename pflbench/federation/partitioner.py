@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from pflbench.federation.shards import Split
+from pflbench.federation.splits import Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,12 +26,15 @@ class PartitionRequest:
         Number of clients N.
     classes
         Number of classes C.
+    names
+        What the clients that the data know are called, if they are named; for messages.
     """
 
     labels: Mapping[Split, np.ndarray]
     owners: Mapping[Split, np.ndarray] | None
     clients: int
     classes: int
+    names: tuple[str, ...] | None = None
 
 
 class Partitioner:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,9 +14,9 @@ from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
-from pflbench.federation.allocation import SPLIT_WORDS
-from pflbench.federation.shards import Split
+from pflbench.client_names import label
 from pflbench.federation.skew import count_matrix
+from pflbench.federation.splits import SPLIT_WORDS, Split
 
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _DIGITS: Final = "12345678"
@@ -36,9 +36,17 @@ class PartitionPicture:
     rows
         At most so many clients are shown; of more, those at even steps from the largest to the
         smallest.
+    names
+        What the clients are called, where the data name them.
     """
 
-    def __init__(self, table: pd.DataFrame, split: Split = "train", rows: int = 50) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        split: Split = "train",
+        rows: int = 50,
+        names: Sequence[str] | None = None,
+    ) -> None:
         self.counts = count_matrix(table, split)
         self.split: Split = split
         clients = len(self.counts)
@@ -46,6 +54,8 @@ class PartitionPicture:
         if clients > rows:
             by_size = np.argsort(-self.counts.sum(axis=1), kind="stable")
             self.shown = by_size[np.linspace(0, clients - 1, rows).round().astype(np.int64)]
+        # Names in other scripts may be wider than their characters are many.
+        self._labels = {int(i): Text(label(int(i), names), end="") for i in self.shown}
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         """Ask for a width that shows a few classes, up to one that shows all."""
@@ -71,7 +81,10 @@ class PartitionPicture:
         yield Text(self._title(clients))
         yield from _line(self._head(starts, cell), Style(dim=True))
         for i, own in zip(self.shown, shares, strict=True):
-            yield Segment(f"{i:>{self._number_width()}}  ")
+            words = self._labels[int(i)].copy()
+            words.pad_left(self._number_width() - words.cell_len)
+            words.pad_right(2)
+            yield words
             yield from _cells(own / peak, cell, bars)
             size = int(sizes[i])
             bar = "=" if options.ascii_only else "━"
@@ -101,7 +114,7 @@ class PartitionPicture:
         return "class".rjust(left - 2).ljust(left)[:left] + line[left:]
 
     def _number_width(self) -> int:
-        return max(len(str(len(self.counts) - 1)), len("class"))
+        return max(*(text.cell_len for text in self._labels.values()), len("class"))
 
     def _fixed_width(self) -> int:
         largest = int(self.counts.sum(axis=1).max())

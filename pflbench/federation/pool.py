@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pflbench.federation.splits import Split
+
 
 @dataclass(frozen=True)
 class DataRequest:
@@ -41,7 +43,7 @@ class Pool:
     Attributes
     ----------
     train_x, test_x
-        [n, *shape] uint8 (scaled to [0, 1] on use) or float32.
+        [n, *shape], both uint8 (scaled to [0, 1] on use) or both floating point.
     train_y, test_y
         [n] integer labels, 0 to classes - 1.
     classes
@@ -49,13 +51,20 @@ class Pool:
     source
         The data in words, for people.
     validation
-        How many of the training samples become the validation pool.
+        How many of the training samples become the validation pool; 0 where the data bring one.
     mean, std
         Per-channel normalisation, applied after the partitioner's transform; None for none.
     train_owner, test_owner
         [n] client numbers 0 to N - 1 where the data knows its clients (for `natural`), or None.
     notice
-        One line that the user must see ("MNIST was not found ..."), or "".
+        One line that says what stands in for the data asked for ("MNIST was not found ..."), or "".
+    val_x, val_y, val_owner
+        The validation pool, where the data bring one of their own; None where it is drawn from the
+        training samples.
+    client_names
+        What the clients 0 to N - 1 are called, where the data name them.
+    remark
+        One line that a run of the data must say, or "".
     """
 
     train_x: np.ndarray
@@ -70,16 +79,39 @@ class Pool:
     train_owner: np.ndarray | None = None
     test_owner: np.ndarray | None = None
     notice: str = ""
+    val_x: np.ndarray | None = None
+    val_y: np.ndarray | None = None
+    val_owner: np.ndarray | None = None
+    client_names: tuple[str, ...] | None = None
+    remark: str = ""
+
+    def samples(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs and labels that a split's samples are taken from."""
+        if split == "test":
+            return self.test_x, self.test_y
+        if split == "val" and self.val_x is not None and self.val_y is not None:
+            return self.val_x, self.val_y
+        return self.train_x, self.train_y
 
 
 @dataclass(frozen=True, eq=False)
 class ClientArrays:
     """A federation as it is: each client's six arrays.
 
-    `clients[i]` maps train_x, train_y, val_x, val_y, test_x, test_y to arrays.
+    `clients[i]` maps train_x, train_y, val_x, val_y, test_x, test_y to arrays. Of a client without
+    val_x and val_y, a quarter of the training samples becomes its validation split.
+
+    Attributes
+    ----------
+    classes, source, notice, remark
+        As of `Pool`.
+    names
+        What the clients are called, where the data name them.
     """
 
     clients: Sequence[Mapping[str, np.ndarray]]
     classes: int
     source: str
     notice: str = ""
+    names: tuple[str, ...] | None = None
+    remark: str = ""

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
-from pflbench.federation.allocation import SPLIT_WORDS, Indices
+from pflbench.federation.allocation import Indices
 from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
 from pflbench.federation.build import check_pool, fingerprint_of, normalise, splits_of
 from pflbench.federation.pool import Pool
-from pflbench.federation.shards import SPLITS, Federation, Shards, Split
+from pflbench.federation.shards import Federation, Shards
+from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
 from pflbench.shares import ShareOf
 from pflbench.streams import stream
 
@@ -75,8 +76,7 @@ class Outsiders:
         self.total: dict[Split, int] = {}
         for number, split in enumerate(SPLITS):
             shuffled = stream(seed, "population outsiders", number).permutation(index[split])
-            labels = pool.test_y if split == "test" else pool.train_y
-            of = labels[shuffled].astype(np.int64)
+            of = pool.samples(split)[1][shuffled].astype(np.int64)
             self._left[split] = [shuffled[of == c] for c in range(pool.classes)]
             self.total[split] = len(request.labels[split])
 
@@ -93,8 +93,9 @@ class Outsiders:
         left, wanted = self._left[split], y.numpy()
         if sum(map(len, left)) < len(wanted):
             raise InputError(
-                f"{self.pool.source} has {self.total[split]:,} {SPLIT_WORDS[split]} samples, too "
-                "few for the clients that are to come from it: expected a smaller share of them."
+                f"The number of {SPLIT_WORDS[split]} samples is {self.total[split]:,}, too few for "
+                f"the clients that are to come from {self.pool.source}: expected a smaller share "
+                "of clients."
             )
         index = np.full(len(wanted), -1, dtype=np.int64)
         for c in np.unique(wanted):
@@ -105,12 +106,12 @@ class Outsiders:
             places = np.flatnonzero(index < 0)[: len(left[c])]
             index[places], left[c] = left[c][: len(places)], left[c][len(places) :]
         pool = self.pool
-        of_test = split == "test"
-        x = to_inputs((pool.test_x if of_test else pool.train_x)[index])
+        inputs, labels = pool.samples(split)
+        x = to_inputs(inputs[index])
         if self._transform is not None:
             x = self._transform(client, x)
         normalise(x, pool.mean, pool.std)
-        return x, to_labels((pool.test_y if of_test else pool.train_y)[index])
+        return x, to_labels(labels[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,10 +269,7 @@ def populate(
     outsiders = None if other is None else Outsiders(other, federation, seed, transform)
     members = [Member(i, int(groups[i]), federation.classes, seed, outsiders) for i in range(n)]
     unlike = [member for member in members if member.group]
-    shards = {
-        split: _changed(federation.split(split), split, population, unlike, name)
-        for split in SPLITS
-    }
+    shards = {split: _changed(federation, split, population, unlike, name) for split in SPLITS}
     term = _term(name, None if outsiders is None else outsiders.fingerprint)
     before = federation.index_hashes
     hashes = {split: _hash(before.get(split, ""), term, shards[split], groups) for split in SPLITS}
@@ -307,9 +305,14 @@ def _populated(before: str, term: str) -> str:
 
 
 def _changed(
-    shards: Shards, split: Split, population: Population, unlike: Sequence[Member], name: str
+    federation: Federation,
+    split: Split,
+    population: Population,
+    unlike: Sequence[Member],
+    name: str,
 ) -> Shards:
     """Return one split with the samples of some clients changed; what stays is shared."""
+    shards = federation.split(split)
     x, y = shards.x, shards.y
     for member in unlike:
         place = slice(int(shards.offsets[member.client]), int(shards.offsets[member.client + 1]))
@@ -321,14 +324,14 @@ def _changed(
             )
         if int(labels.min()) < 0 or int(labels.max()) >= member.classes:
             raise InputError(
-                f"The population {name} gave client {member.client} a label outside 0 to "
-                f"{member.classes - 1}."
+                f"The population {name} gave {federation.called(member.client)} a label outside 0 "
+                f"to {member.classes - 1}."
             )
         if seen.data_ptr() != shards.x[place].data_ptr():
             if not torch.isfinite(seen.sum(dtype=torch.float64)):
                 raise InputError(
-                    f"The population {name} gave client {member.client} a value that is NaN or "
-                    "infinite."
+                    f"The population {name} gave {federation.called(member.client)} a value that "
+                    "is NaN or infinite."
                 )
             x = x.clone() if x is shards.x else x
             x[place] = seen

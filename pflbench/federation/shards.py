@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.errors import InputError, UnknownNameError
-from pflbench.federation.arrays import (
-    ContentHash,
-    as_numpy,
-    check_inputs,
-    check_labels,
-    to_inputs,
-    to_labels,
-)
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
+from pflbench.client_names import as_unicode, client_words
+from pflbench.errors import InputError
+from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.clients import check_clients, named_clients, read_client
+from pflbench.federation.splits import SPLITS, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +82,10 @@ class Federation:
         similar data. No method may look at it, apart from a baseline that says so.
     groups
         [N] int64, where clients belong to groups by design.
+    names
+        What each client is called, where the data name their clients; they decide no number.
+    remark
+        What a run of it must say, or "".
     """
 
     train: Shards
@@ -100,6 +97,8 @@ class Federation:
     index_hashes: Mapping[Split, str] = field(default_factory=dict)
     coordinates: np.ndarray | None = None
     groups: np.ndarray | None = None
+    names: tuple[str, ...] | None = None
+    remark: str = ""
 
     @property
     def clients(self) -> int:
@@ -126,14 +125,20 @@ class Federation:
             index_hashes={},
             coordinates=None if self.coordinates is None else self.coordinates[clients],
             groups=None if self.groups is None else self.groups[clients],
+            names=None if self.names is None else tuple(self.names[i] for i in numbers),
         )
+
+    def called(self, client: int) -> str:
+        """Return a client in words: "client 3 (hospital-b)", or "client 3" without names."""
+        return client_words(client, self.names)
 
     @staticmethod
     def from_arrays(
-        clients: Sequence[Mapping[str, Any]],
+        clients: Sequence[Mapping[str, Any]] | Mapping[str, Mapping[str, Any]],
         classes: int | None = None,
         *,
         source: str = "arrays in memory",
+        names: Sequence[str] | None = None,
     ) -> Federation:
         """Make a federation of the arrays of its clients.
 
@@ -141,75 +146,63 @@ class Federation:
         ----------
         clients
             For each client its arrays `train_x`, `train_y`, `val_x`, `val_y`, `test_x` and
-            `test_y`, of numpy or torch. Inputs are [n, *shape]: floating point is taken as it
-            is, uint8 is scaled to [0, 1]. Labels are [n] integers from 0. Every split has a
-            sample or more.
+            `test_y`, of numpy or torch; or its splits `train`, `val` and `test`, each a pair
+            (x, y) or a `TensorDataset`. Inputs are [n, *shape], in all splits of all clients of one
+            kind: floating point is taken as it is; uint8, for images, is scaled to [0, 1]. Labels
+            are [n] integers from 0. Every split has a sample or more; of a client without `val`
+            a quarter of the training samples, stratified by class, becomes it. A mapping of names
+            to clients keeps the names; clients are in the natural order of their names then.
         classes
-            Number of classes C; None for the largest label plus one.
+            Number of classes C, of which any may be absent; None for what the labels say, which
+            have no gaps then.
         source
             The data in words, for people.
+        names
+            What the clients of a list are called.
 
         Raises
         ------
         pflbench.errors.InputError
             The arrays are not so; the message names the client and the array.
         """
-        if not clients:
-            raise InputError("A federation needs at least one client, and none was given.")
+        given, own_names = named_clients(clients)
+        if names is not None:
+            own_names = tuple(as_unicode(str(name)) for name in names)
+            if len(own_names) != len(given):
+                raise InputError(
+                    f"{len(own_names):,} names were given for {len(given):,} clients, expected one "
+                    "for each."
+                )
         if classes is not None and classes < 1:
             raise InputError(
                 f"A federation of {classes} classes cannot be made: expected 1 or more."
             )
+        checked = check_clients(
+            [read_client(i, own, own_names) for i, own in enumerate(given)],
+            classes,
+            lambda i, name: f"{name} of {client_words(i, own_names)}",
+            whole=source,
+        )
         shards: dict[Split, Shards] = {}
         hashes: dict[Split, str] = {}
-        arrays = [_client_arrays(i, given, classes) for i, given in enumerate(clients)]
-        shape = arrays[0]["train_x"].shape[1:]
-        for i, own in enumerate(arrays):
-            for name in (f"{split}_x" for split in SPLITS):
-                if own[name].shape[1:] != shape:
-                    raise InputError(
-                        f"{name} of client {i} holds samples of shape {own[name].shape[1:]}, "
-                        f"expected {shape} as in train_x of client 0."
-                    )
         for split in SPLITS:
-            pairs = [(own[f"{split}_x"], own[f"{split}_y"]) for own in arrays]
+            pairs = [(own[f"{split}_x"], own[f"{split}_y"]) for own in checked.clients]
             shards[split] = Shards.of([(to_inputs(x), to_labels(y)) for x, y in pairs])
             content = ContentHash()
             for x, y in pairs:
                 content.inputs(x)
                 content.integers(y)
             hashes[split] = content.hexdigest()
-        if classes is None:
-            classes = 1 + max(int(part.y.max()) for part in shards.values())
         content = ContentHash()
-        content.value((classes, *hashes.values()))
+        content.value((checked.classes, *hashes.values()))
         return Federation(
             train=shards["train"],
             val=shards["val"],
             test=shards["test"],
-            classes=classes,
+            classes=checked.classes,
             fingerprint=content.hexdigest(),
             source=source,
             index_hashes=hashes,
+            names=own_names,
+            remark=checked.remark,
         )
-
-
-_ARRAYS = tuple(f"{split}_{part}" for split in SPLITS for part in "xy")
-
-
-def _client_arrays(
-    i: int, given: Mapping[str, Any], classes: int | None
-) -> Mapping[str, np.ndarray]:
-    """Return the six arrays of client i, checked each for itself."""
-    for name in given:
-        if name not in _ARRAYS:
-            raise UnknownNameError(f"array of client {i}", name, _ARRAYS)
-    missing = [name for name in _ARRAYS if name not in given]
-    if missing:
-        raise InputError(f"Client {i} lacks {', '.join(missing)}.")
-    arrays = {name: as_numpy(given[name], f"{name} of client {i}") for name in _ARRAYS}
-    for split in SPLITS:
-        x, y = arrays[f"{split}_x"], arrays[f"{split}_y"]
-        check_inputs(x, f"{split}_x of client {i}")
-        check_labels(y, len(x), classes, f"{split}_y of client {i}")
-    return arrays

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pflbench.federation.shards import SPLITS, Federation
+from pflbench.federation.shards import Federation
+from pflbench.federation.splits import SPLITS, Split
 
 COLUMNS: Final = ("client", "split", "class", "samples")
 """The columns of the table of class counts, which is stored with every run."""
@@ -23,12 +25,7 @@ def class_counts(federation: Federation) -> pd.DataFrame:
     (0 to C - 1), samples; sorted by client, then split in this order, then class.
     """
     n, classes = federation.clients, federation.classes
-    tables = []
-    for split in SPLITS:
-        shards = federation.split(split)
-        client = np.repeat(np.arange(n), shards.sizes)
-        cells = np.bincount(client * classes + shards.y.numpy(), minlength=n * classes)
-        tables.append(cells.reshape(n, classes))
+    tables = [_counted(federation, split) for split in SPLITS]
     return pd.DataFrame(
         {
             "client": np.repeat(np.arange(n), len(SPLITS) * classes),
@@ -36,6 +33,38 @@ def class_counts(federation: Federation) -> pd.DataFrame:
             "class": np.tile(np.arange(classes), n * len(SPLITS)),
             "samples": np.stack(tables, axis=1).reshape(-1).astype(np.int64),
         }
+    )
+
+
+def _counted(federation: Federation, split: Split) -> NDArray[np.int64]:
+    """Count one split's samples by client and class [N, C]."""
+    n, classes = federation.clients, federation.classes
+    shards = federation.split(split)
+    client = np.repeat(np.arange(n), shards.sizes)
+    cells = np.bincount(client * classes + shards.y.numpy(), minlength=n * classes)
+    table: NDArray[np.int64] = cells.reshape(n, classes)
+    return table
+
+
+def unseen_classes(federation: Federation) -> str:
+    """Say how many clients are tested on classes of which they have no training sample, or "".
+
+    A partitioner deals each split by itself: where a client's share of a class is about one
+    sample, one split may have it and the other not.
+    """
+    trained, tested = (_counted(federation, split) > 0 for split in ("train", "test"))
+    nowhere = ~(tested & trained).any(axis=1)
+    only = int(nowhere.sum())
+    some = int((tested & ~trained).any(axis=1).sum()) - only
+    if not only and not some:
+        return ""
+    count = only or some
+    be, have = ("is", "it has") if count == 1 else ("are", "they have")
+    on = "only on classes" if only else "on some classes"
+    more = f", and {some:,} more on some such classes" if only and some else ""
+    return (
+        f"{count:,} of {federation.clients:,} clients {be} tested {on} of which {have} no training "
+        f"sample{more}."
     )
 
 
@@ -55,6 +84,7 @@ def client_facts(
     counts: pd.DataFrame,
     groups: NDArray[np.int64] | None = None,
     coordinates: NDArray[np.float64] | None = None,
+    names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Say of every client how much it has and how far it is from the others.
 
@@ -62,14 +92,16 @@ def client_facts(
     ----------
     counts
         Class counts, as `class_counts` makes them.
-    groups, coordinates
-        `Federation.groups` [N] and `Federation.coordinates` [N, k], where they are known.
+    groups, coordinates, names
+        `Federation.groups` [N], `Federation.coordinates` [N, k] and `Federation.names` [N], where
+        they are known.
 
     Returns
     -------
     A table of N rows with the columns
 
-    - client, group (-1 without groups); train, val, test: samples;
+    - client; name ("" where the data do not name their clients); group (-1 without groups);
+      train, val, test: samples;
     - distance: total variation distance, in [0, 1], between the client's label distribution and
       that of all clients' samples together, both in training;
     - coordinate_distance: Euclidean distance of the client's coordinates from the mean of all
@@ -83,6 +115,7 @@ def client_facts(
         away = np.linalg.norm(coordinates - coordinates.mean(axis=0), axis=1)
     columns: dict[str, NDArray[Any]] = {
         "client": np.arange(n),
+        "name": np.array([""] * n if names is None else names, dtype=object),
         "group": np.full(n, NO_GROUP) if groups is None else groups,
     }
     for split in SPLITS:

@@ -8,6 +8,7 @@ from math import prod
 from torch import nn
 
 from pflbench.errors import InputError
+from pflbench.federation.images import channels_last, way_to_channels_first
 from pflbench.models import LeNet, Mlp
 
 
@@ -32,11 +33,12 @@ def build_lenet(parameters: LeNet, input_shape: tuple[int, ...], classes: int) -
     InputError
         The samples are not images [channels, height, width] of at least 16×16.
     """
-    if len(input_shape) != 3 or min(input_shape[1:]) < 16:
+    if len(input_shape) != 3 or min(input_shape[1:]) < 16 or channels_last(input_shape):
         shape = "×".join(map(str, input_shape))
         raise InputError(
             f"The model lenet needs images of channels × height × width, at least 16×16; "
-            f"the data's samples are {shape}. The model mlp takes any shape."
+            f"the data's samples are {shape}{way_to_channels_first(input_shape)}. The model mlp "
+            "takes any shape."
         )
     channels, height, width = input_shape
     k = parameters.kernels

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pflbench.client_names import client_words
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Partitioner, PartitionRequest, Split
-from pflbench.federation.allocation import SPLIT_WORDS, by_client
+from pflbench.federation.allocation import by_client
+from pflbench.federation.splits import SPLIT_WORDS
 
 
 class NaturalPartitioner(Partitioner):
@@ -37,8 +39,8 @@ class NaturalPartitioner(Partitioner):
             if (sizes == 0).any():
                 # taking a sample from somebody else, as elsewhere, would not be natural
                 raise InputError(
-                    f"natural cannot be made: client {int(sizes.argmin())} of the data has no "
-                    f"{SPLIT_WORDS[split]} sample. Each client needs two training samples (one "
-                    "becomes validation) and a test sample."
+                    f"natural cannot be made: {client_words(int(sizes.argmin()), request.names)} "
+                    f"of the data has no {SPLIT_WORDS[split]} sample. Each client needs two "
+                    "training samples (one becomes validation) and a test sample."
                 )
         return {split: by_client(owners[split], there) for split in SPLITS}

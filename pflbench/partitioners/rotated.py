@@ -14,7 +14,8 @@ from torch import Tensor
 
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Partitioner, PartitionRequest, Split
-from pflbench.federation.allocation import SPLIT_WORDS
+from pflbench.federation.images import check_images
+from pflbench.federation.splits import SPLIT_WORDS
 from pflbench.partitioners.parameters import Rotated
 
 OFFICIAL_SIZES: Final[Mapping[Split, int | None]] = {"train": 128, "val": 64, "test": None}
@@ -46,11 +47,7 @@ class RotatedPartitioner(Partitioner):
         # torchvision takes a second to import, which listing and other partitioners need not pay
         from torchvision.transforms.functional import rotate
 
-        if x.ndim != 4:
-            raise InputError(
-                f"rotated turns images of shape (channels, height, width), and these samples "
-                f"have shape {tuple(x.shape[1:])}."
-            )
+        check_images(tuple(x.shape[1:]), "rotated turns")
         turned: Tensor = rotate(x, angle=self.angle(client))
         return turned
 

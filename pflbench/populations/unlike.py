@@ -16,6 +16,7 @@ from torch import Tensor
 
 from pflbench.errors import InputError
 from pflbench.federation import Member, Population, Split, chosen
+from pflbench.federation.images import check_images
 from pflbench.populations.parameters import (
     MINORITY,
     OUTSIDERS,
@@ -113,11 +114,7 @@ class GroupsPopulation(Population):
         """Rename the classes as all of the group do, or turn the images upside down."""
         if self.parameters.change == "labels":
             return x, torch.from_numpy(permutation(member.classes, member.common()))[y]
-        if x.ndim != 4:
-            raise InputError(
-                "groups(change=turn) turns images of shape (channels, height, width), and these "
-                f"samples have shape {tuple(x.shape[1:])}."
-            )
+        check_images(tuple(x.shape[1:]), "groups(change=turn) turns")
         return torch.rot90(x, 2, (-2, -1)), y
 
     def coordinates(self, members: Sequence[Member], known: np.ndarray | None) -> np.ndarray | None:

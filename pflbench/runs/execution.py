@@ -266,7 +266,7 @@ class _Execution:
     def _tables(self) -> dict[str, pd.DataFrame]:
         federation = self.planned.federation
         counts = class_counts(federation)
-        clients = client_facts(counts, federation.groups, federation.coordinates)
+        clients = client_facts(counts, federation.groups, federation.coordinates, federation.names)
         progress = self.onboarding.numbered(self._progress())
         return {**progress, "partition": counts, "clients": clients}
 
@@ -364,7 +364,7 @@ class _Execution:
             engine=p.engine,
             folder=self.folder,
             source=p.federation.source,
-            notice=p.notice,
+            notice=" ".join(filter(None, (p.notice, p.remark))),
             processes=self.group.size,
             start_round=self.done,
             precision=self.scenario.precision,

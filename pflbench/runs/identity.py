@@ -80,7 +80,7 @@ class Identified:
     @property
     def notice(self) -> str:
         """One line that the user must see, or ""."""
-        return self.wanted.notice
+        return " ".join(filter(None, (self.wanted.notice, self.wanted.remark)))
 
 
 def identify(request: RunRequest, registry: plugins.Registry | None = None) -> Identified:

@@ -61,7 +61,9 @@ class PlannedRun:
     privacy
         What is done to all that clients upload.
     notice
-        One line that the user must see, or "".
+        One line that says what stands in for the data asked for, or "".
+    remark
+        One line that the run must say of its data and their partition, or "".
     dataset
         The data set as written.
     """
@@ -83,6 +85,7 @@ class PlannedRun:
     coordinates: np.ndarray | None
     privacy: Gaussian | None
     notice: str
+    remark: str
     dataset: str
 
     @property
@@ -181,6 +184,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         coordinates=coordinates_for(parameters, held.participants, registry),
         privacy=None if read.privacy is None else read.privacy[1],
         notice=" ".join(filter(None, (data.notice, fallback))),
+        remark=data.remark,
         dataset=data.written,
     )
     planned.sharing()

@@ -27,6 +27,7 @@ from pflbench.federation import (
 )
 from pflbench.federation.build import fingerprint_of, number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
+from pflbench.federation.skew import unseen_classes
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.paths import path_of
 from pflbench.realised import marked
@@ -61,7 +62,9 @@ class Sourced:
     population
         Resolved, or None.
     notice
-        One line that the user must see, or "".
+        One line that says what stands in for the data asked for, or "".
+    remark
+        One line that a run must say of the data and their partition, or "".
     """
 
     written: str
@@ -70,6 +73,7 @@ class Sourced:
     partition: Choice
     federation: Federation
     notice: str
+    remark: str
     population: Choice | None = None
 
 
@@ -81,6 +85,8 @@ class Wanted:
     ----------
     written, model, numbers, partition, notice
         As of `Sourced`.
+    remark
+        What a run must say of the data, whatever their partition.
     data
         What the data set handed over, or the federation in memory.
     partitioner
@@ -100,6 +106,7 @@ class Wanted:
     population: tuple[Choice, Population] | None
     other: Pool | None
     notice: str
+    remark: str = ""
 
     @property
     def clients(self) -> int:
@@ -156,9 +163,11 @@ def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sou
 
 def sourced(want: Wanted) -> Sourced:
     """Make the federation that is wanted."""
+    federation = want.federation
+    remark = _together(want.remark, federation.remark, unseen_classes(federation))
     return Sourced(
-        want.written, want.model, want.numbers, want.partition, want.federation, want.notice,
-        None if want.population is None else want.population[0],
+        want.written, want.model, want.numbers, want.partition, federation, want.notice,
+        remark, None if want.population is None else want.population[0],
     )  # fmt: skip
 
 
@@ -183,10 +192,18 @@ def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wan
         spec, path = _dataset(written, registry)
         other = check_other(_data(spec, path, request), written)
     choice, maker, parameters = population
-    peopled = (marked(choice, parameters, want.clients), maker)
-    notices = dict.fromkeys([want.notice, "" if other is None else other.notice])
-    notice = " ".join(notice for notice in notices if notice)
-    return dataclasses.replace(want, population=peopled, other=other, notice=notice)
+    return dataclasses.replace(
+        want,
+        population=(marked(choice, parameters, want.clients), maker),
+        other=other,
+        notice=_together(want.notice, "" if other is None else other.notice),
+        remark=_together(want.remark, "" if other is None else other.remark),
+    )
+
+
+def _together(*remarks: str) -> str:
+    """Return remarks in one line, each once."""
+    return " ".join(filter(None, dict.fromkeys(remarks)))
 
 
 def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) -> Wanted:
@@ -197,12 +214,14 @@ def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) 
         _partition(request.partition, registry)
     data = _data(spec, path, request)
     if request.partition is None and _knows_clients(data):
-        reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS, clients=None)
-    numbers = _numbers(request, reference)
+        reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS)
     partition, partitioner = _partition(request.partition or reference.partition, registry)
+    if partitioner.keeps_clients and _knows_clients(data):
+        reference = dataclasses.replace(reference, clients=None)  # as many as the data know
+    numbers = _numbers(request, reference)
     model = request.model or reference.model
     return Wanted(
-        written, model, numbers, partition, data, partitioner, None, None, data.notice
+        written, model, numbers, partition, data, partitioner, None, None, data.notice, data.remark
     )  # fmt: skip
 
 

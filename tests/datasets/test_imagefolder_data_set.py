@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from pflbench.errors import InputError
-from pflbench.federation import DataRequest, Pool
+from pflbench.federation import DataRequest, Pool, build
+from pflbench.parameters import NoParameters
+from pflbench.partitioners.iid import IidPartitioner
 from pflbench_datasets.images import load
 
 
@@ -48,9 +50,25 @@ def test_train_val_and_test_folders(tmp_path: Path) -> None:
     paint_classes(tmp_path / "val", 2, base=20)
     paint_classes(tmp_path / "test", 3, base=40)
     pool = load_from(tmp_path)
-    assert pool.train_x[:, 0, 0, 0].tolist() == [*range(5), *range(100, 105), 20, 21, 120, 121]
+    assert pool.train_x[:, 0, 0, 0].tolist() == [*range(5), *range(100, 105)]
     assert pool.test_x[:, 0, 0, 0].tolist() == [40, 41, 42, 140, 141, 142]
-    assert pool.validation == 4
+    assert pool.val_x is not None
+    assert pool.val_x[:, 0, 0, 0].tolist() == [20, 21, 120, 121]
+    assert pool.remark == "The 4 images of val/ are the validation pool: no client trains on them."
+    before = build(pool, IidPartitioner(NoParameters()), 2, 0)
+    assert sorted(before.val.x[:, 0, 0, 0].mul(255).round().tolist()) == [20, 21, 120, 121]
+    paint(tmp_path / "val/cat/0.png", 25)
+    after = build(load_from(tmp_path), IidPartitioner(NoParameters()), 2, 0)
+    assert before.fingerprint != after.fingerprint
+
+
+def test_without_a_test_folder_the_validation_images_stay_for_validation(tmp_path: Path) -> None:
+    paint_classes(tmp_path / "train", 5)
+    paint_classes(tmp_path / "val", 2, base=20)
+    pool = load_from(tmp_path)
+    assert pool.val_x is not None
+    assert pool.val_x[:, 0, 0, 0].tolist() == [20, 21, 120, 121]
+    assert (len(pool.train_x), len(pool.test_x)) == (8, 2)
 
 
 def test_a_test_folder_may_lack_a_class_but_not_bring_one(tmp_path: Path) -> None:

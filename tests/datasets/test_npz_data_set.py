@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from pflbench.errors import InputError
 from pflbench.federation import ClientArrays, DataRequest, Pool, build
+from pflbench.sentences import plain
 from pflbench_datasets.arrays import load
 
 RNG = np.random.default_rng(0)
@@ -94,27 +96,30 @@ WRONG = {
     "no x": ({"y": Y}, "lacks x"),
     "typing error": ({"x": X, "y": Y, "clients": Y}, "'clients'.* Did you mean 'client'"),
     "a path": ({"x": X, "y": Y, "../../x": X}, "array '../../x'"),
-    "lengths": ({"x": X, "y": Y[:39]}, "40 samples in x but 39 labels in y"),
+    "lengths": ({"x": X, "y": Y[:39]}, r"y of .* \(39,\), expected one label for each of 40"),
     "client's length": ({"x": X, "y": Y, "client": Y[:9]}, "for each of the 40 samples"),
     "client's type": ({"x": X, "y": Y, "client": Y / 2}, "float64"),
-    "negative": ({"x": X, "y": Y - 1}, "holds -1: labels are"),
-    "from one": ({"x": X, "y": Y + 1}, "no label in .* is 0, but one is 4"),
-    "a gap": ({"x": X, "y": Y * 2}, "no label in .* is 1, but one is 6"),
+    "negative": ({"x": X, "y": Y - 1}, "has the label -1, expected 0 or more"),
+    "from one": ({"x": X, "y": Y + 1}, "No label in .* is 0, but one is 4"),
+    "a gap": ({"x": X, "y": Y * 2}, "No label in .* is 1, but one is 6"),
     "huge label": ({"x": X, "y": np.where(Y == 3, 2**63, Y.astype(np.uint64))}, "9223372036854"),
     "one class": ({"x": X, "y": Y * 0}, "two classes"),
     "labels are fractions": ({"x": X, "y": Y / 2}, "float64"),
-    "one-hot labels": ({"x": X, "y": np.eye(4, dtype=int)[Y]}, r"shape \(40, 4\)"),
-    "whole numbers": ({"x": X.astype(int), "y": Y}, "int64: expected uint8"),
+    "one-hot labels": ({"x": X, "y": np.eye(4, dtype=int)[Y]}, r"\(40, 4\).* y.argmax\(axis=1\)"),
+    "a column of labels": ({"x": X, "y": Y[:, None]}, r"\(40, 1\).* y.reshape\(-1\)"),
+    "labels as text": ({"x": X, "y": Y.astype(str)}, "np.unique"),
+    "labels as truth values": ({"x": X, "y": Y > 1}, r"bool.* y.astype\(np.int64\)"),
+    "whole numbers": ({"x": X.astype(int), "y": Y}, r"int64, .* x.astype\(np.float32\)"),
     "text": ({"x": X.astype(str), "y": Y}, "expected uint8"),
     "complex": ({"x": X.astype(complex), "y": Y}, "complex128"),
     "not a number": ({"x": np.where(X > 2, np.nan, X), "y": Y}, "NaN"),
-    "too large": ({"x": X * 1e300, "y": Y}, "too large for float32"),
+    "too large": ({"x": X * 1e300, "y": Y}, "infinite as float32"),
     "flat": ({"x": X[:, 0, 0], "y": Y}, r"shape \(40,\)"),
-    "empty": ({"x": X[:0], "y": Y[:0]}, "not empty"),
+    "empty": ({"x": X[:0], "y": Y[:0]}, "it is empty"),
     "scalar": ({"x": np.float32(1), "y": Y}, r"shape \(\)"),
-    "two samples": ({"x": X[:2], "y": Y[:2]}, "2 samples: at least 3"),
+    "two samples": ({"x": X[:2], "y": Y[:2]}, "is 2, expected at least 3"),
     "poor client": ({"x": X, "y": Y, "client": np.where(Y == 0, Y, 1) + (np.arange(40) == 5)},
-                    "client 2 of .* has 1 samples"),
+                    "client 2 of .* has 1 sample:"),
 }  # fmt: skip
 
 
@@ -165,6 +170,55 @@ DAMAGED = {
 }
 
 
+def twice(name: str) -> bytes:
+    file = io.BytesIO(GOOD)
+    with warnings.catch_warnings(), zipfile.ZipFile(file, "a") as archive:
+        warnings.simplefilter("ignore")  # that a name is there already is what is wanted
+        archive.writestr(name, npy_bytes(X))
+    return file.getvalue()
+
+
+def with_header(header: bytes) -> bytes:
+    length = len(header).to_bytes(2, "little")
+    return with_member("x.npy", b"\x93NUMPY\1\0" + length + header + bytes(80))
+
+
+OTHER = {
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
+    "JSON": (b'{"users": ["f0"], "num_samples": [3]}', r"JSON that begins with '\{\"users"),
+    "CSV": (b"x,y\n1,2\n", "text, perhaps CSV, that begins with 'x,y'"),
+    "marked text": ("\ufeffname\n".encode(), "text that begins with 'name'"),
+    "long text": (b"word " * 500, "text that begins with 'word word"),
+    "a page": (b"<!DOCTYPE html><html>", "a web page"),
+    "controls": (b"\x1b[31mred\n", "text that begins with '.\\[31mred'"),
+    "latin-1": ("Zürich".encode("latin-1"), "of an unknown kind .it begins with the bytes 5a fc"),
+    "a pickle": (b"\x80\x04\x95\x05\0\0\0\0\0\0\0\x8c\x01x\x94.", "a Python pickle"),
+    "a single array": (npy_bytes(X), "a single NumPy array"),
+    "HDF5": (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    "empty": (b"", "empty"),
+    "truncated": (GOOD[: len(GOOD) // 2], "a damaged or truncated zip archive"),
+    "an array twice": (twice("x.npy"), "several arrays 'x'"),
+    "an array by two names": (twice("x"), "several arrays 'x'"),
+    "a long header": (with_header(b"{" + b" " * 20_000 + b"}"), "x of .* is damaged"),
+    "no header": (with_header(b"{'descr': '<f8', 'shape': (2"), "x of .* is damaged"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_file_of_another_kind_is_called_what_it_is(kind: str, tmp_path: Path) -> None:
+    """numpy takes any other file for a pickle, and advises to trust it."""
+    content, message = OTHER[kind]
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load(DataRequest("npz", path=path))
+    said = str(caught.value)
+    assert "data.npz" in said
+    assert not any(word in said for word in ("allow_pickle", "trust", "unsafe", "\n"))
+    assert not said.endswith("..")
+    assert plain(said) == said
+
+
 @pytest.mark.parametrize("kind", DAMAGED)
 def test_damaged_files_are_named(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "data.npz"
@@ -174,14 +228,44 @@ def test_damaged_files_are_named(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        (["1", "10", "2", "12"], ["1", "2", "10", "12"]),
+        (["site b 10", "site b 9", "site a 11"], ["site a 11", "site b 9", "site b 10"]),
+        ([10, 9, -3], ["-3", "9", "10"]),
+        ([b"caf\xe9", b"bar", b"10", b"9"], ["9", "10", "bar", "caf\\xe9"]),
+    ],
+    ids=["digits", "texts", "numbers", "bytes"],
+)
+def test_clients_keep_their_names_in_natural_order(
+    names: list[Any], order: list[str], tmp_path: Path
+) -> None:
+    who = np.array(names)[np.arange(40) % len(names)]
+    x = (np.arange(40) % len(names))[:, None].astype(np.float32)
+    pool = pool_of(save(tmp_path / "a.npz", x=x, y=Y, client=who))
+    assert pool.client_names == tuple(order)
+    assert pool.train_owner is not None
+    texts = [n.decode("utf-8", "backslashreplace") if isinstance(n, bytes) else str(n)
+             for n in names]  # fmt: skip
+    for (whose,), number in zip(pool.train_x, pool.train_owner, strict=True):
+        assert order[number] == texts[int(whose)]
+
+
+@pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x_val": None}, "lacks x_val"),
-        ({"y_test": SPLIT_ARRAYS["y_test"][:3]}, "8 samples in x_test but 3 labels in y_test"),
-        ({"x_test": X[:8, :2]}, r"x_test .* \(2, 4\), but x_train .* \(3, 4\)"),
-        ({"x_train": np.zeros((8, 3, 4), np.uint8)}, "uint8"),
-        ({"x_train": X[:0], "y_train": Y[:0]}, "not empty"),
-        ({"y_val": Y[:8] + 1}, "no label"),
+        ({"x_val": None}, "holds one of x_val and y_val"),
+        (
+            {"y_test": SPLIT_ARRAYS["y_test"][:3]},
+            r"y_test of .*2.npz .* for each of 8",
+        ),
+        (
+            {"x_test": X[:8, :2]},
+            r"x_test of .*2.npz .* \(3, 4\) as in x_train of .*1.npz",
+        ),
+        ({"x_train": np.zeros((8, 3, 4), np.uint8)}, "uint8, but x_train of .*1.npz of float32"),
+        ({"x_train": X[:0], "y_train": Y[:0]}, "it is empty"),
+        ({"y_val": Y[:8] + 1}, "No label"),
         ({"x_valid": X}, "Did you mean 'x_val"),
         ({"x_train": OBJECTS}, "never unpickled"),
     ],
@@ -190,7 +274,7 @@ def test_a_client_that_does_not_fit_is_named(
     change: dict[str, Any], message: str, tmp_path: Path
 ) -> None:
     save(tmp_path / "1.npz", **SPLIT_ARRAYS)
-    if message == "no label":
+    if message == "No label":
         change = {name: array + 1 for name, array in SPLIT_ARRAYS.items() if name[0] == "y"}
         save(tmp_path / "1.npz", **{**SPLIT_ARRAYS, **change})
     arrays = {k: v for k, v in {**SPLIT_ARRAYS, **change}.items() if v is not None}

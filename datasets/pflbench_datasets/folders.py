@@ -1,0 +1,154 @@
+"""The files of a folder of somebody's data: what is read, what is passed over, what is refused.
+
+Hidden files and those that systems leave behind are passed over. Links are followed to files
+within the folder alone, and each file is read once: a link to a folder would bring samples in
+twice, and one that leads out of the folder what nobody put there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+from pflbench.errors import InputError
+from pflbench_datasets.content import regular
+
+_LEFT_BEHIND: Final = frozenset(
+    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin",
+     "system volume information", "lost+found")
+)  # fmt: skip
+"""Names, in lower case, of what systems put into folders."""
+
+
+class DataFolder:
+    """A folder of data, and the one way to list what it holds.
+
+    Parameters
+    ----------
+    root
+        The folder that was named; it may itself be a link.
+    owner
+        The data set's name, with which messages begin.
+    """
+
+    def __init__(self, root: Path, owner: str) -> None:
+        self.root, self._owner = root, owner
+        self._real = Path(os.path.realpath(root))
+        self._targets: dict[Path, Path] = {}
+
+    def folders(self, folder: Path) -> list[Path]:
+        """Return the folders in a folder, sorted by name.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be read, one of them is a link, or a link leads nowhere.
+        """
+        found = []
+        for entry in self._entries(folder):
+            path = folder / entry.name
+            if entry.is_symlink() and not path.exists():  # it may have been meant for a folder
+                raise InputError(f"{self._owner}: {path} is a link to nothing.")
+            if entry.is_symlink() and path.is_dir():
+                raise InputError(
+                    f"{self._owner}: {path} is a link to a folder: expected a folder itself, since "
+                    "a link may bring the same samples in twice, or others than those of "
+                    f"{self.root}."
+                )
+            if entry.is_dir(follow_symlinks=False):
+                if Path(os.path.realpath(path)).name != path.name:  # a junction, on Windows
+                    raise InputError(f"{self._owner}: {path} leads to another folder.")
+                found.append(path)
+        return found
+
+    def files(self, folder: Path, endings: Sequence[str]) -> tuple[list[Path], list[Path]]:
+        """Return the files in a folder whose names end so, and the other files, sorted by name.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be read; or what has such a name is no file, or a link that leads
+            nowhere, out of the data, or to a file that another link leads to.
+        """
+        wanted, others = [], []
+        for entry in self._entries(folder):
+            path = folder / entry.name
+            if not entry.name.lower().endswith(tuple(endings)):
+                others += [path] if entry.is_file(follow_symlinks=False) else []
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                continue
+            regular(path, self._owner)
+            if entry.is_symlink():
+                self._follow(path)
+            wanted.append(path)
+        return wanted, others
+
+    def once(self, paths: Iterable[Path]) -> None:
+        """Check that no file is read by a link besides by itself.
+
+        Raises
+        ------
+        InputError
+            One is; the message names the link and the file.
+        """
+        if not self._targets:
+            return
+        for path in paths:
+            link = self._targets.get(self._real / path.relative_to(self.root))
+            if link is not None:
+                raise InputError(
+                    f"{self._owner}: {link} is a link to {path}: expected each file once."
+                )
+
+    def _follow(self, link: Path) -> None:
+        target = Path(os.path.realpath(link))
+        if not target.is_relative_to(self._real):
+            raise InputError(
+                f"{self._owner}: {link} is a link out of {self.root}: expected the file itself, or "
+                "a link to a file within the folder."
+            )
+        other = self._targets.setdefault(target, link)
+        if other is not link:
+            raise InputError(
+                f"{self._owner}: {link} and {other} are links to one file: expected each file once."
+            )
+
+    def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(
+                f"{self._owner}: {folder} cannot be read: {error.strerror or error}."
+            ) from error
+        return [
+            entry
+            for entry in found
+            if not entry.name.startswith(".") and entry.name.lower() not in _LEFT_BEHIND
+        ]
+
+
+def is_folder(path: Path, owner: str) -> bool:
+    """Return whether a path is a folder.
+
+    Raises
+    ------
+    InputError
+        A folder above it may not be entered.
+    """
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise InputError(f"{owner}: {path} cannot be read: {error.strerror or error}.") from error
+
+
+def holds_file(folder: Path, endings: Sequence[str]) -> bool:
+    """Return whether a folder holds a file whose name ends so, at any depth but behind links."""
+    return any(
+        not name.startswith(".") and name.lower().endswith(tuple(endings))
+        for _, _, names in os.walk(folder)
+        for name in names
+    )

@@ -1,0 +1,140 @@
+"""The checks of arrays that somebody hands over: the same behind every door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+from pflbench.errors import InputError
+
+_LARGEST: Final = int(np.iinfo(np.int32).max)
+"""No label is larger: there are not so many classes."""
+
+NUMBERED: Final = "np.unique(y, return_inverse=True)[1] numbers classes so"
+"""The way out for labels that are not 0, 1, 2, ..."""
+
+
+def check_inputs(x: np.ndarray, where: str) -> None:
+    """Check that x is [n, *shape] with n >= 1, uint8 or finite floating point.
+
+    Raises
+    ------
+    InputError
+        It is something else; the message says what.
+    """
+    if x.ndim < 2:
+        raise InputError(
+            f"{where} has shape {x.shape}, expected [samples, ...] with at least two dimensions."
+        )
+    if x.size == 0:
+        raise InputError(f"{where} has shape {x.shape}: it is empty, expected a sample or more.")
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        kept = ": x.astype(np.float32) keeps the numbers as they are"
+        way = kept if x.dtype.kind in "iub" else ""
+        raise InputError(
+            f"{where} has values of type {x.dtype}, expected uint8 (pixels from 0 to 255, which "
+            f"are scaled to [0, 1]) or floating point{way}."
+        )
+    if x.dtype.kind == "f":
+        with np.errstate(over="ignore", invalid="ignore"):
+            # what is not finite makes the sum so, without a mask of the size of the data
+            total = x.astype(np.float32, copy=False).sum(dtype=np.float64)
+        if not np.isfinite(total):
+            raise InputError(f"{where} has values that are NaN, or infinite as float32.")
+
+
+def check_labels(
+    y: np.ndarray, samples: int, classes: int | None, where: str, *, what: str = "label"
+) -> None:
+    """Check that y is [samples] integers of 0 to classes - 1.
+
+    Raises
+    ------
+    InputError
+        It is something else; the message says what.
+    """
+    if y.ndim != 1 or len(y) != samples:
+        raise InputError(
+            f"{where} has shape {y.shape}, expected one {what} for each of {samples:,} samples"
+            f"{_flatter(y, samples)}."
+        )
+    if y.dtype.kind not in "iu":
+        raise InputError(
+            f"{where} has values of type {y.dtype}, expected whole numbers{_whole(y)}."
+        )
+    low, high = int(y.min()), int(y.max())
+    top = _LARGEST if classes is None else classes - 1
+    if low < 0 or high > top:
+        expected = "0 or more" if classes is None and low < 0 else f"0 to {top}"
+        way = f" ({NUMBERED})" if classes is None else ""
+        raise InputError(
+            f"{where} has the {what} {low if low < 0 else high}, expected {expected}{way}."
+        )
+
+
+def check_alike(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
+    """Check that all inputs have samples of one shape, and are bytes or floating point together.
+
+    Parameters
+    ----------
+    inputs
+        What each array is called, and the array.
+
+    Raises
+    ------
+    InputError
+        One differs from the first; the message names both.
+    """
+    first: tuple[str, np.ndarray] | None = None
+    for where, x in inputs:
+        first = first or (where, x)
+        like, known = first
+        if x.shape[1:] != known.shape[1:]:
+            raise InputError(
+                f"{where} holds samples of shape {x.shape[1:]}, expected {known.shape[1:]} as in "
+                f"{like}."
+            )
+        if (x.dtype == np.uint8) != (known.dtype == np.uint8):
+            raise InputError(
+                f"{where} is of type {x.dtype}, but {like} of {known.dtype}: expected uint8, which "
+                "is scaled to [0, 1], or floating point, which is taken as it is, in both."
+            )
+
+
+def count_classes(labels: Sequence[np.ndarray], where: str) -> int:
+    """Return the number of classes, all of which must occur.
+
+    Raises
+    ------
+    InputError
+        A number in between is no label, or there is one class alone.
+    """
+    present = np.unique(np.concatenate([np.unique(y) for y in labels]))
+    classes = int(present[-1]) + 1
+    if len(present) < classes:
+        absent = int(np.flatnonzero(present != np.arange(len(present)))[0])
+        raise InputError(
+            f"No label in {where} is {absent}, but one is {classes - 1}: number the classes from 0 "
+            f"without gaps ({NUMBERED})."
+        )
+    if classes < 2:
+        raise InputError(f"All labels in {where} are 0: expected two classes or more.")
+    return classes
+
+
+def _flatter(y: np.ndarray, samples: int) -> str:
+    """Say how labels [n, 1] and one-hot labels [n, C] become labels [n]."""
+    if y.ndim != 2 or len(y) != samples:
+        return ""
+    if y.shape[1] == 1:
+        return ": y.reshape(-1) has that shape"
+    return ": y.argmax(axis=1) makes them of one-hot labels"
+
+
+def _whole(y: np.ndarray) -> str:
+    """Say how labels of another type become whole numbers."""
+    if y.dtype.kind == "b" or (y.dtype.kind == "f" and bool((y == np.floor(y)).all())):
+        return ": y.astype(np.int64) makes them"
+    return f" ({NUMBERED})" if y.dtype.kind in "US" else ""
