@@ -86,16 +86,24 @@ class UnknownNameError(InputError):
 class DivergedError(WorkError):
     """A loss became NaN or infinite: in a step of local training, or (step None) after it.
 
-    `newcomer` says that the client was one that joined after the round.
+    `newcomer` says that the client was one that joined after the round, `name` what the data call
+    it.
     """
 
     def __init__(
-        self, round: int, client: int, step: int | None, *, newcomer: bool = False
+        self,
+        round: int,
+        client: int,
+        step: int | None,
+        *,
+        newcomer: bool = False,
+        name: str = "",
     ) -> None:
         self.round, self.client, self.step, self.newcomer = round, client, step, newcomer
         which = "training loss" if step is not None else "loss"
         where = f", local step {step}" if step is not None else " and was found at its evaluation"
-        who = f"client {client}, a newcomer," if newcomer else f"client {client}"
+        who = f"client {client}" if name in ("", str(client)) else f"client {client} ({name})"
+        who += ", a newcomer," if newcomer else ""
         super().__init__(
             f"The {which} of {who} became NaN or infinite {'after' if newcomer else 'in'} round "
             f"{round}{where}. "

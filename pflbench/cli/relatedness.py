@@ -19,6 +19,7 @@ from pflbench.relatedness.score import neighbours_of
 from pflbench.relatedness.terminal import RelatednessPicture
 from pflbench.results import Store, StoredRun
 from pflbench.results.finding import the_one
+from pflbench.results.naming import stored_names
 
 _MEANING = {
     "relatedness_rank_correlation": "Spearman's, of a client's similarity to the others with "
@@ -47,7 +48,7 @@ def show_relatedness(run_id: str, results: Path, save: Path | None) -> None:
         Text(drawn.title, style="bold cyan"),
         Text(f"{title(written, cell.scenario)}, seed {cell.seed}", style="dim"),
         "",
-        RelatednessPicture(drawn.found, drawn.truth),
+        RelatednessPicture(drawn.found, drawn.truth, names=drawn.names),
         *([] if drawn.truth is None else [_scores(drawn, drawn.truth)]),
         width=140,
     )
@@ -75,7 +76,7 @@ def _drawn(run: StoredRun) -> Drawn:
         groups = None if (groups == NO_GROUP).any() else groups
     truth = truth_of(coordinates, groups)
     (name,) = labels([run.typed_cell.algorithm], installed_defaults)
-    return Drawn(f"{name}, run {run.id}", found, truth, scores(found, truth))
+    return Drawn(f"{name}, run {run.id}", found, truth, scores(found, truth), stored_names(run))
 
 
 def _scores(drawn: Drawn, truth: Truth) -> Table:

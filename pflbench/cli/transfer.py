@@ -12,6 +12,7 @@ from rich.text import Text
 
 from pflbench.cli.screen import literal, show, table
 from pflbench.cli.session import warn
+from pflbench.client_names import label
 from pflbench.federation.skew import NO_GROUP
 from pflbench.figures import check_picture
 from pflbench.leaderboard.gradients import alike
@@ -134,7 +135,8 @@ def _clients(clients: pd.DataFrame) -> Table:
     for column in made.columns[1:-1]:
         column.justify = "right"
     for row in ordered.to_dict("records"):
-        cells = [str(row["client"]), *([str(row["group"])] if grouped else [])]
+        client = label(row["client"], {row["client"]: row["name"]})
+        cells = [client, *([str(row["group"])] if grouped else [])]
         cells += [_known(row["train"], ",.0f"), _known(row["distance"], ".3f")]
         cells += [_known(row["coordinate_distance"], ".3f")] if placed else []
         cells += [f"{row['accuracy']:.2%}", f"{row['baseline']:.2%}", _points(row["gain"])]

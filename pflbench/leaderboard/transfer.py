@@ -20,6 +20,7 @@ from pflbench.leaderboard.protocol import BASELINE
 from pflbench.leaderboard.scores import scores
 from pflbench.results import StoredRun
 from pflbench.results.measures import Floats, Ints
+from pflbench.results.naming import stored_names
 
 if TYPE_CHECKING:  # boards are made without pandas and torch, which take seconds to import
     import pandas as pd
@@ -152,9 +153,9 @@ class Transfer:
     run, partner
         The run, and the baseline's of the same scenario and seed.
     clients
-        A row a client: client, group, train (samples), distance and coordinate_distance (as in
-        the table `clients`), samples (of the test split), accuracy, baseline, gain, error (one
-        standard error of the gain), hurt, hurt_beyond_error.
+        A row a client: client, name ("" where the data do not name it), group, train (samples),
+        distance and coordinate_distance (as in the table `clients`), samples (of the test split),
+        accuracy, baseline, gain, error (one standard error of the gain), hurt, hurt_beyond_error.
     whole
         All clients together.
     groups
@@ -236,9 +237,11 @@ def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
 
         known = pd.DataFrame({"client": own.clients, "group": NO_GROUP})
     table = known.set_index("client").reindex(own.clients).rename_axis("client").reset_index()
-    columns = ["client", "group", "train", "distance", "coordinate_distance"]
+    columns = ["client", "name", "group", "train", "distance", "coordinate_distance"]
     gain, error = own.test - base.test, standard_error(own.test, base.test, own.samples)
+    names = stored_names(run)
     table = table.reindex(columns=columns).assign(
+        name=[names.get(int(client), "") for client in own.clients],
         samples=own.samples, accuracy=own.test, baseline=base.test, gain=gain, error=error,
         hurt=gain < 0, hurt_beyond_error=gain < -error,
     )  # fmt: skip

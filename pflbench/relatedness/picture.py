@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pflbench.pictures.style import styled
+from pflbench.client_names import label
+from pflbench.pictures.style import shortened, styled
 from pflbench.relatedness.layout import order_of, places
 from pflbench.relatedness.matrices import Matrices, Matrix
 from pflbench.relatedness.score import SCORES, Truth, right_neighbours
@@ -23,6 +25,9 @@ PLAIN: Final = "#5b6770"
 _GROUPS: Final = ("#9aa5b1", "#e0922f", "#4c9f70", "#8e5ea2", "#c94f7c", "#3a7ca5")
 _NUMBERED: Final = 60
 """Up to so many clients each has its number in the graph."""
+
+_LABEL: Final = 1.0
+"""Inches that a client's number and name may take."""
 
 WORDS: Final = {
     SCORES[0]: "rank correlation",
@@ -43,12 +48,15 @@ class Drawn:
         What was learnt, and what is true if it is known.
     scores
         By key.
+    names
+        What clients are called, by number.
     """
 
     title: str
     found: Matrices
     truth: Truth | None
     scores: dict[str, float]
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 def figure(drawn: Drawn) -> Figure:
@@ -78,7 +86,7 @@ def _figure(drawn: Drawn) -> Figure:
         _heat(made, axes, matrix[np.ix_(order, order)], f"{name}: {meaning}", colours)
         axes.set_xlabel(f"other client, {words}")
         axes.set_ylabel("client")
-        _ticks(axes, found.numbers[order], None if truth is None else truth.groups, order)
+        _ticks(axes, drawn, None if truth is None else truth.groups, order)
     _graph(graph, found, truth)
     return made
 
@@ -98,14 +106,15 @@ def _heat(made: Figure, axes: Axes, matrix: Matrix, title: str, colours: str) ->
 
 
 def _ticks(
-    axes: Axes, numbers: NDArray[np.int64], groups: NDArray[np.int64] | None,
-    order: NDArray[np.int64],
+    axes: Axes, drawn: Drawn, groups: NDArray[np.int64] | None, order: NDArray[np.int64],
 ) -> None:  # fmt: skip
-    """Name clients by their numbers, some of many, and part the groups by lines."""
+    """Name clients by their numbers and names, some of many, and part the groups by lines."""
+    numbers = drawn.found.numbers[order].tolist()
     n = len(numbers)
     at = np.unique(np.linspace(0, n - 1, min(n, 10)).round().astype(int))
     axes.set_xticks(at, [str(numbers[i]) for i in at], fontsize=8)
-    axes.set_yticks(at, [str(numbers[i]) for i in at], fontsize=8)
+    words = [shortened(label(numbers[i], drawn.names), _LABEL, 8) for i in at]
+    axes.set_yticks(at, words, fontsize=8)
     if groups is not None:
         for edge in np.flatnonzero(np.diff(groups[order])) + 0.5:
             axes.axhline(edge, color="#d9652b", linewidth=0.8)

@@ -6,12 +6,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
 
+from pflbench.client_names import Names, label
 from pflbench.relatedness.layout import order_of
 from pflbench.relatedness.matrices import Matrices, Matrix
 from pflbench.relatedness.score import Truth, neighbours_of, right_neighbours
@@ -34,10 +36,14 @@ class RelatednessPicture:
         What was learnt, and what is true if it is known.
     rows
         At most so many clients are shown; of more, those at even steps of the order.
+    names
+        What clients are called, by number.
     """
 
-    def __init__(self, found: Matrices, truth: Truth | None, rows: int = 40) -> None:
-        self.found, self.truth = found, truth
+    def __init__(
+        self, found: Matrices, truth: Truth | None, rows: int = 40, names: Names | None = None
+    ) -> None:
+        self.found, self.truth, self.names = found, truth, names
         self.order, self.words = order_of(found, truth)
         n = found.clients
         self.shown = self.order
@@ -69,7 +75,10 @@ class RelatednessPicture:
             "propagation": max(float(self.found.propagation.max()), 1e-12),
         }
         for i in self.shown:
-            yield Segment(f"{self.found.numbers[i]:>{left - 2}}  ")
+            words = Text(self._label(int(i)), end="")
+            words.pad_left(left - 2 - words.cell_len)
+            words.pad_right(2)
+            yield words
             for name in ("weight", "propagation"):
                 row = self._together(getattr(self.found, name)[i], columns)
                 yield Segment(_shaded(row / scale[name], shades), Style(color="blue"))
@@ -95,7 +104,7 @@ class RelatednessPicture:
         segments = []
         heard: NDArray[np.int64] = neighbours_of(self.found, client)
         for j in heard[:_LISTED]:
-            words = f"{self.found.numbers[j]} ({self.found.weight[client, j]:.2f})"
+            words = f"{self._label(int(j))} ({self.found.weight[client, j]:.2f})"
             wrong = self.right is not None and not self.right[client, j]
             style = Style(color="red") if wrong else None
             segments += [Segment(f"{words}{'!' if wrong else ' '}", style), Segment("  ")]
@@ -109,7 +118,10 @@ class RelatednessPicture:
         return "!: not one of the truly nearest."
 
     def _number_width(self) -> int:
-        return max(len(str(int(self.found.numbers.max()))), len("client"))
+        return max(*(cell_len(self._label(int(i))) for i in self.order), len("client"))
+
+    def _label(self, place: int) -> str:
+        return label(int(self.found.numbers[place]), self.names)
 
 
 def _shaded(levels: Matrix, shades: str) -> str:

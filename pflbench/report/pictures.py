@@ -53,6 +53,9 @@ _PARETO_OF_ONE: Final = (
     "Bytes of whole runs, up and down, of {seeds}, without intervals; on the dashed front are the "
     "methods than which no other is as accurate for as few bytes."
 )
+_HELD: Final = ("client", "name", "split", "class", "samples")
+"""What makes two partitions the same."""
+
 _PARTITION: Final = "Training samples by client and class, of seed {seed}."
 _RANKS: Final = (
     "Average ranks over data sets, averaged within a data set over its scenarios of different "
@@ -150,7 +153,7 @@ class Gallery:
         except InputError as error:
             return Pictures(title, "", absent=str(error), wide=False)
         ordered = counts.sort_values(["client", "split", "class"])
-        text = ordered[["client", "split", "class", "samples"]].to_csv(index=False)
+        text = ordered.to_csv(index=False, columns=[c for c in _HELD if c in ordered])
         first = self._drawn.setdefault(hashlib.sha256(text.encode()).hexdigest(), board)
         if first is not board:
             words = f"The same as that of {first.title}."

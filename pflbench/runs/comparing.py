@@ -19,6 +19,9 @@ _KEYS = (
 
 _MEASURED = ("_seconds", "_memory_bytes")
 _TIMES = frozenset(("seconds",))
+_NAMES = {"clients": ("name",)}
+"""Columns that say what something is called, and are no results."""
+
 _OF = "samples"
 _STEPPED = {"correct": (3.0, False), "ece": (3.0, True)}
 """Columns that go in steps of samples: how many are always allowed, and whether they are shares.
@@ -117,6 +120,7 @@ def _compared(
     name: str, here: pd.DataFrame, there: pd.DataFrame, tolerance: float | None
 ) -> Compared:
     measured = [c for c in {*here, *there} if c in _TIMES or str(c).endswith(_MEASURED)]
+    measured += _NAMES.get(name, ())
     here, there = (t.drop(columns=measured, errors="ignore") for t in (here, there))
     keys = [key for key in _KEYS if key in there]
     other = _other_rows(name, here, there, keys)

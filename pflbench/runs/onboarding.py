@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from pflbench.client_names import shown
 from pflbench.engine import Simulation
 from pflbench.engine.onboarding import Newcomers
 from pflbench.errors import DivergedError
@@ -118,10 +119,19 @@ class Onboarding:
         }
 
     def renumbered(self, error: DivergedError) -> DivergedError:
-        """Return an error of the simulation with the client's number in the federation."""
-        if self._new is None or error.newcomer:
-            return error
-        return DivergedError(error.round, int(self._held.numbers[error.client]), error.step)
+        """Return an error of the simulation with the client's number and name in the federation."""
+        held = self._held
+        if error.newcomer:
+            assert held.newcomers is not None
+            assert held.new_numbers is not None
+            names, numbers = held.newcomers.names, held.new_numbers
+            place = int(np.flatnonzero(numbers == error.client)[0])
+        else:
+            names, numbers, place = held.participants.names, held.numbers, error.client
+        return DivergedError(
+            error.round, int(numbers[place]), error.step, newcomer=error.newcomer,
+            name="" if names is None else shown(names[place]),
+        )  # fmt: skip
 
     def summary(self, participants: float) -> dict[str, Any]:
         """Return the summary's part: accuracies after the last round, by shots.
