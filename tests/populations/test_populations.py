@@ -237,7 +237,7 @@ def test_what_cannot_be_made_is_refused_in_a_sentence() -> None:
     one = Federation.from_arrays([arrays])
     flat = Federation.from_arrays([{k: v if "_y" in k else np.zeros((5, 4)) for k, v in
                                     arrays.items()}] * 2)  # fmt: skip
-    with pytest.raises(InputError, match="number of training samples is 9, too few for the clients"):
+    with pytest.raises(InputError, match="training samples is 9, too few for the clients"):
         peopled(federation, "foreign(share=0.5)", other=others(3, each=9))
     with pytest.raises(InputError, match=r"shape \(1, 2, 2\) and 4 classes, expected .* 3 classes"):
         peopled(federation, "foreign", other=others(4))
