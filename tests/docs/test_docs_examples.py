@@ -29,7 +29,7 @@ Call = Callable[[list[str]], Result]
 """The command line, called in this process."""
 
 PLUGINS = DOCS / "write-a-plugin.md"
-RUN = {"--rounds": "1", "--local-epochs": "1", "--device": "cpu"}
+RUN = {"--rounds": "2", "--local-epochs": "1", "--device": "cpu"}
 """Given instead of what the documentation has, for speed and for the same choice everywhere."""
 
 
