@@ -12,6 +12,7 @@ _LAZY = {
     "tune": "pflbench.cli.tune:tune",
     "status": "pflbench.cli.status:status",
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
+    "plan": "pflbench.cli.plan:plan",
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",
     "plot": "pflbench.cli.plot:plot",
@@ -57,7 +58,7 @@ _EPILOG = (
 )
 @click.command_panel(
     "Run and compare",
-    commands=["run", "tune", "status", "leaderboard", "report", "plot", "reproduce"],
+    commands=["run", "tune", "status", "leaderboard", "plan", "report", "plot", "reproduce"],
 )
 @click.command_panel("Look", commands=["list", "show"])
 @click.command_panel("Extend", commands=["check", "new"])

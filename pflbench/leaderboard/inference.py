@@ -40,7 +40,7 @@ def t_interval(by_seed: ArrayLike) -> tuple[Floats, Floats]:
 
 def plain_p(differences: Floats) -> Floats:
     """Return the two-sided p values of paired t tests: differences [..., S] of at least 2 seeds."""
-    mean, variance = _moments(differences)
+    mean, variance = moments(differences)
     return _student(mean, variance, differences.shape[-1], differences.shape[-1] - 1.0)
 
 
@@ -68,8 +68,11 @@ def board_p(differences: Floats, rows: int) -> Floats:
     Floats
         [..., P].
     """
-    seeds = differences.shape[-1]
-    mean, variance = _moments(differences)
+    return board_p_of_moments(*moments(differences), differences.shape[-1], rows)
+
+
+def board_p_of_moments(mean: Floats, variance: Floats, seeds: int, rows: int) -> Floats:
+    """Return `board_p`, given each pair's mean and variance over seeds, as `moments` has them."""
     plain = _student(mean, variance, seeds, seeds - 1.0)
     shared, weight = _prior(variance, seeds - 1, rows)
     moderated = (weight * shared + (seeds - 1) * variance) / (weight + seeds - 1)
@@ -89,7 +92,7 @@ def holm(p: Floats) -> Floats:
     return corrected
 
 
-def _moments(differences: Floats) -> tuple[Floats, Floats]:
+def moments(differences: Floats) -> tuple[Floats, Floats]:
     """Return means and variances over seeds; what is rounding is 0."""
     mean, variance = differences.mean(axis=-1), differences.var(axis=-1, ddof=1)
     return (
