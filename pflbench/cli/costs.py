@@ -177,9 +177,11 @@ def _right(made: Table, first: int) -> Table:
 def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
     more = () if over is None else (f"over {over.written}",)
     made = table(
-        "Method", "Seeds", "Test accuracy", "Gradients", "MB up", "MB down", "Client s",
-        "Server s", "Peak memory", *more, title="Whole runs, mean over seeds",
+        "Method", "Seeds", "Accuracy", "Gradients", "MB up", "MB down", "Client s",
+        "Server s", "Peak memory", *more, title="Whole runs, test accuracy, mean over seeds",
     )  # fmt: skip
+    for column in made.columns[:4]:
+        column.no_wrap = True  # single words: the other heads have a space to wrap at
     for row in rows:
         steps = f"{row.mean(lambda t: t.local_steps):,.0f}"
         adapted = row.mean(lambda t: t.adapt_steps)

@@ -110,6 +110,16 @@ class Executor(Protocol):
         """Stop whatever still runs, within seconds."""
         ...
 
+    def begin(self, works: Sequence[Work]) -> None:
+        """Refuse cells that it cannot run, before anything is written of them.
+
+        Raises
+        ------
+        InputError, WorkError
+            What the cells need is not there.
+        """
+        ...
+
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells, and yield what became of each as it ends, in any order.
 

@@ -35,6 +35,8 @@ def run_cells(
     outcomes = _found(list(by_id.values()), watch)
     ahead = [work for work in by_id.values() if work.run_id not in outcomes]
     busy: list[Work] = []
+    if ahead:
+        executor.begin(ahead)
     for results in {work.results for work in ahead}:
         Store(results, create=True).make()
     while ahead or busy:

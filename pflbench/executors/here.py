@@ -21,6 +21,9 @@ class Here:
     ) -> None:
         """Leave; nothing is left behind."""
 
+    def begin(self, works: Sequence[Work]) -> None:
+        """Refuse nothing: each cell says itself what it needs."""
+
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells in their order; see `Executor.run`."""
         for work in works:

@@ -101,6 +101,9 @@ class Processes:
                 with suppress(OSError):  # nobody needs what it still imports
                     os.kill(self._started, signal.SIGTERM)
 
+    def begin(self, works: Sequence[Work]) -> None:
+        """Refuse nothing: each cell says itself what it needs."""
+
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells, as many at a time as there are jobs; see `Executor.run`.
 

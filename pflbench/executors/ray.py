@@ -110,11 +110,8 @@ class RayTasks:
         self._stack.close()
         self._begun = False
 
-    def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
-        """Run cells, as many at a time as there is room for; see `Executor.run`.
-
-        A cell whose worker or machine is lost is tried again when the others have begun, from its
-        last checkpoint, three attempts in all.
+    def begin(self, works: Sequence[Work]) -> None:
+        """Start Ray, or connect to the cluster.
 
         Raises
         ------
@@ -123,7 +120,6 @@ class RayTasks:
         WorkError
             Ray cannot be started, or the cluster cannot be reached.
         """
-        works = [replace(work, results=work.results.absolute()) for work in works]
         if not self.gpus and any(work.request.device.startswith("cuda") for work in works):
             raise InputError(
                 "Cells that train on cuda need a GPU from Ray: give each one, or a share of one, "
@@ -131,6 +127,20 @@ class RayTasks:
             )
         if not self._begun:
             self._begin()
+
+    def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
+        """Run cells, as many at a time as there is room for; see `Executor.run`.
+
+        A cell whose worker or machine is lost is tried again when the others have begun, from its
+        last checkpoint, three attempts in all.
+
+        Raises
+        ------
+        InputError, WorkError
+            As for `begin`, if it was not called before.
+        """
+        self.begin(works)
+        works = [replace(work, results=work.results.absolute()) for work in works]
         ahead = deque(works)
         attempts = {work.run_id: 0 for work in works}
         with marked({work.results for work in works}) as mark:

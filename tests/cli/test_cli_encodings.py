@@ -77,7 +77,7 @@ def test_what_is_replaced_is_still_read(results: Path) -> None:
     shown = CliRunner(charset="ascii").invoke(main, ["leaderboard", "--results", str(results)])
     words = " ".join(shown.stdout.split())
     assert "gain over local" in words
-    assert "..." in words  # between the ends of an interval
+    assert ". dirichlet(alpha=0.5) ." in words  # the dots between the parts of a scenario
     assert "naive + ?" in words  # the name of the file
     assert "?" not in words.replace("naive + ?", "")
 

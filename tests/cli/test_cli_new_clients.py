@@ -63,9 +63,12 @@ def test_boards_of_new_clients(pflbench: Call, folder: Path, data: str) -> None:
     }
     there = sum(part["participants_accuracy"] for part in parts) / 2
     board = pflbench("leaderboard", "--columns", "new-clients").stdout
-    words = row(board, "fedavg")
-    assert words[1:5] == [f"{100 * value:.2f}" for value in (there, *mean.values())]
-    assert words[5].lstrip("+−0") == f"{abs(100 * (there - mean['all'])):.2f}".lstrip("0")
+    name, seeds, *words = row(board, "fedavg")
+    assert (name, seeds) == ("fedavg", "2")
+    assert words[1::3] == ["±"] * 5
+    *shown, gap = words[::3]
+    assert shown == [f"{100 * value:.2f}" for value in (there, *mean.values())]
+    assert gap.lstrip("+−0") == f"{abs(100 * (there - mean['all'])):.2f}".lstrip("0")
     header, record, *_ = pflbench("leaderboard", "--format", "csv").stdout.splitlines()
     names = header.split(",")
     assert "new_1_shot" in names

@@ -142,6 +142,7 @@ def test_a_machine_that_sees_another_folder_or_version_runs_nothing(
     monkeypatch.setattr(ray_worker, "PATIENCE", 0.1)
     request = RunRequest("local", data, clients=4, rounds=2, partition="iid", device="cpu")
     ours, theirs = folder / "ours", folder / "theirs"
+    Store(ours, create=True).make()
     with ray_worker.marked([ours]) as mark:
         around = ray_worker.surroundings(mark, threads=1, gpus=0.0)
         seen = Work(plan(request).cell.id, request, theirs, "local")

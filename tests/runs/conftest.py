@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,15 +68,20 @@ class Plugin:
 
 
 @pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Install records for the time of a test, beside what is installed."""
 
-    def install(**records: list[Any]) -> None:
-        registry = plugins.load(extra={"in-test": Plugin(**records)})
-        assert not [p for p in registry.problems if p.plugin == "in-test"]
-        monkeypatch.setattr(plugins, "installed", lambda: registry)
+    load = plugins.load
 
-    return install
+    def install(**records: list[Any]) -> None:
+        registry = load(extra={"in-test": Plugin(**records)})
+        assert not [p for p in registry.problems if p.plugin == "in-test"]
+        monkeypatch.setattr(plugins, "load", lambda: registry)
+        plugins.installed.cache_clear()  # modules that imported it meet the records as well
+
+    yield install
+    monkeypatch.undo()
+    plugins.installed.cache_clear()
 
 
 @pytest.fixture

@@ -181,10 +181,10 @@ def main() -> None:
             pflbench.run(method, dataset, results=where, observers=observers, **options)
 
         # In this process, once, whatever the attempts import on their way; then how long it takes.
-        run("warm", [], rounds=4)
+        run("warm", [], rounds=4, eval_every=4)
         counter = Counter()
         sys.setprofile(counter)
-        run("warm", [], rounds=4, rerun="always")
+        run("warm", [], rounds=4, eval_every=4, rerun="always")
         sys.setprofile(None)
         lengths = {name: max(counts) for name, counts in counter.lengths.items()}
 

@@ -62,7 +62,8 @@ def files_of(messages: list[str], disk: Path) -> set[str]:
     """Hold messages to one sentence that says what could not be written, and return those names."""
     names = set()
     for message in messages:
-        (line,) = message.strip().splitlines()
+        lines = message.strip().splitlines()
+        (line,) = (line for line in lines if not line.startswith("Notice: "))
         told = re.search(r"Results could not be written to (\S+): No space left on device\.$", line)
         assert told, line
         assert told[1].startswith(str(disk / "results"))

@@ -73,7 +73,7 @@ def test_an_interrupted_run_goes_on_in_its_precision(
     [
         ({"precision": "half"}, "precision 'half' is not valid: expected float32, bfloat16 or"),
         ({"precision": 32}, "precision = 32 is not valid"),
-        ({"chunk": 0}, "chunk 0 is not valid: expected a whole number ≥ 1."),
+        ({"chunk": 0}, "chunk = 0 is not valid: expected a whole number ≥ 1, or None."),
         ({"chunk": "many"}, "chunk = 'many' is not valid"),
         ({"chunk": 2, "engine": "sequential"}, "is for the engine 'stacked'"),
     ],
