@@ -280,9 +280,7 @@ def _interval(row: Row) -> str:
 
 def _deviations(row: Row) -> str:
     """Return the standard deviations over seeds as JSON by column, "" if there are none."""
-    found = {**row.deviations, **row.onboarded.deviations_by_column()}
-    if row.spent.at_target_std is not None:
-        found["target_test_accuracy"] = row.spent.at_target_std
+    found = {**row.deviations, **row.onboarded.deviations_by_column(), **row.spent.deviations}
     return json.dumps(found, sort_keys=True) if found else ""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pflbench.leaderboard.board import Board, Row
-from pflbench.leaderboard.cost_columns import cost, narrow_cost, protected
+from pflbench.leaderboard.cost_columns import cost, protected
 from pflbench.leaderboard.entries import (
     METHOD,
     NO_BASELINE,
@@ -17,6 +17,7 @@ from pflbench.leaderboard.entries import (
     Column,
     accuracy,
     against_baseline,
+    counted,
     gain,
     gain_spread,
     hurt,
@@ -26,10 +27,12 @@ from pflbench.leaderboard.entries import (
     mega,
     number,
     percent,
-    selected,
+    rounds,
+    seconds,
     share,
     spread,
     steps,
+    tenths,
 )
 from pflbench.leaderboard.gradients import differences
 from pflbench.leaderboard.protocol import (
@@ -50,7 +53,7 @@ from pflbench.leaderboard.protocol import (
     TRANSFER_LEGEND,
 )
 from pflbench.leaderboard.transfer import Comparison
-from pflbench.leaderboard.verdicts import calibration, narrow_tests, ranking, tests
+from pflbench.leaderboard.verdicts import calibration, ranking, tests
 from pflbench.newcomers import shots_in_words
 
 __all__ = [
@@ -79,34 +82,29 @@ ACCURACY = (
     Column("worst tenth", mean("worst_tenth")),
 )
 AGAINST_BASELINE = (
-    Column(f"gain over {BASELINE}", against_baseline(gain)),
+    Column(f"gain over {BASELINE}", against_baseline(measure(gain))),
     Column("hurt %", against_baseline(hurt)),
 )
 SELECTION = (
     Column("last round", mean("last_accuracy")),
     Column("best test", mean("best_accuracy")),
-    Column("optimism", measure(lambda m: percent(m.optimism))),
+    Column("optimism", mean("optimism")),
+    Column("selected round", mean("selected_round", rounds)),
 )
 COSTS = (
-    Column("selected round", measure(selected)),
-    Column("gradients", measure(steps)),
+    Column("gradients", steps),
     Column(f"× {BASELINE}", lambda row: number(row.budget, 2)),
-    Column("MB up", measure(lambda m: mega(m.bytes_up))),
-    Column("MB down", measure(lambda m: mega(m.bytes_down))),
-    Column("seconds", measure(lambda m: number(m.seconds, 1))),
+    Column("MB up", counted("bytes_up", mega)),
+    Column("MB down", counted("bytes_down", mega)),
+    Column("seconds", mean("seconds", seconds)),
 )
 
-TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, SEEDS, *SELECTION, *COSTS))
-"""The comparison; then what selection did and what it cost."""
-
-NARROW_TABLES = (
-    ACCURACY[:-1],
-    (METHOD, SEEDS, *AGAINST_BASELINE),
-    (METHOD, SEEDS, ACCURACY[-1], SELECTION[0]),
-    (METHOD, SEEDS, *SELECTION[1:]),
+TABLES = (
+    (*ACCURACY, *AGAINST_BASELINE),
+    (METHOD, SEEDS, *SELECTION),
     (METHOD, SEEDS, *COSTS),
 )
-"""The same columns for less room."""
+"""The comparison; then what selection did; then what whole runs cost."""
 
 Tables = Sequence[Sequence[Column]]
 
@@ -119,8 +117,8 @@ class View:
     ----------
     headline, legend
         What the numbers are; what the columns say, in the order in which they are met.
-    tables, narrow_tables
-        The tables of a board, and the same columns for less room.
+    tables
+        The tables of a board.
     over_boards
         What is said of several boards together, a paragraph each.
     caveat
@@ -130,7 +128,6 @@ class View:
     headline: str
     legend: tuple[tuple[str, str], ...]
     tables: Callable[[Board], Tables]
-    narrow_tables: Callable[[Board], Tables]
     over_boards: Callable[[Sequence[Board]], Sequence[str]] = lambda _: ()
     caveat: Callable[[Board], str] = lambda _: ""
 
@@ -142,24 +139,20 @@ class View:
 _GAINED = (
     SEEDS,
     Column("test accuracy", measure(accuracy)),
-    Column(f"gain over {BASELINE}", against_baseline(gain)),
+    Column(f"gain over {BASELINE}", against_baseline(measure(gain))),
 )
 _HURT = (
-    Column("hurt %", against_baseline(lambda m: percent(m.hurt, digits=1))),
-    Column("beyond error %", against_baseline(lambda m: percent(m.hurt_beyond_error, digits=1))),
-    Column("loss of hurt", against_baseline(lambda m: percent(m.loss_of_hurt))),
-    Column("worst client", against_baseline(lambda m: percent(m.worst_gain, sign=True))),
+    Column("hurt %", against_baseline(mean("hurt", tenths))),
+    Column("beyond error %", against_baseline(mean("hurt_beyond_error", tenths))),
+    Column("loss of hurt", against_baseline(measure(lambda m: percent(m.loss_of_hurt)))),
+    Column("worst client", against_baseline(measure(lambda m: percent(m.worst_gain, sign=True)))),
 )
-
-
-def _tenths(value: float | None) -> str:
-    return percent(value, digits=1)
 
 
 _RELATED = (
     Column("rank correlation", mean("relatedness_rank_correlation", share)),
-    Column("precision %", mean("relatedness_precision", _tenths)),
-    Column("same group %", mean("relatedness_same_group", _tenths)),
+    Column("precision %", mean("relatedness_precision", tenths)),
+    Column("same group %", mean("relatedness_same_group", tenths)),
 )
 
 
@@ -178,13 +171,16 @@ def _group_table(board: Board, group: int) -> Sequence[Column]:
         return f"{each:,.0f}" if each == round(each) else f"{each:,.1f}"
 
     return (
-        Column(f"group {group}", METHOD.entry, left=True),
+        Column(f"group {group}", METHOD.entry, left=True, repeated=True),
         Column("clients", entry(clients, gains=False)),
         SEEDS,
         Column("test accuracy", entry(lambda c: spread(c.accuracy, c.accuracy_std), gains=False)),
         Column(f"gain over {BASELINE}", entry(lambda c: gain_spread(c.gain, c.gain_std))),
-        Column("hurt %", entry(lambda c: percent(c.hurt, digits=1))),
-        Column("beyond error %", entry(lambda c: percent(c.hurt_beyond_error, digits=1))),
+        Column("hurt %", entry(lambda c: spread(c.hurt, c.hurt_std, tenths))),
+        Column(
+            "beyond error %",
+            entry(lambda c: spread(c.hurt_beyond_error, c.hurt_beyond_error_std, tenths)),
+        ),
         Column("loss of hurt", entry(lambda c: percent(c.loss_of_hurt))),
         Column("worst client", entry(lambda c: percent(c.worst_gain, sign=True))),
     )
@@ -193,10 +189,6 @@ def _group_table(board: Board, group: int) -> Sequence[Column]:
 def _group_tables(board: Board) -> list[Sequence[Column]]:
     groups = sorted({group for row in board.rows for group in row.groups})
     return [_group_table(board, group) for group in groups]
-
-
-def _narrow_groups(board: Board) -> list[Sequence[Column]]:
-    return [part for t in _group_tables(board) for part in (t[:5], (t[0], SEEDS, *t[5:]))]
 
 
 def _budgets(board: Board) -> str:
@@ -242,23 +234,20 @@ VIEWS: dict[ColumnSet, View] = {
         HEADLINE,
         LEGEND,
         lambda board: (*TABLES[:-1], (*TABLES[-1], *protected(board))),
-        lambda board: (*NARROW_TABLES[:-1], (*NARROW_TABLES[-1], *protected(board))),
     ),
-    "tests": View(TESTS_HEADLINE, TESTS_LEGEND, tests, narrow_tests, ranking),
-    "calibration": View(CALIBRATION_HEADLINE, CALIBRATION_LEGEND, calibration, calibration),
-    "cost": View(COST_HEADLINE, COST_LEGEND, cost, narrow_cost),
+    "tests": View(TESTS_HEADLINE, TESTS_LEGEND, tests, ranking),
+    "calibration": View(CALIBRATION_HEADLINE, CALIBRATION_LEGEND, calibration),
+    "cost": View(COST_HEADLINE, COST_LEGEND, cost),
     "transfer": View(
         TRANSFER_HEADLINE,
         TRANSFER_LEGEND,
         lambda board: [(METHOD, *_GAINED, *_HURT), *_group_tables(board)],
-        lambda board: [(METHOD, *_GAINED), (METHOD, SEEDS, *_HURT), *_narrow_groups(board)],
         caveat=_budgets,
     ),
-    "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients, _new_clients),
+    "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients),
     "relatedness": View(
         RELATEDNESS_HEADLINE,
         RELATEDNESS_LEGEND,
         lambda _: [(METHOD, *_GAINED, *_RELATED)],
-        lambda _: [(METHOD, *_GAINED), (METHOD, SEEDS, *_RELATED)],
     ),
 }

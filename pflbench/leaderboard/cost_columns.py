@@ -11,10 +11,13 @@ from pflbench.leaderboard.entries import (
     SEEDS,
     Column,
     accuracy,
+    counted,
     measure,
     mega,
     number,
     percent,
+    rounds,
+    seconds,
     spread,
     steps,
 )
@@ -25,6 +28,11 @@ def _spent(show: Callable[[Spent], str]) -> Callable[[Row], str]:
     return lambda row: NOTHING if row.measures is None else show(row.spent)
 
 
+def _mean(name: str, show: Callable[[float | None], str]) -> Callable[[Row], str]:
+    """Return the entry of a mean over seeds, with its standard deviation if there are several."""
+    return _spent(lambda s: spread(getattr(s, name), s.deviations.get(name), show))
+
+
 _EPSILON = Column("ε", _spent(lambda s: NOTHING if s.epsilon is None else f"{s.epsilon:,.4g}"))
 
 
@@ -33,30 +41,26 @@ def protected(board: Board) -> tuple[Column, ...]:
     return (_EPSILON,) if any(row.spent.epsilon is not None for row in board.rows) else ()
 
 
-def _over_network(board: Board, show: Callable[[Spent], float | None]) -> tuple[Column, ...]:
+def _over_network(board: Board, entry: Callable[[Row], str]) -> tuple[Column, ...]:
     """Return the column of seconds over the network that was asked for, if one was."""
     asked = next((row.spent.network for row in board.rows if row.spent.network), None)
     if asked is None:
         return ()
-    return (Column(f"seconds over {asked}", _spent(lambda s: number(show(s), 1))),)
+    return (Column(f"seconds over {asked}", entry),)
 
 
 _TRAINING = (
     SEEDS,
     Column("test accuracy", measure(accuracy)),
-    Column("gradients", measure(steps)),
-    Column("MB up", measure(lambda m: mega(m.bytes_up))),
-    Column("MB down", measure(lambda m: mega(m.bytes_down))),
+    Column("gradients", steps),
+    Column("MB up", counted("bytes_up", mega)),
+    Column("MB down", counted("bytes_down", mega)),
 )
 _MACHINE = (
-    Column("client seconds", _spent(lambda s: number(s.client_seconds, 1))),
-    Column("server seconds", _spent(lambda s: number(s.server_seconds, 1))),
-    Column("peak MB", _spent(lambda s: mega(s.peak_memory_bytes))),
+    Column("client seconds", _mean("client_seconds", seconds)),
+    Column("server seconds", _mean("server_seconds", seconds)),
+    Column("peak MB", _mean("peak_memory_bytes", mega)),
 )
-
-
-def _accuracy_there(spent: Spent) -> str:
-    return spread(getattr(spent.at_target, "test_accuracy", None), spent.at_target_std)
 
 
 def _until_target(board: Board) -> list[Sequence[Column]]:
@@ -66,7 +70,11 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
         return []
 
     def entry(name: str, show: Callable[[float | None], str]) -> Callable[[Row], str]:
-        return _spent(lambda s: show(getattr(s.at_target, name, None)))
+        return _spent(
+            lambda s: spread(
+                getattr(s.at_target, name, None), s.deviations.get(f"target_{name}"), show
+            )
+        )
 
     def seeds(row: Row) -> str:
         return NOTHING if row.spent.target_seeds is None else (
@@ -77,33 +85,23 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
     return [
         (
             METHOD,
-            Column(f"reached {percent(target, digits=1)} %", seeds),
-            Column("round", entry("round", lambda x: number(x, 0))),
+            Column(f"reached {percent(target, digits=1)} %", seeds, repeated=True),
+            Column("round", entry("round", rounds)),
             Column("gradients", entry("local_steps", number)),
             Column("MB up", entry("bytes_up", mega)),
             Column("MB down", entry("bytes_down", mega)),
-            Column("client seconds", entry("client_seconds", lambda x: number(x, 1))),
-            Column("server seconds", entry("server_seconds", lambda x: number(x, 1))),
-            *_over_network(board, lambda s: getattr(s.at_target, "network_seconds", None)),
-            Column("test accuracy there", _spent(_accuracy_there)),
+            Column("client seconds", entry("client_seconds", seconds)),
+            Column("server seconds", entry("server_seconds", seconds)),
+            *_over_network(board, entry("network_seconds", seconds)),
+            Column("test accuracy there", entry("test_accuracy", percent)),
         )
     ]
 
 
 def cost(board: Board) -> list[Sequence[Column]]:
     """Return the columns of what rows cost."""
-    whole = _over_network(board, lambda s: s.network_seconds)
+    whole = _over_network(board, _mean("network_seconds", seconds))
     return [
         (METHOD, *_TRAINING, *_MACHINE, *whole, *protected(board)),
         *_until_target(board),
     ]  # fmt: skip
-
-
-def narrow_cost(board: Board) -> list[Sequence[Column]]:
-    """Return the same columns for less room."""
-    whole = _over_network(board, lambda s: s.network_seconds)
-    return [
-        (METHOD, *_TRAINING),
-        (METHOD, SEEDS, *_MACHINE, *whole, *protected(board)),
-        *(part for t in _until_target(board) for part in (t[:6], (t[0], *t[6:]))),
-    ]

@@ -16,11 +16,16 @@ NO_BASELINE = f"no {BASELINE} run"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its header and a row's entry, as plain text."""
+    """One column: its header and a row's entry, as plain text.
+
+    `repeated` columns say which row it is and over how many seeds: where a table is parted for
+    want of room, each part begins with them.
+    """
 
     header: str
     entry: Callable[[Row], str]
     left: bool = False
+    repeated: bool = False
 
 
 def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
@@ -67,9 +72,8 @@ def measure(show: Callable[[Measures], str]) -> Callable[[Row], str]:
     return lambda row: NOTHING if row.measures is None else show(row.measures)
 
 
-def against_baseline(show: Callable[[Measures], str]) -> Callable[[Row], str]:
+def against_baseline(entry: Callable[[Row], str]) -> Callable[[Row], str]:
     """Leave the baseline's own row empty."""
-    entry = measure(show)
     return lambda row: NOTHING if row.baseline else entry(row)
 
 
@@ -113,11 +117,11 @@ def standing(row: Row) -> str:
     return str(row.rank) if row.rank == row.worst_rank else f"{row.rank}–{row.worst_rank}"
 
 
-def hurt(m: Measures) -> str:
+def hurt(row: Row) -> str:
     """Write the share of clients that are hurt, and of those that are by more than the error."""
-    if m.hurt is None:
+    if row.measures is None or row.measures.hurt is None:
         return NOTHING
-    return f"{percent(m.hurt, digits=1)} ({percent(m.hurt_beyond_error, digits=1)})"
+    return f"{mean('hurt', tenths)(row)} ({tenths(row.measures.hurt_beyond_error)})"
 
 
 def gain(m: Measures) -> str:
@@ -127,17 +131,45 @@ def gain(m: Measures) -> str:
     return points(m.gain, m.gain_low, m.gain_high)
 
 
-def steps(m: Measures) -> str:
+def steps(row: Row) -> str:
     """Write the gradient steps of training, and of adaptation if there are any."""
-    training = number(m.local_steps)
-    return f"{training} + {number(m.adapt_steps)}" if m.adapt_steps else training
+    training = counted("local_steps")(row)
+    if row.measures is None or not row.measures.adapt_steps:
+        return training
+    return f"{training} + {counted('adapt_steps')(row)}"
 
 
-def selected(m: Measures) -> str:
-    """Write the selected round, or the mean over seeds."""
-    return number(m.selected_round, 0 if m.selected_round == round(m.selected_round) else 1)
+def counted(
+    name: str, show: Callable[[float | None], str] = lambda value: number(value)
+) -> Callable[[Row], str]:
+    """Return the entry of what is mostly the same with every seed, and has no ± then."""
+    varying = mean(name, show)
+
+    def entry(row: Row) -> str:
+        if show(row.deviations.get(name, 0.0)) == show(0.0):
+            return show(getattr(row.measures, name, None))
+        return varying(row)
+
+    return entry
+
+
+def rounds(value: float | None) -> str:
+    """Write a round, or a mean of several."""
+    return number(value, 0 if value is None or value == round(value) else 1)
+
+
+def tenths(value: float | None) -> str:
+    """Write a share in percent, with one digit."""
+    return percent(value, digits=1)
+
+
+def seconds(value: float | None) -> str:
+    """Write seconds, with one digit."""
+    return number(value, 1)
 
 
 RANK = Column("rank", standing)
-METHOD = Column("method", lambda row: f"{row.label} {marks(row)}".rstrip(), left=True)
-SEEDS = Column("seeds", lambda row: str(len(row.seeds)))
+METHOD = Column(
+    "method", lambda row: f"{row.label} {marks(row)}".rstrip(), left=True, repeated=True
+)
+SEEDS = Column("seeds", lambda row: str(len(row.seeds)), repeated=True)

@@ -34,6 +34,7 @@ HEADLINE = (
 )
 
 _DEVIATION = "standard deviation over seeds, as many as the column seeds has."
+_SAME = "Those without ± are the same with every seed."
 _INTERVAL = "95 % t interval over the seeds, of this difference by itself"
 
 LEGEND = (
@@ -70,7 +71,7 @@ LEGEND = (
     (
         "gradients, MB, seconds",
         "of a whole run, all clients together, set-up included; after a plus sign, the gradients "
-        "that personal models take only to be evaluated.",
+        f"that personal models take only to be evaluated. {_SAME}",
     ),
     (f"× {BASELINE}", f"gradients, with those after the plus sign, over those of {BASELINE}."),
 )
@@ -97,7 +98,7 @@ TRANSFER_LEGEND = (
         "smaller where both models err on the same samples, but which those are is not stored; "
         "so this errs on the side of not hurt.",
     ),
-    ("loss of hurt", "mean loss of the clients that are hurt, in points."),
+    ("loss of hurt", "mean loss of all clients that are hurt with any seed, in points."),
     ("worst client", "lowest gain of any client with any seed, in points."),
     ("group", "the same, of the clients of one group alone; group 0 is the majority."),
 )
@@ -220,7 +221,8 @@ COST_LEGEND = (
     (
         "gradients, MB",
         "all clients together, set-up included, bytes that are sent only for an evaluation left "
-        "out; after a plus sign, the gradients that personal models take only to be evaluated.",
+        "out; after a plus sign, the gradients that personal models take only to be evaluated. "
+        f"{_SAME}",
     ),
     (
         "client seconds, server seconds",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
@@ -22,8 +23,10 @@ from pflbench.leaderboard.protocol import EPSILON_LEGEND, TOGETHER
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-_WIDE = 112
 _SHORT = 7
+_NARROW, _NAME, _BETWEEN = 12, 24, 2
+"""Characters of a name's column, in which names are folded: at least, and where there is room;
+and between columns."""
 _REPEAT = "The command that repeats each row: --format markdown or csv, or pflbench report."
 
 
@@ -102,7 +105,7 @@ def _view(columns: str) -> View:
 
 @dataclass(frozen=True)
 class _Drawn:
-    """A leaderboard on a console: columns are regrouped, never cut, where there is less room."""
+    """A leaderboard on a console: tables are parted, and nothing is cut, where room is short."""
 
     board: Board
     view: View
@@ -113,10 +116,10 @@ class _Drawn:
         yield Text(escape.plain(board.title), style="bold")
         yield Text(escape.plain(board.words))
         yield Text(view.headline_of(board), style="italic")
-        wide = options.max_width >= _WIDE
-        for columns in (view.tables if wide else view.narrow_tables)(board):
-            yield Text()
-            yield _table(board, columns)
+        for columns in view.tables(board):
+            for part in _parted(board, columns, options.max_width):
+                yield Text()
+                yield _table(board, part)
         remarks = _remarks(board)
         if remarks:
             yield Text()
@@ -130,16 +133,53 @@ class _Drawn:
                 yield Text(_REPEAT)
 
 
+def _parted(board: Board, columns: Sequence[Column], room: int) -> list[list[Column]]:
+    """Part a table into as few as have room, of about equal widths."""
+    widths = {column.header: _width(board, column) for column in columns}
+    parts = _filled(columns, widths, room)
+    for less in range(1, room):
+        narrower = _filled(columns, widths, less)
+        if len(narrower) == len(parts):
+            return narrower
+    return parts
+
+
+def _filled(columns: Sequence[Column], widths: Mapping[str, int], room: int) -> list[list[Column]]:
+    """Fill one part after the other; what names a row begins each."""
+    names = [column for column in columns if column.repeated]
+    parts: list[list[Column]] = [[]]
+    for column in columns:
+        part = parts[-1]
+        wanted = sum(widths[c.header] + _BETWEEN for c in (*part, column)) - _BETWEEN
+        if wanted > room and not all(c.repeated for c in (*part, column)) and part != names:
+            parts.append(part := list(names))
+        if column not in part:
+            part.append(column)
+    return parts
+
+
+def _width(board: Board, column: Column) -> int:
+    """Return the characters that a column wants."""
+    lines = _headed(column).split("\n")
+    entries = (escape.plain(column.entry(row)) for row in board.rows)
+    widest = max(map(cell_len, (*lines, *entries)))
+    return min(max(widest, _NARROW), _NAME) if column.left else widest
+
+
+def _headed(column: Column) -> str:
+    """Return a column's header, of two lines if it is long."""
+    header = column.header
+    return "\n".join(header.rsplit(" ", 1)) if len(header) > _SHORT and " " in header else header
+
+
 def _table(board: Board, columns: Sequence[Column]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
-        header = column.header
-        if len(header) > _SHORT and " " in header:
-            header = "\n".join(header.rsplit(" ", 1))
+        header = Text(_headed(column))
         if column.left:
-            table.add_column(Text(header), vertical="top", overflow="fold", min_width=12)
+            table.add_column(header, vertical="top", overflow="fold", min_width=_NARROW)
         else:
-            table.add_column(Text(header), justify="right", vertical="top", no_wrap=True)
+            table.add_column(header, justify="right", vertical="top", no_wrap=True)
     for row in board.rows:
         style = "bold" if row.leads else "dim" if row.measures is None else ""
         table.add_row(*(Text(escape.plain(c.entry(row))) for c in columns), style=style)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,8 +52,9 @@ class Spent:
         What was asked, and how many seeds reached it.
     at_target
         What had been spent by then; None if a seed never reached it.
-    at_target_std
-        Standard deviation over seeds of the test accuracy there; None with one seed.
+    deviations
+        Standard deviation over seeds of each of these means, by the name of its column in
+        `record`; empty with one seed.
     """
 
     client_seconds: float | None = None
@@ -66,7 +67,7 @@ class Spent:
     target: float | None = None
     target_seeds: int | None = None
     at_target: Reached | None = None
-    at_target_std: float | None = None
+    deviations: Mapping[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """Return flat columns."""
@@ -89,19 +90,32 @@ def spent(runs: Sequence[StoredRun], question: Question) -> Spent:
     InputError
         Something is asked that their tables do not tell.
     """
-    return Spent(**_measured(runs), **_protected(runs), **_asked(runs, question))
+    measured, asked = _measured(runs), _asked(runs, question)
+    return Spent(
+        **measured[0], **_protected(runs), **asked[0], deviations={**measured[1], **asked[1]}
+    )
 
 
-def _measured(runs: Sequence[StoredRun]) -> dict[str, Any]:
+_Told = tuple[dict[str, Any], dict[str, float]]
+"""Values, and the standard deviations of those that are means over several seeds."""
+
+
+def _deviations(by_name: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    return {
+        name: float(np.std(values, ddof=1)) for name, values in by_name.items() if len(values) > 1
+    }
+
+
+def _measured(runs: Sequence[StoredRun]) -> _Told:
     """Read seconds and memory, if every run has them."""
     names = ("client_seconds", "server_seconds", "peak_memory_bytes")
     if not all(run.has_table("rounds") for run in runs):
-        return {}
+        return {}, {}
     tables = [run.arrow("rounds", names) for run in runs]
     columns = [[table[name].to_numpy() for name in names] for table in tables]
     found = [(client.sum(), server.sum(), peak.max()) for client, server, peak in columns]
-    means = np.mean(np.array(found, dtype=np.float64), axis=0)
-    return dict(zip(names, means.tolist(), strict=True))
+    by_name = dict(zip(names, np.array(found, dtype=np.float64).T.tolist(), strict=True))
+    return {name: float(np.mean(values)) for name, values in by_name.items()}, _deviations(by_name)
 
 
 def _protected(runs: Sequence[StoredRun]) -> dict[str, Any]:
@@ -112,28 +126,31 @@ def _protected(runs: Sequence[StoredRun]) -> dict[str, Any]:
     return {"epsilon": worst, "delta": float(runs[0].summary["delta"])}
 
 
-def _asked(runs: Sequence[StoredRun], question: Question) -> dict[str, Any]:
+def _asked(runs: Sequence[StoredRun], question: Question) -> _Told:
     if question.target is None and question.network is None:
-        return {}
+        return {}, {}
     from pflbench.cost import reached, read, timeline
 
     records = [read(run) for run in runs]
     found: dict[str, Any] = {}
+    by_name: dict[str, Sequence[float]] = {}
     times = [None] * len(records) if question.network is None else [
         timeline(record, question.network.network) for record in records
     ]  # fmt: skip
     if question.network is not None:
+        by_name["network_seconds"] = [t.total for t in times if t is not None]
         found["network"] = question.network.written
-        found["network_seconds"] = float(np.mean([t.total for t in times if t is not None]))
+        found["network_seconds"] = float(np.mean(by_name["network_seconds"]))
     if question.target is not None:
         ends = [reached(r, question.target, t) for r, t in zip(records, times, strict=True)]
         there = [end for end in ends if end is not None]
         found |= {"target": question.target, "target_seeds": len(there)}
         if len(there) == len(ends):  # a mean over some would be one of the lucky
             found["at_target"] = _mean(there)
-            if len(there) > 1:
-                found["at_target_std"] = float(np.std([e.test_accuracy for e in there], ddof=1))
-    return found
+            for name in _REACHED:
+                if getattr(found["at_target"], name) is not None:
+                    by_name[f"target_{name}"] = [getattr(end, name) for end in there]
+    return found, _deviations(by_name)
 
 
 def _mean(ends: Sequence[Reached]) -> Reached:

@@ -44,8 +44,8 @@ class Comparison:
         Mean loss of the clients that are hurt; None if none is.
     worst_gain
         Lowest gain of a client: below 0 if one is hurt.
-    accuracy_std, gain_std
-        Standard deviation over seeds of the mean over clients; None with one seed.
+    accuracy_std, gain_std, hurt_std, hurt_beyond_error_std
+        Standard deviation over seeds of these; None with one seed.
     """
 
     clients: int
@@ -58,6 +58,8 @@ class Comparison:
     worst_gain: float
     accuracy_std: float | None = None
     gain_std: float | None = None
+    hurt_std: float | None = None
+    hurt_beyond_error_std: float | None = None
 
 
 def standard_error(test: Floats, local: Floats, samples: Ints) -> Floats:
@@ -113,12 +115,18 @@ def _of_group(test: Floats, local: Floats, samples: Ints, members: NDArray[np.bo
     if members.ndim == 1 or len(members) == 1 or not members.any(axis=1).all():
         return found
 
-    def deviation(values: Floats) -> float:
-        means = [one[own].mean() for one, own in zip(values, members, strict=True)]
-        return float(np.std(means, ddof=1))
+    parts = zip(test, local, samples, members, strict=True)
+    each = [compare(one[own], other[own], n[own]) for one, other, n, own in parts]
+
+    def deviation(name: str) -> float:
+        return float(np.std([getattr(seed, name) for seed in each], ddof=1))
 
     return dataclasses.replace(
-        found, accuracy_std=deviation(test), gain_std=deviation(test - local)
+        found,
+        accuracy_std=deviation("accuracy"),
+        gain_std=deviation("gain"),
+        hurt_std=deviation("hurt"),
+        hurt_beyond_error_std=deviation("hurt_beyond_error"),
     )
 
 

@@ -93,13 +93,6 @@ def tests(board: Board) -> list[Sequence[Column]]:
     return [(RANK, METHOD, *_ACCURACY, *local), (METHOD, SEEDS, *best)]
 
 
-def narrow_tests(board: Board) -> list[Sequence[Column]]:
-    """Return the same columns for less room."""
-    local, best = _two_tables(board)
-    halves = [half for part in (local, best) for half in ((SEEDS, part[0]), part[1:])]
-    return [(RANK, METHOD, *_ACCURACY), *((METHOD, *half) for half in halves)]
-
-
 def _three_digits(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}"
 

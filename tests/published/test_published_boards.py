@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from pflbench.leaderboard import COLUMN_SETS, Board, ColumnSet, Question, boards, render
+from pflbench.leaderboard.columns import VIEWS
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.plugins import installed
 from pflbench.results import Store
@@ -29,6 +31,53 @@ def test_the_pages_regenerate_from_the_runs(generator: ModuleType) -> None:
     found = generator.published()
     assert generator.page(found, generator.tuned()) == generator.PAGE.read_text()
     assert generator.front(found) == generator.README.read_text()
+
+
+MEANS = (
+    "test accuracy", "worst tenth", "last round", "best test", "optimism", "selected round",
+    "hurt %", "beyond error %", "seconds", "client seconds", "server seconds", "round",
+    "rank correlation", "precision %", "NLL", "Brier", "ECE %", "participants", "gap",
+)  # fmt: skip
+"""Columns of means that differ with the seed."""
+
+
+@pytest.fixture(scope="module")
+def several(generator: ModuleType) -> list[Board]:
+    """Boards of two and three seeds: the README's, one with newcomers, one with groups."""
+    official = [
+        run for run in Store(generator.PUBLISHED).runs()
+        if (run.cell["scenario"]["dataset"], run.cell["scenario"]["partition"]["name"])
+        == generator.FRONT
+    ]  # fmt: skip
+    studied = [
+        run for run in Store(generator.ROOT / "results" / "studies" / "fedora").runs()
+        if run.cell["scenario"].get("new_clients")
+        or (run.cell["scenario"].get("population") or {}).get("name") == "groups"
+    ]  # fmt: skip
+    found = [*boards(official, question=Question(target=0.5)), *boards(studied)]
+    assert {len(board.seeds) for board in found} == {2, 3}
+    return found
+
+
+@pytest.mark.parametrize("columns", COLUMN_SETS)
+def test_no_mean_is_without_its_deviation_and_nothing_is_cut(
+    several: list[Board], columns: ColumnSet
+) -> None:
+    seen = set()
+    for board in several:
+        cells = [
+            (column.header, column.entry(row))
+            for table in VIEWS[columns].tables(board) for column in table for row in board.rows
+            if not column.left and row.measures is not None
+        ]  # fmt: skip
+        known = [(head, text) for head, text in cells if head in MEANS and "–" not in text]
+        assert [cell for cell in known if "±" not in cell[1]] == []
+        seen |= {head for head, _ in known}
+        for width in (80, 120):
+            shown = render(board, columns=columns, width=width)
+            assert [cell for cell in cells if cell[1] not in shown] == []
+            assert all(word in shown for head, _ in cells for word in head.split())
+    assert seen
 
 
 def test_a_run_in_a_checkout_finds_its_default_results_folder(generator: ModuleType) -> None:
