@@ -57,6 +57,10 @@ class Notice(UserWarning):
     """Something that people must see though the work continues, in one sentence."""
 
 
+class Remark(Notice):
+    """A notice of what no number depends on: it is not shown where only the table is wanted."""
+
+
 class WorkError(PflbenchError):
     """Valid work that failed: a run that diverged, a result that could not be written."""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pflbench.content import described, regular
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Federation
 from pflbench.method import LocalBudget, Sgd
@@ -312,23 +312,35 @@ def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
+    """Read a recording's arrays; NumPy's own words, which may advise to unpickle, are not shown."""
+    if not path.exists():
+        raise InputError(f"There is no recording {path}.")
+    regular(path, "recording")
+    what = described(path)
+    if "zip archive" not in what:
+        raise InputError(f"{path} is not a recording: it is {what}, expected an .npz archive.")
     try:
         archive = np.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"There is no recording {path}.") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
         raise InputError(
-            f"{path} is not a recording: expected an .npz archive ({error})."
+            f"{path} is not a recording: it is a damaged or truncated zip archive."
         ) from error
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise InputError(f"{path} is not a recording: expected an .npz archive, not one array.")
-    arrays = {}
     with archive:
-        for name in archive.files:
-            try:
-                arrays[name] = archive[name]
-            except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-                raise InputError(
-                    f"The recording {path} is damaged: {name!r} cannot be read ({error})."
-                ) from error
-    return arrays
+        names = [name.removesuffix(".npy") for name in archive.zip.namelist()]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"The recording {path} is damaged: it holds {name!r} twice.")
+        return {name: _array(archive, name, path) for name in names}
+
+
+def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    try:
+        array = archive[name]
+    except Exception as error:  # a malformed member can raise nearly anything
+        raise InputError(
+            f"The recording {path} is damaged: {name!r} cannot be read. Expected an array of "
+            "numbers or text; Python objects are never unpickled."
+        ) from error
+    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
+        raise InputError(f"The recording {path} is damaged: {name!r} is not a NumPy array.")
+    return array

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import pluggy
 
-from pflbench import hookspecs
+from pflbench import hookspecs, sentences
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.specs import (
     AlgorithmSpec,
@@ -115,13 +115,13 @@ class Registry:
             manager.register(plugin, name=owner)
             manager.check_pending()
         except (Exception, SystemExit) as error:
-            self.problems.append(Problem(owner, _one_line(error), names=(_point(owner),)))
+            self.problems.append(Problem(owner, sentences.raised(error), names=(_point(owner),)))
             return
         for shelf in self.shelves:
             try:
                 self._shelve(shelf, getattr(manager.hook, shelf.hook)(), owner)
             except (Exception, SystemExit) as error:
-                message = f"{shelf.hook}: {_one_line(error)}"
+                message = f"{shelf.hook}: {sentences.raised(error)}"
                 self.problems.append(Problem(owner, message, names=(_point(owner),)))
 
     def _shelve(self, shelf: Shelf[Any], answers: Sequence[Any], owner: str) -> None:
@@ -146,7 +146,7 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
         try:
             plugin = point.load()
         except (Exception, SystemExit) as error:  # a third party's import: anything can be raised
-            registry.problems.append(Problem(owner, _one_line(error), names=(point.name,)))
+            registry.problems.append(Problem(owner, sentences.raised(error), names=(point.name,)))
             continue
         registry.modules[owner] = point.module
         registry.add(plugin, owner)
@@ -164,7 +164,3 @@ def installed() -> Registry:
 def _point(owner: str) -> str:
     """Return the entry point's name of a plugin: the name that people are likely to ask for."""
     return owner.rpartition(":")[2]
-
-
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".replace("\n", " ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pflbench.errors import PflbenchError
 
@@ -13,14 +13,33 @@ if TYPE_CHECKING:
     from pflbench.specs import Spec
 
 
+LONGEST: Final = 2000
+"""Characters of the longest message that is shown or kept whole."""
+
+_END: Final = 400  # of which: what was expected stands at the end of a sentence
+
+
 def sentence(error: BaseException) -> str:
     """Return an error in one line for people, naming the plugin that it comes from."""
     if isinstance(error, PflbenchError):
-        return one_line(str(error))
-    what = one_line(f"{type(error).__name__}: {error}").removesuffix(": ").rstrip(".")
+        return shortened(one_line(str(error)))
+    what = raised(error).rstrip(".")
     if isinstance(error, MemoryError | OSError):
         return f"{what}."
     return f"{_culprit(error)} failed: {what}. With --debug the traceback is shown."
+
+
+def raised(error: BaseException) -> str:
+    """Return an exception's kind and message in one line."""
+    return shortened(one_line(f"{type(error).__name__}: {error}").removesuffix(":"))
+
+
+def shortened(text: str) -> str:
+    """Return a text without the middle of what is longer than anybody reads."""
+    left_out = len(text) - LONGEST
+    if left_out <= 0:
+        return text
+    return f"{text[: LONGEST - _END]} [{left_out:,} characters left out] {text[-_END:]}"
 
 
 def _culprit(error: BaseException) -> str:

@@ -80,7 +80,10 @@ def run_all(
     The executor has been entered.
     """
     works = [Work(run_id, request, results, title(request)) for run_id, request in cells.items()]
-    with _watch(works, executor, quiet=quiet, debug=debug) as watch, noticing(watch.notice):
+    with (
+        _watch(works, executor, quiet=quiet, debug=debug) as watch,
+        noticing(watch.notice, quiet=quiet),
+    ):
         outcomes = run_cells(works, executor, watch)
     _print_table(cells, Store(results, missing_ok=True))
     return 0 if all(outcome.done for outcome in outcomes.values()) else 1
@@ -106,7 +109,7 @@ def run_together(
     failed = 0
     with (
         make_display(progress_console(), len(cells), quiet=quiet) as display,
-        noticing(display.notice),
+        noticing(display.notice, quiet=quiet),
     ):
         for number, request in enumerate(cells.values(), start=1):
             display.begin(number, title(request))

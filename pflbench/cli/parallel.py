@@ -126,6 +126,11 @@ class SideBySide(Watch):
             self._said.add(text)
             self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
+    def remark(self, text: str) -> None:
+        """Print it, unless only the table is wanted."""
+        if not self.quiet:
+            self.notice(text)
+
     def data(self, source: str) -> None:
         """Print where data comes from, once."""
         if source not in self._said and not self.quiet:

@@ -69,7 +69,7 @@ def reproduce(
         with (
             heeding_sigterm(),
             make_display(progress_console(), 1, quiet=quiet) as display,
-            noticing(display.notice),
+            noticing(display.notice, quiet=quiet),
         ):
             display.begin(1, f"run {run}")
             agreement = again(

@@ -66,7 +66,7 @@ def complain(error: BaseException, session: Session) -> int:
 def sentence(error: BaseException) -> str:
     """Return an error in one line for people, naming the plugin that it comes from."""
     if isinstance(error, click.ClickException):
-        return sentences.one_line(error.format_message())
+        return sentences.shortened(sentences.one_line(error.format_message()))
     return sentences.sentence(error)
 
 

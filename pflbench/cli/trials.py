@@ -31,8 +31,8 @@ from pflbench.tuning.targets import Target, targets
 class _Notices(Watch):
     """Prints what people should see of the trials' runs, once."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self.console, self.quiet = console, quiet
         self._said: set[str] = set()
 
     def notice(self, text: str) -> None:
@@ -40,6 +40,11 @@ class _Notices(Watch):
         if text and text not in self._said:
             self._said.add(text)
             self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
+
+    def remark(self, text: str) -> None:
+        """Print it, unless only the table is wanted."""
+        if not self.quiet:
+            self.notice(text)
 
 
 def run_trials(
@@ -67,8 +72,8 @@ def run_trials(
         console=console, transient=True, disable=quiet or not console.is_terminal,
     )  # fmt: skip
     there = sum(min(len(s.finished), plan.trials) for s in studies_of(results) if s.id in wanted)
-    notices = _Notices(bar.console)
-    with bar, executor() as where, noticing(notices.notice):
+    notices = _Notices(bar.console, quiet=quiet)
+    with bar, executor() as where, noticing(notices.notice, quiet=quiet):
         task = bar.add_task("trials", total=plan.trials * len(wanted), completed=there)
 
         def told(target: Target, trial: Trial, trials: int) -> None:

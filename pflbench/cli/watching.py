@@ -12,10 +12,10 @@ from rich.console import Console
 
 from pflbench.cli.live import Display
 from pflbench.cli.screen import literal
-from pflbench.errors import Notice
+from pflbench.errors import Notice, Remark
 from pflbench.executors import Outcome, Watch, Work
 from pflbench.runs import Observer, Result
-from pflbench.sentences import plain
+from pflbench.sentences import plain, shortened
 
 MANY = 20
 """More cells than this that are there already are told of in one line."""
@@ -65,6 +65,11 @@ class CellByCell(Watch):
         """Print it, once."""
         self.display.notice(text)
 
+    def remark(self, text: str) -> None:
+        """Print it, unless only the table is wanted."""
+        if not self.quiet:
+            self.display.notice(text)
+
     def ended(self, work: Work, outcome: Outcome) -> None:
         """Say that a cell failed, or is passed over."""
         if outcome.status == "failed":
@@ -93,8 +98,11 @@ class CellByCell(Watch):
 
 
 @contextmanager
-def noticing(show: Callable[[str], None]) -> Iterator[None]:
-    """Show each `Notice` of the body of a `with` as a sentence, not as Python shows warnings."""
+def noticing(show: Callable[[str], None], *, quiet: bool = False) -> Iterator[None]:
+    """Show each `Notice` of the body of a `with` as a sentence, not as Python shows warnings.
+
+    If `quiet`, a `Remark` is passed over.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("always", Notice)
         usual = warnings.showwarning
@@ -108,7 +116,8 @@ def noticing(show: Callable[[str], None]) -> Iterator[None]:
             line: str | None = None,
         ) -> None:
             if issubclass(category, Notice):
-                show(str(message))
+                if not (quiet and issubclass(category, Remark)):
+                    show(shortened(str(message)))
             else:
                 usual(message, category, filename, lineno, file, line)
 

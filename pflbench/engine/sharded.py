@@ -17,6 +17,7 @@ from torch import Tensor
 
 from pflbench.engine.base import Engine, LocalWork, Padded, Trained
 from pflbench.engine.group import Group
+from pflbench.errors import Notice
 from pflbench.federation import Shards
 from pflbench.method import Client, Rows, Server
 from pflbench.streams import stream
@@ -111,6 +112,7 @@ class ShardedEngine:
                 "The processes' servers came to differ by more than rounding, and will do so "
                 "again: each time, all take up the state of the first one's. Processors of one "
                 "kind avoid that.",
+                Notice,
                 stacklevel=2,
             )
         parts = server.parts() if self.group.first else None

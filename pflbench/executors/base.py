@@ -87,6 +87,10 @@ class Watch:
     def notice(self, text: str) -> None:
         """Hear something about the execution that people should see."""
 
+    def remark(self, text: str) -> None:
+        """Hear a `Remark`: the same, but of what no number depends on."""
+        self.notice(text)
+
     def ended(self, work: Work, outcome: Outcome) -> None:
         """Hear what became of a cell that began; one that is busy is tried again at the end."""
 

@@ -126,7 +126,7 @@ class Processes:
                 except Empty:  # so that Ctrl-C is heard on every system
                     continue
                 if event != "ended":
-                    if event == "notice" or about in known:
+                    if event in ("notice", "remark") or about in known:
                         _tell(watch, event, known.get(about), what)
                     continue
                 if about not in running:
@@ -255,7 +255,9 @@ def _end_of(code: int | None) -> str:
 
 def _tell(watch: Watch, event: str, work: Work | None, what: Any) -> None:
     """Pass on what a worker said."""
-    if work is None:
+    if event == "remark":
+        watch.remark(what)
+    elif work is None:
         watch.notice(what)
     elif event == "began":
         watch.began(work)

@@ -320,6 +320,8 @@ def _tell(watch: Watch, event: str, work: Work, what: Any) -> None:
         watch.began(work)
     elif event == "notice":
         watch.notice(what)
+    elif event == "remark":
+        watch.remark(what)
     else:
         for observer in watch.observers(work):
             getattr(observer, event)(what)

@@ -19,10 +19,11 @@ from typing import Any
 from uuid import uuid4
 
 from pflbench import __version__
+from pflbench.errors import Remark
 from pflbench.executors.base import Outcome, Work, do
 from pflbench.results.files import writing
 from pflbench.runs.observer import Observer, Progress, RunInfo
-from pflbench.sentences import sentence
+from pflbench.sentences import sentence, shortened
 
 PATIENCE = 10.0
 """Seconds that another machine's file may take to appear: network file systems remember for a
@@ -102,7 +103,7 @@ def run_cell(work: Work, around: Surroundings) -> Iterator[tuple[str, Any]]:
     Yields
     ------
     Events as they happen, each with what it is about: "began", what observers hear ("started",
-    "round_done"), "notice", and at the end "ended" with the outcome.
+    "round_done"), "notice", "remark", and at the end "ended" with the outcome.
     """
     yield "began", None
     wrong = _mismatch(work, around)
@@ -130,7 +131,9 @@ def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]])
         if not around.gpus and work.request.device == "auto":
             # A GPU that was not asked for is not this cell's, whether or not Ray hides it.
             work = replace(work, request=replace(work.request, device="cpu"))
-        warnings.showwarning = lambda message, *_, **__: events.put(("notice", str(message)))
+        warnings.showwarning = lambda message, category, *_, **__: events.put(
+            ("remark" if issubclass(category, Remark) else "notice", shortened(str(message)))
+        )
         outcome = do(work, [_Teller(events)])
         gc.collect()
     except BaseException as error:  # also of a plugin that would end its process

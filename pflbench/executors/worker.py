@@ -17,8 +17,10 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from pflbench.errors import Remark
 from pflbench.executors.base import Outcome, Work, do
 from pflbench.runs.observer import Observer, Progress, RunInfo
+from pflbench.sentences import shortened
 
 SECONDS_BETWEEN_ROUNDS = 0.25
 """Rounds are told no more often, except for those that were evaluated, and the last."""
@@ -89,8 +91,8 @@ def _say(event: str, run_id: str, what: Any) -> None:
             _said.send((event, run_id, what))
 
 
-def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say("notice", "", str(message))
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    _say("remark" if issubclass(category, Remark) else "notice", "", shortened(str(message)))
 
 
 def _end_with_parent() -> None:

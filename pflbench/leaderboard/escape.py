@@ -40,6 +40,9 @@ _LATEX = {
 }
 
 
+_BEGIN_FORMULAS = tuple("=+-@＝＋－＠")
+
+
 def markdown(text: str) -> str:
     """Return a text that Markdown shows as it is, in a table too."""
     return _MARKDOWN.sub(r"\\\1", plain(text))
@@ -58,7 +61,8 @@ def latex_comment(text: str) -> str:
 def cell(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     shown = plain(text)
-    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
+    # Some pass over spaces, which tabs and line breaks have become, or read wide signs as narrow.
+    return f"'{shown}" if shown.lstrip()[:1] in _BEGIN_FORMULAS else shown
 
 
 def fence(lines: list[str]) -> str:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pflbench.errors import DamagedError, Notice, WorkError
+from pflbench.errors import DamagedError, Remark, WorkError
 from pflbench.results.files import (
     read_arrow,
     read_json,
@@ -50,7 +50,7 @@ _OWN = "digest"
 """Key of the manifest: the digest of its other keys. Earlier versions wrote none."""
 
 
-class CheckpointWarning(Notice):
+class CheckpointWarning(Remark):
     """A checkpoint is damaged: an older one is used, or the run starts from the beginning."""
 
 

@@ -30,6 +30,7 @@ from pflbench.runs.result import Result
 from pflbench.runs.taking import take
 from pflbench.runs.telling import Told, installed_observers
 from pflbench.runs.writers import InMemory, Shared, Writer
+from pflbench.sentences import shortened
 
 CHECKPOINT_SECONDS = 15.0
 """Work that a killed run loses at most, apart from the round it was in, if its state is small."""
@@ -328,7 +329,7 @@ class _Execution:
             return
         failure: dict[str, Any] = {
             "error": type(error).__name__,
-            "message": str(error),
+            "message": shortened(str(error)),
             "round": self.done + 1,
             "client": None,
             "step": None,

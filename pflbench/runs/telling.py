@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pflbench import plugins
 from pflbench.errors import InputError, Notice
 from pflbench.runs.observer import Observer
+from pflbench.sentences import raised
 from pflbench.specs import resolve
 
 
@@ -22,12 +23,12 @@ class Told:
         for observer in list(self._observers):
             try:
                 getattr(observer, event)(what)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 self._observers.remove(observer)
                 name = type(observer).__name__
                 warnings.warn(
                     f"The observer {name} failed at {event!r} and is told no more of this run: "
-                    f"{type(error).__name__}: {error}",
+                    f"{raised(error)}",
                     Notice,
                     stacklevel=2,
                 )

@@ -195,6 +195,29 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(
         assert run.summary["bytes_up"] == twin.summary["bytes_up"]
 
 
+@pytest.mark.parametrize("more", [(), ("--jobs", "2"), ("--quiet",), ("--quiet", "--jobs", "2")])
+def test_a_damaged_checkpoint_is_a_sentence_and_none_where_only_the_table_is_wanted(
+    more: tuple[str, ...], pflbench: Call, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(self: PlainDisplay, progress: Progress) -> None:
+        if progress.round == 3:
+            raise KeyboardInterrupt
+
+    command = ("run", "--algo", "fedavg", "--dataset", data, *SMALL)
+    with monkeypatch.context() as patch:
+        patch.setattr("pflbench.runs.execution.CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(PlainDisplay, "round_done", interrupt)
+        assert pflbench(*command).exit_code == 130
+    (manifest,) = folder.glob("results/runs/*/checkpoint/*/manifest.json")
+    manifest.write_text("{")
+    resumed = pflbench(*command, *more)
+    assert resumed.exit_code == 0
+    said = " ".join(resumed.stderr.split())
+    assert ".py" not in said
+    assert "Warning" not in said
+    assert said.count("the run starts again.") == ("--quiet" not in more)
+
+
 def test_a_terminal_gets_a_live_display(folder: Path, data: str) -> None:
     ours, theirs = pytest.importorskip("pty").openpty()
     running = start(folder, data, "--rounds", "400", "--eval-every", "10", stderr=theirs)

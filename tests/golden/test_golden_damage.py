@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,14 +127,27 @@ def test_a_method_without_replay() -> None:
 def test_files_that_are_no_recording(tmp_path: Path) -> None:
     assert "There is no recording" in refusal("fedora", tmp_path / "none.npz")
     (tmp_path / "empty.npz").touch()
-    assert "not a recording" in refusal("fedora", tmp_path / "empty.npz")
+    assert "not a recording: it is empty" in refusal("fedora", tmp_path / "empty.npz")
     (tmp_path / "text.npz").write_text("no archive")
-    assert "not a recording" in refusal("fedora", tmp_path / "text.npz")
-    assert "not a recording" in refusal("fedora", tmp_path)
+    assert "text that begins with 'no archive'" in refusal("fedora", tmp_path / "text.npz")
+    assert "is a folder" in refusal("fedora", tmp_path)
     np.save(tmp_path / "one.npy", np.zeros(3))
-    assert "not one array" in refusal("fedora", tmp_path / "one.npy")
+    assert "a single NumPy array" in refusal("fedora", tmp_path / "one.npy")
+    with zipfile.ZipFile(tmp_path / "twice.npz", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own, of the second name
+        for _ in range(2):
+            archive.writestr("config.npy", b"")
+    assert "holds 'config' twice" in refusal("fedora", tmp_path / "twice.npz")
+
+
+def test_no_message_advises_to_unpickle(tmp_path: Path) -> None:
+    """numpy's own words do, of Python objects and of any file that is no archive."""
     np.savez(tmp_path / "pickled.npz", config=np.array([{}], dtype=object))
-    assert "damaged" in refusal("fedora", tmp_path / "pickled.npz")
+    (tmp_path / "pointer.npz").write_text("version https://git-lfs.github.com/spec/v1\n")
+    (tmp_path / "pickle.npz").write_bytes(b"\x80\x04N.")
+    for name in ("pickled.npz", "pointer.npz", "pickle.npz"):
+        said = refusal("fedora", tmp_path / name)
+        assert not any(word in said for word in ("allow_pickle", "trust", "unsafe"))
 
 
 @settings(

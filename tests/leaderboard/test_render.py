@@ -200,7 +200,16 @@ def test_escaped_text_is_one_harmless_line(text: str) -> None:
     assert not re.search(r"(?<!\\)[|`*_<]", re.sub(r"\\\\", "", escape.markdown(text)))
     bare = re.sub(r"\\[{}$&#_%]|\\[a-z]+\{\}|\$\\?[a-z-]*−?-?\$", "", escape.latex(text))
     assert not re.search(r"[\\{}$&#_%~^]", bare)
-    assert not escape.cell(text).startswith(("=", "+", "-", "@"))
+    assert not escape.cell(text).strip().startswith(("=", "+", "-", "@"))
+
+
+@pytest.mark.parametrize("before", ["", " ", "\t", "\r", "\n", "\t ", "\u00a0"], ids=ascii)
+@pytest.mark.parametrize("sign", list("=+-@＝＋－＠"), ids=ascii)
+def test_no_cell_of_a_spreadsheet_becomes_a_formula(before: str, sign: str) -> None:
+    shown = escape.cell(f"{before}{sign}1+1")
+    assert shown.isprintable()
+    assert shown[0] == "'"
+    assert escape.cell(f"{before}a=1")[0] != "'"
 
 
 def test_a_mean_and_its_interval_have_as_many_digits_so_the_mean_lies_between() -> None:

@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import faulty_plugins
 import pytest
 from faulty_plugins import Flaky
 
 import pflbench
 from pflbench import Federation
-from pflbench.errors import DivergedError, InputError
+from pflbench.errors import DivergedError, InputError, Notice
 from pflbench.results import Store, StoredRun
 from pflbench.runs import Observer
 
@@ -108,6 +109,40 @@ def test_a_method_that_cannot_be_made_is_kept_as_failed(
     run = only_run(results)
     assert run.failure is not None
     assert run.failure["error"] == "LookupError"
+
+
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit], ids=["raises", "exits"])
+@pytest.mark.parametrize("event", ["started", "round_done", "finished", "reused"])
+def test_an_observer_that_fails_is_passed_over(
+    event: str, error: type[BaseException], federation: Federation, results: Path
+) -> None:
+    def fail(what: object) -> None:
+        raise error("x" * 200_000)
+
+    if event == "reused":
+        pflbench.run("fedavg", federation, rounds=2, results=results)
+    faulty = Observer()
+    setattr(faulty, event, fail)
+    with pytest.warns(Notice, match=f"Observer failed at '{event}'") as told:
+        pflbench.run("fedavg", federation, rounds=2, results=results, observers=[faulty])
+    assert only_run(results).status == "complete"
+    assert len(str(told[0].message)) < 2500
+
+
+def test_a_long_reason_is_kept_in_short(
+    algorithm: Callable[..., str], federation: Federation, results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def wordy(self: object, *_: object) -> None:
+        raise LookupError("x" * 200_000)
+
+    monkeypatch.setattr(faulty_plugins.BrokenConstructor, "__init__", wordy)
+    name = algorithm("faulty_plugins:BrokenConstructor")
+    with pytest.raises(LookupError):
+        pflbench.run(name, federation, rounds=3, results=results)
+    failure = only_run(results).failure
+    assert failure is not None
+    assert len(failure["message"]) < 2500
 
 
 def test_an_interrupted_run_is_unfinished_not_failed(federation: Federation, results: Path) -> None:
