@@ -88,12 +88,22 @@ def test_a_method_that_breaks_a_rule_fails_with_the_reason(
     assert " 0 failed" not in lines[-1]
 
 
-def test_a_new_algorithm_works_as_it_is_written(process: Process, folder: Path, data: str) -> None:
-    written = process("new", "algorithm", "my-method", "--directory", "mine")
-    assert written.returncode == 0, written.stderr
+def test_a_new_algorithm_is_written_once(pflbench: Call, folder: Path) -> None:
+    written = pflbench("new", "algorithm", "my-method", "--directory", "mine")
+    assert written.exit_code == 0, written.stderr
     assert "mine/pyproject.toml" in written.stdout
     assert "pflbench check my-method" in written.stdout
     assert list((folder / "mine" / "tests").glob("test_*.py"))
+    again = pflbench("new", "algorithm", "my-method", "--directory", "mine")
+    assert again.exit_code == 2
+    assert "not empty" in again.stderr
+
+
+@pytest.mark.slow
+def test_a_new_algorithm_works_as_it_is_written(
+    pflbench: Call, process: Process, folder: Path, data: str
+) -> None:
+    assert pflbench("new", "algorithm", "my-method", "--directory", "mine").exit_code == 0
     # What `pip install -e mine` would make known: the entry points of its project file.
     project = tomllib.loads((folder / "mine" / "pyproject.toml").read_text())["project"]
     source = folder / "mine" / "src"
@@ -109,6 +119,3 @@ def test_a_new_algorithm_works_as_it_is_written(process: Process, folder: Path, 
     run = process("run", "--algo", "my-method", "--dataset", data, *SMALL, path=source)
     assert run.returncode == 0, run.stderr
     assert "my-method" in run.stdout
-    again = process("new", "algorithm", "my-method", "--directory", "mine")
-    assert again.returncode == 2
-    assert "not empty" in again.stderr

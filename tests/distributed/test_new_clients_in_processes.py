@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 from starting import Start
 
@@ -18,6 +19,7 @@ RUN = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_newcomers_are_those_of_one_process(torchrun: Start, folder: Path, data: str) -> None:
     done = torchrun("-m", "pflbench", *RUN, "--dataset", data, "--results", "shared")
     assert done.returncode == 0, done.stderr

@@ -61,6 +61,7 @@ def assert_equal_runs(one: StoredRun, two: StoredRun, *, exact: bool = True) -> 
             assert (a["correct"] - b["correct"]).abs().max() <= 1
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(folder: Path, data: str, torchrun: Start) -> None:
     """With every client, an odd cohort, fewer clients than processes, and with churn."""
     chosen = [
@@ -143,6 +144,7 @@ def test_what_one_process_cannot_do_ends_in_both(folder: Path, data: str, two: S
     assert stored["diverges"].failure["error"] == "DivergedError"
 
 
+@pytest.mark.slow
 def test_interrupted_killed_and_taken_up_again(
     folder: Path, data: str, two: StartTwo, torchrun: Start
 ) -> None:

@@ -84,6 +84,7 @@ def test_the_numbers_are_those_of_this_process_and_a_failure_stops_no_cell(
             assert run.failure["error"] == others[cell].failure["error"] == "DivergedError"
 
 
+@pytest.mark.slow
 def test_interrupted_it_ends_within_seconds_and_leaves_nothing(
     folder: Path, data: str, marked: str, start: Start
 ) -> None:

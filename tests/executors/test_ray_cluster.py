@@ -21,6 +21,7 @@ from pflbench.results import Store
 HERE = Path(__file__).parent
 
 
+@pytest.mark.slow
 def test_a_killed_node_loses_no_cell_and_a_worker_that_always_dies_is_a_failed_one(
     folder: Path, data: str, one_thread: None
 ) -> None:

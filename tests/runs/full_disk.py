@@ -4,7 +4,8 @@ To be started in a mount namespace of its own, where it may mount, and with whic
 For more and more room left, until it suffices: one cell is run that must fail, what is there is
 looked at, room is made, and the same cell is run again, which must end.
 
-Usage: full_disk.py DATASET DISK ELSEWHERE ; prints, as JSON, what was met.
+Usage: full_disk.py DATASET DISK ELSEWHERE [ROOM...] ; prints, as JSON, what was met. Rooms that are
+given are the only ones that are tried, and none may suffice.
 """
 
 from __future__ import annotations
@@ -113,6 +114,12 @@ class Trial:
                 failed = room
             room = failed + max(1, failed // 2 if suffices is None else (suffices - failed) // 2)
 
+    def each(self, what: str, rooms: list[int]) -> None:
+        """Try with some rooms, none of which suffices."""
+        for room in rooms:
+            if self.ends(what, room):
+                raise SystemExit(f"Room for {room} {what} sufficed.")
+
     def ends(self, what: str, room: int) -> bool:
         """Run the cell with little room, and if that fails once more with much."""
         for lock in (self.results / ".locks").iterdir():  # nobody has one now
@@ -147,6 +154,7 @@ class Trial:
 def main() -> None:
     """Do what the module says."""
     dataset, disk, elsewhere = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    rooms = [int(room) for room in sys.argv[4:]]
     torch.set_num_threads(1)
     options = ["-t", "tmpfs", "-o", "size=2m,nr_inodes=400", "none", str(disk)]
     subprocess.run(["mount", *options], check=True)
@@ -159,7 +167,10 @@ def main() -> None:
     ):
         trial.messages, trial.codes, trial.left = [], [], []
         execution.CHECKPOINT_SECONDS = seconds
-        trial.sweep(what)
+        if rooms:
+            trial.each(what, rooms)
+        else:
+            trial.sweep(what)
         report[name] = {
             "messages": trial.messages, "codes": trial.codes, "left": trial.left,
         }  # fmt: skip

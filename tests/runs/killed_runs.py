@@ -1,4 +1,4 @@
-"""Run cells, kill each at twenty random moments, take it up again each time, and let it end.
+"""Run cells, kill each at some random moments, take it up again each time, and let it end.
 
 Each attempt is a fork of this process, so that torch is imported once, and is killed with SIGKILL,
 which nothing in it can catch. Moments are counted in calls and returns of functions, not in
@@ -7,7 +7,7 @@ the program was reached. Half of the attempts are killed right there; the other 
 are there and go on until the parent process has killed them, some thousandths of a second later,
 in the middle of whatever the system does for them.
 
-Usage: killed_runs.py SEED DATASET FOLDER METHODS... ; prints what was done as JSON.
+Usage: killed_runs.py SEED KILLS DATASET FOLDER METHODS... ; prints what was done as JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ import pflbench
 from pflbench.results import RunWriter, Store, checkpoint, files
 from pflbench.runs import Observer, RunInfo, execution
 
-KILLS = 20
 OPTIONS: dict[str, Any] = {
     "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 25, "eval_every": 6,
     "participation": 0.6, "local_epochs": 1, "batch_size": 32, "seed": 2, "device": "cpu",
@@ -138,19 +137,19 @@ def fork(do: Callable[[], object]) -> int:
     os._exit(0)
 
 
-def moments(rng: random.Random, lengths: dict[str, int]) -> Iterator[Moment]:
-    """Yield twenty: anywhere in the first rounds, in checkpoints, then while results are written.
+def moments(kills: int, rng: random.Random, lengths: dict[str, int]) -> Iterator[Moment]:
+    """Yield some: anywhere in the first rounds, in checkpoints, then while results are written.
 
     Of the last ones only the very last may be one at which the run is complete already.
     """
-    early = KILLS * 3 // 4
+    early = kills * 3 // 4
     for k in range(early):
         place = "start" if k % 2 else "checkpoint"
         events = rng.randrange(int(lengths[place] * 0.9))
         yield Moment(place, 1 if k % 2 else rng.choice((1, 2, 3)), events, rng.random() < 0.5)
-    for k in range(early, KILLS):
+    for k in range(early, kills):
         events = rng.randrange(int(lengths["results"] * 0.9))
-        yield Moment("results", 1, events, k < KILLS - 1)
+        yield Moment("results", 1, events, k < kills - 1)
 
 
 def killed(moment: Moment, attempt: Callable[[Moment, int], object], pause: float) -> bool:
@@ -168,7 +167,8 @@ def killed(moment: Moment, attempt: Callable[[Moment, int], object], pause: floa
 
 def main() -> None:
     """Do what the module says."""
-    seed, dataset, folder, *methods = sys.argv[1], sys.argv[2], Path(sys.argv[3]), *sys.argv[4:]
+    seed, kills, dataset, there, *methods = sys.argv[1:]
+    folder = Path(there)
     torch.set_num_threads(1)
     os.fsync = lambda descriptor: None  # slow; what a killed process has written is there anyhow
     execution.CHECKPOINT_SECONDS = 0.0
@@ -203,7 +203,7 @@ def main() -> None:
             run("killed", [Doomed(notes, moment)])
 
         rng, done = random.Random(f"{seed} {method}"), []
-        for moment in moments(rng, lengths):
+        for moment in moments(int(kills), rng, lengths):
             if not killed(moment, attempt, rng.uniform(0.0, 0.004)):
                 raise SystemExit(f"{method} was not killed at {moment} of {lengths}: {done}")
             runs = Store(folder / "killed").runs() if (folder / "killed").exists() else []

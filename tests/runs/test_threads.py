@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 from other_processes import PATIENCE
@@ -16,6 +17,7 @@ CELLS = [
     ("fedavg", "lenet", "stacked"),
     ("fedavg", "lenet", "sequential"),
 ]
+FEW = [("fedora", "mlp", "stacked"), ("fedora", "mlp", "sequential")]
 
 PROGRAM = """
 import hashlib, json, sys
@@ -47,37 +49,38 @@ print(json.dumps({"tables": found, "cores": max(cores), "after": torch.get_num_t
 """
 
 
-def computed(threads: int) -> subprocess.Popen[str]:
+def computed(threads: int, cells: list[tuple[str, str, str]]) -> subprocess.Popen[str]:
     """Start the cells in a process of its own with so many threads."""
     env = {name: value for name, value in os.environ.items() if name != "PFLBENCH_DATA"}
     return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(threads), json.dumps(CELLS)],
+        [sys.executable, "-W", "ignore", "-c", PROGRAM, str(threads), json.dumps(cells)],
         stdout=subprocess.PIPE, text=True, env={**env, "OMP_NUM_THREADS": str(threads)},
     )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def by_threads() -> dict[int, dict[str, object]]:
-    """What each number of threads gives, all at once."""
-    started = {threads: computed(threads) for threads in (1, 2, 3)}
+@pytest.mark.parametrize(
+    ("cells", "several"),
+    [(FEW, (2,)), pytest.param(CELLS, (2, 3), marks=pytest.mark.slow)],
+    ids=["few-cells", "all-methods"],
+)
+def test_the_same_bits_on_any_number_of_threads(
+    cells: list[tuple[str, str, str]], several: tuple[int, ...]
+) -> None:
+    one, *others = told((1, *several), cells)
+    assert one["cores"] == 1
+    assert len(one["tables"]) == 3 * len(cells)
+    for threads, other in zip(several, others, strict=True):
+        assert other["tables"] == one["tables"]
+        assert other["cores"] == threads, "nothing was done side by side"
+        assert other["after"] == threads, "the caller's number of threads was changed"
+
+
+def told(many: tuple[int, ...], cells: list[tuple[str, str, str]]) -> list[dict[str, Any]]:
+    """Return what each number of threads gives, all at once."""
+    started = [computed(threads, cells) for threads in many]
     try:
-        told = {
-            threads: process.communicate(timeout=PATIENCE)[0]
-            for threads, process in started.items()
-        }
+        return [json.loads(process.communicate(timeout=PATIENCE)[0]) for process in started]
     finally:
-        for process in started.values():
+        for process in started:
             process.kill()
             process.wait()
-    return {threads: json.loads(text) for threads, text in told.items()}
-
-
-@pytest.mark.parametrize("threads", [2, 3])
-def test_the_same_bits_on_any_number_of_threads(
-    by_threads: dict[int, dict[str, object]], threads: int
-) -> None:
-    one, several = by_threads[1], by_threads[threads]
-    assert one["tables"] == several["tables"]
-    assert len(one["tables"]) == 3 * len(CELLS)  # type: ignore[arg-type]
-    assert (one["cores"], several["cores"]) == (1, threads), "nothing was done side by side"
-    assert several["after"] == threads, "the caller's number of threads was changed"
