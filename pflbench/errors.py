@@ -50,7 +50,7 @@ class DamagedError(InputError):
         """Return one sentence for people, with the way out."""
         if not self.again or not self.run_id:
             return f"{self.said}."
-        return f"{self.said}; the command that made run {self.run_id} does it again."
+        return f"{self.said}; give the command that made run {self.run_id} again to replace it."
 
 
 class Notice(UserWarning):

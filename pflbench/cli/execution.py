@@ -8,11 +8,12 @@ from pathlib import Path
 from traceback import format_exception
 
 from pflbench.cli.live import Display, make_display
+from pflbench.cli.notices import noticing
 from pflbench.cli.parallel import LiveSideBySide, SideBySide
 from pflbench.cli.screen import progress_console
 from pflbench.cli.session import sentence
 from pflbench.cli.stored import print_brief, print_where, too_many
-from pflbench.cli.watching import CellByCell, noticing, show_trace
+from pflbench.cli.watching import CellByCell, show_trace
 from pflbench.engine.group import ALONE, Group
 from pflbench.errors import InputError
 from pflbench.executors import Executor, Here, Work, run_cells

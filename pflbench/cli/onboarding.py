@@ -14,7 +14,6 @@ from pflbench.errors import InputError
 from pflbench.leaderboard.entries import percent
 from pflbench.newcomers import shots_in_words
 from pflbench.results import Store, client_table
-from pflbench.results.finding import the_one
 
 
 def show_onboarding(run_id: str, results: Path) -> None:
@@ -25,8 +24,8 @@ def show_onboarding(run_id: str, results: Path) -> None:
     InputError
         There is no such run, or nobody joined in it.
     """
-    runs = {run.id: run for run in Store(results).runs()}
-    run = runs[the_one(run_id, runs, "run")]
+    run = Store(results).named(run_id)
+    run.check()
     if not run.has_table("onboarding"):
         raise InputError(
             f"Nobody joined in run {run.id} ({run.status}): give `pflbench run` --new-clients 0.2."

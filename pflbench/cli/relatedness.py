@@ -18,7 +18,6 @@ from pflbench.relatedness.picture import WORDS, Drawn, figure
 from pflbench.relatedness.score import neighbours_of
 from pflbench.relatedness.terminal import RelatednessPicture
 from pflbench.results import Store, StoredRun
-from pflbench.results.finding import the_one
 from pflbench.results.naming import stored_names
 
 _MEANING = {
@@ -39,8 +38,8 @@ def show_relatedness(run_id: str, results: Path, save: Path | None) -> None:
     """
     if save is not None:
         check_picture(save)
-    runs = {run.id: run for run in Store(results).runs()}
-    run = runs[the_one(run_id, runs, "run")]
+    run = Store(results).named(run_id)
+    run.check()
     drawn = _drawn(run)
     cell = run.typed_cell
     written = str(run.labels.get("dataset") or cell.scenario.dataset)

@@ -62,7 +62,7 @@ def reproduce(
 
     with waiting("loading", show=not quiet):
         from pflbench.cli.live import make_display
-        from pflbench.cli.watching import noticing
+        from pflbench.cli.notices import noticing
         from pflbench.runs import reproduce as again
 
     try:

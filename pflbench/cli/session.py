@@ -13,6 +13,7 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
 from pflbench import sentences
+from pflbench.cli.notices import noticing
 from pflbench.cli.printing import print_in_any_encoding
 from pflbench.errors import PflbenchError
 
@@ -49,6 +50,18 @@ def debug_option(command: F) -> F:
 def warn(message: str) -> None:
     """Print one line on stderr."""
     click.echo(message, err=True)
+
+
+def _tell_once() -> Callable[[str], None]:
+    """Return what prints each notice the first time that it is given."""
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            warn(f"Notice: {sentences.plain(text)}")
+
+    return tell
 
 
 def complain(error: BaseException, session: Session) -> int:
@@ -129,7 +142,8 @@ class Commands(click.RichGroup):
         print_in_any_encoding()
         session = Session()
         try:
-            answer = super().main(args, prog_name, complete_var, False, obj=session, **extra)
+            with noticing(_tell_once()):
+                answer = super().main(args, prog_name, complete_var, False, obj=session, **extra)
             status = answer if isinstance(answer, int) else 0
         except NoArgsIsHelpError as error:
             click.echo(error.message)

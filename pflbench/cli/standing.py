@@ -39,8 +39,8 @@ _COLUMNS = 6
 """Methods beside each other in a table."""
 
 _STYLES: dict[State, str] = {
-    "done": "green", "running": "cyan", "failed": "red", "unfinished": "yellow", "missing": "",
-    "impossible": "red",
+    "done": "green", "running": "cyan", "failed": "red", "damaged": "red",
+    "unfinished": "yellow", "missing": "", "impossible": "red",
 }  # fmt: skip
 
 _BASIS: dict[Basis, str] = {
@@ -70,7 +70,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None 
     estimates = {
         s.run_id: experience.estimate(cells[s.run_id])
         for s in standings
-        if s.state in ("failed", "unfinished", "missing") or s.run_id in again
+        if s.state in ("failed", "damaged", "unfinished", "missing") or s.run_id in again
     }
     show(_cells_table(standings, estimates))
     click.echo("\n".join(["", counted(standings), *_forecast(standings, estimates, again)]))
@@ -190,6 +190,7 @@ def print_status(standings: Sequence[Standing], form: str) -> None:
     for state, title, words in (
         ("running", "Running", lambda s: _progress(s, s.holder)),
         ("failed", "Failed", lambda s: s.reason),
+        ("damaged", "Damaged", lambda s: f"{s.reason}; its command, given again, replaces it"),
         ("impossible", "Impossible", lambda s: s.reason),
         ("unfinished", "Unfinished", lambda s: _progress(s, "goes on from its last checkpoint")),
     ):

@@ -16,7 +16,7 @@ from rich.text import Text
 from pflbench.cli.amounts import duration, size
 from pflbench.cli.names import listed
 from pflbench.cli.screen import literal, on_terminal, show, table
-from pflbench.errors import UnknownNameError
+from pflbench.errors import DamagedError, UnknownNameError
 from pflbench.leaderboard import (
     Board,
     ColumnSet,
@@ -56,11 +56,9 @@ def show_run(run_id: str, results: Path) -> None:
     Raises
     ------
     InputError
-        No run, or several, have an id that begins so.
+        No run, or several, have an id that begins so, or nothing tells what the run was.
     """
-    runs = {run.id: run for run in Store(results).runs()}
-    run = runs[the_one(run_id, runs, "run")]
-    show(*_run_parts(run))
+    show(*_run_parts(Store(results).named(run_id)))
 
 
 def _run_parts(run: StoredRun) -> list[RenderableType]:
@@ -70,7 +68,7 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         "participation": participation_in_numbers(typed),
         "new_clients": new_clients_in_numbers(typed),
     }
-    style = {"complete": "green", "failed": "red"}.get(run.status, "yellow")
+    style = {"complete": "green", "failed": "red", "damaged": "red"}.get(run.status, "yellow")
     head = Text.assemble((f"run {run.id}", "bold cyan"), "  ", (run.status, style))
     cell = {
         "algorithm": _choice(method),
@@ -97,7 +95,13 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         parts.append(_facts("Result", run.summary))
     if run.failure:
         parts.append(_facts("Failure", run.failure))
-    parts.append(_facts("Where and how", {**run.environment, "folder": run.folder}))
+    if run.damage is not None:
+        parts.append(_facts("Damage", {"found": str(run.damage)}))
+    try:
+        where = run.environment
+    except DamagedError as error:
+        where = {"environment": error.said}
+    parts.append(_facts("Where and how", {**where, "folder": run.folder}))
     if run.labels.get("command"):
         command = plain(str(run.labels["command"]))
         parts.append(Text.assemble("To run it again: ", (command, "cyan")))

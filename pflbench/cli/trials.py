@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from pflbench.cli.notices import noticing
 from pflbench.cli.screen import literal, progress_console, show, table
-from pflbench.cli.watching import noticing
 from pflbench.errors import WorkError
 from pflbench.executors import Executor, Watch
 from pflbench.expressions import Expression

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self
 
 from rich.console import Console
 
 from pflbench.cli.live import Display
 from pflbench.cli.screen import literal
-from pflbench.errors import Notice, Remark
 from pflbench.executors import Outcome, Watch, Work
 from pflbench.runs import Observer, Result
-from pflbench.sentences import plain, shortened
+from pflbench.sentences import plain
 
 MANY = 20
 """More cells than this that are there already are told of in one line."""
@@ -95,34 +92,6 @@ class CellByCell(Watch):
         """Say for what."""
         if not self.quiet:
             self.display.rest(waiting_for(works, holders))
-
-
-@contextmanager
-def noticing(show: Callable[[str], None], *, quiet: bool = False) -> Iterator[None]:
-    """Show each `Notice` of the body of a `with` as a sentence, not as Python shows warnings.
-
-    If `quiet`, a `Remark` is passed over.
-    """
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", Notice)
-        usual = warnings.showwarning
-
-        def tell(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if issubclass(category, Notice):
-                if not (quiet and issubclass(category, Remark)):
-                    show(shortened(str(message)))
-            else:
-                usual(message, category, filename, lineno, file, line)
-
-        warnings.showwarning = tell
-        yield
 
 
 def many_there(there: int, cells: int) -> str:

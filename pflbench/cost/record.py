@@ -68,6 +68,7 @@ def read(run: StoredRun) -> Record:
     InputError
         It is not complete, or a table is missing, damaged or has gaps.
     """
+    run.check()
     if run.status != "complete":
         raise InputError(f"Run {run.id} is {run.status}: only a complete run can be accounted for.")
     columns = run.arrow("metrics", _METRICS)

@@ -54,7 +54,7 @@ def _keep(work: Work, reason: str) -> None:
     there = store.get(work.run_id)
     if there is not None and there.status == "complete":
         return  # as it was before everything was to be run again
-    if there is not None:
+    if there is not None and there.cell:
         cell, labels = there.cell, there.labels
         where = {k: v for k, v in there.environment.items() if k != "earlier"}
     else:  # not planned in full: that may be what the worker died of

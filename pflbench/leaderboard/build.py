@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from pflbench.errors import InputError
+from pflbench.errors import DamagedError, InputError
 from pflbench.leaderboard.board import Board, Measures, Row
 from pflbench.leaderboard.gradients import budget_notes, times
 from pflbench.leaderboard.joining import onboarded
@@ -33,6 +33,7 @@ from pflbench.leaderboard.wording import (
 )
 from pflbench.results import StoredRun
 from pflbench.results.measures import Ints
+from pflbench.results.stored import damaged
 from pflbench.scenario import Cell, Scenario, digest
 
 
@@ -77,7 +78,7 @@ def boards(
     scenarios: dict[str, list[StoredRun]] = defaultdict(list)
     seen: set[str] = set()
     for run in runs:
-        if run.id not in seen:
+        if run.id not in seen and run.cell:
             seen.add(run.id)
             scenarios[digest(run.cell["scenario"])].append(run)
     made = [_board(key, group, defaults, question) for key, group in scenarios.items()]
@@ -156,9 +157,12 @@ def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
     for run in sorted(runs, key=lambda run: (run.cell["algorithm"]["name"], run.id)):
         cell = run.typed_cell
         entry = found.setdefault(digest(run.cell["algorithm"]), _Entry(cell, {}, {}))
-        entry.runs[cell.seed] = run
         if run.status == "complete":
-            entry.scores[cell.seed] = scores(run)
+            try:
+                entry.scores[cell.seed] = scores(run)
+            except DamagedError as error:  # since it was looked at; the others are shown
+                run = damaged(run, error)
+        entry.runs[cell.seed] = run
     clients = {len(s.test) for entry in found.values() for s in entry.scores.values()}
     if len(clients) > 1:
         numbers = ", ".join(map(str, sorted(clients)))
@@ -313,6 +317,11 @@ def _notes(
 ) -> Iterable[str]:
     notices = {str(run.labels.get("notice") or "") for e in entries for run in e.runs.values()}
     yield from sorted(notices - {""})
+    for run in sorted((r for e in entries for r in e.runs.values()), key=lambda run: run.id):
+        if run.status == "damaged":
+            command = run.labels.get("command")
+            such = f": {command}" if command else ""
+            yield f"Run {run.id} is damaged. Its command, given again, replaces it{such}."
     there = {e.cell.algorithm.name for e in entries}
     whole = {e.cell.algorithm.name for e in ranked}
     broken = [name for name in REFERENCE_ROWS if name in there - whole]

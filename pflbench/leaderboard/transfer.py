@@ -221,6 +221,7 @@ def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
         The run is not complete, is the baseline's, has no partner among the runs, or one with
         other splits.
     """
+    run.check()
     if run.status != "complete":
         raise InputError(f"Run {run.id} is {run.status}: expected a complete run.")
     if run.cell["algorithm"]["name"] == BASELINE:

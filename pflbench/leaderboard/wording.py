@@ -181,6 +181,8 @@ def shortfall(
     for seed, run in sorted(runs.items()):
         if run.status == "failed":
             parts.append(f"seed {seed} failed{_failure(run.failure)}")
+        elif run.status == "damaged":
+            parts.append(f"seed {seed} is damaged ({run.damage_in_short})")
         elif run.status == "unfinished":
             parts.append(f"seed {seed} is unfinished")
     missing = [str(seed) for seed in wanted if seed not in runs]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pflbench.runs import RunRequest
     from pflbench.runs.identity import Identified
 
-State = Literal["done", "running", "failed", "unfinished", "missing", "impossible"]
+State = Literal["done", "running", "failed", "damaged", "unfinished", "missing", "impossible"]
 STATES: tuple[State, ...] = get_args(State)
 
 
@@ -32,7 +32,8 @@ class Standing:
     dataset
         Its data set as written.
     state
-        "done"; "running" by `holder`; "failed" for a `reason`; "unfinished", to go on after
+        "done"; "running" by `holder`; "failed" for a `reason`; "damaged", which a run replaces, for
+        a `reason`; "unfinished", to go on after
         round `reached`; "missing"; "impossible", to be refused by a run for a `reason`.
     run
         What is there of it, None if nothing is.
@@ -99,7 +100,7 @@ def survey(cells: Mapping[str, tuple[Cell, str]], store: Store | None) -> list[S
     Raises
     ------
     InputError
-        A run's files are damaged.
+        A run was written by another version.
     """
     standings = []
     for run_id, (cell, dataset) in cells.items():
@@ -114,7 +115,7 @@ def survey_all(store: Store) -> list[Standing]:
     Raises
     ------
     InputError
-        A run's files are damaged.
+        A run was written by another version.
     """
     return [
         _standing(
@@ -138,6 +139,8 @@ def _standing(
         )  # fmt: skip
     if run is None:
         return Standing(run_id, cell, dataset, "missing")
+    if run.status == "damaged":
+        return Standing(run_id, cell, dataset, "damaged", reason=run.damage_in_short, run=run)
     if run.status == "failed":
         reason = " ".join(str(run.failure.get("message") or run.failure.get("error") or "").split())
         return Standing(run_id, cell, dataset, "failed", reason=reason, run=run)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
+from pflbench.errors import DamagedError
 from pflbench.report.record import Entry, Environments, Head, Line, Table
 from pflbench.results import StoredRun
-from pflbench.results.stored import ENVIRONMENT
 
 _GIB = 2**30
 _UNKNOWN = "not recorded"
@@ -28,14 +29,13 @@ _DIFFER = {
 
 
 def told_by(runs: Iterable[StoredRun]) -> dict[str, Mapping[str, Any]]:
-    """Read the environments of runs, by run id; empty where a run has none.
-
-    Raises
-    ------
-    InputError
-        One is damaged; the message names its file.
-    """
-    return {run.id: run.environment if (run.folder / ENVIRONMENT).exists() else {} for run in runs}
+    """Read the environments of runs, by run id; empty where a run has none that can be read."""
+    told: dict[str, Mapping[str, Any]] = {}
+    for run in runs:
+        told[run.id] = {}
+        with suppress(DamagedError):
+            told[run.id] = run.environment
+    return told
 
 
 def environments(told: Iterable[Mapping[str, Any]]) -> Environments | None:

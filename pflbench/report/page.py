@@ -26,6 +26,7 @@ from pflbench.report.tables import (
     sheets,
 )
 from pflbench.results import Store, StoredRun
+from pflbench.results.stored import Status
 
 
 def report(
@@ -95,7 +96,8 @@ def _facts(
 ) -> tuple[str, ...]:
     count = Counter(run.status for run in runs.values())
     states = [f"{count['complete']:,} complete run{'' if count['complete'] == 1 else 's'}"]
-    states += [f"{count[name]:,} {name}" for name in ("failed", "unfinished") if count[name]]
+    others: tuple[Status, ...] = ("failed", "damaged", "unfinished")
+    states += [f"{count[name]:,} {name}" for name in others if count[name]]
     days = period(told.values())
     methods = {row.algorithm for board in boards for row in board.rows}
     return (

@@ -263,6 +263,7 @@ def failures(board: Board, runs: Mapping[str, StoredRun], numbers: Numbers) -> T
                 if run.failure.get(key) is not None
             )
             why = ": ".join(str(run.failure[k]) for k in ("error", "message") if k in run.failure)
+            why = run.damage_in_short or why
             told = (row.label, str(seed), run_id, run.status, where or NOTHING, why or NOTHING)
             lines.append(Line(tuple(map(Entry, told)), numbers.get(row.label)))
     if not lines:

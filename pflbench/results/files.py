@@ -106,6 +106,12 @@ def write_json(path: Path, value: Mapping[str, Any], *, allow_nan: bool = False)
     write_file(path, lambda temporary: temporary.write_bytes(text.encode()))
 
 
+def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `read_json` gives back of a value that `write_json` wrote."""
+    read: dict[str, Any] = json.loads(json.dumps(_plain(value, allow_nan=False)))
+    return read
+
+
 def _plain(value: Any, allow_nan: bool) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _plain(item, allow_nan) for key, item in value.items()}

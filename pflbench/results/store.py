@@ -5,29 +5,28 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pflbench.errors import InputError, WorkError
+from pflbench.errors import InputError, Notice, UnknownNameError, WorkError
 from pflbench.paths import path_of
+from pflbench.results.examining import examined
 from pflbench.results.files import (
     pinned,
     read_json,
     remove_folder,
     remove_temporaries,
-    sync_folder,
-    temporary_name,
     write_json,
     writing,
 )
+from pflbench.results.finding import the_one
 from pflbench.results.locking import RunLock, holder, locked, note_path
+from pflbench.results.opening import reopen, start
 from pflbench.results.stored import (
     CHECKPOINT,
-    ENVIRONMENT,
-    FAILURE,
-    RUN,
     SUMMARY,
     StoredRun,
     is_run_id,
@@ -38,6 +37,10 @@ from pflbench.scenario import digest
 
 MARKER, LOCKS = "pflbench.json", ".locks"
 _FORMAT = {"format": "pflbench results", "version": 1}
+
+
+class DamagedRunWarning(Notice):
+    """A run is damaged in such a way that nothing tells what it was."""
 
 
 class RunCompleteError(WorkError):
@@ -90,24 +93,33 @@ class Store:
     def _locks(self) -> Path:
         return self.root / LOCKS
 
-    def get(self, run_id: str) -> StoredRun | None:
+    def get(self, run_id: str, *, examine: bool = True) -> StoredRun | None:
         """Return a run, None if there is none of that id.
 
+        One whose files are damaged has the status "damaged"; its cell is empty if that is lost.
+
+        Parameters
+        ----------
+        run_id
+            The run's.
+        examine
+            Whether its tables are looked at, too: not where differences are what is looked for.
+
         Raises
         ------
         InputError
-            The text is not a run id, or the run's files are damaged.
+            The text is not a run id, or the run was written by another version.
         """
         folder = self._folder(run_id)
-        return self._load(folder) if _there(folder) else None
+        return self._load(folder, examine=examine) if _there(folder) else None
 
-    def runs(self) -> list[StoredRun]:
-        """Return all runs, whatever their status, ordered by id.
+    def ids(self) -> list[str]:
+        """Return the ids of all runs, also of those that are damaged, in their order.
 
         Raises
         ------
         InputError
-            A run's files are damaged; the message names the file.
+            The folder cannot be read.
         """
         if not self._runs.exists():
             return []
@@ -115,20 +127,60 @@ class Store:
             names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
         except OSError as error:
             raise InputError(f"{self._runs} cannot be read: {error.strerror}.") from error
-        found = (self._load(self._runs / name) for name in names if is_run_id(name))
-        return [run for run in found if run is not None]
+        return [name for name in names if is_run_id(name)]
+
+    def named(self, start: str, *, examine: bool = True) -> StoredRun:
+        """Return the one run whose id begins so, whatever its status.
+
+        Raises
+        ------
+        InputError
+            There is none, there are several, or nothing tells what the run was.
+        """
+        run = self.get(the_one(start, self.ids(), "run"), examine=examine)
+        if run is None:
+            raise UnknownNameError("run", start, self.ids())
+        if not run.cell:
+            run.check()
+        return run
+
+    def runs(self) -> list[StoredRun]:
+        """Return all runs, whatever their status, ordered by id.
+
+        Warns
+        -----
+        DamagedRunWarning
+            Of a run the cell is lost, so that nothing can be said of it: it is left out.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be read, or a run was written by another version.
+        """
+        runs = []
+        for run in map(self._load, (self._runs / run_id for run_id in self.ids())):
+            if run is None:
+                continue
+            if run.cell:
+                runs.append(run)
+            else:
+                warnings.warn(f"{run.damage}", DamagedRunWarning, 2)
+        return runs
 
     @staticmethod
-    def _load(folder: Path) -> StoredRun | None:
+    def _load(folder: Path, *, examine: bool = True) -> StoredRun | None:
         """Load a run that another process may be removing or replacing just now."""
         while True:
             try:
                 with pinned(folder) as same:
                     try:
-                        return load(folder)
+                        run = examined(load(folder)) if examine else load(folder)
                     except InputError:
                         if same():
                             raise
+                    else:
+                        if run.status != "damaged" or same():
+                            return run
             except FileNotFoundError:
                 return None
 
@@ -142,8 +194,8 @@ class Store:
     ) -> RunWriter:
         """Take a run's lock and make its folder ready.
 
-        An unfinished run keeps its checkpoint; a failed one starts afresh. The environment of
-        earlier attempts is kept under "earlier".
+        An unfinished run keeps its checkpoint; a failed or damaged one starts afresh. The
+        environment of earlier attempts is kept under "earlier".
 
         Parameters
         ----------
@@ -165,7 +217,7 @@ class Store:
         WorkError
             The disk is full or the like: nothing finished was touched.
         InputError
-            What is there of this run is damaged.
+            What is there of this run cannot be read here, or was written by another version.
         """
         run_id = digest(cell_json)
         folder = self._folder(run_id)
@@ -178,10 +230,15 @@ class Store:
             # What processes left that were killed here; nobody else writes beside this run now.
             remove_temporaries(self._runs, run_id)
             run = {"cell": cell_json, "labels": labels}
-            if _there(folder) and not replace:
-                _reopen(load(folder), environment)
+            there = examined(load(folder)) if _there(folder) and not replace else None
+            if there is not None and there.damage is not None and not there.damage.again:
+                raise there.damage
+            if there is None or there.status == "damaged":
+                start(folder, run, environment)
+            elif there.status == "complete":
+                raise RunCompleteError(run_id)
             else:
-                _start(folder, run, environment)
+                reopen(there, environment)
         except BaseException:
             lock.release()
             raise
@@ -326,46 +383,3 @@ def _there(folder: Path) -> bool:
     if not stat.S_ISDIR(mode):
         raise InputError(f"The results folder is damaged: {folder} is not a folder.")
     return True
-
-
-def _start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-    """Make a run's folder: whole under another name, then put in the place of what was there."""
-    new, old = temporary_name(folder), temporary_name(folder)
-    with writing(folder):
-        try:
-            new.mkdir()
-            write_json(new / RUN, run)
-            write_json(new / ENVIRONMENT, environment)
-            if folder.exists():
-                folder.replace(old)
-            new.replace(folder)
-            sync_folder(folder.parent)
-        except BaseException:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            shutil.rmtree(new, ignore_errors=True)
-            raise
-    remove_temporaries(folder.parent, folder.name)  # what was replaced
-
-
-def _reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
-    """Make an unfinished or failed run ready to go on."""
-    if run.status == "complete":
-        raise RunCompleteError(run.id)
-    path = run.folder / ENVIRONMENT
-    before = read_json(path)
-    earlier = [*before.pop("earlier", []), before]
-    remove_temporaries(run.folder)
-    kept = run.folder / CHECKPOINT
-    if kept.is_symlink() or (kept.exists() and not kept.is_dir()):  # what is behind it is not ours
-        with writing(kept):
-            kept.unlink()
-    if kept.is_dir():
-        remove_temporaries(kept)
-    write_json(path, {**environment, "earlier": earlier})
-    if run.status == "failed":
-        with writing(run.folder / FAILURE):
-            (run.folder / FAILURE).unlink()
-    with writing(run.folder):
-        for table in run.folder.glob("[!.]*.parquet"):  # as far as an earlier attempt came
-            table.unlink()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,20 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from pflbench.errors import InputError
+from pflbench.errors import DamagedError, InputError
 from pflbench.results.checkpoint import reached
-from pflbench.results.files import read_arrow, read_json
+from pflbench.results.files import read_arrow, read_json, to_frame
 from pflbench.scenario import SCHEMA, Cell, digest
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-Status = Literal["complete", "failed", "unfinished"]
+Status = Literal["complete", "failed", "unfinished", "damaged"]
 
 RUN, ENVIRONMENT = "run.json", "environment.json"
 SUMMARY, FAILURE = "summary.json", "failure.json"
 CHECKPOINT = "checkpoint"
+SEAL = "sha256"
+"""Key of a summary's file: digests of what else belongs to the run, and of the summary itself."""
 
 NO_COMPUTATION = ("WorkerDied", "PeerFailedError", "MemoryError")
 """Errors of failed runs that are a machine's: no computation repeats them."""
@@ -65,11 +68,17 @@ class StoredRun:
     labels
         What does not: the data set as written, the command that repeats the run.
     status
-        "complete", "failed" (kept with its reason) or "unfinished" (killed, or being run).
+        "complete", "failed" (kept with its reason), "unfinished" (killed, or being run) or
+        "damaged" (not as it was written, or it contradicts itself).
     summary
         The headline numbers of a complete run, else empty.
     failure
         Why and where a failed run failed, else empty.
+    damage
+        What is wrong with a damaged run, else None. Its cell is empty if nothing tells it.
+    seal
+        SHA-256 of the files of a complete run, by name, and of its summary, by "summary"; empty
+        in runs of earlier versions.
     """
 
     id: str
@@ -79,6 +88,28 @@ class StoredRun:
     status: Status
     summary: Mapping[str, Any] = field(repr=False)
     failure: Mapping[str, Any] = field(repr=False)
+    damage: DamagedError | None = field(default=None, repr=False, compare=False)
+    seal: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def damage_in_short(self) -> str:
+        """What is wrong with a damaged run, without its folder; else ""."""
+        if self.damage is None:
+            return ""
+        return self.damage.said.replace(f"{self.folder}{os.sep}", "").replace(
+            str(self.folder), "it"
+        )
+
+    def check(self) -> None:
+        """Refuse a damaged run.
+
+        Raises
+        ------
+        DamagedError
+            It is one.
+        """
+        if self.damage is not None:
+            raise self.damage
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -114,8 +145,7 @@ class StoredRun:
         InputError
             The run has no such table (yet), or its file is damaged.
         """
-        frame: pd.DataFrame = self.arrow(name, columns).to_pandas()
-        return frame
+        return to_frame(self.folder / table_file(name), self.arrow(name, columns))
 
     def arrow(self, name: str, columns: Sequence[str] | None = None) -> pa.Table:
         """Return a table as `table` does, as Arrow columns: cheaper where many runs are read."""
@@ -129,44 +159,78 @@ class StoredRun:
 
 
 def load(folder: Path) -> StoredRun:
-    """Read a run's folder and check that it holds the run that its name says.
+    """Read what a run's folder says of itself; its tables are not looked at.
+
+    A run whose files cannot be read, or that is not the run that its folder says, is "damaged".
 
     Raises
     ------
     InputError
-        A file is damaged, of another version, or belongs to another run; the message names it.
+        It was written by another version.
     """
+    cell: Mapping[str, Any] = {}
+    labels: Mapping[str, Any] = {}
+    try:
+        cell, labels = _identity(folder)
+        summary = _optional(folder / SUMMARY)
+        failure = _optional(folder / FAILURE) if summary is None else None
+        seal = {} if summary is None else summary.pop(SEAL, {})
+        if not isinstance(seal, dict):
+            path = folder / SUMMARY
+            raise DamagedError(path, f"{path} is damaged: its {SEAL!r} is no object")
+    except DamagedError as error:
+        return _damaged(folder, cell, labels, error)
+    status: Status = (
+        "complete" if summary is not None else "failed" if failure is not None else "unfinished"
+    )
+    return StoredRun(
+        folder.name, folder, cell, labels, status, summary or {}, failure or {}, seal=seal
+    )
+
+
+def damaged(run: StoredRun, error: DamagedError) -> StoredRun:
+    """Return a run of which something has turned out to be damaged."""
+    return _damaged(run.folder, run.cell, run.labels, error)
+
+
+def _damaged(
+    folder: Path, cell: Mapping[str, Any], labels: Mapping[str, Any], error: DamagedError
+) -> StoredRun:
+    error.run_id = folder.name
+    return StoredRun(folder.name, folder, cell, labels, "damaged", {}, {}, error)
+
+
+def _identity(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a run's cell and labels; the cell is the one that the folder is named for."""
     path = folder / RUN
     content = read_json(path)
     cell, labels = content.get("cell"), content.get("labels")
     if not isinstance(cell, dict) or not isinstance(labels, dict):
-        raise InputError(f"{path} is damaged: expected an object with 'cell' and 'labels'.")
+        raise DamagedError(path, f"{path} is damaged: expected an object with 'cell' and 'labels'")
+    try:
+        actual = digest(cell)
+    except ValueError as error:
+        raise DamagedError(path, f"{path} is damaged: {error}") from error
+    if actual != folder.name:
+        raise DamagedError(
+            path, f"{path} is damaged: it describes run {actual}, but its folder says {folder.name}"
+        )
     if cell.get("schema") != SCHEMA:
         raise InputError(
             f"{path} was written by another version of pflbench: its schema is "
             f"{cell.get('schema')!r}, this version reads {SCHEMA}."
         )
     try:
-        actual = digest(cell)
         msgspec.convert(cell, Cell)
     except (ValueError, msgspec.ValidationError) as error:
-        raise InputError(f"{path} is damaged: {error}.") from error
-    if actual != folder.name:
-        raise InputError(
-            f"{path} is damaged: it describes run {actual}, but its folder says {folder.name}."
-        )
-    summary = _optional(folder / SUMMARY)
-    failure = _optional(folder / FAILURE) if summary is None else None
-    status: Status = (
-        "complete" if summary is not None else "failed" if failure is not None else "unfinished"
-    )
-    return StoredRun(actual, folder, cell, labels, status, summary or {}, failure or {})
+        raise DamagedError(path, f"{path} is damaged: {error}") from error
+    return cell, labels
 
 
 def _optional(path: Path) -> dict[str, Any] | None:
     try:
         return read_json(path)
-    except InputError as error:
+    except DamagedError as error:
         if isinstance(error.__cause__, FileNotFoundError):
             return None
         raise

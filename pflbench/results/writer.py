@@ -13,7 +13,16 @@ from pflbench.results import checkpoint
 from pflbench.results.checkpoint import Checkpoint
 from pflbench.results.files import write_json, write_table
 from pflbench.results.locking import RunLock
-from pflbench.results.stored import CHECKPOINT, FAILURE, SUMMARY, StoredRun, load, table_file
+from pflbench.results.sealing import sealed
+from pflbench.results.stored import (
+    CHECKPOINT,
+    FAILURE,
+    SEAL,
+    SUMMARY,
+    StoredRun,
+    load,
+    table_file,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,18 +92,21 @@ class RunWriter:
 
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
         """Write the tables, then the summary, whose presence says that all is there."""
-        return self._end(tables, SUMMARY, summary)
+        self._write(tables)
+        seal = sealed(self.folder, summary)
+        return self._end(SUMMARY, {**summary, SEAL: seal})
 
     def fail(self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]) -> StoredRun:
         """Write the tables as far as they go, then what went wrong and where."""
-        return self._end(tables, FAILURE, failure)
+        self._write(tables)
+        return self._end(FAILURE, failure)
 
-    def _end(
-        self, tables: Mapping[str, pd.DataFrame], last: str, content: Mapping[str, Any]
-    ) -> StoredRun:
+    def _write(self, tables: Mapping[str, pd.DataFrame]) -> None:
         self._held()
         for name, table in tables.items():
             write_table(self.folder / table_file(name), table)
+
+    def _end(self, last: str, content: Mapping[str, Any]) -> StoredRun:
         write_json(self.folder / last, content)
         # The run is whole now: a checkpoint that resists removal wastes space and harms nothing.
         shutil.rmtree(self.folder / CHECKPOINT, ignore_errors=True)

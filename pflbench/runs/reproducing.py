@@ -16,7 +16,6 @@ from pflbench.expressions import Expression
 from pflbench.numbers import number_of
 from pflbench.paths import path_of
 from pflbench.results import Store, StoredRun
-from pflbench.results.finding import the_one
 from pflbench.results.stored import NO_COMPUTATION
 from pflbench.runs.comparing import Compared, compare_runs, compare_summaries
 from pflbench.runs.environment import environment
@@ -204,13 +203,16 @@ def _written(choice: Choice) -> str:
 
 
 def _find(start: str, results: Path) -> StoredRun:
-    runs = {run.id: run for run in Store(results).runs()}
-    return runs[the_one(start, runs, "run")]
+    # Not examined: how a run differs from what it was is what reproducing it tells.
+    return Store(results).named(start, examine=False)
 
 
 def _check(stored: StoredRun) -> None:
     """Refuse what cannot be run again, in a sentence."""
     cannot = f"Run {stored.id} cannot be reproduced: "
+    stored.check()
+    for path in sorted(stored.folder.glob("[!.]*.parquet")):  # damage is better known before
+        stored.table(path.stem)
     if stored.status == "unfinished":
         raise InputError(cannot + "it is unfinished, and there is nothing to compare with yet.")
     if stored.failure.get("error") in NO_COMPUTATION:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -392,11 +393,20 @@ def test_complete_runs_need_their_metrics(store: Store, make_run: MakeRun) -> No
     run = make_run("fedavg", 0, FEDORA[0])
     path: Path = run.folder / "metrics.parquet"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"metrics\.parquet is damaged"):
-        boards(store.runs(), defaults)
-    path.unlink()
-    with pytest.raises(InputError, match="no table 'metrics'"):
-        boards(store.runs(), defaults)
+    make_run("local", 0, LOCAL[0])
+    for broken in (path.read_bytes()[:100], None):
+        if broken is None:
+            path.unlink()
+        else:
+            path.write_bytes(broken)
+        (board,) = boards(store.runs(), defaults)
+        spoilt, whole = (
+            next(row for row in board.rows if row.algorithm == name) for name in ("fedavg", "local")
+        )
+        assert spoilt.measures is None
+        assert re.search(r"seed 0 is damaged \(metrics\.parquet is ", spoilt.reason)
+        assert whole.measures is not None
+        assert f"Run {run.id} is damaged" in " ".join(board.notes)
 
 
 def test_boards_do_not_depend_on_the_order_of_runs(store: Store, make_run: MakeRun) -> None:

@@ -144,7 +144,7 @@ def test_a_rerun_that_cannot_start_keeps_the_old_run(
         store.open(cell.to_json(), {"dataset": "new"}, {}, replace=True).close()
 
     with full_disk(monkeypatch, None) as calls, monkeypatch.context() as patch:
-        patch.setattr("pflbench.results.store._start", lambda *_: None)
+        patch.setattr("pflbench.results.store.start", lambda *_: None)
         start()
     before = len(calls)  # calls that are the lock's
     for at in range(before, before + 20):

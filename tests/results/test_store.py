@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from pflbench.errors import InputError, WorkError
+from pflbench.errors import DamagedError, InputError, WorkError
 from pflbench.results import Store
-from pflbench.scenario import Cell
+from pflbench.results.files import write_table
+from pflbench.results.store import DamagedRunWarning
+from pflbench.scenario import Cell, digest
 
 Tables = dict[str, pd.DataFrame]
 LABELS = {"dataset": "mnist", "command": "pflbench run --algo fedavg"}
@@ -99,13 +102,16 @@ def test_a_complete_run_is_not_overwritten_unless_asked(
     assert [entry.name for entry in (store.root / "runs").iterdir()] == [cell.id]
 
 
-def test_a_damaged_run_can_be_replaced(store: Store, cell: Cell, tables: Tables) -> None:
-    folder = complete(store, cell, tables)
-    (folder / "run.json").write_text("{")
-    with pytest.raises(InputError, match=r"run\.json"):
-        store.open(cell.to_json(), LABELS, {})
-    with store.open(cell.to_json(), LABELS, {}, replace=True) as writer:
-        assert writer.complete(tables, {}).status == "complete"
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("name", ["run.json", "summary.json", "metrics.parquet"])
+def test_a_damaged_run_is_taken_up_again(
+    store: Store, cell: Cell, tables: Tables, name: str, replace: bool
+) -> None:
+    (complete(store, cell, tables) / name).write_text("{")
+    with store.open(cell.to_json(), LABELS, {}, replace=replace) as writer:
+        writer.complete(tables, {})
+    (run,) = store.runs()
+    assert run.status == "complete"
 
 
 def test_reset_removes_one_run(store: Store, cell: Cell, other_cell: Cell, tables: Tables) -> None:
@@ -186,40 +192,88 @@ DAMAGE = {
     "run.json that is a list": ("run.json", b"[]", r"run\.json is damaged"),
     "run.json without a cell": ("run.json", b"{}", r"run\.json is damaged: expected"),
     "garbage run.json": ("run.json", b"\xff\xfe\x00", r"run\.json is damaged"),
-    "another schema": ("run.json", b'{"cell": {"schema": 99}, "labels": {}}', "schema is 99"),
     "truncated summary.json": ("summary.json", b'{"test_acc', r"summary\.json is damaged"),
     "empty summary.json": ("summary.json", b"", r"summary\.json is damaged"),
 }
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_damage_is_named(store: Store, cell: Cell, tables: Tables, damage: str) -> None:
+def test_damage_is_named(
+    store: Store, cell: Cell, other_cell: Cell, tables: Tables, damage: str
+) -> None:
     name, content, message = DAMAGE[damage]
+    complete(store, other_cell, tables)
     folder = complete(store, cell, tables)
     (folder / name).write_bytes(content)
-    for read in (store.runs, lambda: store.get(cell.id)):
-        with pytest.raises(InputError, match=message):
-            read()
+    check_damaged(store, cell, message, lost=name == "run.json")
+
+
+def check_damaged(store: Store, cell: Cell, message: str, *, lost: bool = False) -> None:
+    """Assert that a run is damaged, and that others can be read; it is `lost` without its cell."""
+    run = store.get(cell.id)
+    assert run is not None
+    assert run.status == "damaged"
+    assert not run.summary
+    with pytest.raises(DamagedError, match=f"{message}.*give the command that made run {cell.id}"):
+        run.check()
+    with pytest.warns(DamagedRunWarning, match=message) if lost else nullcontext():
+        there = store.runs()
+    states = {one.id: one.status for one in there}
+    assert states.pop(cell.id, "damaged") == "damaged"
+    assert (cell.id in {one.id for one in there}) is not lost
+    assert set(states.values()) <= {"complete"}
+
+
+def test_another_schema_is_no_damage(store: Store, cell: Cell) -> None:
+    newer = {**cell.to_json(), "schema": 99}
+    folder = store.root / "runs" / digest(newer)
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"cell": newer, "labels": {}}))
+    with pytest.raises(InputError, match="schema is 99"):
+        store.runs()
 
 
 def test_a_run_under_another_name_is_damage(store: Store, cell: Cell, tables: Tables) -> None:
     folder = complete(store, cell, tables)
     folder.rename(folder.with_name("0" * 12))
-    with pytest.raises(InputError, match=f"describes run {cell.id}"):
-        store.runs()
+    with pytest.warns(DamagedRunWarning, match=f"describes run {cell.id}"):
+        assert not store.runs()
 
 
 def test_a_changed_cell_is_damage(store: Store, cell: Cell, tables: Tables) -> None:
     path = complete(store, cell, tables) / "run.json"
     path.write_text(path.read_text().replace('"rounds": 10', '"rounds": 11'))
-    with pytest.raises(InputError, match="describes run"):
-        store.runs()
+    check_damaged(store, cell, "describes run", lost=True)
 
 
 def test_a_missing_run_json_is_damage(store: Store, cell: Cell, tables: Tables) -> None:
     (complete(store, cell, tables) / "run.json").unlink()
-    with pytest.raises(InputError, match=r"run\.json is missing"):
-        store.runs()
+    check_damaged(store, cell, r"run\.json is missing", lost=True)
+
+
+def test_a_link_or_a_pipe_for_a_file_is_damage(store: Store, cell: Cell, tables: Tables) -> None:
+    for name in ("summary.json", "metrics.parquet", "environment.json"):
+        path = complete(store, cell, tables) / name
+        aside = path.rename(store.root / name)
+        path.symlink_to(aside)
+        check_damaged(store, cell, f"{name} is damaged: it is a link, and a plain file is")
+        path.unlink()
+        os.mkfifo(path)
+        check_damaged(store, cell, f"{name} is damaged: it is a pipe, and a plain file is")
+
+
+def test_whatever_was_added_or_changed_since_the_end_is_damage(
+    store: Store, cell: Cell, tables: Tables
+) -> None:
+    folder = complete(store, cell, tables)
+    write_table(folder / "rounds.parquet", tables["rounds"][:1])
+    check_damaged(store, cell, r"rounds\.parquet is damaged: it is not as it was written")
+    folder = complete(store, cell, tables)
+    write_table(folder / "onboarding.parquet", tables["rounds"])
+    check_damaged(store, cell, r"onboarding\.parquet is not of the run")
+    path = complete(store, cell, tables) / "summary.json"
+    path.write_text(path.read_text().replace("0.75", "0.76"))
+    check_damaged(store, cell, r"summary\.json is damaged")
 
 
 @pytest.mark.parametrize("spoil", [lambda b: b[:-40], lambda b: b"garbage", lambda b: b""])

@@ -12,7 +12,7 @@ from faulty_plugins import Flaky
 
 import pflbench
 from pflbench import Federation
-from pflbench.errors import DivergedError, InputError, Notice
+from pflbench.errors import DivergedError, Notice
 from pflbench.results import Store, StoredRun
 from pflbench.runs import Observer
 
@@ -156,12 +156,17 @@ def test_an_interrupted_run_is_unfinished_not_failed(federation: Federation, res
     assert pflbench.run("fedavg", federation, rounds=3, results=results).summary["rounds"] == 3
 
 
-def test_a_summary_without_its_numbers_is_named(federation: Federation, results: Path) -> None:
+def test_a_run_whose_summary_lost_its_numbers_is_done_again(
+    federation: Federation, results: Path
+) -> None:
     def again() -> pflbench.runs.Result:
         return pflbench.run("fedavg", federation, rounds=1, results=results)
 
-    folder = again().folder
-    assert folder is not None
-    (folder / "summary.json").write_text("{}")
-    with pytest.raises(InputError, match=r"summary\.json is damaged: it lacks 'selected_round'"):
-        again()
+    first = again()
+    assert first.folder is not None
+    (first.folder / "summary.json").write_text("{}")
+    damage = only_run(results).damage
+    assert damage is not None
+    assert "summary.json is damaged: it lacks 'selected_round'" in str(damage)
+    assert again().summary["test_accuracy"] == first.summary["test_accuracy"]
+    assert only_run(results).status == "complete"

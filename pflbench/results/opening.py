@@ -1,0 +1,66 @@
+"""Making a run's folder ready: for a run that begins, or for one that goes on."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pflbench.errors import DamagedError
+from pflbench.results.files import (
+    read_json,
+    remove_temporaries,
+    sync_folder,
+    temporary_name,
+    write_json,
+    writing,
+)
+from pflbench.results.stored import CHECKPOINT, ENVIRONMENT, FAILURE, RUN, StoredRun
+
+
+def start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
+    """Make a run's folder: whole under another name, then put in the place of what was there."""
+    new, old = temporary_name(folder), temporary_name(folder)
+    with writing(folder):
+        try:
+            new.mkdir()
+            write_json(new / RUN, run)
+            write_json(new / ENVIRONMENT, environment)
+            if folder.exists():
+                folder.replace(old)
+            new.replace(folder)
+            sync_folder(folder.parent)
+        except BaseException:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            shutil.rmtree(new, ignore_errors=True)
+            raise
+    remove_temporaries(folder.parent, folder.name)  # what was replaced
+
+
+def reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
+    """Make an unfinished or failed run ready to go on."""
+    path = run.folder / ENVIRONMENT
+    with suppress(DamagedError):  # of an attempt that did not end: it is no reason to lose the rest
+        before = read_json(path)
+        told = before.pop("earlier", [])
+        environment = {
+            **environment,
+            "earlier": [*(told if isinstance(told, list) else []), before],
+        }
+    remove_temporaries(run.folder)
+    kept = run.folder / CHECKPOINT
+    if kept.is_symlink() or (kept.exists() and not kept.is_dir()):  # what is behind it is not ours
+        with writing(kept):
+            kept.unlink()
+    if kept.is_dir():
+        remove_temporaries(kept)
+    write_json(path, environment)
+    if run.status == "failed":
+        with writing(run.folder / FAILURE):
+            (run.folder / FAILURE).unlink()
+    with writing(run.folder):
+        for table in run.folder.glob("[!.]*.parquet"):  # as far as an earlier attempt came
+            table.unlink()
