@@ -30,7 +30,8 @@ from pflbench.scenario import digest
 
 NOT_COUNTED = (
     "Bytes that clients receive only to be evaluated are not counted: they belong to the "
-    "measurement. So do the gradients after a plus sign, which no time here includes."
+    "measurement. So do the gradients after a plus sign, which no time here includes. ±: standard "
+    "deviation over seeds."
 )
 
 
@@ -46,9 +47,12 @@ class _Row:
     def mean(self, of: Callable[[Totals], float]) -> float:
         return float(np.mean([of(t) for t in self.totals]))
 
+    def seconds(self, of: Callable[[Totals], float]) -> str:
+        return _spread([of(t) for t in self.totals], ",.1f")
+
     @property
-    def accuracy(self) -> float:
-        return float(np.mean([r.accuracy(r.selected) for r in self.records]))
+    def accuracies(self) -> list[float]:
+        return [float(r.accuracy(r.selected)) for r in self.records]
 
 
 def show_cost(
@@ -79,11 +83,12 @@ def show_cost(
     over = None if network is None else read_network(network)
     runs = _chosen(Store(results).runs(), starts, scenario)
     rows = _rows(runs, over)
-    parts: list[RenderableType] = [_whole(rows, over), "", _by_kind(rows)]
+    parts: list[RenderableType] = [_whole(rows), "", _machine(rows, over), "", _by_kind(rows)]
     if over is not None:
         parts += ["", _over(rows, over), Text(f"{over.written}: {over.source}.", style="dim")]
     if target is not None:
-        parts += ["", _to_target(rows, target, over)]
+        for made in _to_target(rows, target, over):
+            parts += ["", made]
     if any(record.onboarding is not None for row in rows for record in row.records):
         parts += ["", _joining(rows)]
     show(*parts, "", Text(NOT_COUNTED, style="dim"))
@@ -135,7 +140,7 @@ def _rows(runs: Sequence[StoredRun], over: NamedNetwork | None) -> list[_Row]:
         records = [read(run) for run in group]
         times = [] if over is None else [timeline(r, over.network) for r in records]
         rows.append(_Row(label, records, [totals(r) for r in records], times))
-    return sorted(rows, key=lambda row: -row.accuracy)
+    return sorted(rows, key=lambda row: -float(np.mean(row.accuracies)))
 
 
 def _apart(scenarios: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
@@ -163,6 +168,20 @@ def _brief(value: Any) -> str:
     return "as usual" if value is None else str(value)
 
 
+def _spread(values: Sequence[float], form: str) -> str:
+    """Write a mean over seeds, and its standard deviation if there are several."""
+    written = f"{np.mean(values):{form}}"
+    return f"{written} ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else written
+
+
+def _of_seeds(rows: Sequence[_Row]) -> str:
+    """Say over how many seeds the rows' means are."""
+    numbers = sorted({len(row.records) for row in rows})
+    if numbers == [1]:
+        return "1 seed"
+    return f"mean over {' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} seeds"
+
+
 def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else duration(seconds)
 
@@ -174,26 +193,36 @@ def _right(made: Table, first: int) -> Table:
     return made
 
 
-def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
-    more = () if over is None else (f"over {over.written}",)
+def _whole(rows: Sequence[_Row]) -> Table:
     made = table(
-        "Method", "Seeds", "Accuracy", "Gradients", "MB up", "MB down", "Client s",
-        "Server s", "Peak memory", *more, title="Whole runs, test accuracy, mean over seeds",
+        "Method", "Seeds", "Accuracy", "Gradients", "MB up", "MB down",
+        title=f"Whole runs, test accuracy, {_of_seeds(rows)}",
     )  # fmt: skip
-    for column in made.columns[:4]:
-        column.no_wrap = True  # single words: the other heads have a space to wrap at
     for row in rows:
         steps = f"{row.mean(lambda t: t.local_steps):,.0f}"
         adapted = row.mean(lambda t: t.adapt_steps)
         made.add_row(
             literal(row.label),
             str(len(row.records)),
-            f"{row.accuracy:.2%}",
+            _spread(row.accuracies, ".2%"),
             f"{steps} + {adapted:,.0f}" if adapted else steps,
             f"{row.mean(lambda t: t.bytes_up) / 1e6:,.1f}",
             f"{row.mean(lambda t: t.bytes_down) / 1e6:,.1f}",
-            f"{row.mean(lambda t: t.client_seconds):,.1f}",
-            f"{row.mean(lambda t: t.server_seconds):,.1f}",
+        )
+    return _right(made, 1)
+
+
+def _machine(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
+    more = () if over is None else (f"over {over.written}",)
+    made = table(
+        "Method", "Client s", "Server s", "Peak memory", *more,
+        title=f"On the machine of the runs, {_of_seeds(rows)}",
+    )  # fmt: skip
+    for row in rows:
+        made.add_row(
+            literal(row.label),
+            row.seconds(lambda t: t.client_seconds),
+            row.seconds(lambda t: t.server_seconds),
             size(row.mean(lambda t: t.peak_memory_bytes)),
             *(() if over is None else (_time(float(np.mean([t.total for t in row.times]))),)),
         )
@@ -203,7 +232,7 @@ def _whole(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
 def _by_kind(rows: Sequence[_Row]) -> Table:
     made = table(
         "Method", "When", "Direction", "Kind", "Messages", "Bytes each", "Together",
-        title="Bytes by kind of message, mean over seeds",
+        title=f"Bytes by kind of message, {_of_seeds(rows)}",
     )  # fmt: skip
     for row in rows:
         found: dict[tuple[bool, str, str], list[Kind]] = {}
@@ -225,18 +254,20 @@ def _by_kind(rows: Sequence[_Row]) -> Table:
 def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
     made = table(
         "Method", "Whole run", "Seconds a round", "Set-up", "Download", "Compute", "Upload",
-        "Server", title=f"A federation over {over.written}: the slowest client of each round",
+        "Server",
+        title=f"A federation over {over.written}: the slowest client of each round, "
+        f"{_of_seeds(rows)}",
     )  # fmt: skip
     for row in rows:
 
         def mean(of: Callable[[Timeline], float], times: Sequence[Timeline] = row.times) -> float:
             return float(np.mean([of(t) for t in times]))
 
-        whole = mean(lambda t: t.total)
+        each = [(t.total - t.set_up) / max(len(t.seconds) - 1, 1) for t in row.times]
         made.add_row(
             literal(row.label),
-            _time(whole),
-            f"{mean(lambda t: (t.total - t.set_up) / max(len(t.seconds) - 1, 1)):,.2f}",
+            _time(mean(lambda t: t.total)),
+            _spread(each, ",.2f"),
             f"{mean(lambda t: t.set_up):,.1f} s",
             f"{mean(lambda t: t.down):,.1f} s",
             f"{mean(lambda t: t.compute):,.1f} s",
@@ -250,7 +281,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
     """Return what joining cost a newcomer after the last round."""
     made = table(
         "Method", "Labels", "Bytes up", "Bytes down", "Gradients", "Seconds", "Test accuracy",
-        title="Joining after the last round: mean of a newcomer, and over seeds",
+        title=f"Joining after the last round: mean of a newcomer, {_of_seeds(rows)}",
     )  # fmt: skip
     for row in rows:
         tables = [r.onboarding for r in row.records if r.onboarding is not None]
@@ -261,7 +292,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
             def mean(name: str, own: Sequence[pd.DataFrame] = own) -> float:
                 return float(np.mean([t[name].mean() for t in own]))
 
-            accuracy = float(np.mean([(t["correct"] / t["samples"]).mean() for t in own]))
+            accuracies = [float((t["correct"] / t["samples"]).mean()) for t in own]
             made.add_row(
                 literal(row.label),
                 shots_in_words(str(shots)),
@@ -269,18 +300,19 @@ def _joining(rows: Sequence[_Row]) -> Table:
                 size(mean("bytes_down")),
                 f"{mean('steps'):,.0f}",
                 f"{mean('seconds'):.3f}",
-                f"{accuracy:.2%}",
+                _spread(accuracies, ".2%"),
             )
     return _right(made, 2)
 
 
-def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -> Table:
+def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -> list[Table]:
     more = () if over is None else (f"over {over.written}",)
-    made = table(
-        "Method", "Reached by", "Round", "MB up", "MB down", "Gradients", "Client s",
-        "Server s", *more, "Test accuracy there",
-        title=f"Until the validation accuracy was {target:.1%}, mean over seeds",
+    title = f"Until the validation accuracy was {target:.1%}, {_of_seeds(rows)}"
+    spent = table(
+        "Method", "Reached by", "Round", "MB up", "MB down", "Gradients", "Test accuracy there",
+        title=title,
     )  # fmt: skip
+    machine = table("Method", "Client s", "Server s", *more, title=f"{title}: on the machine")
     for row in rows:
         times: list[Timeline | None] = [*row.times] or [None] * len(row.records)
         found = [reached(r, target, t) for r, t in zip(row.records, times, strict=True)]
@@ -289,22 +321,29 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
         if len(there) < len(found):  # a mean over those that did would be one of the lucky
             best = max(float(r.val.means().max()) for r in row.records)
             said = f"never (best validation {best:.1%})" if not there else seeds
-            made.add_row(literal(row.label), said, *["–"] * (len(made.columns) - 2))
+            spent.add_row(literal(row.label), said, *["–"] * (len(spent.columns) - 2))
+            machine.add_row(literal(row.label), *["–"] * (len(machine.columns) - 1))
             continue
 
         def mean(name: str, there: Sequence[Reached] = there) -> float:
             return float(np.mean([getattr(one, name) for one in there]))
 
-        made.add_row(
+        def spread(name: str, form: str, there: Sequence[Reached] = there) -> str:
+            return _spread([getattr(one, name) for one in there], form)
+
+        spent.add_row(
             literal(row.label),
             seeds,
-            f"{mean('round'):,.0f}",
+            spread("round", ",.0f"),
             f"{mean('bytes_up') / 1e6:,.1f}",
             f"{mean('bytes_down') / 1e6:,.1f}",
             f"{mean('local_steps'):,.0f}",
-            f"{mean('client_seconds'):,.1f}",
-            f"{mean('server_seconds'):,.1f}",
-            *(() if over is None else (_time(mean("network_seconds")),)),
-            f"{mean('test_accuracy'):.2%}",
+            spread("test_accuracy", ".2%"),
         )
-    return _right(made, 1)
+        machine.add_row(
+            literal(row.label),
+            spread("client_seconds", ",.1f"),
+            spread("server_seconds", ",.1f"),
+            *(() if over is None else (_time(mean("network_seconds")),)),
+        )
+    return [_right(spent, 1), _right(machine, 1)]

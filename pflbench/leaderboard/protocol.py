@@ -130,7 +130,8 @@ TESTS_LEGEND = (
         "verdict",
         f"better or worse if p is below {SIGNIFICANCE:g}; else not told apart, which is not the "
         f"same as equal. With fewer than {FEWEST_SEEDS} seeds: no verdict. All verdicts of a board "
-        "hold together: of boards of equal rows, some one in twenty calls a row better or worse.",
+        "hold together: of boards of equal rows, one in twenty or fewer call some row better or "
+        "worse.",
     ),
 )
 

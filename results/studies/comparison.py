@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pages
@@ -18,6 +18,7 @@ from pflbench.leaderboard import (
     MeanRanks,
     PairedTest,
     Row,
+    Spent,
     boards,
     critical_difference,
     paired_tests,
@@ -151,13 +152,19 @@ def cost(name: str) -> str:
         rows.append([
             method, str(len(row.seeds)), spread(m.test_accuracy, m.test_std, pages.points),
             number(m.bytes_up, 1e6),
-            number(m.bytes_down, 1e6), steps, number(spent.client_seconds, digits=1),
-            number(spent.server_seconds, digits=1),
+            number(m.bytes_down, 1e6), steps, taken(spent, "client_seconds"),
+            taken(spent, "server_seconds"),
         ])  # fmt: skip
     head = [
         "method", "seeds", "accuracy", "MB up", "MB down", "local steps", "client s", "server s",
     ]  # fmt: skip
     return pages.table(head, rows)
+
+
+def taken(spent: Spent, name: str) -> str:
+    """Write seconds: mean over seeds and standard deviation."""
+    seconds = partial(number, digits=1)
+    return spread(getattr(spent, name), spent.deviations.get(name), seconds)
 
 
 def number(value: float | None, unit: float = 1, digits: int = 0) -> str:

@@ -77,6 +77,13 @@ def accuracy(runs: Sequence[StoredRun]) -> str:
     return pages.spread(float(scores(run).test.mean()) for run in runs)
 
 
+def _plain(values: Iterable[float], digits: int = 0) -> str:
+    """Write the mean over seeds and the standard deviation of what is no share."""
+    known = list(values)
+    written = f"{pages.mean(known):,.{digits}f} ± {np.std(known, ddof=1):,.{digits}f}"
+    return written.replace("-", "−")
+
+
 def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
     """Compare each run with Local's."""
     return [transfer(run, study.runs) for run in runs]
@@ -85,8 +92,8 @@ def against_local(study: Study, runs: Sequence[StoredRun]) -> list[Transfer]:
 def _columns(parts: Sequence[Comparison]) -> list[str]:
     return [
         pages.spread([p.gain for p in parts], sign=True),
-        pages.points(pages.mean(p.hurt for p in parts)),
-        pages.points(pages.mean(p.hurt_beyond_error for p in parts)),
+        pages.spread(p.hurt for p in parts),
+        pages.spread(p.hurt_beyond_error for p in parts),
         pages.points(min(p.worst_gain for p in parts), sign=True),
     ]
 
@@ -125,7 +132,7 @@ def populations(study: Study, population: str) -> str:
                 row += [
                     pages.spread(p.accuracy for p in parts),
                     pages.spread([p.gain for p in parts], sign=True),
-                    pages.points(pages.mean(p.hurt for p in parts)),
+                    pages.spread(p.hurt for p in parts),
                 ]
         rows.append(row)
     head = ["method", "seeds", "all", "majority", "gain", "hurt %", "minority", "gain", "hurt %"]
@@ -147,10 +154,9 @@ def relatedness(study: Study) -> str:
         for choices in ({}, {"population": GROUPS}):
             runs = study.find("fedora", measure, **choices)
             for name in ("relatedness_rank_correlation", "relatedness_precision"):
-                row.append(f"{pages.mean(run.summary[name] for run in runs):.2f}")
+                row.append(_plain((run.summary[name] for run in runs), 2))
             if choices:
-                same = pages.mean(run.summary["relatedness_same_group"] for run in runs)
-                row.append(f"{same:.2f}")
+                row.append(_plain((run.summary["relatedness_same_group"] for run in runs), 2))
             row.append(accuracy(runs))
         rows.append(row)
     head = [
@@ -196,7 +202,7 @@ def churn(study: Study) -> str:
                 continue
             row.append(accuracy(runs))
             hurt = [] if method == "local" else [t.whole.hurt for t in against_local(study, runs)]
-            row.append(pages.points(pages.mean(hurt)) if hurt else "")
+            row.append(pages.spread(hurt) if hurt else "")
         rows.append(row)
     head = ["method", "seeds"]
     for words in ("10 %", "50 %", "90 %", "100 %"):
@@ -218,18 +224,18 @@ def cost(study: Study) -> str:
             str(len(records)),
             f"{pages.mean(t.bytes_up for t in sums) / per:.3f}",
             f"{pages.mean(t.bytes_down for t in sums) / per:.3f}",
-            f"{1000 * pages.mean(t.client_seconds for t in sums) / ROUNDS:.0f}",
-            f"{1000 * pages.mean(t.server_seconds for t in sums) / ROUNDS:.0f}",
-            f"{pages.mean(t.peak_memory_bytes for t in sums) / 2**20:.0f}",
+            _plain(1000 * t.client_seconds / ROUNDS for t in sums),
+            _plain(1000 * t.server_seconds / ROUNDS for t in sums),
+            _plain(t.peak_memory_bytes / 2**20 for t in sums),
             accuracy(study.find(method)),
         ]
         if any(one is None for one in there):
             row += ["never", "", ""]
         else:
             row += [
-                f"{pages.mean(one.round for one in there if one):.0f}",
-                f"{pages.mean(one.bytes_up + one.bytes_down for one in there if one) / 1e6:,.0f}",
-                f"{pages.mean(one.local_steps for one in there if one):,.0f}",
+                _plain(one.round for one in there if one),
+                _plain((one.bytes_up + one.bytes_down) / 1e6 for one in there if one),
+                _plain(one.local_steps for one in there if one),
             ]
         rows.append(row)
     head = [

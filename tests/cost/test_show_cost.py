@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -32,9 +33,11 @@ def test_all_runs_of_the_scenario(folder: Path, runs: Runs) -> None:
     assert shown.exit_code == 0, shown.stderr
     both = [runs["fedora", seed].summary for seed in (0, 1)]
     row = line(shown.stdout, "Whole runs", "fedora")
-    accuracy = sum(s["test_accuracy"] for s in both) / 2
+    accuracies = [s["test_accuracy"] for s in both]
+    written = f"{np.mean(accuracies):.2%} ± {np.std(accuracies, ddof=1):.2%}"
     steps = sum(s["local_steps"] for s in both) / 2
-    assert re.search(rf"fedora +2 +{accuracy:.2%} +{steps:,.0f} ", row)
+    assert re.search(rf"fedora +2 +{written} +{steps:,.0f} ", row)
+    assert "Whole runs, test accuracy, mean over 2 seeds" in shown.stdout
     assert f"{sum(s['bytes_up'] for s in both) / 2e6:,.1f}" in row
     tuned = line(shown.stdout, "Whole runs", "fedavg-ft")
     assert (
