@@ -9,6 +9,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
+
+MOST_TOLD: Final = 30
+"""A message tells no more names than this."""
+
+_SHORT: Final = 3
 
 
 class PflbenchError(Exception):
@@ -116,11 +122,26 @@ class DivergedError(WorkError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'? Known: a, b, x." for a mistyped name (empty if none is known)."""
+    """Return " Did you mean 'x'? Known: a, b, x." for a mistyped name (empty if none is known).
+
+    Of many names the first are told, and how many more there are.
+    """
     names = sorted(known)
     if not names:
         return ""
-    lowered = {n.lower(): n for n in names}
-    near = difflib.get_close_matches(name.lower(), list(lowered), n=1, cutoff=0.5)
-    meant = f" Did you mean {lowered[near[0]]!r}?" if near else ""
-    return f"{meant} Known: {', '.join(names)}."
+    told = ", ".join(names[:MOST_TOLD])
+    more = f" and {len(names) - MOST_TOLD:,} more" if len(names) > MOST_TOLD else ""
+    return f"{nearest(name, names)} Known: {told}{more}."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return " Did you mean 'x'?" for a mistyped or a shortened name, "" if none is near."""
+    lowered = {one.lower(): one for one in sorted(known)}
+    wanted = str(name).strip().lower()
+    # Half of its letters make a short name likely; of a longer one they are chance.
+    cutoff = 0.5 if len(wanted) <= _SHORT else 0.6
+    near = difflib.get_close_matches(wanted, list(lowered), n=1, cutoff=cutoff)
+    if not near and len(wanted) > 1:
+        begun = [one for one in lowered if one.startswith(wanted)]
+        near = begun if len(begun) == 1 else []
+    return f" Did you mean {lowered[near[0]]!r}?" if near else ""

@@ -15,14 +15,14 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from pflbench.errors import InputError, UnknownNameError
+from pflbench.errors import InputError, UnknownNameError, nearest
 from pflbench.numbers import number_of, plain_value, whole_of
 from pflbench.sentences import is_unicode
 from pflbench.shares import ShareOf
@@ -233,6 +233,8 @@ class _Kind:
         The annotation with its bounds where msgspec takes them.
     wanted
         What is expected, in words.
+    choices
+        The texts that it takes, if it takes no others.
     """
 
     whole: bool
@@ -242,6 +244,7 @@ class _Kind:
     nothing: bool
     bounded: Any
     wanted: str
+    choices: tuple[str, ...]
 
 
 @cache
@@ -261,7 +264,17 @@ def _kind(hint: Any) -> _Kind:
         nothing=_accepts(base, type(None)),
         bounded=_bounded_arms(hint),
         wanted=f"{expected} {_bounds(_meta(hint))}".strip() + optional,
+        choices=tuple(_choices(base)),
     )
+
+
+def _choices(base: Any) -> Iterator[str]:
+    """Yield the texts among which an annotation lets choose."""
+    if typing.get_origin(base) is Literal:
+        yield from (choice for choice in typing.get_args(base) if isinstance(choice, str))
+    elif _is_union(base) or typing.get_origin(base) is typing.Annotated:
+        for arm in typing.get_args(base)[: None if _is_union(base) else 1]:
+            yield from _choices(arm)
 
 
 def _convert(value: Any, kind: _Kind, where: str) -> Any:
@@ -276,7 +289,8 @@ def _convert(value: Any, kind: _Kind, where: str) -> Any:
         converted = msgspec.convert(_read(value, kind), kind.bounded, strict=False)
     except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
         wanted = "a finite number" if _is_infinite(value) else kind.wanted
-        raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.") from error
+        meant = nearest(value, kind.choices) if isinstance(value, str) else ""
+        raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.{meant}") from error
     return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import pluggy
@@ -101,7 +102,14 @@ class Registry:
                 raise InputError(f"The plugin {problem.plugin!r} is broken: {problem.message}")
         broken = sorted({problem.plugin for problem in self.problems})
         hint = f" Broken plugins (see pflbench list): {', '.join(broken)}." if broken else ""
-        raise UnknownNameError(shelf.kind, name, shelf.entries, hint=hint)
+        raise UnknownNameError(shelf.kind, name, shelf.entries, hint=self._path(shelf, name) + hint)
+
+    def _path(self, shelf: Shelf[Any], name: str) -> str:
+        """Say how a path is written, if one was given for a data set's name."""
+        if shelf is not self.datasets or not ("/" in name or Path(name).exists()):
+            return ""
+        ways = [f"{spec.name}:{name}" for spec in self.datasets.specs() if spec.takes_path]
+        return f" A path follows the name of a data set: {' or '.join(ways)}." if ways else ""
 
     def add(self, plugin: object, owner: str) -> None:
         """Ask one plugin (a module or object with hook implementations) for its records.

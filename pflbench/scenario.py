@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pflbench.errors import InputError
+from pflbench.errors import InputError, nearest
 from pflbench.newcomers import NewClients
 from pflbench.parameters import Scalar
 
@@ -37,7 +37,8 @@ def check_precision(text: str, name: str = "precision") -> Precision:
         if text == known:
             return known
     expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
-    raise InputError(f"{name} {text!r} is not valid: expected {expected}.")
+    meant = nearest(text, PRECISIONS)
+    raise InputError(f"{name} {text!r} is not valid: expected {expected}.{meant}")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench.errors import DivergedError, InputError, UnknownNameError, WorkError, suggestion
+from pflbench.errors import (
+    DivergedError,
+    InputError,
+    UnknownNameError,
+    WorkError,
+    nearest,
+    suggestion,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +24,26 @@ def test_the_nearest_name_is_suggested(name: str, meant: str) -> None:
         f"There is no algorithm {name!r}. Did you mean {meant!r}? "
         "Known: fedavg, fedavg-ft, fedora, local."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("scaffold", "imagefolder"), ("cite", "tune"), ("data", "natural"), ("ace0", "subspace")],
+)
+def test_what_only_shares_letters_is_not_suggested(name: str, known: str) -> None:
+    assert nearest(name, [known]) == ""
+
+
+def test_a_short_name_needs_half_its_letters_and_a_beginning_will_do() -> None:
+    assert nearest("mo", ["mu", "local_lr"]) == " Did you mean 'mu'?"
+    assert nearest("patho", ["pathological", "iid"]) == " Did you mean 'pathological'?"
+    assert nearest("fash", ["fashion-mnist", "mnist"]) == " Did you mean 'fashion-mnist'?"
+
+
+def test_of_many_names_the_first_are_told() -> None:
+    said = suggestion("run0777x", [f"run{n:04d}" for n in range(1000)])
+    assert said.startswith(" Did you mean 'run0777'? Known: run0000, ")
+    assert said.endswith(", run0029 and 970 more.")
 
 
 def test_nothing_is_suggested_where_nothing_is_near_or_known() -> None:

@@ -89,6 +89,11 @@ def test_texts_and_values_are_read(name: str, text: Any, value: Any) -> None:
         ("top_k", "2.5", "m.top_k = '2.5' is not valid: expected a whole number ≥ 1."),
         ("limit", "0", "m.limit = '0' is not valid: expected a whole number > 0 or none."),
         ("fast", "perhaps", "m.fast = 'perhaps' is not valid: expected true or false."),
+        (
+            "kind",
+            "medain",
+            "m.kind = 'medain' is not valid: expected one of mean, median. Did you mean 'median'?",
+        ),
         ("kind", "mode", "m.kind = 'mode' is not valid: expected one of mean, median."),
         ("tail", "1", "m.tail = '1' is not valid: expected a number ≤ 0 or none."),
         ("tail", "-inf", "m.tail = '-inf' is not valid: expected a finite number."),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import Number, PathText, complete_any_name
+from pflbench.cli.names import Number, OneOf, PathText, complete_any_name
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
 
@@ -39,7 +39,7 @@ with a recorded run of the official implementation instead.
 )  # fmt: skip
 @click.option(
     "--engine", metavar="auto|stacked|sequential",
-    type=click.Choice(["auto", "stacked", "sequential"]),
+    type=OneOf(["auto", "stacked", "sequential"]),
     help="Engine of the replay. (default: auto)",
 )  # fmt: skip
 @debug_option

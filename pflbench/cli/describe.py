@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from importlib.resources import files
 from typing import Any
 
@@ -40,12 +41,22 @@ def describe(name: str, *, note: bool) -> None:
             if name in problem.names or name == problem.plugin:
                 raise InputError(f"The plugin {problem.plugin!r} is broken: {problem.message}")
         known = {known for shelf in registry.shelves for known in shelf.entries}
-        raise UnknownNameError("plugin", name, known)
+        raise UnknownNameError("plugin", name, known, hint=_hint(name))
     for shelf in shelves:
         spec = registry.get(shelf, name)
         show(*_parts(registry, shelf, spec))
         if note:
             show(_note(spec), width=100)  # prose, which is not to run as wide as a table
+
+
+def _hint(name: str) -> str:
+    """Say what else a name may be."""
+    if _START_OF_ID.fullmatch(name):
+        return f" If it is a run's id: pflbench show run {name}."
+    return " See pflbench list."
+
+
+_START_OF_ID = re.compile("(?=.*[0-9])[0-9a-f]{3,12}")
 
 
 def _parts(registry: Registry, shelf: Shelf[Any], spec: Any) -> list[RenderableType]:

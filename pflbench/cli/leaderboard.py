@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from pflbench.cli.names import OneOf
 from pflbench.cli.options import boards_options, network_option, results_option, target_option
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
@@ -33,12 +34,12 @@ verdicts, which need five seeds.
 @click.command(help=_HELP, short_help="Print the leaderboards of the results there are.")
 @results_option
 @click.option(
-    "--format", "form", type=click.Choice(["text", "markdown", "csv", "latex"]), default="text",
+    "--format", "form", type=OneOf(["text", "markdown", "csv", "latex"]), default="text",
     show_default=True, help="How to write the tables.",
 )  # fmt: skip
 @click.option(
     "--columns", show_default="standard, or cost with --target or --network",
-    type=click.Choice(
+    type=OneOf(
         ["standard", "tests", "transfer", "calibration", "new-clients", "relatedness", "cost"]
     ),
     help="What the tables show: the comparison; which rows are told apart, and how methods rank "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from pflbench.cli.names import OneOf
 from pflbench.cli.session import debug_option
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Everything comes from plugins; a plugin that cannot be used is listed with its e
 
 
 @click.command("list", help=_HELP, short_help="List what the plugins bring.")
-@click.argument("kinds", nargs=-1, type=click.Choice([*KINDS, "problems"]), metavar="[KIND]...")
+@click.argument("kinds", nargs=-1, type=OneOf([*KINDS, "problems"]), metavar="[KIND]...")
 @debug_option
 def list_(kinds: tuple[str, ...]) -> None:
     """Print one table a kind, then the problems."""

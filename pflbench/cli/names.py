@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from pflbench.errors import InputError
+from pflbench.errors import InputError, nearest
 from pflbench.expressions import split_list
 from pflbench.numbers import number_of, whole_of
 from pflbench.paths import path_of
@@ -99,6 +99,18 @@ class Number(_Type):
             name = param.opts[0] if param is not None else "the value"
             raise InputError(f"{name} {value!r} is not valid: expected {kind} {bounds}.")
         return number if self.whole else float(number)
+
+
+class OneOf(click.Choice):  # type: ignore[type-arg]  # as above
+    """One of several texts; a mistyped one is refused with the nearest."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the text, or fail with what was expected."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            meant = nearest(str(value), map(str, self.choices))
+            self.fail(f"{error.message.rstrip('.')}.{meant}", param, ctx)
 
 
 class PathText(click.Path):

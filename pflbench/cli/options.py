@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import rich_click as click
 
-from pflbench.cli.names import Number, PathText, complete
+from pflbench.cli.names import Number, OneOf, PathText, complete
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +59,7 @@ def engine_option(command: F) -> F:
     """Add `--engine`."""
     return click.option(
         "--engine",
-        type=click.Choice(["auto", "stacked", "sequential"]),
+        type=OneOf(["auto", "stacked", "sequential"]),
         metavar="auto|stacked|sequential",
         default="auto",
         show_default=True,

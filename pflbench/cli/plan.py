@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number, complete
+from pflbench.cli.names import Number, OneOf, complete
 from pflbench.cli.options import boards_options, results_option
 from pflbench.cli.session import debug_option
 
@@ -45,7 +45,7 @@ interval: of three seeds, a wide one.
 @results_option
 @boards_options
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
     help="How to write it.",
 )  # fmt: skip
 @debug_option

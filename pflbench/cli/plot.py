@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import PathText
+from pflbench.cli.names import OneOf, PathText
 from pflbench.cli.options import boards_options, results_option
 from pflbench.cli.session import debug_option
 from pflbench.errors import InputError
@@ -34,16 +34,16 @@ distribution over clients), [cyan]gains[/cyan] (each client's gain over local), 
 @click.command(help=_HELP, short_help="Draw results for a paper: PDF, SVG or PNG.")
 @click.argument(
     "kind", metavar="KIND",
-    type=click.Choice(["curves", "spread", "gains", "pareto", "ranks", "partition"]),
+    type=OneOf(["curves", "spread", "gains", "pareto", "ranks", "partition"]),
 )  # fmt: skip
 @results_option
 @boards_options
 @click.option(
-    "--x", type=click.Choice(["rounds", "bytes", "seconds"]), metavar="rounds|bytes|seconds",
+    "--x", type=OneOf(["rounds", "bytes", "seconds"]), metavar="rounds|bytes|seconds",
     show_default="rounds", help="What curves are drawn against.",
 )  # fmt: skip
 @click.option(
-    "--split", type=click.Choice(["test", "val"]), metavar="test|val", show_default="test",
+    "--split", type=OneOf(["test", "val"]), metavar="test|val", show_default="test",
     help="Which accuracy curves show.",
 )  # fmt: skip
 @click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number, PathText
+from pflbench.cli.names import Number, OneOf, PathText
 from pflbench.cli.options import data_options, results_option
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
 from pflbench.cli.together import TERMINATED, Terminated, heeding_sigterm
@@ -47,7 +47,7 @@ status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
 @data_options
 @results_option
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
     help="How to print the outcome.",
 )  # fmt: skip
 @click.option("--quiet", is_flag=True, help="Show no progress.")

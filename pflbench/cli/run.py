@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from pflbench.cli.cells import cells_options, take_matrix
-from pflbench.cli.names import COUNT
+from pflbench.cli.names import COUNT, OneOf
 from pflbench.cli.options import data_options, device_option, engine_option, results_option
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.together import processes, several
@@ -56,7 +56,7 @@ _RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
 @data_options
 @results_option
 @click.option(
-    "--rerun", type=click.Choice(["missing", "always"]), default="missing", show_default=True,
+    "--rerun", type=OneOf(["missing", "always"]), default="missing", show_default=True,
     help="Run only what is missing, or everything again.",
 )  # fmt: skip
 @click.option(

@@ -16,6 +16,7 @@ from pflbench.cli.options import (
     target_option,
 )
 from pflbench.cli.session import debug_option
+from pflbench.errors import UnknownNameError
 
 _HELP = """Show a plugin, a partition or a run.
 
@@ -85,6 +86,8 @@ class ShowGroup(click.RichGroup):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Take an unknown word for the argument of `show plugin`."""
         if args and args[0] not in self.commands and not args[0].startswith("-"):
+            if len(args) > 1 and not args[1].startswith("-"):
+                raise UnknownNameError("display", args[0], self.commands)
             args = ["plugin", *args]
         return super().resolve_command(ctx, args)
 

@@ -8,6 +8,7 @@ from typing import Any
 import rich_click as click
 
 from pflbench.cli.cells import asks, cells_options, take_matrix
+from pflbench.cli.names import OneOf
 from pflbench.cli.options import data_options, results_option
 from pflbench.cli.session import debug_option
 
@@ -32,7 +33,7 @@ are told.
 @data_options
 @results_option
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
     help="How to write it.",
 )  # fmt: skip
 @debug_option

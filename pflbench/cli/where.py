@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import rich_click as click
 
-from pflbench.cli.names import COUNT, Number
+from pflbench.cli.names import COUNT, Number, OneOf
 from pflbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _OPTIONS = (
         "default: 1.",
     ),
     click.option(
-        "--executor", type=click.Choice(["auto", "here", "processes", "ray"]),
+        "--executor", type=OneOf(["auto", "here", "processes", "ray"]),
         metavar="auto|here|processes|ray", default="auto", show_default=True,
         help="Where cells run: in this process, in worker processes, on a Ray cluster; auto: here "
         "if there is one job, else in worker processes. The numbers are the same.",

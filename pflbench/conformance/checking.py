@@ -131,4 +131,5 @@ def _shelf_of(name: str, kind: str | None, registry: Registry) -> Shelf[Any]:
     for problem in registry.problems:
         if name == problem.plugin or name in problem.names:
             return shelves[0]  # whose `get` says what is broken
-    raise UnknownNameError("plugin", name, [n for shelf in shelves for n in shelf.names()])
+    names = [known for shelf in shelves for known in shelf.names()]
+    raise UnknownNameError("plugin", name, names, hint=" See pflbench list.")

@@ -25,7 +25,7 @@ from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.onboarding import Onboarding
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.relating import relatedness_of
-from pflbench.runs.request import RunRequest
+from pflbench.runs.request import RunRequest, method_of
 from pflbench.runs.result import Result
 from pflbench.runs.taking import take
 from pflbench.runs.telling import Told, installed_observers
@@ -53,7 +53,8 @@ def run(
     Parameters
     ----------
     algorithm
-        A method's name: "fedora".
+        A method's name: "fedora"; or with parameters, which may also stand in `parameters`:
+        "fedprox(mu=0.1)".
     dataset
         A data set's name, `name:PATH`, or a federation (`Federation.from_arrays`).
     results
@@ -83,10 +84,11 @@ def run(
     for name in options:
         if name not in known:
             raise UnknownNameError("option of run", name, known)
+    algorithm, parameters = method_of(algorithm, options.pop("parameters", {}))
     with group.together():
         stored = None if results is None or not group.first else results
         store = None if stored is None else Store(stored, missing_ok=True)
-        planned = plan(RunRequest(algorithm, dataset, **options))
+        planned = plan(RunRequest(algorithm, dataset, parameters=parameters, **options))
         return execute(planned, store, observers, group)
 
 

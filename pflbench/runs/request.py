@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pflbench.errors import InputError
+from pflbench.expressions import parse_expression
 from pflbench.federation import Federation
 from pflbench.newcomers import Listed, NewClients, check
 from pflbench.numbers import whole_of
@@ -145,3 +146,23 @@ def new_clients_of(request: RunRequest, rounds: int | None = None) -> NewClients
         shots=request.shots,
         steps=request.onboarding_steps,
     )
+
+
+def method_of(written: Any, parameters: Any) -> tuple[Any, Any]:
+    """Return a method's name and parameters, of which its expression may hold some.
+
+    Raises
+    ------
+    InputError
+        The expression has another form, or holds a parameter that is given apart as well.
+    """
+    if not (isinstance(written, str) and "(" in written):
+        return written, parameters
+    method = parse_expression(written, kind="algorithm", example="fedprox(mu=0.1)")
+    if not isinstance(parameters, Mapping):
+        return method.name, parameters
+    if twice := sorted(set(method.arguments) & set(parameters)):
+        raise InputError(
+            f"{method.name}.{twice[0]} is given both in {written!r} and in parameters."
+        )
+    return method.name, {**method.arguments, **parameters}

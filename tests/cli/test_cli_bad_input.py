@@ -59,6 +59,11 @@ def refused(call: Call, folder: Path, *arguments: str) -> str:
         (["--local-epochs", "1", "--local-steps", "1"], "exclude each other"),
         (["--device", "abacus"], "The device 'abacus' is not there."),
         (["--engine", "steam"], "'steam' is not one of"),
+        (["--engine", "stakced"], "'sequential'. Did you mean 'stacked'?"),
+        (["--rerun", "alwys"], "Did you mean 'always'?"),
+        (["--executor", "procesess"], "Did you mean 'processes'?"),
+        (["--population", "groups(change=trun)"], "one of labels, turn. Did you mean 'turn'?"),
+        (["--precision", "flaot32"], "or float64. Did you mean 'float32'?"),
         (
             ["--precision", "half"],
             "--precision 'half' is not valid: expected float32, bfloat16 or float64.",
@@ -132,7 +137,13 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
         (["show", "run", "abc"], "There is no results folder results."),
         (["list", "methods"], "'methods' is not one of 'algorithms'"),
         (["leaderboard"], "There is no results folder results."),
+        (["list", "algorthms"], "Did you mean 'algorithms'?"),
         (["leaderboard", "--format", "pdf"], "'pdf' is not one of"),
+        (["leaderboard", "--format", "cvs"], "Did you mean 'csv'?"),
+        (["leaderboard", "--columns", "transfr"], "Did you mean 'transfer'?"),
+        (["plot", "curvs"], "Did you mean 'curves'?"),
+        (["show", "runn", "1f0c"], "There is no display 'runn'. Did you mean 'run'?"),
+        (["show", "48e7"], "If it is a run's id: pflbench show run 48e7."),
         (["leaderboard", "--columns", "transfer", "--network", "lte"], "the columns 'cost'"),
         (["check", "fedroa"], "Did you mean 'fedora'?"),
         (["check", "fedora", "--golden", "no.npz"], "no.npz"),
@@ -143,6 +154,25 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
 )
 def test_other_commands(arguments: list[str], expected: str, pflbench: Call, folder: Path) -> None:
     assert expected in refused(pflbench, folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "scaffold"], ["show", "scaffold"], ["cite"], ["show", "ditto"]]
+)
+def test_a_name_that_is_near_nothing_gets_no_suggestion(
+    arguments: list[str], pflbench: Call, folder: Path
+) -> None:
+    said = refused(pflbench, folder, *arguments)
+    assert "Did you mean" not in said
+    assert "Known: " in said
+
+
+def test_a_path_in_the_place_of_a_data_set_is_shown_the_way(
+    pflbench: Call, folder: Path, data: str
+) -> None:
+    said = refused(pflbench, folder, "run", "--algo", "local", "--dataset", "points.npz")
+    assert "npz:points.npz" in said
+    assert "imagefolder:a/b" in refused(pflbench, folder, *RUN, "a/b")
 
 
 def plugin(site: Path, name: str, code: str) -> None:

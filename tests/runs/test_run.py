@@ -234,6 +234,20 @@ def test_options_are_checked_by_name(federation: Federation) -> None:
         pflbench.run("fedavg", federation, local_epoch=2)
 
 
+def test_parameters_stand_in_an_expression_as_on_the_command_line(federation: Federation) -> None:
+    one = pflbench.run("fedprox(mu=.1)", federation, **SHORT)
+    other = pflbench.run("fedprox", federation, parameters={"mu": 0.1}, **SHORT)
+    assert one.run_id == other.run_id
+    with pytest.raises(InputError, match=r"fedprox\.mu is given both in 'fedprox\(mu=0\.1\)' and"):
+        pflbench.run("fedprox(mu=0.1)", federation, parameters={"mu": 0.1}, **SHORT)
+    with pytest.raises(UnknownNameError, match=r"no parameter of fedprox 'mo'\. Did you mean 'mu'"):
+        pflbench.run("fedprox(mo=0.1)", federation, **SHORT)
+    with pytest.raises(UnknownNameError, match="Did you mean 'fedprox'"):
+        pflbench.run("fedporx(mu=0.1)", federation, **SHORT)
+    with pytest.raises(InputError, match="is not an algorithm"):
+        pflbench.run("fedprox(mu=0.1", federation, **SHORT)
+
+
 def test_the_package_door_in_a_fresh_process(tmp_path: Path) -> None:
     """`import pflbench` alone, then a run, with the folder of the data as text."""
     code = (
