@@ -73,6 +73,21 @@ class WorkError(PflbenchError):
     exit_status = 1
 
 
+class PluginError(WorkError):
+    """Code of a plugin did what it must not, or gave what does not fit: only its own cell fails."""
+
+
+class ImportChangesError(InputError):
+    """A plugin's module changes, when it is imported, what all code of the process shares."""
+
+
+class Misfit(Exception):  # noqa: N818 - said by a check that knows no plugin; never seen by people
+    """What crossed from a plugin's code does not fit; the message says what, and what was expected.
+
+    `pflbench.isolation.Guard` makes a `PluginError` of it, which names the plugin and the place.
+    """
+
+
 class UnknownNameError(InputError):
     """A name that nothing is registered under.
 

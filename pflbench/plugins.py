@@ -13,6 +13,7 @@ import pluggy
 
 from pflbench import hookspecs, sentences
 from pflbench.errors import InputError, UnknownNameError
+from pflbench.isolation import put_back
 from pflbench.specs import (
     AlgorithmSpec,
     DatasetSpec,
@@ -152,7 +153,8 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
     for point in sorted(set(chosen), key=lambda p: (p.dist.name if p.dist else "", p.name)):
         owner = f"{point.dist.name}:{point.name}" if point.dist else point.name
         try:
-            plugin = point.load()
+            with put_back(point.module):
+                plugin = point.load()
         except (Exception, SystemExit) as error:  # a third party's import: anything can be raised
             registry.problems.append(Problem(owner, sentences.raised(error), names=(point.name,)))
             continue

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from pflbench.errors import PflbenchError
+from pflbench.isolation import place_of
 
 if TYPE_CHECKING:
     from pflbench.plugins import Registry
@@ -53,7 +54,18 @@ def _culprit(error: BaseException) -> str:
             if module in owners:
                 return owners[module]
             module = module.rpartition(".")[0]
-    return "pflbench itself"
+    return place_of(error) or "pflbench itself"
+
+
+def named(spec: Spec) -> str:
+    """Return a plugin's record in words: "The algorithm 'x' (plugin y)"."""
+    from pflbench import plugins
+
+    for shelf in plugins.installed().shelves:
+        if isinstance(spec, shelf.record):
+            owners = [o for o, one in shelf.entries.get(spec.name, ()) if one == spec]
+            return f"The {shelf.kind} {spec.name!r}" + (f" (plugin {owners[0]})" if owners else "")
+    return f"The plugin {spec.name!r}"
 
 
 def _code_of_plugins(registry: Registry) -> dict[str, str]:

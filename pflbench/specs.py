@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from pflbench.errors import InputError
+from pflbench.errors import ImportChangesError, InputError
+from pflbench.isolation import importing
 from pflbench.parameters import NoParameters
 
 EVERY_METHODS = frozenset({"local_lr"})
@@ -26,12 +27,17 @@ def resolve(target: str, *, owner: str) -> Any:
 
     Raises
     ------
+    ImportChangesError
+        Importing the module changed what all code of the process shares; that was put back.
     InputError
         The module cannot be imported or lacks the attribute; the message names the owner.
     """
     module, _, attribute = target.partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        with importing(module, owner):
+            return getattr(importlib.import_module(module), attribute)
+    except ImportChangesError:
+        raise
     except (Exception, SystemExit) as error:  # whatever a third party's module raises at import
         raise InputError(
             f"The code of {owner} ({target}) cannot be imported: {type(error).__name__}: {error}"

@@ -21,6 +21,8 @@ from typing import TypeVar
 
 import torch
 
+from pflbench.isolation import own_thread
+
 T = TypeVar("T")
 
 WORTH_A_CORE = 2 * 10**7
@@ -141,7 +143,7 @@ def side_by_side(jobs: Sequence[Callable[[], T]], cores: int) -> list[T]:
     """
     if cores == 1 or len(jobs) == 1:
         return [job() for job in jobs]
-    futures = [_pool(cores).submit(job) for job in jobs]
+    futures = [_pool(cores).submit(_watched, job) for job in jobs]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
     finally:  # after an error or an interruption, no job may go on writing to its rows
@@ -149,6 +151,11 @@ def side_by_side(jobs: Sequence[Callable[[], T]], cores: int) -> list[T]:
             future.cancel()
         wait(futures)
     return [future.result() for future in futures]
+
+
+def _watched(job: Callable[[], T]) -> T:
+    with own_thread():
+        return job()
 
 
 def _pool(threads: int) -> ThreadPoolExecutor:

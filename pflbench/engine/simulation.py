@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from pflbench.engine.base import Engine, LocalShards, LocalWork, Trained
 from pflbench.engine.choose import make_engine
 from pflbench.engine.crew import steady
+from pflbench.engine.crossing import Crossing, named_tensors
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
@@ -138,13 +139,16 @@ class Simulation:
         self.task = task.to(self.device, dtype)
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
         server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
-        self.client = client_class(parameters, self.task)
+        self.crossing = Crossing(spec, self.device, dtype, layout.columns)
+        with self.crossing.call("its client half's __init__"):
+            self.client = client_class(parameters, self.task)
         storage = storage or Storage()
         setup = Setup(
             layout, self.task.initial, federation.clients, federation.classes, seed, storage,
             coordinates,
         )  # fmt: skip
-        self.server = server_class(parameters, setup)
+        with self.crossing.call("its server half's __init__"):
+            self.server = server_class(parameters, setup)
         self.engine: Engine = make_engine(engine, self.task, chunk=chunk)
         if group.size > 1:
             self.engine = ShardedEngine(self.engine, group)
@@ -158,10 +162,12 @@ class Simulation:
         }
         self._local = LocalShards(self._shards["train"], self._shards["val"])
         self._batches = batches or seeded_batches(seed, "batches", federation.train.sizes, budget)
-        self._states: dict[str, RowStore] = {
-            name: storage.rows(federation.clients, value.to(self.device))
-            for name, value in self.client.initial_state().items()
-        }
+        with self.crossing.call("initial_state"):
+            begun = self.client.initial_state()
+            self._states: dict[str, RowStore] = {
+                name: storage.rows(federation.clients, value.to(self.device))
+                for name, value in named_tensors(begun)
+            }
 
     @property
     def states(self) -> Rows:
@@ -188,11 +194,14 @@ class Simulation:
         if not len(clients):
             return 0
         mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
-        messages = enrolments(
-            self.client, self._local, self.task.initial.dtype, clients.tolist(), mapped=mapped
-        )
+        with self.crossing.call("enrol of a client"):
+            messages = enrolments(
+                self.client, self._local, self.task.initial.dtype, clients.tolist(), mapped=mapped
+            )
+            self.crossing.fit_messages(messages)
         messages = self.privacy.enrolment(messages, clients.tolist())
-        self.server.enrol(self._there(clients), messages)
+        with self.crossing.call("enrol of the server"):
+            self.server.enrol(self._there(clients), messages)
         return self.traffic.count_messages(round, "up", messages)
 
     def cohort(self, r: int) -> Tensor:
@@ -219,13 +228,20 @@ class Simulation:
             invited = None if who is None else who.cpu().numpy()
             who = self.participation.attend(r) if invited is None else Attendance.of(invited)
         began = time.perf_counter()
-        if len(who.forgotten) and (left := self.server.forget(self._there(who.forgotten))):
-            self.unforgettable[left] = None
+        now = f"of round {r + 1}"
+        if len(who.forgotten):
+            with self.crossing.call(f"forget {now}"):
+                left = self.server.forget(self._there(who.forgotten))
+            if left:
+                self.unforgettable[left] = None
         up = self._enrol(r + 1, who.joined)
         cohort = self._there(who.invited)
-        received = self.server.send(r, cohort) if len(cohort) else {}
+        received: Rows = {}
+        if len(cohort):
+            received = self.crossing.rows(
+                f"send {now}", lambda: self.server.send(r, cohort), len(cohort)
+            )
         down = self.traffic.count_rows(r + 1, "down", received)
-        received = {name: tensor.detach() for name, tensor in received.items()}
         self._wait()
         sent = time.perf_counter()
         trained = self._train(r, who, received)
@@ -235,7 +251,8 @@ class Simulation:
         if trained is not None:
             steps[who.uploads] = trained.steps.cpu().numpy() * self.client.gradients_per_step
             up += self.traffic.count_rows(r + 1, "up", trained.uploads)
-            self.server.aggregate(r, self._there(who.invited[who.uploads]), trained.uploads)
+            with self.crossing.call(f"aggregate {now}"):
+                self.server.aggregate(r, self._there(who.invited[who.uploads]), trained.uploads)
             if isinstance(self.engine, ShardedEngine):
                 self.engine.align(self.server)
             self._wait()
@@ -259,8 +276,13 @@ class Simulation:
         with torch.no_grad():
             served: Rows = {}
             if self.client.personal_model == "served":
-                served = {n: t.detach() for n, t in self.server.serve(clients).items()}
-            return self.engine.personal(self.client, self._taken(clients), served)
+                served = self.crossing.rows(
+                    "serve", lambda: self.server.serve(clients), len(clients)
+                )
+            with self.crossing.call("personal"):
+                models = self.engine.personal(self.client, self._taken(clients), served)
+                self.crossing.fit_models(models, len(clients))
+            return models
 
     @steady()
     def evaluate(
@@ -335,7 +357,10 @@ class Simulation:
                 for i, share in zip(clients, who.work[there].tolist(), strict=True)
             ],
         )
-        trained = self.engine.train(work, record=self.record)
+        with self.crossing.call(f"local training of round {r + 1}"):
+            trained = self.engine.train(work, record=self.record)
+            self.crossing.fit_rows(trained.uploads, len(clients))
+            self.crossing.fit_states(trained.states, self._states)
         refuse_divergence(trained, clients, r)
         for name, rows in trained.states.items():
             if everyone:
@@ -354,7 +379,8 @@ class Simulation:
 
     def _adapt(self, r: int, clients: Tensor, W: Tensor) -> Trained | None:
         """Give personal models the plain SGD that the method asks for before evaluation."""
-        budget = self.client.adaptation()
+        with self.crossing.call("adaptation"):
+            budget = self.client.adaptation()
         if budget is None:
             return None
         numbers = clients.tolist()

@@ -11,9 +11,17 @@ from typing import Any
 import pandas as pd
 
 from pflbench.engine import Simulation
+from pflbench.engine.apart import apart, reseed
 from pflbench.engine.crew import steady
 from pflbench.engine.group import ALONE, Group, PeerFailedError
-from pflbench.errors import DivergedError, InputError, PflbenchError, UnknownNameError
+from pflbench.errors import (
+    DivergedError,
+    ImportChangesError,
+    InputError,
+    PflbenchError,
+    PluginError,
+    UnknownNameError,
+)
 from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
@@ -163,9 +171,13 @@ class _Execution:
         self.began = self.saved = time.perf_counter()
         self.save_after = CHECKPOINT_SECONDS
 
-    @steady()
     def play(self) -> Result:
-        """Play the rounds that are missing."""
+        """Play the rounds that are missing, apart from whatever this process did before."""
+        with apart(self.planned.cell.seed):
+            return self._play()
+
+    @steady()
+    def _play(self) -> Result:
         forget_peak_memory(self.planned.device)
         try:
             self.simulation = self._simulation()
@@ -178,9 +190,10 @@ class _Execution:
                 now = time.perf_counter()
                 if now - self.saved > self.save_after and self.done < self.scenario.rounds:
                     self._save()
-            related, near = relatedness_of(
-                self.simulation.server, p.held.participants, p.held.numbers
-            )
+            with self.simulation.crossing.call("relatedness"):
+                related, near = relatedness_of(
+                    self.simulation.server, p.held.participants, p.held.numbers
+                )
             ended = self.writer.complete({**self._tables(), **related}, {**self._summary(), **near})
         except Exception as error:
             if isinstance(error, DivergedError):
@@ -228,6 +241,7 @@ class _Execution:
         ]
 
     def _one_round(self) -> None:
+        reseed(self.planned.cell.seed, self.done + 1)
         report = self.simulation.round(self.done)
         self.done += 1
         due = self.done % self.scenario.eval_every == 0 or self.done == self.scenario.rounds
@@ -248,22 +262,24 @@ class _Execution:
                 "server_seconds": report.server_seconds,
                 "evaluate_seconds": time.perf_counter() - began,
                 "peak_memory_bytes": peak_memory(self.planned.device),
-                **self.simulation.server.telemetry(self.done - 1),
+                **self._telemetry(),
             }
         )
         self.onboarding.play(self.done)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
+    def _telemetry(self) -> dict[str, float]:
+        before = self.rounds[-1] if self.rounds else None
+        return self.simulation.crossing.telemetry(self.simulation.server, self.done - 1, before)
+
     def _evaluate(self) -> tuple[Evaluation, int]:
         table, steps = self.simulation.evaluate(self.done)
         self.evaluations.append(table)
-        val, test = (client_table(table, split).accuracy[0] for split in ("val", "test"))
+        val = client_table(table, "val").accuracy[0]
         return Evaluation(
             round=self.done,
             val_mean=float(val.mean()),
             val_worst_decile=worst_tenth(val),
-            test_mean=float(test.mean()),
-            test_worst_decile=worst_tenth(test),
         ), steps
 
     def _tables(self) -> dict[str, pd.DataFrame]:
@@ -326,7 +342,7 @@ class _Execution:
 
     def _fail(self, error: Exception) -> None:
         """Keep a run that cannot go on, with its reason; bad disks and bad input are not that."""
-        kept = DivergedError, PeerFailedError
+        kept = DivergedError, PeerFailedError, PluginError, ImportChangesError
         if isinstance(error, PflbenchError) and not isinstance(error, kept):
             return
         failure: dict[str, Any] = {

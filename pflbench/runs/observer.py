@@ -47,13 +47,15 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Accuracy of the personal models over clients, in [0, 1], after `round` rounds."""
+    """Validation accuracy of the personal models over clients, in [0, 1], after `round` rounds.
+
+    There are no test numbers: a method's plugin may bring an observer, and no method may learn
+    them while it runs. They come with the result, when the run is complete.
+    """
 
     round: int
     val_mean: float
     val_worst_decile: float
-    test_mean: float
-    test_worst_decile: float
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,9 +20,11 @@ from pflbench.engine import (
     choose_types,
     fit_engine,
 )
+from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
-from pflbench.errors import InputError, UnknownNameError
+from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
+from pflbench.isolation import Guard
 from pflbench.method import Layout, LocalBudget, Sgd
 from pflbench.privacy import Gaussian
 from pflbench.privacy.accounting import accountant
@@ -31,6 +35,7 @@ from pflbench.runs.relating import coordinates_for
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.sourcing import sourced
 from pflbench.scenario import Cell
+from pflbench.sentences import named as named_plugin
 from pflbench.specs import AlgorithmSpec, resolve
 
 
@@ -123,6 +128,7 @@ class PlannedRun:
         return command_for(self.cell, self.dataset)
 
 
+@apart()
 def plan(request: RunRequest, registry: plugins.Registry | None = None) -> PlannedRun:
     """Resolve a request, load its data and check everything; write nothing.
 
@@ -136,7 +142,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         raise UnknownNameError("choice for rerun", request.rerun, RERUN)
     read = named(request, registry)
     for half in (read.spec.client, read.spec.server):  # what cannot be imported is said at once
-        resolve(half, owner=f"algorithm {read.spec.name!r}")
+        with suppress(ImportChangesError):  # which is put back: of the method's runs it is said
+            resolve(half, owner=f"algorithm {read.spec.name!r}")
     if read.privacy is not None:
         accountant()  # that it is missing is said before a run
     device = choose_device(request.device)
@@ -145,10 +152,11 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     data = sourced(found.wanted)
     federation, cell = data.federation, found.cell
     build_model = resolve(found.model.build, owner=f"model {found.model.name!r}")
-    module = build_network(
-        build_model, found.model_parameters, federation.input_shape, federation.classes,
-        seed=cell.seed, name=found.model.name,
-    )  # fmt: skip
+    with Guard(partial(named_plugin, found.model))("build"):
+        module = build_network(
+            build_model, found.model_parameters, federation.input_shape, federation.classes,
+            seed=cell.seed, name=found.model.name,
+        )  # fmt: skip
     layout = Layout.of(module, found.model.head, name=found.model.name)
     engine, fallback = fit_engine(
         request.engine, module, layout, federation.train.x, federation.classes,

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from pflbench import Federation, MetricSpec, ObserverSpec
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.results import Store
 from pflbench.runs import Observer, Progress, RunInfo
+from pflbench.runs.observer import Evaluation
 
 SHORT: dict[str, Any] = {"rounds": 4, "eval_every": 3, "local_epochs": 1, "batch_size": 8}
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
@@ -183,9 +185,14 @@ def test_observers_hear_of_every_round(federation: Federation) -> None:
     assert last.bytes_down == result.summary["bytes_down"]
     assert last.seconds_left == 0
     assert last.evaluation is not None
-    assert last.evaluation.test_mean == pytest.approx(result.summary["test_accuracy_last"])
-    worst = result.metrics.query("split == 'test' and round == 4").accuracy.min()
-    assert last.evaluation.test_worst_decile == pytest.approx(worst)
+    last_val = result.metrics.query("split == 'val' and round == 4").accuracy
+    assert last.evaluation.val_mean == pytest.approx(last_val.mean())
+    assert last.evaluation.val_worst_decile == pytest.approx(last_val.min())
+
+
+def test_observers_hear_no_test_number_before_the_end(federation: Federation) -> None:
+    told = {field.name for field in fields(Progress)} | {field.name for field in fields(Evaluation)}
+    assert not [name for name in told if "test" in name]
 
 
 def test_plugins_bring_metrics_and_observers(

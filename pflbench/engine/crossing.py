@@ -1,0 +1,167 @@
+"""What crosses between a method's halves and the engine, looked at where it crosses.
+
+Names, shapes, types and devices only: no numbers are read, so that nothing waits for a device,
+and a round of many clients costs no more than one of few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.engine.report import ROUND_COLUMNS
+from pflbench.errors import Misfit
+from pflbench.isolation import Guard
+from pflbench.method import Message, Rows, RowStore, Server
+from pflbench.sentences import named
+from pflbench.specs import AlgorithmSpec
+
+
+class Crossing:
+    """Calls into a method's code, each with what it gives checked.
+
+    Parameters
+    ----------
+    spec
+        The method.
+    device, dtype, columns
+        Of the models [K, columns].
+    """
+
+    def __init__(
+        self, spec: AlgorithmSpec, device: torch.device, dtype: torch.dtype, columns: int
+    ) -> None:
+        self.guard = Guard(partial(named, spec))
+        self.device, self.dtype, self.columns = device, dtype, columns
+
+    @contextmanager
+    def call(self, place: str) -> Iterator[None]:
+        """Guard a call whose result is not checked, or checked in the body."""
+        with self.guard(place):
+            yield
+
+    def rows(self, place: str, give: Callable[[], Rows], count: int) -> Rows:
+        """Return what the server gives for `count` clients, a row each, detached."""
+        with self.guard(place):
+            rows = give()
+            self.fit_rows(rows, count)
+            return {name: tensor.detach() for name, tensor in rows.items()}
+
+    def fit_rows(self, rows: Rows, count: int) -> None:
+        """Refuse rows that are not one for each of `count` clients."""
+        for name, tensor in named_tensors(rows):
+            self._fit(name, tensor)
+            if tensor.ndim == 0 or len(tensor) != count:
+                raise Misfit(
+                    f"{name!r} has shape {list(tensor.shape)}: expected a row for each of "
+                    f"{count} clients"
+                )
+
+    def fit_messages(self, messages: Sequence[Message]) -> None:
+        """Refuse what no client can upload when it enrols."""
+        for message in messages:
+            for name, tensor in named_tensors(message):
+                self._fit(name, tensor)
+
+    def fit_states(self, states: Rows, kept: Mapping[str, RowStore]) -> None:
+        """Refuse states that are not what `initial_state` began."""
+        if odd := sorted(set(states) ^ set(kept), key=str):
+            where = "finish returns" if odd[0] in states else "initial_state returns"
+            raise Misfit(f"only {where} {odd[0]!r}: expected a client that keeps the same names")
+        for name, tensor in states.items():
+            default = kept[name].default
+            if tensor.shape[1:] != default.shape or tensor.dtype != default.dtype:
+                raise Misfit(
+                    f"the state {name!r} is {_kind(tensor.dtype, tensor.shape[1:])}, and in "
+                    f"initial_state {_kind(default.dtype, default.shape)}: expected the same"
+                )
+
+    def fit_models(self, models: object, count: int) -> None:
+        """Refuse personal models that are not [count, columns]."""
+        if not isinstance(models, Tensor):
+            raise Misfit(f"a personal model is of type {type(models).__name__}: expected a tensor")
+        self._fit("the personal model", models)
+        fit_model("the personal model", models, (count, self.columns), self.dtype)
+
+    def telemetry(
+        self, server: Server[Any], round: int, before: Mapping[str, Any] | None
+    ) -> dict[str, float]:
+        """Return what a server tells of itself after a round, as numbers.
+
+        Parameters
+        ----------
+        before
+            A row of an earlier round, whose names it must have again.
+        """
+        with self.guard(f"telemetry of round {round + 1}"):
+            told: Any = server.telemetry(round)
+            fit_telemetry(told, before)
+            return dict(told)
+
+    def _fit(self, name: str, tensor: Tensor) -> None:
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_complex():
+            raise Misfit(
+                f"{name!r} is of layout {tensor.layout} and type {tensor.dtype}: expected a dense "
+                "tensor of real numbers"
+            )
+        if tensor.device.type != self.device.type or (
+            None not in (tensor.device.index, self.device.index)
+            and tensor.device.index != self.device.index
+        ):
+            raise Misfit(f"{name!r} is on the device {tensor.device}: expected {self.device}")
+
+
+def fit_telemetry(told: object, before: Mapping[str, Any] | None) -> None:
+    """Refuse telemetry that is not finite numbers or NaN under steady names of its own."""
+    if not isinstance(told, Mapping):
+        raise Misfit(f"it is of type {type(told).__name__}: expected a dict of numbers")
+    for name, value in told.items():
+        if not isinstance(name, str):
+            raise Misfit(f"the name {name!r} is no text: expected one")
+        if name in ROUND_COLUMNS:
+            raise Misfit(
+                f"{name!r} is a column that the table of rounds has already, with what was "
+                "measured: expected another name"
+            )
+        if not isinstance(value, Real | np.bool_) or math.isinf(value):
+            raise Misfit(f"{name!r} is {_short(value)}: expected a finite number or NaN")
+    if before is not None and (odd := sorted(set(told) ^ (set(before) - set(ROUND_COLUMNS)))):
+        raise Misfit(
+            f"{odd[0]!r} is told in one round and not in another: expected the same names in "
+            "every round, with NaN for a number that there is not yet"
+        )
+
+
+def fit_model(name: str, w: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Refuse models of another shape or type than the run's."""
+    if tuple(w.shape) != shape or w.dtype != dtype:
+        raise Misfit(f"{name} is {_kind(w.dtype, w.shape)}: expected {_kind(dtype, shape)}")
+
+
+def named_tensors(message: object) -> Iterator[tuple[str, Tensor]]:
+    """Yield what a message or state holds, refusing what is no tensor under a text."""
+    if not isinstance(message, Mapping):
+        raise Misfit(f"a message is of type {type(message).__name__}: expected a dict of tensors")
+    for name, tensor in message.items():
+        if not isinstance(name, str):
+            raise Misfit(f"the name {name!r} of a message is no text: expected one")
+        if not isinstance(tensor, Tensor):
+            raise Misfit(f"{name!r} is of type {type(tensor).__name__}: expected a tensor")
+        yield name, tensor
+
+
+def _kind(dtype: torch.dtype, shape: Sequence[int]) -> str:
+    return f"{str(dtype).removeprefix('torch.')} {list(shape)}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
