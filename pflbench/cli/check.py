@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from pflbench.cli.names import Number, OneOf, PathText, complete_any_name
-from pflbench.cli.session import debug_option
+from pflbench.cli.session import Session, debug_option
 from pflbench.errors import InputError
 
 TOLERANCE = 1e-5
@@ -50,7 +50,8 @@ def check(name: str, golden: Path | None, tolerance: float | None, engine: str |
     if golden is None:
         from pflbench.cli.checking import check_rules
 
-        return check_rules(name)
+        session = click.get_current_context().ensure_object(Session)
+        return check_rules(name, debug=session.debug)
     from pflbench.plugins import installed
 
     registry = installed()

@@ -16,9 +16,22 @@ from pflbench.specs import AlgorithmSpec
 _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–", "yellow")}
 
 
-def check_rules(name: str) -> int:
-    """Run the conformance kit on a plugin; return the exit status."""
-    report = check_plugin(name, told=_print_outcome)
+def check_rules(name: str, *, debug: bool) -> int:
+    """Run the conformance kit on a plugin; return the exit status.
+
+    A cause by which several checks fail is told of once, with `debug` with its traceback.
+    """
+    causes: dict[str, list[Outcome]] = {}
+
+    def told(outcome: Outcome) -> None:
+        alike = causes.setdefault(outcome.cause or outcome.check, [])
+        alike.append(outcome)
+        _print_outcome(outcome, again=len(alike) > 1, debug=debug)
+
+    report = check_plugin(name, told=told)
+    for alike in causes.values():
+        if len(alike) > 1:
+            click.echo(f"\n{len(alike)} checks failed of one cause: {plain(alike[0].reason)}")
     passed, failed, skipped = (report.count(s) for s in ("passed", "failed", "skipped"))
     click.echo(
         f"\n{report.name} ({report.kind}): {passed} passed, {failed} failed, {skipped} skipped."
@@ -43,14 +56,16 @@ def check_recording(spec: AlgorithmSpec, path: Path, tolerance: float, engine: s
     return 0 if good else 1
 
 
-def _print_outcome(outcome: Outcome) -> None:
+def _print_outcome(outcome: Outcome, *, again: bool, debug: bool) -> None:
     mark, color = _MARKS[outcome.status]
     line = (
         f"{click.style(mark, fg=color)} {outcome.title} {click.style(_seconds(outcome), dim=True)}"
     )
     click.echo(line)
-    if outcome.reason:
+    if outcome.reason and not again:
         click.echo(f"    {outcome.status}: {plain(outcome.reason)}")
+        if debug and outcome.trace:
+            click.echo("\n".join(f"    {plain(line)}" for line in outcome.trace.splitlines()))
 
 
 def _seconds(outcome: Outcome) -> str:

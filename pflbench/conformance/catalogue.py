@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from traceback import format_exception
 from typing import Any, Literal
 
 from pflbench.specs import Spec
@@ -57,6 +58,10 @@ class Outcome:
         Why it failed or was skipped, else "".
     seconds
         Wall time.
+    cause
+        What failures of one cause have in common; "" if a rule was broken.
+    trace
+        The traceback of a failure.
     """
 
     check: str
@@ -64,6 +69,8 @@ class Outcome:
     status: Status
     reason: str
     seconds: float
+    cause: str = ""
+    trace: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -85,20 +92,26 @@ class Check:
     function: Callable[[Subject], None]
 
     def run(self, subject: Subject) -> Outcome:
-        """Run the check; never raises for what the plugin does."""
+        """Run the check, apart from the others; never raises for what the plugin does."""
+        from pflbench.conformance.causes import cause_of, reason_of  # this is what they look at
+        from pflbench.engine.apart import apart
+
         began = time.perf_counter()
         status: Status = "passed"
-        reason = ""
+        reason = cause = trace = ""
         try:
-            self.function(subject)
+            with apart():
+                self.function(subject)
         except Skipped as skipped:
             status, reason = "skipped", str(skipped)
         except CheckFailed as failure:
             status, reason = "failed", str(failure)
-        except Exception as error:  # a plugin's code: anything can be raised
-            lines = str(error).strip().splitlines() or [""]
-            status, reason = "failed", f"{type(error).__name__}: {lines[0]}"
-        return Outcome(self.name, self.title, status, reason, time.perf_counter() - began)
+            trace = "".join(format_exception(failure))
+        except (Exception, SystemExit) as error:  # a plugin's code: anything can be raised
+            status, reason, cause = "failed", reason_of(error, subject), cause_of(error, subject)
+            trace = "".join(format_exception(error))
+        seconds = time.perf_counter() - began
+        return Outcome(self.name, self.title, status, reason, seconds, cause, trace)
 
 
 @dataclass(frozen=True)

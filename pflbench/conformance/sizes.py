@@ -117,10 +117,11 @@ def _expect_training_of(subject: Subject, k: int) -> None:
         among = simulation(subject, data, engine=engine)
         report = among.round(0, among.everyone)
         steps = sum(_steps(n, EPOCHS.batch_size) for n in _SMALL)
+        steps *= among.client.gradients_per_step
         if report.steps != steps:
             raise CheckFailed(
-                f"Clients of {', '.join(map(str, _SMALL))} samples did {report.steps} steps in "
-                f"all, expected {steps} ({engine})."
+                f"Clients of {', '.join(map(str, _SMALL))} samples did {report.steps} gradient "
+                f"steps in all, expected {steps} ({engine})."
             )
 
 
@@ -132,9 +133,9 @@ def _expect_training(sim: Simulation, r: int, k: int, n: int | None = None) -> N
     report = sim.round(r, who)
     after = sim.personal(who)
     where = f"A client of {size} sample(s), alone in round {r + 1} ({sim.engine.name})"
-    expected = _steps(size, EPOCHS.batch_size if n is None else n)
+    expected = _steps(size, EPOCHS.batch_size if n is None else n) * sim.client.gradients_per_step
     if report.steps != expected:
-        raise CheckFailed(f"{where}, did {report.steps} steps, expected {expected}.")
+        raise CheckFailed(f"{where}, did {report.steps} gradient steps, expected {expected}.")
     if not np.isfinite(report.train_loss) or report.train_loss <= 0:
         raise CheckFailed(f"{where}, has the training loss {report.train_loss}.")
     if not torch.isfinite(after).all():

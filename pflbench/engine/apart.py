@@ -43,5 +43,5 @@ def reseed(seed: int, round: int) -> None:
     random.seed(number)
     np.random.seed(number)
     torch.default_generator.manual_seed(number)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # PyTorch's own
         torch.cuda.manual_seed_all(number)
