@@ -14,7 +14,7 @@ from typing import Final
 MOST_TOLD: Final = 30
 """A message tells no more names than this."""
 
-_SHORT: Final = 3
+_SHORT: Final = 2
 
 
 class PflbenchError(Exception):

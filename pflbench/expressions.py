@@ -50,8 +50,9 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
             continue
         argument = _ARGUMENT.fullmatch(part)
         if argument is None:
+            such = f", as in {example}" if example.startswith(f"{name}(") else ""
             raise InputError(
-                f"{part.strip()!r} in {text!r} is not an argument: expected parameter=value."
+                f"{part.strip()!r} in {text!r} is not an argument: expected parameter=value{such}."
             )
         if argument.group(1) in arguments:
             raise InputError(f"{argument.group(1)!r} is given twice in {text!r}.")

@@ -52,7 +52,8 @@ def _methods(
     registry: Registry, texts: Sequence[str], settings: Mapping[str, Mapping[str, str]]
 ) -> Iterator[Expression]:
     """Yield the algorithms, each with its parameters from `name(...)` and from `--set`."""
-    chosen = [parse_expression(text, kind="algorithm") for text in listed(texts)]
+    example = "fedprox(mu=0.1)"
+    chosen = [parse_expression(text, kind="algorithm", example=example) for text in listed(texts)]
     names = {method.name for method in chosen}
     for method in chosen:
         registry.get(registry.algorithms, method.name)
