@@ -7,6 +7,7 @@ Boards read the JSON alone.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,9 +15,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from pflbench.errors import InputError
+from pflbench.errors import DamagedError, InputError
 from pflbench.parameters import Scalar
 from pflbench.results.files import read_json, write_json, writing
+from pflbench.results.store import MARKER, Store
+from pflbench.results.stored import is_run_id
 from pflbench.scenario import digest
 
 FOLDER, STUDIES = "tuning", "studies"
@@ -27,6 +30,9 @@ SEARCH = "defaults, halton(8), tpe; 1"
 
 DIGITS = 3
 """Significant digits of what is tried: more would feign a precision that no search has."""
+
+_EQUAL = 1e-12
+"""Values that differ by less are equal."""
 
 State = Literal["complete", "failed", "unfinished"]
 
@@ -162,12 +168,44 @@ def studies_of(results: Path) -> list[Study]:
     Raises
     ------
     InputError
-        One of them is damaged.
+        One of them is damaged, or says other values than the runs that it names, which may be
+        gone.
     """
     folder = results / FOLDER / STUDIES
     if not folder.is_dir():
         return []
-    return [read_study(path) for path in sorted(folder.glob("[!.]*.json"))]
+    found = {path: read_study(path) for path in sorted(folder.glob("[!.]*.json"))}
+    if (results / FOLDER / MARKER).exists():
+        store = Store(results / FOLDER)
+        for path, study in found.items():
+            for trial in study.trials:
+                _check_trial(path, trial, store)
+    return list(found.values())
+
+
+def _check_trial(path: Path, trial: Trial, store: Store) -> None:
+    """Refuse a trial whose runs are all there, and say something else."""
+    if trial.state != "complete":
+        return
+    if not trial.runs or not all(is_run_id(run_id) for run_id in trial.runs):
+        raise _damaged(path, f"trial {trial.number} names no runs")
+    runs = [store.get(run_id) for run_id in trial.runs]
+    whole = [run for run in runs if run is not None and run.status == "complete"]
+    if len(whole) < len(runs):
+        return
+    value = math.fsum(run.summary["val_accuracy"] for run in whole) / len(whole)
+    if trial.value is None or not abs(trial.value - value) < _EQUAL:
+        raise _damaged(
+            path, f"it says {trial.value} of trial {trial.number}, whose runs say {value}"
+        )
+
+
+def _damaged(path: Path, why: str) -> DamagedError:
+    return DamagedError(
+        path,
+        f"{path} is damaged: {why}. Remove it: `pflbench tune`, given again, writes it again from "
+        "its runs",
+    )
 
 
 def read_study(path: Path) -> Study:
@@ -178,16 +216,19 @@ def read_study(path: Path) -> Study:
     InputError
         The file is damaged, or is not a study of its name.
     """
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except DamagedError as error:
+        raise _damaged(path, error.said.partition(" is damaged: ")[2] or error.said) from error
     if {key: content.pop(key, None) for key in _FORMAT} != _FORMAT:
         raise InputError(f"{path} is not a tuning study of the format that this pflbench reads.")
     try:
         study = msgspec.convert(content, Study)
         identity = study.id
     except (ValueError, msgspec.ValidationError) as error:
-        raise InputError(f"{path} is damaged: {error}.") from error
+        raise _damaged(path, f"{error}") from error
     if identity != path.stem:
-        raise InputError(f"{path} is damaged: it describes study {identity}.")
+        raise _damaged(path, f"it describes study {identity}")
     return study
 
 

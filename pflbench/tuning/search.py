@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -40,6 +39,7 @@ from pflbench.runs.request import RunRequest
 from pflbench.streams import stream
 from pflbench.tuning import points
 from pflbench.tuning.budget import Budget, budgets
+from pflbench.tuning.journal import damaged, mend, trusting
 from pflbench.tuning.targets import Target
 
 Told = Callable[[Target, Trial, int], None]
@@ -85,6 +85,8 @@ def tune(
     WorkError
         Another process tunes one of them, or the machine stopped a trial: the trial is taken up
         again by the next call.
+    DamagedError
+        Optuna's journal of a study is damaged.
     """
     Store(results, create=True).make()
     store = Store(results / FOLDER, create=True)
@@ -150,13 +152,22 @@ class _Search:
         with writing(path):
             folder.mkdir(parents=True, exist_ok=True)
             remove_temporaries(folder, f"{target.study.id}.json")  # of a search that was killed
-            _mend(path)
-            self._optuna = optuna.create_study(
-                storage=JournalStorage(JournalFileBackend(str(path))), study_name=target.study.id,
-                direction="maximize", load_if_exists=True,
-            )  # fmt: skip
+            mend(path)
+            with trusting(path):
+                self._optuna = optuna.create_study(
+                    storage=JournalStorage(JournalFileBackend(str(path))),
+                    study_name=target.study.id, direction="maximize", load_if_exists=True,
+                )  # fmt: skip
+                ended = self._ended
+                for trial in ended:
+                    self._setting(trial)
         self._asked: FrozenTrial | None = None
-        self._records = [self._record(trial) for trial in self._ended]
+        self._records = [self._record(trial) for trial in ended]
+        for trial, record in zip(ended, self._records, strict=True):
+            both = trial.state == TrialState.COMPLETE and record.state == "complete"
+            if both and trial.value != record.value:
+                said, had = trial.value, record.value
+                raise damaged(path, f"it says {said} of a trial whose runs say {had}")
 
     @property
     def _ended(self) -> list[FrozenTrial]:
@@ -279,14 +290,6 @@ class _Search:
             value /= len(runs)
         number = sum(other.number < trial.number for other in self._ended)
         return Trial(number, self._setting(trial), state, value, tuple(runs), reason)
-
-
-def _mend(journal: Path) -> None:
-    """Undo what a search left that was stopped while it wrote: half a line, or the lock."""
-    for left in journal.parent.glob(f"{journal.name}.lock*"):  # ours is held: it is nobody's
-        left.unlink()
-    if journal.exists() and not (content := journal.read_bytes()).endswith(b"\n"):
-        os.truncate(journal, content.rfind(b"\n") + 1)
 
 
 def _range(dimension: Dimension) -> BaseDistribution:

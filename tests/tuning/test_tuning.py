@@ -241,7 +241,7 @@ def test_a_machine_that_fails_a_trial_leaves_it_to_be_taken_up(
     assert tune_all(requests, tmp_path / "parts") == tune_all(requests, tmp_path / "whole")
 
 
-@pytest.mark.parametrize("spoil", ["{", '{"format": "other"}', "renamed", "typed"])
+@pytest.mark.parametrize("spoil", ["{", '{"format": "other"}', "renamed", "typed", "other value"])
 def test_a_damaged_study_is_named(requests: list[RunRequest], tmp_path: Path, spoil: str) -> None:
     tune_all(requests[:1], tmp_path, TuningPlan(trials=1, rounds=1, extend=False))
     (path,) = (tmp_path / "tuning" / "studies").glob("*.json")
@@ -251,10 +251,46 @@ def test_a_damaged_study_is_named(requests: list[RunRequest], tmp_path: Path, sp
         content = json.loads(path.read_text())
         content["trials"][0]["value"] = "high"
         path.write_text(json.dumps(content))
+    elif spoil == "other value":  # than that of the runs that it names
+        content = json.loads(path.read_text())
+        content["trials"][0]["value"] += 0.125
+        path.write_text(json.dumps(content))
     else:
         path.write_text(spoil)
     with pytest.raises(InputError, match=r"\.json"):
         studies_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"}{garbage",
+        b"\xff\x00\x80",
+        b"[1, 2]",
+        b'{"op_code": 99, "worker_id": "w"}',
+        b'{"op_code": 4, "worker_id": "w"}',
+        None,
+    ],
+    ids=["garbage", "binary", "array", "unknown", "without-study", "other-value"],
+)
+def test_a_damaged_journal_is_named_with_the_way_out(
+    requests: list[RunRequest], tmp_path: Path, line: bytes | None
+) -> None:
+    plan = TuningPlan(trials=2, rounds=1, extend=False)
+    before = tune_all(requests[:1], tmp_path, plan)
+    (path,) = (tmp_path / "tuning" / "studies").glob("*.journal")
+    content = path.read_bytes().splitlines()
+    if line is None:
+        entries = [json.loads(one) for one in content]
+        (at, *_) = (i for i, entry in enumerate(entries) if entry.get("values"))
+        content[at] = json.dumps({**entries[at], "values": [0.96875]}).encode()
+    else:
+        content.insert(3, line)
+    path.write_bytes(b"\n".join(content) + b"\n")
+    with pytest.raises(InputError, match=rf"{path.name} is damaged: .* Remove it and give the"):
+        tune_all(requests[:1], tmp_path, plan)
+    path.unlink()
+    assert tune_all(requests[:1], tmp_path, plan) == before
 
 
 def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path) -> None:
