@@ -27,6 +27,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(f"{item.nodeid}: give this parameter an id of its own.")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_disks() -> Iterator[None]:
+    """Let nothing wait until a disk has what is written.
+
+    Only a machine that loses its power tells the difference: what a killed process has written is
+    there anyhow.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Let PyTorch compute on one core: on tiny tensors, threads mostly wait for each other."""

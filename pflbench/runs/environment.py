@@ -7,6 +7,7 @@ import datetime
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,10 @@ def environment(device: torch.device, engine: str, sharing: Sharing) -> dict[str
     }
 
 
+# Machine, packages and commit are those that a process began with: each is looked up once.
+
+
+@cache
 def _processor() -> str:
     """Return the model of the CPU, in the system's words."""
     with contextlib.suppress(OSError, StopIteration):
@@ -50,6 +55,7 @@ def _processor() -> str:
     return platform.processor()
 
 
+@cache
 def _version(name: str) -> str | None:
     try:
         return version(name)
@@ -57,6 +63,7 @@ def _version(name: str) -> str | None:
         return None
 
 
+@cache
 def _commit() -> str | None:
     """Return the commit of the checkout that pflbench is imported from, if it is one."""
     root = Path(__file__).parents[2]
