@@ -57,24 +57,17 @@ _LAZY = """
 import pflbench
 
 @pflbench.hookimpl
-def pflbench_algorithms():
-    return [
-        pflbench.AlgorithmSpec(
-            "lazy", "Trains nothing.", "lazy_code:Lazy", "pflbench.method:AveragingServer"
-        )
-    ]
+def pflbench_metrics():
+    return [pflbench.MetricSpec("lazy", "Sums nothing up.", "lazy_code:each")]
 """
 
 _LAZY_CODE = """
-from pflbench import Client
-
-class Lazy(Client):
-    def after_step(self, w, before, context):
-        return before
+def each(logits, y, mask):
+    return mask
 """
 
 
-def test_a_method_that_breaks_a_rule_fails_with_the_reason(
+def test_a_plugin_that_breaks_a_rule_fails_with_the_reason(
     process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     site = tmp_path_factory.mktemp("site")

@@ -155,13 +155,22 @@ def test_a_plugin_that_raises_is_named_and_debug_shows_where(
     )
     assert "Traceback" not in done.stderr
     assert "[2/2] local" in done.stderr
-    for more, environment in ((("--debug",), {}), ((), {"PFLBENCH_DEBUG": "1"})):
-        told = process(*command, *more, path=site, **environment)
-        assert told.returncode == 1
-        assert "clumsy_code.py" in told.stderr
-        assert "Traceback" in told.stderr
+    told = process("run", "--algo", "clumsy", *command[3:], "--debug", path=site)
+    assert told.returncode == 1
+    assert "clumsy_code.py" in told.stderr
+    assert "Traceback" in told.stderr
     before = files(folder)
     absent = process("run", "--algo", "absent", "--dataset", data, *SMALL, path=site)
     assert absent.returncode == 2
     assert "no_such_module" in absent.stderr
     assert files(folder) == before
+
+
+def test_debug_is_asked_for_by_option_or_surroundings(
+    pflbench: Call, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("run", "--algo", "local", "--dataset", data, *SMALL, "--lr", "1e30")
+    assert "Traceback" not in pflbench(*command).stderr
+    assert "Traceback" in pflbench(*command, "--debug").stderr
+    monkeypatch.setenv("PFLBENCH_DEBUG", "1")
+    assert "Traceback" in pflbench(*command).stderr

@@ -69,12 +69,14 @@ def test_skips_say_why() -> None:
     assert all(one.reason for one in skipped)
 
 
+@pytest.mark.slow
 class TestFedAvg(AlgorithmConformance):
     """The class that plugin authors inherit, on a method of ours."""
 
     algorithm = "fedavg"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("measure", ["gradient", "random"])
 def test_fedora_with_another_similarity(measure: str) -> None:
     found = check("fedora", "algorithm", parameters={"similarity": measure})
@@ -82,6 +84,7 @@ def test_fedora_with_another_similarity(measure: str) -> None:
     assert found.passed
 
 
+@pytest.mark.slow
 class TestFedProxWithParameters(AlgorithmConformance):
     algorithm = "fedprox"
     parameters = {"mu": "0.5"}  # noqa: RUF012 - as a plugin author would write it

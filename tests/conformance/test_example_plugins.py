@@ -15,6 +15,7 @@ def test_there_is_one() -> None:
     assert EXAMPLES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("described", EXAMPLES, ids=lambda path: path.parent.name)
 def test_an_example_passes_its_tests(described: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"

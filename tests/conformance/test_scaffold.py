@@ -13,6 +13,7 @@ from pflbench.errors import InputError, WorkError
 from pflbench.scaffold import write_algorithm
 
 
+@pytest.mark.slow
 def test_the_skeleton_passes_its_own_tests(tmp_path: Path) -> None:
     project = tmp_path / "project"
     written = write_algorithm("my-method2", project)

@@ -110,7 +110,13 @@ def test_the_quickstart_runs(command_line: Call, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["scenarios.md", "engine.md", "results-format.md", "command-line.md"]
+    "page",
+    [
+        "engine.md",
+        "results-format.md",
+        pytest.param("scenarios.md", marks=pytest.mark.slow),
+        pytest.param("command-line.md", marks=pytest.mark.slow),
+    ],
 )
 def test_the_other_pages_run(
     page: str, command_line: Call, folder: Path, capsys: pytest.CaptureFixture[str]
