@@ -58,6 +58,7 @@ def processes(mark: str) -> list[psutil.Process]:
     return found
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_this_process_and_a_failure_stops_no_cell(
     folder: Path, data: str, marked: str, start: Start, one_thread: None
 ) -> None:
