@@ -78,7 +78,7 @@ def test_two_commands_on_one_folder_run_each_cell_once(
     jobs: str, start: Start, folder: Path, data: str
 ) -> None:
     command = (
-        "run", "--dataset", data, "--clients", "3", "--rounds", "300", "--eval-every", "100",
+        "run", "--dataset", data, "--clients", "3", "--rounds", "100", "--eval-every", "50",
         "--device", "cpu", "--algo", ",".join(METHODS), "--seed", "0,1", "--jobs",
     )  # fmt: skip
     one, other = start(*command, "1"), start(*command, jobs)
