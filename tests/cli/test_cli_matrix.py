@@ -139,7 +139,7 @@ def test_status_says_what_is_done_failed_running_and_missing(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:
     assert standing(pflbench, "--matrix", matrix)["counts"] == {
-        "done": 0, "running": 0, "failed": 0, "unfinished": 0, "missing": 11,
+        "done": 0, "running": 0, "failed": 0, "damaged": 0, "unfinished": 0, "missing": 11,
         "impossible": 0,
     }  # fmt: skip
     assert not (folder / "results").exists()
@@ -154,7 +154,7 @@ def test_status_says_what_is_done_failed_running_and_missing(
     assert "NaN or infinite" in failed["reason"]
     everything = standing(pflbench)
     assert everything["counts"] == {
-        "done": 6, "running": 0, "failed": 1, "unfinished": 0, "missing": 0,
+        "done": 6, "running": 0, "failed": 1, "damaged": 0, "unfinished": 0, "missing": 0,
         "impossible": 0,
     }  # fmt: skip
 
