@@ -20,7 +20,7 @@ from torch import Tensor
 from pflbench.engine.report import ROUND_COLUMNS
 from pflbench.errors import Misfit
 from pflbench.isolation import Guard
-from pflbench.method import Message, Rows, RowStore, Server
+from pflbench.method import Message, Rows, RowStore, Server, State
 from pflbench.sentences import named
 from pflbench.specs import AlgorithmSpec
 
@@ -55,14 +55,14 @@ class Crossing:
             self.fit_rows(rows, count)
             return {name: tensor.detach() for name, tensor in rows.items()}
 
-    def fit_rows(self, rows: Rows, count: int) -> None:
+    def fit_rows(self, rows: Rows, count: int, whose: str = "clients") -> None:
         """Refuse rows that are not one for each of `count` clients."""
         for name, tensor in named_tensors(rows):
             self._fit(name, tensor)
             if tensor.ndim == 0 or len(tensor) != count:
                 raise Misfit(
                     f"{name!r} has shape {list(tensor.shape)}: expected a row for each of "
-                    f"{count} clients"
+                    f"{count} {whose}"
                 )
 
     def fit_messages(self, messages: Sequence[Message]) -> None:
@@ -138,6 +138,42 @@ def fit_telemetry(told: object, before: Mapping[str, Any] | None) -> None:
             f"{odd[0]!r} is told in one round and not in another: expected the same names in "
             "every round, with NaN for a number that there is not yet"
         )
+
+
+def fit_start(carry: object, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Refuse what `start` returned if local training cannot begin with it."""
+    if not isinstance(carry, Mapping) or "w" not in carry:
+        raise Misfit(
+            "start returned no 'w': expected a dict with the model that training begins at"
+        )
+    if not isinstance(carry["w"], Tensor):
+        raise Misfit(f"start returned a 'w' of type {type(carry['w']).__name__}: expected a tensor")
+    fit_model("'w' as start returned it", carry["w"], shape, dtype)
+
+
+def fit_losses(losses: Tensor, steps: int) -> None:
+    """Refuse losses of one client's steps that are not one number a step."""
+    if tuple(losses.shape) != (steps,):
+        raise Misfit(
+            f"the losses of {steps} steps have shape {list(losses.shape)}: expected one number a "
+            "step"
+        )
+
+
+def stacked(rows: Sequence[State]) -> Rows:
+    """Return what clients returned one by one as rows, refusing what is not alike."""
+    first = rows[0]
+    for one in rows:
+        if odd := sorted(set(one) ^ set(first), key=str):
+            raise Misfit(f"{odd[0]!r} is returned by one client and not by another")
+    for name in first:
+        kinds = {(row[name].dtype, tuple(row[name].shape)) for row in rows}
+        if len(kinds) > 1:
+            a, b = sorted(_kind(*kind) for kind in kinds)[:2]
+            raise Misfit(
+                f"{name!r} is {a} of one client and {b} of another: expected the same of all"
+            )
+    return {name: torch.stack([row[name] for row in rows]) for name in first}
 
 
 def fit_model(name: str, w: Tensor, shape: tuple[int, ...], dtype: torch.dtype) -> None:

@@ -34,7 +34,10 @@ def enrolments(
         if not mapped:
             return [
                 client.enrol(
-                    LocalData(unpadded(data.train, i, dtype), unpadded(data.val, i, dtype))
+                    LocalData(
+                        unpadded(data.train, i, dtype, apart=True),
+                        unpadded(data.val, i, dtype, apart=True),
+                    )
                 )
                 for i in clients
             ]

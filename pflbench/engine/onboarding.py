@@ -25,6 +25,7 @@ from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import measure
 from pflbench.engine.plan import draw_batches
 from pflbench.engine.privacy import Protection
+from pflbench.engine.rows import row
 from pflbench.engine.simulation import Simulation
 from pflbench.engine.traffic import bytes_of
 from pflbench.errors import DivergedError
@@ -145,7 +146,9 @@ class Newcomers:
             joining = _Joining(
                 sim, data, numbers, shots=shots, steps=steps if drawn else 0, rounds=r
             )
-            models = joining.models(sim.server.onboard(joining))
+            with sim.crossing.call("onboard"):
+                models = joining.models(sim.server.onboard(joining))
+                sim.crossing.fit_models(models, len(who))
         self._wait()
         return Joined(
             models=models,
@@ -223,7 +226,10 @@ class _Joining:
             simulation.privacy.rule, simulation.seed, data, numbers=numbers,
             role=f"privacy of newcomers {shots}, round {rounds}",
         )  # fmt: skip
-        self.messages = self._privacy.enrolment(self._enrol(), self._places)
+        with simulation.crossing.call("enrol of a newcomer"):
+            told = self._enrol()
+            simulation.crossing.fit_messages(told)
+        self.messages = self._privacy.enrolment(told, self._places)
         self.bytes_up = np.array([bytes_of(m) for m in self.messages], dtype=np.int64)
         self.bytes_down = 0
         self._states: Rows = {
@@ -248,7 +254,7 @@ class _Joining:
         told = []
         for k in self._places:
             x, y = self._data.train.client(k)
-            told.append(client.enrol_unlabelled(Samples(x, y, x.new_ones(len(y)))))
+            told.append(client.enrol_unlabelled(Samples(x.clone(), y.clone(), x.new_ones(len(y)))))
         return told
 
     def train(self, received: Rows, steps: int | None = None) -> Rows:
@@ -275,13 +281,8 @@ class _Joining:
 
     def _receive(self, rows: Rows) -> Rows:
         """Let newcomers take what they are sent; the first of it may change what they keep."""
+        self._simulation.crossing.fit_rows(rows, self.count, "newcomers")
         rows = {name: tensor.detach() for name, tensor in rows.items()}
-        for name, tensor in rows.items():
-            if tensor.ndim == 0 or len(tensor) != self.count:
-                raise ValueError(
-                    f"{name!r} has shape {list(tensor.shape)}: expected a row for each of "
-                    f"{self.count} newcomers"
-                )
         self.bytes_down += sum(_bytes_each(tensor) for tensor in rows.values())
         if not self._greeted:
             self._greeted = True
@@ -341,10 +342,7 @@ def _each(
     if stacked and (states or received):
         mapped: Rows = vmap(join)(states, received)
         return mapped
-    each = [
-        join({n: t[k] for n, t in states.items()}, {n: t[k] for n, t in received.items()})
-        for k in range(count)
-    ]
+    each = [join(row(states, k), row(received, k)) for k in range(count)]
     return {name: torch.stack([one[name] for one in each]) for name in each[0]}
 
 

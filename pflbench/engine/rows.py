@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pflbench.federation import Shards
-from pflbench.method import Rows, Samples
+from pflbench.method import Rows, Samples, State
 
 
 def take(rows: Rows, index: Tensor | slice) -> Rows:
@@ -60,7 +60,18 @@ def samples_of(shards: Shards, clients: Sequence[int], dtype: torch.dtype) -> Sa
     return Samples(shards.x[gathered], shards.y[gathered], mask)
 
 
-def unpadded(shards: Shards, client: int, dtype: torch.dtype) -> Samples:
-    """Return one client's samples, without padding."""
+def unpadded(shards: Shards, client: int, dtype: torch.dtype, *, apart: bool = False) -> Samples:
+    """Return one client's samples, without padding.
+
+    They are a view of all clients', or, `apart`, in memory of their own: for a plugin's code, which
+    could look beyond a view.
+    """
     x, y = shards.client(client)
+    if apart:
+        x, y = x.clone(), y.clone()
     return Samples(x, y, torch.ones(len(y), device=x.device, dtype=dtype))
+
+
+def row(rows: Rows, k: int) -> State:
+    """Return one row in memory of its own, for a plugin's code."""
+    return {name: tensor[k].clone() for name, tensor in rows.items()}

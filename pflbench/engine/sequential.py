@@ -18,7 +18,8 @@ from torch import Tensor
 from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.convolutional import ConvolutionalGradient
 from pflbench.engine.crew import cores_for, pass_operations, side_by_side, step_operations
-from pflbench.engine.rows import unpadded
+from pflbench.engine.crossing import fit_losses, fit_start, stacked
+from pflbench.engine.rows import row, unpadded
 from pflbench.engine.sgd import Towards, step_
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
@@ -43,9 +44,9 @@ class SequentialEngine:
         operations = step_operations(self.task.layout.columns, work.width)
         results = side_by_side(jobs, cores_for(operations, work.device))
         return Trained(
-            states=_stack([r[0] for r in results]),
-            uploads=_stack([r[1] for r in results]),
-            context=_stack([r[2] for r in results]) if record else {},
+            states=stacked([r[0] for r in results]),
+            uploads=stacked([r[1] for r in results]),
+            context=stacked([r[2] for r in results]) if record else {},
             losses=torch.stack([r[3].mean() for r in results]),
             steps=torch.tensor([len(b) for b in work.batches], device=work.device),
             diverged=torch.tensor([_first_bad(r[3]) for r in results], device=work.device),
@@ -54,15 +55,18 @@ class SequentialEngine:
     def _one(self, work: LocalWork, k: int) -> tuple[State, State, State, Tensor]:
         """Train the client of row k."""
         client, data, number, batches = work.client, work.data, work.clients[k], work.batches[k]
-        state = {name: rows[k] for name, rows in work.states.items()}
-        received = {name: rows[k] for name, rows in work.received.items()}
-        dtype = self.task.initial.dtype
-        own = LocalData(unpadded(data.train, number, dtype), unpadded(data.val, number, dtype))
+        state, received, dtype = row(work.states, k), row(work.received, k), self.task.initial.dtype
+        kind = type(client)
+        looks = kind.start is not Client.start
+        own = LocalData(
+            unpadded(data.train, number, dtype, apart=looks and "train" in client.start_sees),
+            unpadded(data.val, number, dtype, apart=looks and "val" in client.start_sees),
+        )
         carry, context = client.start(state, received, own)
+        fit_start(carry, (self.task.layout.columns,), dtype)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
         given = "momentum" in carry
         carry.setdefault("momentum", torch.zeros_like(carry["w"]))
-        kind = type(client)
         if kind.train is not Client.train:
             carry, losses = client.train(carry, _stack_batches(own.train, batches), context)
         else:
@@ -77,6 +81,7 @@ class SequentialEngine:
             losses = torch.stack(values)
             if not given and default:
                 del carry["momentum"]  # the optimiser's own: not the method's to see
+        fit_losses(losses, len(batches))
         state, upload = client.finish(state, carry, received, context)
         return state, upload, context, losses
 
@@ -90,14 +95,7 @@ class SequentialEngine:
     def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
         """See `Engine`."""
         rows = len(next(iter((states or served).values())))
-        return torch.stack(
-            [
-                client.personal(
-                    {n: t[k] for n, t in states.items()}, {n: t[k] for n, t in served.items()}
-                )
-                for k in range(rows)
-            ]
-        )
+        return torch.stack([client.personal(row(states, k), row(served, k)) for k in range(rows)])
 
     def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
         """See `Engine`."""
@@ -162,10 +160,6 @@ def _stack_batches(samples: Samples, batches: np.ndarray) -> Samples:
     index = torch.from_numpy(np.maximum(batches, 0)).to(samples.y.device)
     mask = torch.from_numpy(batches >= 0).to(samples.mask)
     return Samples(samples.x[index], samples.y[index], mask)
-
-
-def _stack(rows: Sequence[State]) -> Rows:
-    return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}
 
 
 def _first_bad(losses: Tensor) -> int:

@@ -15,6 +15,7 @@ from torch.func import vmap
 
 from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.crew import divide, pass_operations, side_by_side, step_operations
+from pflbench.engine.crossing import fit_start
 from pflbench.engine.descent import descent_of
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.plan import ChunkPlan, chunk_plan
@@ -151,6 +152,7 @@ def _start(task: Task, work: LocalWork, W: Tensor) -> tuple[State, State]:
         samples_of(work.data.val, clients, dtype) if "val" in seen else nothing,
     )
     carry, context = _mapped(client, "start")(work.states, work.received, own)
+    fit_start(carry, tuple(W.shape), W.dtype)
     W.copy_(carry.pop("w"))
     carry = {name: t.clone(memory_format=torch.contiguous_format) for name, t in carry.items()}
     if kind.train is not Client.train or kind.step is not Client.step:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from functools import partial
 
 from pflbench import plugins
 from pflbench.errors import InputError, Notice
+from pflbench.isolation import Guard
 from pflbench.runs.observer import Observer
 from pflbench.sentences import raised
 from pflbench.specs import resolve
@@ -22,7 +24,8 @@ class Told:
         """Call the observers' method `event`."""
         for observer in list(self._observers):
             try:
-                getattr(observer, event)(what)
+                with Guard(partial("The observer {}".format, type(observer).__name__))(event):
+                    getattr(observer, event)(what)
             except (Exception, SystemExit) as error:
                 self._observers.remove(observer)
                 name = type(observer).__name__
