@@ -43,15 +43,17 @@ with a recorded run of the official implementation instead.
     help="Engine of the replay. (default: auto)",
 )  # fmt: skip
 @debug_option
-def check(name: str, golden: Path | None, tolerance: float | None, engine: str | None) -> int:
+@click.pass_context
+def check(
+    ctx: click.Context, name: str, golden: Path | None, tolerance: float | None, engine: str | None
+) -> int:
     """Run the checks and print each as it ends; exit with 1 if one fails."""
     if golden is None and (tolerance is not None or engine is not None):
         raise InputError("--tolerance and --engine are for a recording: expected --golden FILE.")
     if golden is None:
         from pflbench.cli.checking import check_rules
 
-        session = click.get_current_context().ensure_object(Session)
-        return check_rules(name, debug=session.debug)
+        return check_rules(name, debug=ctx.ensure_object(Session).debug)
     from pflbench.plugins import installed
 
     registry = installed()

@@ -35,6 +35,8 @@ class Subject:
         The module that brought the record, or "" if it was not found by an entry point.
     path
         What stands behind the colon of `name:PATH`, for data sets that take a path.
+    companions
+        The metrics and observers that its distribution brings as well.
     """
 
     kind: str
@@ -42,6 +44,7 @@ class Subject:
     parameters: Any = None
     module: str = ""
     path: str = ""
+    companions: tuple[Spec, ...] = ()
 
 
 @dataclass(frozen=True)

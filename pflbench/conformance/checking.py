@@ -10,12 +10,14 @@ from pflbench.conformance.catalogue import Check, Outcome, Report, Subject
 from pflbench.errors import UnknownNameError
 from pflbench.parameters import parse_parameters
 from pflbench.plugins import Registry, Shelf, installed
+from pflbench.specs import Spec
 
 _CATALOGUES = {
     "algorithm": (
         "pflbench.conformance.records:ALGORITHM",
         "pflbench.conformance.equivalence:CHECKS",
         "pflbench.conformance.isolation:CHECKS",
+        "pflbench.conformance.company:CHECKS",
         "pflbench.conformance.sizes:CHECKS",
         "pflbench.conformance.messages:CHECKS",
         "pflbench.conformance.newcomers:CHECKS",
@@ -88,8 +90,9 @@ def subject(
     spec = registry.get(shelf, bare)
     cls = getattr(spec, "parameters", None)
     values = None if cls is None else parse_parameters(cls, parameters, owner=bare)
-    module = registry.modules.get(shelf.owner(bare), "")
-    return Subject(shelf.kind, spec, values, module, path)
+    owner = shelf.owner(bare)
+    module = registry.modules.get(owner, "")
+    return Subject(shelf.kind, spec, values, module, path, _beside(owner, registry))
 
 
 def check(
@@ -116,6 +119,18 @@ def check(
         if told is not None:
             told(outcomes[-1])
     return Report(found.kind, found.spec.name, tuple(outcomes))
+
+
+def _beside(owner: str, registry: Registry) -> tuple[Spec, ...]:
+    """Return the metrics and observers of the distribution that a plugin is of."""
+    distribution = owner.partition(":")[0]
+    shelves: tuple[Shelf[Any], ...] = (registry.metrics, registry.observers)
+    return tuple(
+        spec
+        for shelf in shelves
+        for spec in shelf.specs()
+        if shelf.owner(spec.name).partition(":")[0] == distribution
+    )
 
 
 def _shelf_of(name: str, kind: str | None, registry: Registry) -> Shelf[Any]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pflbench.conformance.catalogue import CheckFailed, Subject
 from pflbench.engine import Simulation, drawing_weights
+from pflbench.engine.evaluation import Metric
 from pflbench.federation import Federation, Participation
 from pflbench.method import LocalBudget, Message, Rows, Sgd
 from pflbench.specs import AlgorithmSpec
@@ -101,13 +102,14 @@ def simulation(
     budget: LocalBudget = EPOCHS,
     participation: float | Participation = 1.0,
     module: nn.Module | None = None,
+    metrics: Mapping[str, Metric] = {},
 ) -> Simulation:
     """Return a simulation of the method, by default one after the other on the plain federation."""
     assert isinstance(subject.spec, AlgorithmSpec)
     made = Simulation(
         subject.spec, subject.parameters, data or federation(), module or perceptron(seed),
         "layer_output.", seed=seed, sgd=SGD, budget=budget, participation=participation,
-        engine=engine, chunk=chunk, record=True, probed=True,
+        engine=engine, chunk=chunk, record=True, probed=True, metrics=metrics,
     )  # fmt: skip
     if enrolled:
         made.enrol()

@@ -31,6 +31,7 @@ from pflbench.engine.rows import take
 from pflbench.engine.sharded import ShardedEngine
 from pflbench.engine.traffic import SET_UP, Traffic
 from pflbench.federation import Attendance, Census, Federation, Participation, Shards, Split
+from pflbench.isolation import Guard
 from pflbench.method import (
     Client,
     Layout,
@@ -155,6 +156,8 @@ class Simulation:
         self.traffic = Traffic()
         self.privacy = Protection(privacy, seed, federation)
         self._metrics = dict(metrics or {})
+        measured = " or ".join(("The model", *(f"the metric {name!r}" for name in self._metrics)))
+        self._measuring = Guard(lambda: measured)
         self._shards: dict[Split, Shards] = {
             "train": _on(federation.train, self.device, dtype),
             "val": _on(federation.val, self.device, dtype),
@@ -226,7 +229,7 @@ class Simulation:
         """
         if not isinstance(who, Attendance):
             invited = None if who is None else who.cpu().numpy()
-            who = self.participation.attend(r) if invited is None else Attendance.of(invited)
+            who = self._attend(r) if invited is None else Attendance.of(invited)
         began = time.perf_counter()
         now = f"of round {r + 1}"
         if len(who.forgotten):
@@ -309,7 +312,7 @@ class Simulation:
             if adapted is not None:
                 W, steps = adapted.uploads["model"], steps + int(adapted.steps.sum())
             for split in splits:
-                with torch.no_grad():
+                with torch.no_grad(), self._measuring("evaluation"):
                     outputs = self.engine.logits(W, self._shards[split], part.tolist())
                     values = measure(outputs, self._metrics)
                 refuse_ruined_models(values["loss"], part.tolist(), r)
@@ -369,6 +372,11 @@ class Simulation:
                 self._states[name].put(cohort, rows)
         uploads = self.privacy.uploads(r, cohort, trained.uploads, received)
         return replace(trained, uploads=uploads)
+
+    def _attend(self, r: int) -> Attendance:
+        kind = type(self.participation).__name__
+        with Guard(lambda: f"The participation {kind}")(f"attend of round {r + 1}"):
+            return self.participation.attend(r)
 
     def _there(self, numbers: np.ndarray) -> Tensor:
         """Return client numbers, or places, where the rows are."""

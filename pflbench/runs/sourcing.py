@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,14 @@ from pflbench.federation import (
 from pflbench.federation.build import fingerprint_of, number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.federation.skew import unseen_classes
+from pflbench.isolation import Guard
 from pflbench.parameters import parameters_of_identity, parse_parameters
 from pflbench.paths import path_of
 from pflbench.realised import marked
 from pflbench.runs.participating import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.scenario import Choice, without_path
+from pflbench.sentences import named
 from pflbench.specs import DatasetSpec, Reference, resolve
 
 IN_MEMORY = Reference(
@@ -141,11 +143,12 @@ class Wanted:
         key = (id(made), id(self.other), str(choice), seed)
         if key not in _peopled:
             _peopled.clear()
-            federation = populate(
-                made, maker, seed, name=_population_name(choice), shown=str(without_path(choice)),
-                other=self.other,
-                transform=None if self.partitioner is None else self.partitioner.transform,
-            )  # fmt: skip
+            with Guard(lambda: f"The population {choice}")("changing the federation"):
+                federation = populate(
+                    made, maker, seed, name=_population_name(choice),
+                    shown=str(without_path(choice)), other=self.other,
+                    transform=None if self.partitioner is None else self.partitioner.transform,
+                )  # fmt: skip
             _peopled[key] = ((made, self.other), federation)
         return _peopled[key][1]
 
@@ -331,9 +334,10 @@ def _load(
     spec: DatasetSpec, path: Path | None, data_dir: Path | None, fallback: bool
 ) -> Pool | ClientArrays:
     load = resolve(spec.load, owner=f"data set {spec.name!r}")
-    data: Pool | ClientArrays = load(
-        DataRequest(name=spec.name, path=path, data_dir=data_dir, fallback=fallback)
-    )
+    with Guard(partial(named, spec))("load"):
+        data: Pool | ClientArrays = load(
+            DataRequest(name=spec.name, path=path, data_dir=data_dir, fallback=fallback)
+        )
     return data
 
 
@@ -355,5 +359,6 @@ def _build(
     key = (id(data), str(partition), numbers.clients, numbers.seed)
     if key not in _built:
         _built.clear()
-        _built[key] = (data, build(data, partitioner, numbers.clients, numbers.seed))
+        with Guard(lambda: f"The partition {partition}")("making the federation"):
+            _built[key] = (data, build(data, partitioner, numbers.clients, numbers.seed))
     return _built[key][1]

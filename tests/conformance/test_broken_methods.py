@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
+import broken_by_company
 import broken_methods
 import pytest
 
@@ -69,6 +70,22 @@ CASES = [
     Case("no_hidden_state", subject_of("Remembering"), "the same round again"),
     Case("absent_clients_untouched", subject_of("LatestForAll", "NoServer"), "absent"),
     Case("blind_to_test_data", subject_of("Peeping"), "other test data"),
+    Case(
+        "blind_to_test_numbers",
+        replace(
+            subject_of(server="broken_by_company:Following"),
+            companions=(broken_by_company.METRIC,),
+        ),
+        "With other test data",
+    ),
+    Case(
+        "blind_to_test_numbers",
+        replace(
+            subject_of(server="broken_by_company:FollowingTheLast"),
+            companions=(broken_by_company.OBSERVER,),
+        ),
+        "after one was over",
+    ),
     Case("blind_to_other_clients", subject_of("Gossiping"), "other data at client 1"),
     Case("blind_to_other_clients", subject_of("HearingTheLast"), "other data at all but client 1"),
     Case("server_learns_from_messages", subject_of("Smuggling", "Receiving"), "recorded messages"),
@@ -118,6 +135,7 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.check}-{c.reason}")
 def test_a_broken_method_is_caught(case: Case) -> None:
     broken_methods.SMUGGLED.clear()
+    broken_by_company.LEARNT.clear()
     found = outcome(case.check, case.subject)
     assert found.status == "failed"
     assert case.reason in found.reason

@@ -86,7 +86,7 @@ class Returning(Client[Any]):
         return self.keeps
 
     def start(self, state: State, received: State, data: Any) -> Any:
-        own = {"w": received["model"]}, {}
+        own: tuple[State, State] = {"w": received["model"]}, {}
         return own if self.starts is None else type(self).starts(received["model"])
 
     def enrol(self, data: Any) -> Any:
