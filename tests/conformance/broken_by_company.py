@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pflbench import MetricSpec, ObserverSpec
-from pflbench.method import AveragingServer, Rows
+from pflbench.method import AveragingServer, Rows, Setup
 from pflbench.runs import Observer, Result
 
 LEARNT: dict[str, float] = {}
@@ -34,6 +34,10 @@ class Following(AveragingServer[Any]):
     """Follows what was learnt."""
 
     name = "labels"
+
+    def __init__(self, parameters: Any, setup: Setup) -> None:
+        super().__init__(parameters, setup)
+        LEARNT.pop("labels", None)  # what earlier runs taught, but for their accuracy
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
         super().aggregate(round, cohort, uploads)
