@@ -5,10 +5,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from pflbench.hookspecs import hookimpl
-from pflbench.parameters import NoParameters, Param
-from pflbench.shares import ShareOf
-from pflbench.specs import (
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.parameters import NoParameters, Param
+from pflbench.schema.shares import ShareOf
+from pflbench.schema.specs import (
     AlgorithmSpec,
     DatasetSpec,
     MetricSpec,
@@ -20,13 +20,12 @@ from pflbench.specs import (
     Reference,
     SimilaritySpec,
 )
+from pflbench.version import __version__
 
 if TYPE_CHECKING:
     from pflbench.federation import Federation
     from pflbench.method import Client, Server
     from pflbench.runs import Agreement, Result, reproduce, run
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Agreement",
@@ -47,6 +46,7 @@ __all__ = [
     "Server",
     "ShareOf",
     "SimilaritySpec",
+    "__version__",
     "hookimpl",
     "reproduce",
     "run",

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pflbench.leaderboard import Board, boards, render, with_tuning
-from pflbench.leaderboard.marks import legend_of_marks
-from pflbench.leaderboard.protocol import FEWEST_SEEDS, no_verdict
+from pflbench.analysis import Board, boards, with_tuning
+from pflbench.analysis.marks import legend_of_marks
+from pflbench.analysis.protocol import FEWEST_SEEDS, no_verdict
+from pflbench.report.tables.render import render
 from pflbench.results import Store
 from pflbench.results.tunings import studies_of
 

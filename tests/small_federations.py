@@ -14,7 +14,7 @@ from pflbench.engine import Simulation, drawing_weights
 from pflbench.method import LocalBudget, Sgd
 from pflbench.models import Mlp
 from pflbench.models.networks import build_mlp
-from pflbench.parameters import NoParameters
+from pflbench.schema.parameters import NoParameters
 
 UNEVEN = (5, 12, 1, 20, 8)
 """Training samples of five clients: one sample, less than a batch, whole and short batches."""

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pflbench.errors import InputError
-from pflbench.expressions import Expression, format_scalar, parse_expression, split_list
+from pflbench.schema.expressions import Expression, format_scalar, parse_expression, split_list
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from pflbench.cli.main import main
-from pflbench.cli.names import read_seeds
+from pflbench.cli.option_types import read_seeds
 from pflbench.errors import InputError
-from pflbench.matrix import read_matrix
-from pflbench.matrix.sharding import Shard
-from pflbench.newcomers import check
-from pflbench.numbers import number_of, whole_of
+from pflbench.experiments.grid import read_matrix
+from pflbench.experiments.grid.sharding import Shard
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify
+from pflbench.schema.new_clients import check
+from pflbench.schema.numbers import number_of, whole_of
 
 NUMBERS = {
     ".1": 0.1, "1.": 1.0, "1e-3": 1e-3, "1E3": 1e3, "1_000": 1000, "+1": 1, " 1 ": 1, "\t.5\n": 0.5,

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from pflbench import Param
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.expressions import Expression, format_scalar, parse_expression
-from pflbench.parameters import (
+from pflbench.schema.expressions import Expression, format_scalar, parse_expression
+from pflbench.schema.parameters import (
     describe_parameters,
     parameters_of_identity,
     parameters_to_json,

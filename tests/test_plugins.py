@@ -11,8 +11,8 @@ import pytest
 
 from pflbench import AlgorithmSpec, DatasetSpec, MetricSpec, ModelSpec, Reference, hookimpl
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.plugins import Registry, load
-from pflbench.specs import resolve
+from pflbench.schema.plugins import Registry, load
+from pflbench.schema.specs import resolve
 
 REFERENCE = Reference(partition="iid", clients=2, model="mlp", rounds=1, local_epochs=1)
 
@@ -156,7 +156,7 @@ def test_code_is_named_by_module_and_attribute(site: Path) -> None:
 def test_installed_plugins_load_without_torch_and_without_problems() -> None:
     code = (
         "import sys\n"
-        "from pflbench.plugins import installed\n"
+        "from pflbench.schema.plugins import installed\n"
         "registry = installed()\n"
         "assert not registry.problems, registry.problems\n"
         "assert registry.algorithms.entries and registry.datasets.entries\n"

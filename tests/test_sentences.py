@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pflbench.errors import InputError
-from pflbench.plugins import load
-from pflbench.sentences import LONGEST, raised, sentence, shortened
+from pflbench.schema.error_text import LONGEST, raised, sentence, shortened
+from pflbench.schema.plugins import load
 
 
 def test_short_messages_are_left_alone() -> None:

@@ -7,14 +7,14 @@ import pytest
 from small_federations import federation_of
 
 import pflbench
+from pflbench.analysis import boards
 from pflbench.errors import InputError
-from pflbench.leaderboard import boards
-from pflbench.plugins import installed
 from pflbench.results import Store
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify
-from pflbench.settings import describe_settings, parse_settings
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.plugins import installed
+from pflbench.schema.settings import describe_settings, parse_settings
+from pflbench.schema.specs import AlgorithmSpec
 
 
 def spec(name: str) -> AlgorithmSpec:

@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 from small_federations import federation_of
 
 import pflbench
+from pflbench.analysis.row_names import describe, title
 from pflbench.cli.main import main
-from pflbench.engine.plan import part_of
+from pflbench.engine.batches import part_of
 from pflbench.errors import InputError
-from pflbench.expressions import parse_expression
 from pflbench.federation import Census, Participation, Population
-from pflbench.leaderboard.wording import describe, title
-from pflbench.newcomers import NewClients
-from pflbench.parameters import parse_parameters
-from pflbench.plugins import installed
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify
-from pflbench.scenario import Choice
-from pflbench.shares import count_of
-from pflbench.specs import resolve
+from pflbench.schema.expressions import parse_expression
+from pflbench.schema.new_clients import NewClients
+from pflbench.schema.parameters import parse_parameters
+from pflbench.schema.plugins import installed
+from pflbench.schema.scenario import Choice
+from pflbench.schema.shares import count_of
+from pflbench.schema.specs import resolve
 
 
 def by_hand(share: float, whole: int, most: int | None = None) -> int:

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pflbench.client_names import as_unicode, natural_order, shown
-from pflbench.content import described, regular
 from pflbench.errors import InputError, suggestion
 from pflbench.federation import ClientArrays, DataRequest, Pool
 from pflbench.federation.checks import check_inputs, check_labels, count_classes
+from pflbench.federation.client_names import as_unicode, natural_order, shown
 from pflbench.federation.clients import ARRAYS, check_clients
 from pflbench.federation.images import check_pixels, remarks_on
+from pflbench.schema.content import described, regular
 from pflbench_datasets.folders import DataFolder, is_folder
 from pflbench_datasets.holdout import hold_out
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pflbench.content import regular
 from pflbench.errors import InputError
+from pflbench.schema.content import regular
 
 _LEFT_BEHIND: Final = frozenset(
     ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin",

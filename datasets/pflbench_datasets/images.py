@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from pflbench.content import described
 from pflbench.errors import InputError
 from pflbench.federation import DataRequest, Pool
+from pflbench.schema.content import described
 from pflbench_datasets.folders import is_folder
 from pflbench_datasets.holdout import hold_out
 from pflbench_datasets.layout import Layout, Sample, read_layout

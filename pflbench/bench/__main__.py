@@ -10,10 +10,10 @@ from rich.table import Table
 from pflbench.bench.measure import Round, rounds_of, sgemm, side_by_side
 from pflbench.bench.plain import PlainLoop
 from pflbench.bench.workload import SHAPES, simulation, workload
-from pflbench.cli.printing import print_in_any_encoding
 from pflbench.engine import choose_device
 from pflbench.errors import InputError, PflbenchError
-from pflbench.expressions import split_list
+from pflbench.report.terminal.encodings import print_in_any_encoding
+from pflbench.schema.expressions import split_list
 
 _GEMM = 2048
 

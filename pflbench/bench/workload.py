@@ -10,12 +10,12 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from pflbench import plugins
 from pflbench.engine import Simulation, build_network, choose_engine
 from pflbench.federation import Federation, Shards
 from pflbench.method import LocalBudget, Sgd
-from pflbench.parameters import parse_parameters
-from pflbench.specs import resolve
+from pflbench.schema import plugins
+from pflbench.schema.parameters import parse_parameters
+from pflbench.schema.specs import resolve
 
 SAMPLES, VALIDATION, TEST, CLASSES = 128, 64, 277, 10
 BUDGET = LocalBudget(batch_size=64, epochs=5)

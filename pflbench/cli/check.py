@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import Number, OneOf, PathText, complete_any_name
+from pflbench.cli.option_types import Number, OneOf, PathText, complete_any_name
 from pflbench.cli.session import Session, debug_option
 from pflbench.errors import InputError
 
@@ -51,16 +51,16 @@ def check(
     if golden is None and (tolerance is not None or engine is not None):
         raise InputError("--tolerance and --engine are for a recording: expected --golden FILE.")
     if golden is None:
-        from pflbench.cli.checking import check_rules
+        from pflbench.cli.check_report import check_rules
 
         return check_rules(name, debug=ctx.ensure_object(Session).debug)
-    from pflbench.plugins import installed
+    from pflbench.schema.plugins import installed
 
     registry = installed()
     spec = registry.get(registry.algorithms, name)
     if not golden.is_file():
         raise InputError(f"There is no recording {golden}.")
-    from pflbench.cli.checking import check_recording
+    from pflbench.cli.check_report import check_recording
 
     limit = TOLERANCE if tolerance is None else tolerance
     return check_recording(spec, golden, limit, engine or "auto")

@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import OneOf
-from pflbench.cli.options import boards_options, network_option, results_option, target_option
+from pflbench.cli.option_types import OneOf
 from pflbench.cli.session import debug_option
+from pflbench.cli.shared_options import (
+    boards_options,
+    network_option,
+    results_option,
+    target_option,
+)
 from pflbench.errors import InputError
 
 if TYPE_CHECKING:
-    from pflbench.leaderboard import ColumnSet, Format
+    from pflbench.report.tables.columns import ColumnSet
+    from pflbench.report.tables.render import Format
 
 _HELP = """Print one leaderboard a scenario.
 
@@ -56,7 +62,7 @@ def leaderboard(
     datasets: tuple[str, ...], target: float | None, network: str | None,
 ) -> None:  # fmt: skip
     """Select the boards and print them."""
-    from pflbench.cli.stored import print_boards, select_boards
+    from pflbench.cli.show_run import print_boards, select_boards
 
     asked = target is not None or network is not None
     if asked and columns not in (None, "cost") and form != "csv":  # a csv has all columns

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import rich_click as click
 
-from pflbench import __version__
 from pflbench.cli.session import Commands, debug_option
+from pflbench.version import __version__
 
 _LAZY = {
     "run": "pflbench.cli.run:run",
@@ -16,7 +16,7 @@ _LAZY = {
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",
     "plot": "pflbench.cli.plot:plot",
-    "list": "pflbench.cli.listing:list_",
+    "list": "pflbench.cli.list_plugins:list_",
     "show": "pflbench.cli.show:show",
     "check": "pflbench.cli.check:check",
     "new": "pflbench.cli.new:new",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import PathText
+from pflbench.cli.option_types import PathText
 from pflbench.cli.session import debug_option
 
 _ALGORITHM = """Write a method that works, with its test, ready to be changed into yours.
@@ -35,9 +35,9 @@ def new() -> None:
 @debug_option
 def algorithm(name: str, directory: Path | None) -> None:
     """Write the files and say what comes next."""
+    from pflbench.conformance.scaffold import write_algorithm
     from pflbench.errors import InputError
-    from pflbench.plugins import installed
-    from pflbench.scaffold import write_algorithm
+    from pflbench.schema.plugins import installed
 
     if name in installed().algorithms.entries:
         owner = installed().algorithms.owner(name)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from pflbench.errors import Notice, Remark
-from pflbench.sentences import shortened
+from pflbench.schema.error_text import shortened
 
 
 @contextmanager

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number, OneOf, complete
-from pflbench.cli.options import boards_options, results_option
+from pflbench.cli.option_types import Number, OneOf, complete
 from pflbench.cli.session import debug_option
+from pflbench.cli.shared_options import boards_options, results_option
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -54,10 +54,10 @@ def plan(
     algorithms: tuple[str, ...], scenarios: tuple[str, ...], datasets: tuple[str, ...],
 ) -> None:  # fmt: skip
     """Plan every board that is asked for and print it."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     with waiting("drawing boards"):
-        from pflbench.cli.planned import plans, print_plans
+        from pflbench.cli.plan_table import plans, print_plans
 
         made = plans(results, scenarios, datasets, algorithms, effect / 100, power)
     print_plans(made, form)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import OneOf, PathText
-from pflbench.cli.options import boards_options, results_option
+from pflbench.cli.option_types import OneOf, PathText
 from pflbench.cli.session import debug_option
+from pflbench.cli.shared_options import boards_options, results_option
 from pflbench.errors import InputError
 
 if TYPE_CHECKING:
-    from pflbench.pictures import Against, Split
+    from pflbench.report.pictures import Against, Split
 
 _HELP = """Draw results as a PDF, SVG or PNG for a paper.
 
@@ -64,10 +64,10 @@ def plot(
     for option, given in (("--x", x), ("--split", split)):
         if given is not None and kind != "curves":
             raise InputError(f"{option} belongs to curves: leave it out, or plot curves.")
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     with waiting("drawing"):
-        from pflbench.cli.plotting import Wanted, draw_all
+        from pflbench.cli.plot_kinds import Wanted, draw_all
 
         wanted = Wanted(kind, x or "rounds", split or "test", width, title)
         written = draw_all(wanted, results, scenarios, datasets, save)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.names import PathText
-from pflbench.cli.options import boards_options, results_option
+from pflbench.cli.option_types import PathText
 from pflbench.cli.session import debug_option, warn
+from pflbench.cli.shared_options import boards_options, results_option
 from pflbench.errors import InputError
 
 _TITLE = "Benchmark of personalized federated learning"
@@ -41,11 +41,11 @@ def report(
     """Select the boards, and write the page of them."""
     if not out.absolute().parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r} to write a report in.")
-    from pflbench.cli.amounts import size
-    from pflbench.cli.screen import waiting
-    from pflbench.cli.stored import select_boards
-    from pflbench.report import render
-    from pflbench.report import report as record
+    from pflbench.cli.show_run import select_boards
+    from pflbench.report.html import render
+    from pflbench.report.html import report as record
+    from pflbench.report.terminal.screen import waiting
+    from pflbench.report.terminal.units import size
     from pflbench.results import Store
     from pflbench.results.files import write_file
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.names import Number, OneOf, PathText
-from pflbench.cli.options import data_options, results_option
+from pflbench.cli.option_types import Number, OneOf, PathText
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
-from pflbench.cli.together import TERMINATED, Terminated, heeding_sigterm
+from pflbench.cli.shared_options import data_options, results_option
+from pflbench.cli.torchrun import TERMINATED, Terminated, heeding_sigterm
 
 if TYPE_CHECKING:
     from pflbench.runs import Agreement
@@ -58,11 +58,11 @@ def reproduce(
     data_dir: Path | None, no_fallback: bool, results: Path, form: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Run it again, and print where it differs."""
-    from pflbench.cli.screen import progress_console, waiting
+    from pflbench.report.terminal.screen import progress_console, waiting
 
     with waiting("loading", show=not quiet):
-        from pflbench.cli.live import make_display
         from pflbench.cli.notices import noticing
+        from pflbench.cli.progress.one_cell import make_display
         from pflbench.runs import reproduce as again
 
     try:
@@ -91,7 +91,7 @@ def reproduce(
 def _print(agreement: Agreement) -> None:
     from rich.text import Text
 
-    from pflbench.cli.screen import show, table
+    from pflbench.report.terminal.screen import show, table
 
     shown = table("table", "column", "largest difference", "where", "here", "stored", "verdict")
     for compared in agreement.tables:

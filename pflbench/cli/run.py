@@ -9,12 +9,12 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.cells import cells_options, take_matrix
-from pflbench.cli.names import COUNT, OneOf
-from pflbench.cli.options import data_options, device_option, engine_option, results_option
+from pflbench.cli.executor_options import executor_options, take_where
+from pflbench.cli.option_types import COUNT, OneOf
+from pflbench.cli.scenario_options import cells_options, take_matrix
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
-from pflbench.cli.together import processes, several
-from pflbench.cli.where import executor_options, take_where
+from pflbench.cli.shared_options import data_options, device_option, engine_option, results_option
+from pflbench.cli.torchrun import processes, several
 
 _HELP = """Run a method, or a matrix of methods, data sets, partitions and seeds.
 
@@ -78,25 +78,25 @@ def run(
     **options: Any,
 ) -> int:
     """Plan every cell, run them, print the table."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
     if several():
         where.refuse_torchrun()
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:
         with waiting("loading", show=not quiet):
-            from pflbench.matrix.sharding import Shard
+            from pflbench.experiments.grid.sharding import Shard
 
             matrix = take_matrix(ctx, options)
             part = None if shard is None else Shard.read(shard)
             # They import torch: only now, after whatever can be refused without.
-            from pflbench.tuning.tuned import requests_of
+            from pflbench.experiments.tuning.chosen import requests_of
 
             requests = requests_of(matrix, results, fallback=not no_fallback, **options)
-            from pflbench.cli.execution import check_all, run_all, run_together
+            from pflbench.cli.run_cells import check_all, run_all, run_together
 
         if dry_run:
-            from pflbench.cli.standing import rehearse
+            from pflbench.cli.status_table import rehearse
 
             if group is None:
                 where.make()  # an executor that is not there is refused here as well

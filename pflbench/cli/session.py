@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
-from pflbench import sentences
 from pflbench.cli.notices import noticing
-from pflbench.cli.printing import print_in_any_encoding
 from pflbench.errors import PflbenchError
+from pflbench.report.terminal.encodings import print_in_any_encoding
+from pflbench.schema import error_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,7 +59,7 @@ def _tell_once() -> Callable[[str], None]:
     def tell(text: str) -> None:
         if text not in told:
             told.add(text)
-            warn(f"Notice: {sentences.plain(text)}")
+            warn(f"Notice: {error_text.plain(text)}")
 
     return tell
 
@@ -68,9 +68,9 @@ def complain(error: BaseException, session: Session) -> int:
     """Say in one sentence what went wrong, on stderr; return the exit status."""
     if session.debug and not isinstance(error, click.ClickException):
         trace = "".join(traceback.format_exception(error)).rstrip()
-        warn("\n".join(map(sentences.plain, trace.split("\n"))))
+        warn("\n".join(map(error_text.plain, trace.split("\n"))))
     if os.environ.get("LOCAL_RANK", "") in ("", "0"):  # one of a machine's processes says it
-        warn(f"{click.style('Error:', fg='red', bold=True)} {sentences.plain(sentence(error))}")
+        warn(f"{click.style('Error:', fg='red', bold=True)} {error_text.plain(sentence(error))}")
     if isinstance(error, click.ClickException):
         return error.exit_code
     return error.exit_status if isinstance(error, PflbenchError) else 1
@@ -79,8 +79,8 @@ def complain(error: BaseException, session: Session) -> int:
 def sentence(error: BaseException) -> str:
     """Return an error in one line for people, naming the plugin that it comes from."""
     if isinstance(error, click.ClickException):
-        return sentences.shortened(sentences.one_line(error.format_message()))
-    return sentences.sentence(error)
+        return error_text.shortened(error_text.one_line(error.format_message()))
+    return error_text.sentence(error)
 
 
 class ArgumentsKept(click.RichCommand):
@@ -113,7 +113,7 @@ class Commands(click.RichGroup):
         """Import a command."""
         if cmd_name not in self.lazy:
             return None
-        from pflbench.specs import resolve
+        from pflbench.schema.specs import resolve
 
         command: click.Command = resolve(self.lazy[cmd_name], owner="pflbench")
         return command

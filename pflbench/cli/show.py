@@ -7,15 +7,15 @@ from pathlib import Path
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from pflbench.cli.names import COUNT, Number, complete, complete_any_name, names_of_plugins
-from pflbench.cli.options import (
+from pflbench.cli.option_types import COUNT, Number, complete, complete_any_name, names_of_plugins
+from pflbench.cli.session import debug_option
+from pflbench.cli.shared_options import (
     data_options,
     network_option,
     results_option,
     save_option,
     target_option,
 )
-from pflbench.cli.session import debug_option
 from pflbench.errors import UnknownNameError
 
 _HELP = """Show a plugin, a partition or a run.
@@ -108,7 +108,7 @@ def show() -> None:
 @debug_option
 def plugin(name: str, note: bool) -> None:
     """Show what a plugin says of itself: NAME alone does the same."""
-    from pflbench.cli.describe import describe
+    from pflbench.cli.show_plugin import describe
 
     describe(name, note=note)
 
@@ -138,10 +138,10 @@ def partition(
     save: Path | None, data_dir: Path | None, no_fallback: bool,
 ) -> None:  # fmt: skip
     """Make the partition and print it."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     with waiting("loading"):
-        from pflbench.cli.heterogeneity import show_partition
+        from pflbench.cli.show_partition import show_partition
 
     show_partition(
         expression, dataset, population=population, clients=clients, seed=seed, save=save,
@@ -164,10 +164,10 @@ def cost(
     save: Path | None, results: Path,
 ) -> None:  # fmt: skip
     """Print what runs cost."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     with waiting("reading"):
-        from pflbench.cli.costs import show_cost
+        from pflbench.cli.show_cost import show_cost
 
     show_cost(runs, results, scenario=scenario, target=target, network=network, save=save)
 
@@ -181,7 +181,7 @@ def run_(run_id: str, results: Path) -> None:
 
     ID is the run's id or its first digits.
     """
-    from pflbench.cli.stored import show_run
+    from pflbench.cli.show_run import show_run
 
     show_run(run_id, results)
 
@@ -193,7 +193,7 @@ def run_(run_id: str, results: Path) -> None:
 @debug_option
 def transfer(run_id: str, save: Path | None, results: Path) -> None:
     """Compare a run with that of local and print it."""
-    from pflbench.cli.transfer import show_transfer
+    from pflbench.cli.show_transfer import show_transfer
 
     show_transfer(run_id, results, save)
 
@@ -207,7 +207,7 @@ def onboarding(run_id: str, results: Path) -> None:
 
     ID is the run's id or its first digits; the run was started with --new-clients.
     """
-    from pflbench.cli.onboarding import show_onboarding
+    from pflbench.cli.show_new_clients import show_onboarding
 
     show_onboarding(run_id, results)
 
@@ -219,6 +219,6 @@ def onboarding(run_id: str, results: Path) -> None:
 @debug_option
 def relatedness(run_id: str, save: Path | None, results: Path) -> None:
     """Print what a run's server learnt of its clients."""
-    from pflbench.cli.relatedness import show_relatedness
+    from pflbench.cli.show_relatedness import show_relatedness
 
     show_relatedness(run_id, results, save)

@@ -7,10 +7,10 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.cells import asks, cells_options, take_matrix
-from pflbench.cli.names import OneOf
-from pflbench.cli.options import data_options, results_option
+from pflbench.cli.option_types import OneOf
+from pflbench.cli.scenario_options import asks, cells_options, take_matrix
 from pflbench.cli.session import debug_option
+from pflbench.cli.shared_options import data_options, results_option
 
 _HELP = """Say which cells are done, running, failed, unfinished or missing.
 
@@ -43,18 +43,18 @@ def status(
     **options: Any,
 ) -> None:  # fmt: skip
     """Look the cells up and print how they stand."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     found = {}
     with waiting("reading"):
-        from pflbench.cli.standing import print_status, tell_notices
-        from pflbench.matrix.checking import with_impossible
-        from pflbench.matrix.survey import identified, survey, survey_all
+        from pflbench.cli.status_table import print_status, tell_notices
+        from pflbench.experiments.grid.grid_checks import with_impossible
+        from pflbench.experiments.grid.survey import identified, survey, survey_all
         from pflbench.results import Store
 
         if asks(ctx):
             matrix = take_matrix(ctx, options)
-            from pflbench.tuning.tuned import requests_of  # it imports torch
+            from pflbench.experiments.tuning.chosen import requests_of  # it imports torch
 
             machine = {"data_dir": data_dir, "fallback": not no_fallback}
             found = identified(requests_of(matrix, results, **machine))

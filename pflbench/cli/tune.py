@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from pflbench.cli.cells import cells_options, take_matrix
-from pflbench.cli.names import COUNT, read_seeds
-from pflbench.cli.options import data_options, device_option, engine_option, results_option
+from pflbench.cli.executor_options import executor_options, take_where
+from pflbench.cli.option_types import COUNT, read_seeds
+from pflbench.cli.scenario_options import cells_options, take_matrix
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
-from pflbench.cli.together import processes, several
-from pflbench.cli.where import executor_options, take_where
+from pflbench.cli.shared_options import data_options, device_option, engine_option, results_option
+from pflbench.cli.torchrun import processes, several
 from pflbench.errors import InputError
 
 if TYPE_CHECKING:
-    from pflbench.matrix import Matrix, TuningPlan
+    from pflbench.experiments.grid import Matrix, TuningPlan
 
 _HELP = """Give every method of a matrix the same number of trials over its parameters.
 
@@ -80,7 +80,7 @@ def tune(
     max_trials: int | None, **options: Any,
 ) -> int:  # fmt: skip
     """Run the trials that are missing, print what was found."""
-    from pflbench.cli.screen import waiting
+    from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
     if several():
@@ -97,7 +97,7 @@ def tune(
             )  # fmt: skip
             requests = matrix.requests(fallback=not no_fallback, **options)
 
-            from pflbench.cli.trials import run_trials
+            from pflbench.cli.tune_trials import run_trials
 
         run_trials(requests, plan, results, where.make, quiet=quiet)
     return 0
@@ -111,7 +111,7 @@ def _interrupted(ctx: click.Context) -> int:
 
 def _plan(matrix: Matrix, **given: Any) -> TuningPlan:
     """Return what the options say of trials, and for the rest the matrix file."""
-    from pflbench.matrix import TuningPlan, seeds_apart
+    from pflbench.experiments.grid import TuningPlan, seeds_apart
 
     said = {name: value for name, value in given.items() if value is not None}
     if "trials" not in said and matrix.tuning is None:

@@ -14,7 +14,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pflbench.conformance.catalogue import Check, CheckFailed, Outcome, Report, Skipped
-from pflbench.conformance.checking import check, checks_of
+from pflbench.conformance.kit import check, checks_of
 
 if TYPE_CHECKING:
     from pflbench.conformance.testing import AlgorithmConformance, Conformance

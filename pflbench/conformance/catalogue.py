@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from traceback import format_exception
 from typing import Any, Literal
 
-from pflbench.specs import Spec
+from pflbench.schema.specs import Spec
 
 Status = Literal["passed", "failed", "skipped"]
 

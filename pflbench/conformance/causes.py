@@ -10,7 +10,7 @@ from typing import Any
 from pflbench.conformance.catalogue import Subject
 from pflbench.errors import PflbenchError
 from pflbench.isolation import place_of
-from pflbench.sentences import targets
+from pflbench.schema.error_text import targets
 
 _RULES = (
     (

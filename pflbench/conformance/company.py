@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pflbench.conformance.catalogue import Catalogue, Skipped, Subject
-from pflbench.conformance.isolation import with_noise
+from pflbench.conformance.check_isolation import with_noise
 from pflbench.conformance.lab import (
     CLASSES,
     SAME,
@@ -23,7 +23,7 @@ from pflbench.engine.evaluation import Metric
 from pflbench.federation import Federation
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.result import Result
-from pflbench.specs import MetricSpec, ObserverSpec, resolve
+from pflbench.schema.specs import MetricSpec, ObserverSpec, resolve
 
 CHECKS = Catalogue()
 _ROUNDS = 3

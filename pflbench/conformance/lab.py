@@ -17,7 +17,7 @@ from pflbench.engine import Simulation, drawing_weights
 from pflbench.engine.evaluation import Metric
 from pflbench.federation import Federation, Participation
 from pflbench.method import LocalBudget, Message, Rows, Sgd
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.specs import AlgorithmSpec
 from pflbench.streams import stream
 
 CLASSES = 4

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 import pytest
 
 from pflbench.conformance.catalogue import Check
-from pflbench.conformance.checking import checks_of, subject
-from pflbench.plugins import Registry
+from pflbench.conformance.kit import checks_of, subject
+from pflbench.schema.plugins import Registry
 
 
 class Conformance:

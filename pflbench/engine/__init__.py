@@ -7,12 +7,12 @@ from pflbench.engine.choose import (
     choose_sharing,
     choose_types,
 )
-from pflbench.engine.crew import Sharing
 from pflbench.engine.drawing import drawing_weights
 from pflbench.engine.fitting import fit_engine
 from pflbench.engine.initial import build_network
-from pflbench.engine.report import ROUND_COLUMNS, Register, RoundReport
+from pflbench.engine.round_report import ROUND_COLUMNS, Register, RoundReport
 from pflbench.engine.simulation import Simulation
+from pflbench.engine.threads import Sharing
 
 __all__ = [
     "ENGINES",

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from pflbench.engine.base import Engine
-from pflbench.engine.crew import Sharing, cores_for, divide, step_operations
+from pflbench.engine.interface import Engine
 from pflbench.engine.sequential import SequentialEngine
 from pflbench.engine.stacked import StackedEngine
+from pflbench.engine.threads import Sharing, cores_for, divide, step_operations
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.method import Task
 

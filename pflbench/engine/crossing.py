@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.engine.report import ROUND_COLUMNS
+from pflbench.engine.round_report import ROUND_COLUMNS
 from pflbench.errors import Misfit
 from pflbench.isolation import Guard
 from pflbench.method import Message, Rows, RowStore, Server, State
-from pflbench.sentences import named
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.error_text import named
+from pflbench.schema.specs import AlgorithmSpec
 
 
 class Crossing:

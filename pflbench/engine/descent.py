@@ -11,8 +11,8 @@ from typing import Any
 from torch import Tensor
 from torch.func import vmap
 
+from pflbench.engine.gathering import take
 from pflbench.engine.kernels import Kernel, kernel_for
-from pflbench.engine.rows import take
 from pflbench.engine.scratch import scratch
 from pflbench.engine.sgd import Heading, Towards, descend_, step_
 from pflbench.method import Client, Samples, State, Task

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pflbench.engine.base import Trained
+from pflbench.engine.interface import Trained
 from pflbench.errors import DivergedError
 
 

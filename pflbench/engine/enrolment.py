@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.func import vmap
 
-from pflbench.engine.base import LocalShards
-from pflbench.engine.rows import samples_of, unpadded
+from pflbench.engine.gathering import samples_of, unpadded
+from pflbench.engine.interface import LocalShards
 from pflbench.method import Client, LocalData, Message
 
 _TOGETHER = 2**22

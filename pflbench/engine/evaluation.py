@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.func import vmap
 
-from pflbench.engine.base import Padded
+from pflbench.engine.interface import Padded
 
 Metric = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(logits [n, C], y [n], mask [n]) to a scalar, for one client; mapped over clients."""

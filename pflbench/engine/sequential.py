@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.engine.base import LocalWork, Padded, Trained
 from pflbench.engine.convolutional import ConvolutionalGradient
-from pflbench.engine.crew import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.engine.crossing import fit_losses, fit_start, stacked
-from pflbench.engine.rows import row, unpadded
+from pflbench.engine.gathering import row, unpadded
+from pflbench.engine.interface import LocalWork, Padded, Trained
 from pflbench.engine.sgd import Towards, step_
+from pflbench.engine.threads import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
 

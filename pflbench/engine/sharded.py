@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pflbench.engine.base import Engine, LocalWork, Padded, Trained
-from pflbench.engine.group import Group
+from pflbench.engine.interface import Engine, LocalWork, Padded, Trained
+from pflbench.engine.process_group import Group
 from pflbench.errors import Notice
 from pflbench.federation import Shards
 from pflbench.method import Client, Rows, Server

@@ -13,23 +13,23 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pflbench.engine.base import Engine, LocalShards, LocalWork, Trained
+from pflbench.engine.batches import Batches, part_of, seeded_batches
 from pflbench.engine.choose import make_engine
-from pflbench.engine.crew import steady
 from pflbench.engine.crossing import Crossing, named_tensors
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.fitting import fit_engine
-from pflbench.engine.group import ALONE, Group
+from pflbench.engine.gathering import take
 from pflbench.engine.initial import own_weights
-from pflbench.engine.keeping import in_parts, take_up, whole
-from pflbench.engine.plan import Batches, part_of, seeded_batches
-from pflbench.engine.privacy import Protection
-from pflbench.engine.report import Register, RoundReport
-from pflbench.engine.rows import take
+from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained
+from pflbench.engine.process_group import ALONE, Group
+from pflbench.engine.round_report import Register, RoundReport
 from pflbench.engine.sharded import ShardedEngine
+from pflbench.engine.snapshot import in_parts, take_up, whole
+from pflbench.engine.threads import steady
 from pflbench.engine.traffic import SET_UP, Traffic
+from pflbench.engine.upload_noise import Protection
 from pflbench.federation import Attendance, Census, Federation, Participation, Shards, Split
 from pflbench.isolation import Guard
 from pflbench.method import (
@@ -44,8 +44,8 @@ from pflbench.method import (
     Storage,
     Task,
 )
-from pflbench.privacy import Gaussian
-from pflbench.specs import AlgorithmSpec, resolve
+from pflbench.schema.privacy import Gaussian
+from pflbench.schema.specs import AlgorithmSpec, resolve
 
 _EVALUATED_TOGETHER = 256
 

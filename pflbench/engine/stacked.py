@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from pflbench.engine.base import LocalWork, Padded, Trained
-from pflbench.engine.crew import divide, pass_operations, side_by_side, step_operations
+from pflbench.engine.batches import ChunkPlan, chunk_plan
 from pflbench.engine.crossing import fit_start
 from pflbench.engine.descent import descent_of
+from pflbench.engine.gathering import joined, samples_of, take
+from pflbench.engine.interface import LocalWork, Padded, Trained
 from pflbench.engine.kernels import Kernel, kernel_for
-from pflbench.engine.plan import ChunkPlan, chunk_plan
-from pflbench.engine.rows import joined, samples_of, take
 from pflbench.engine.scratch import scratch
+from pflbench.engine.threads import divide, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
 from pflbench.method import Client, LocalData, Rows, Samples, State, Task
 

@@ -1,13 +1,22 @@
-"""Federations: clients with their splits, and how they are made from data."""
+"""Federations: clients with their splits, and how they are made from data.
 
-from pflbench.federation.allocation import deal
-from pflbench.federation.build import build
-from pflbench.federation.participation import Attendance, Census, Participation
-from pflbench.federation.partitioner import Partitioner, PartitionRequest
-from pflbench.federation.pool import ClientArrays, DataRequest, Pool
-from pflbench.federation.population import Member, Population, chosen, populate
-from pflbench.federation.shards import Federation, Shards
-from pflbench.federation.splits import SPLITS, Split
+Names are imported when they are asked for: the records of partitioners need no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pflbench.federation.allocation import deal
+    from pflbench.federation.assembly import build
+    from pflbench.federation.participation import Attendance, Census, Participation
+    from pflbench.federation.partitioner import Partitioner, PartitionRequest
+    from pflbench.federation.pool import ClientArrays, DataRequest, Pool
+    from pflbench.federation.population import Member, Population, chosen, populate
+    from pflbench.federation.shards import Federation, Shards
+    from pflbench.federation.splits import SPLITS, Split
 
 __all__ = [
     "SPLITS",
@@ -29,3 +38,31 @@ __all__ = [
     "deal",
     "populate",
 ]
+
+_HOMES = {
+    "Attendance": "pflbench.federation.participation",
+    "Census": "pflbench.federation.participation",
+    "ClientArrays": "pflbench.federation.pool",
+    "DataRequest": "pflbench.federation.pool",
+    "Federation": "pflbench.federation.shards",
+    "Member": "pflbench.federation.population",
+    "Participation": "pflbench.federation.participation",
+    "PartitionRequest": "pflbench.federation.partitioner",
+    "Partitioner": "pflbench.federation.partitioner",
+    "Pool": "pflbench.federation.pool",
+    "Population": "pflbench.federation.population",
+    "SPLITS": "pflbench.federation.splits",
+    "Shards": "pflbench.federation.shards",
+    "Split": "pflbench.federation.splits",
+    "build": "pflbench.federation.assembly",
+    "chosen": "pflbench.federation.population",
+    "deal": "pflbench.federation.allocation",
+    "populate": "pflbench.federation.population",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs torch only when it is asked for."""
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

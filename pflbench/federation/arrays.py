@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
-from pflbench.sentences import one_line
+from pflbench.schema.error_text import one_line
 
 
 def as_numpy(value: Any, where: str) -> np.ndarray:

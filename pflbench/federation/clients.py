@@ -11,11 +11,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, TensorDataset
 
-from pflbench.client_names import as_unicode, begin, client_words, natural_order
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.federation.allocation import hold_out
 from pflbench.federation.arrays import as_numpy
 from pflbench.federation.checks import check_alike, check_inputs, check_labels, count_classes
+from pflbench.federation.client_names import as_unicode, begin, client_words, natural_order
 from pflbench.federation.images import check_pixels, check_scales, remarks_on
 from pflbench.federation.splits import SPLITS
 from pflbench.streams import stream

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from pflbench.federation.shards import Federation
-from pflbench.shares import count_of
+from pflbench.schema.shares import count_of
 from pflbench.streams import stream
 
 NEVER: Final = np.iinfo(np.int64).max

@@ -19,11 +19,11 @@ from torch import Tensor
 from pflbench.errors import InputError
 from pflbench.federation.allocation import Indices
 from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
-from pflbench.federation.build import check_pool, fingerprint_of, normalise, splits_of
+from pflbench.federation.assembly import check_pool, fingerprint_of, normalise, splits_of
 from pflbench.federation.pool import Pool
 from pflbench.federation.shards import Federation, Shards
 from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
-from pflbench.shares import ShareOf
+from pflbench.schema.shares import ShareOf
 from pflbench.streams import stream
 
 CLIENTS: Final = ShareOf()
@@ -208,7 +208,7 @@ def chosen(
     clients
         Number of clients N.
     share
-        Of the clients that are in group 1: `pflbench.shares` says how many that is.
+        Of the clients that are in group 1: `pflbench.schema.shares` says how many that is.
     rng
         Draws who they are.
     of

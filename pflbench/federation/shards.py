@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.client_names import as_unicode, client_words
 from pflbench.errors import InputError
 from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.client_names import as_unicode, client_words
 from pflbench.federation.clients import check_clients, named_clients, read_client
 from pflbench.federation.splits import SPLITS, Split
 

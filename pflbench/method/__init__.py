@@ -1,8 +1,8 @@
 """The interface of a method: a client half, a server half, and messages between them."""
 
 from pflbench.method.client import Client, Message, State
-from pflbench.method.joining import Joining
 from pflbench.method.layout import Layout
+from pflbench.method.new_client import Joining
 from pflbench.method.relatedness import Relatedness
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
 from pflbench.method.similarity import Similarity

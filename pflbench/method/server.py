@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.method.joining import Joining, average
 from pflbench.method.layout import Layout
+from pflbench.method.new_client import Joining, average
 from pflbench.method.relatedness import Relatedness
 from pflbench.method.storage import CLIENTS, RowStore, Storage
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pflbench.hookspecs import hookimpl
-from pflbench.parameters import Param
-from pflbench.specs import ModelSpec
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.parameters import Param
+from pflbench.schema.specs import ModelSpec
 
 
 @dataclass(frozen=True)

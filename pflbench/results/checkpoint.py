@@ -35,7 +35,7 @@ from pflbench.results.files import (
     write_table,
     writing,
 )
-from pflbench.scenario import digest
+from pflbench.schema.scenario import digest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pflbench.errors import DamagedError, InputError, WorkError
-from pflbench.sentences import one_line
+from pflbench.schema.error_text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from typing import Any
 from pflbench.errors import DamagedError
 from pflbench.results.files import as_json, reading
 from pflbench.results.stored import ENVIRONMENT, RUN, SUMMARY, StoredRun
-from pflbench.scenario import digest
+from pflbench.schema.scenario import digest
 
 
 def sealed(folder: Path, summary: Mapping[str, Any]) -> dict[str, str]:

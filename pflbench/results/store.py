@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from pflbench.errors import InputError, Notice, UnknownNameError, WorkError
-from pflbench.paths import path_of
 from pflbench.results.examining import examined
 from pflbench.results.files import (
     pinned,
@@ -22,9 +21,9 @@ from pflbench.results.files import (
     write_json,
     writing,
 )
-from pflbench.results.finding import the_one
 from pflbench.results.locking import RunLock, holder, locked, note_path
 from pflbench.results.opening import reopen, start
+from pflbench.results.run_lookup import the_one
 from pflbench.results.stored import (
     CHECKPOINT,
     SUMMARY,
@@ -33,7 +32,8 @@ from pflbench.results.stored import (
     load,
 )
 from pflbench.results.writer import RunWriter
-from pflbench.scenario import digest
+from pflbench.schema.paths import path_of
+from pflbench.schema.scenario import digest
 
 MARKER, LOCKS = "pflbench.json", ".locks"
 _FORMAT = {"format": "pflbench results", "version": 1}

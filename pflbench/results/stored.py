@@ -14,7 +14,7 @@ import msgspec
 from pflbench.errors import DamagedError, InputError
 from pflbench.results.checkpoint import reached
 from pflbench.results.files import read_arrow, read_json, to_frame
-from pflbench.scenario import SCHEMA, Cell, digest
+from pflbench.schema.scenario import SCHEMA, Cell, digest
 
 if TYPE_CHECKING:
     import pandas as pd

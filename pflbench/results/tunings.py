@@ -16,17 +16,17 @@ from typing import Any, Literal
 import msgspec
 
 from pflbench.errors import DamagedError, InputError
-from pflbench.parameters import Scalar
 from pflbench.results.files import read_json, write_json, writing
 from pflbench.results.store import MARKER, Store
 from pflbench.results.stored import is_run_id
-from pflbench.scenario import digest
+from pflbench.schema.parameters import Scalar
+from pflbench.schema.scenario import digest
 
 FOLDER, STUDIES = "tuning", "studies"
 _FORMAT = {"format": "pflbench tuning, version 1"}
 
 SEARCH = "defaults, halton(8), tpe; 1"
-"""Name and version of what `pflbench.tuning.search` does."""
+"""Name and version of what `pflbench.experiments.tuning.search` does."""
 
 DIGITS = 3
 """Significant digits of what is tried: more would feign a precision that no search has."""

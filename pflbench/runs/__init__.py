@@ -1,13 +1,13 @@
 """Runs: from what somebody asks for to a stored result."""
 
+from pflbench.runs.data import Sourced, source
 from pflbench.runs.distributed import joined
 from pflbench.runs.execution import execute, run
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.planning import PlannedRun, plan
-from pflbench.runs.reproducing import Agreement, reproduce
+from pflbench.runs.reproduction import Agreement, reproduce
 from pflbench.runs.request import RunRequest
 from pflbench.runs.result import Result
-from pflbench.runs.sourcing import Sourced, source
 
 __all__ = [
     "Agreement",

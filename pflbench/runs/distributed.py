@@ -13,9 +13,9 @@ import psutil
 import torch
 import torch.distributed as dist
 
-from pflbench.engine.group import ALONE, Group
+from pflbench.engine.process_group import ALONE, Group
 from pflbench.errors import InputError, WorkError
-from pflbench.numbers import whole_of
+from pflbench.schema.numbers import whole_of
 
 PATIENCE = datetime.timedelta(minutes=30)
 """How long a process waits for one that does not answer and has not ended either."""

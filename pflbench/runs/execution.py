@@ -12,8 +12,9 @@ import pandas as pd
 
 from pflbench.engine import Simulation
 from pflbench.engine.apart import apart, reseed
-from pflbench.engine.crew import steady
-from pflbench.engine.group import ALONE, Group, PeerFailedError
+from pflbench.engine.privacy_accounting import guarantee, tables
+from pflbench.engine.process_group import ALONE, Group, PeerFailedError
+from pflbench.engine.threads import steady
 from pflbench.errors import (
     DivergedError,
     ImportChangesError,
@@ -25,20 +26,19 @@ from pflbench.errors import (
 from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
-from pflbench.privacy.accounting import guarantee, tables
-from pflbench.realised import attendance, population_in_numbers
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import forget_peak_memory, peak_memory
+from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
-from pflbench.runs.onboarding import Onboarding
+from pflbench.runs.observing import Told, installed_observers
 from pflbench.runs.planning import PlannedRun, plan
-from pflbench.runs.relating import relatedness_of
+from pflbench.runs.relatedness_setup import relatedness_of
 from pflbench.runs.request import RunRequest, method_of
 from pflbench.runs.result import Result
-from pflbench.runs.taking import take
-from pflbench.runs.telling import Told, installed_observers
+from pflbench.runs.reuse import take
 from pflbench.runs.writers import InMemory, Shared, Writer
-from pflbench.sentences import shortened
+from pflbench.schema.error_text import shortened
+from pflbench.schema.realised import attendance, population_in_numbers
 
 CHECKPOINT_SECONDS = 15.0
 """Work that a killed run loses at most, apart from the round it was in, if its state is small."""

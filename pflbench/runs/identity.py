@@ -10,19 +10,26 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from pflbench import plugins
-from pflbench.expressions import format_scalar, list_item, parse_expression
-from pflbench.newcomers import NewClients
-from pflbench.parameters import Scalar, parameters_of_identity, parse_parameters
-from pflbench.privacy import Gaussian, read_privacy
-from pflbench.realised import marked
-from pflbench.runs.participating import Participating, is_expression, participating
-from pflbench.runs.relating import named_plugins
+from pflbench.runs.data import IN_MEMORY, Wanted, wanted
+from pflbench.runs.participation_plan import Participating, is_expression, participating
+from pflbench.runs.relatedness_setup import named_plugins
 from pflbench.runs.request import RunRequest, new_clients_of
-from pflbench.runs.sourcing import IN_MEMORY, Wanted, wanted
-from pflbench.scenario import Cell, Choice, Precision, Scenario, check_precision, without_path
-from pflbench.settings import Settings, parse_settings
-from pflbench.specs import AlgorithmSpec, ModelSpec
+from pflbench.schema import plugins
+from pflbench.schema.expressions import format_scalar, list_item, parse_expression
+from pflbench.schema.new_clients import NewClients
+from pflbench.schema.parameters import Scalar, parameters_of_identity, parse_parameters
+from pflbench.schema.privacy import Gaussian, read_privacy
+from pflbench.schema.realised import marked
+from pflbench.schema.scenario import (
+    Cell,
+    Choice,
+    Precision,
+    Scenario,
+    check_precision,
+    without_path,
+)
+from pflbench.schema.settings import Settings, parse_settings
+from pflbench.schema.specs import AlgorithmSpec, ModelSpec
 
 
 @dataclass(frozen=True, eq=False)

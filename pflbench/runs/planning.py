@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from pflbench import plugins
 from pflbench.engine import (
     Sharing,
     build_network,
@@ -22,21 +21,22 @@ from pflbench.engine import (
 )
 from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
+from pflbench.engine.privacy_accounting import accountant
 from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.isolation import Guard
 from pflbench.method import Layout, LocalBudget, Sgd
-from pflbench.privacy import Gaussian
-from pflbench.privacy.accounting import accountant
+from pflbench.runs.data import sourced
 from pflbench.runs.identity import command_for, named, with_data
-from pflbench.runs.onboarding import HeldOut, hold_out
-from pflbench.runs.participating import check_reached
-from pflbench.runs.relating import coordinates_for
+from pflbench.runs.new_client_results import HeldOut, hold_out
+from pflbench.runs.participation_plan import check_reached
+from pflbench.runs.relatedness_setup import coordinates_for
 from pflbench.runs.request import RERUN, RunRequest
-from pflbench.runs.sourcing import sourced
-from pflbench.scenario import Cell
-from pflbench.sentences import named as named_plugin
-from pflbench.specs import AlgorithmSpec, resolve
+from pflbench.schema import plugins
+from pflbench.schema.error_text import named as named_plugin
+from pflbench.schema.privacy import Gaussian
+from pflbench.schema.scenario import Cell
+from pflbench.schema.specs import AlgorithmSpec, resolve
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,12 +9,12 @@ from types import NoneType
 from typing import Annotated, Any, Literal
 
 from pflbench.errors import InputError
-from pflbench.expressions import parse_expression
 from pflbench.federation import Federation
-from pflbench.newcomers import Listed, NewClients, check
-from pflbench.numbers import whole_of
-from pflbench.parameters import Param
-from pflbench.scenario import PRECISIONS
+from pflbench.schema.expressions import parse_expression
+from pflbench.schema.new_clients import Listed, NewClients, check
+from pflbench.schema.numbers import whole_of
+from pflbench.schema.parameters import Param
+from pflbench.schema.scenario import PRECISIONS
 
 RERUN = ("missing", "always")
 

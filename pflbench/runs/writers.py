@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 from torch import Tensor
 
-from pflbench.engine.group import Group
+from pflbench.engine.process_group import Group
 from pflbench.results import Checkpoint, StoredRun
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.result import Result

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pages
 
-from pflbench.leaderboard import (
+from pflbench.analysis import (
     Board,
     MeanRanks,
     PairedTest,
@@ -24,10 +24,10 @@ from pflbench.leaderboard import (
     paired_tests,
     with_tuning,
 )
-from pflbench.leaderboard.entries import mean, points, spread, standing
-from pflbench.leaderboard.marks import EDGE_MARK
+from pflbench.analysis.marks import EDGE_MARK
+from pflbench.report.tables.entries import mean, points, spread, standing
 from pflbench.results import Store
-from pflbench.results.edges import edges
+from pflbench.results.tuning_edges import edges
 from pflbench.results.tunings import Study, of_scenario, studies_of
 
 ROOT = Path(__file__).parents[2]

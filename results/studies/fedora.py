@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 import pages
 
-from pflbench.cost import reached, read, totals
-from pflbench.leaderboard.joining import onboarded
-from pflbench.leaderboard.scores import scores
-from pflbench.leaderboard.transfer import Comparison, Transfer, compare_groups, groups_of, transfer
+from pflbench.analysis.new_client_scores import onboarded
+from pflbench.analysis.run_costs import read
+from pflbench.analysis.scores import scores
+from pflbench.analysis.to_target import reached
+from pflbench.analysis.totals import totals
+from pflbench.analysis.transfer import Comparison, Transfer, compare_groups, groups_of, transfer
 from pflbench.results import Store, StoredRun
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pflbench.leaderboard.entries import percent
+from pflbench.report.tables.entries import percent
 
 
 def mean(values: Iterable[float | None]) -> float:

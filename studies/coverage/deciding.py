@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from simulated import FIRST, ROWS, SECOND, Values
 
-from pflbench.leaderboard.inference import board_p, holm, plain_p, t_interval
+from pflbench.analysis.inference import board_p, holm, plain_p, t_interval
 
 Told = NDArray[np.bool_]
 Way = Callable[[Values], Told]

@@ -17,7 +17,7 @@ import numpy as np
 from deciding import INTERVALS, WAYS, students
 from simulated import FIRST, LUCK, ROWS, SECOND, boards
 
-from pflbench.leaderboard.inference import t_interval
+from pflbench.analysis.inference import t_interval
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "studies" / "coverage.md"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pflbench.engine import Simulation
-from pflbench.engine.plan import seeded_batches
+from pflbench.engine.batches import seeded_batches
 from pflbench.method import LocalBudget, Sgd
 
 Penalty = Callable[[nn.Module], Tensor]

@@ -12,7 +12,7 @@ from small_federations import UNEVEN, arrays_of, federation_of, simulate
 from torch import Tensor
 
 from pflbench.engine import Simulation
-from pflbench.engine.plan import seeded_batches
+from pflbench.engine.batches import seeded_batches
 from pflbench.method import Layout, Setup
 from pflbench_algorithms.fedora import Fedora
 from pflbench_algorithms.fedora import server as fedora_server

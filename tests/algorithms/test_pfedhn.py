@@ -12,7 +12,7 @@ from small_federations import UNEVEN, simulate
 from torch import Tensor, nn
 
 from pflbench.engine import Simulation
-from pflbench.engine.plan import seeded_batches
+from pflbench.engine.batches import seeded_batches
 from pflbench.federation import Attendance
 from pflbench.method import LocalBudget
 from pflbench_algorithms.pfedhn import PFedHN, PFedHNPC

@@ -15,13 +15,15 @@ from small_federations import federation_of, mlp_for, simulate
 from torch import Tensor
 
 import pflbench
-from pflbench import Federation, SimilaritySpec, hookimpl, plugins
+from pflbench import Federation, SimilaritySpec, hookimpl
+from pflbench.analysis.relatedness_score import chance, scores, truth_of
+from pflbench.analysis.relatedness_tables import Matrices
 from pflbench.engine import Simulation
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.federation.truth import true_coordinates
 from pflbench.method import Layout, Message, Rows, Samples, Setup, Similarity, Task
-from pflbench.relatedness import Matrices, chance, scores, truth_of
 from pflbench.runs import RunRequest, plan, source
+from pflbench.schema import plugins
 from pflbench_algorithms.fedora import Fedora, graph
 from pflbench_algorithms.fedora import similarities as measures
 from pflbench_algorithms.fedora.server import FedoraServer

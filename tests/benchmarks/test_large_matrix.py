@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pflbench.matrix import read_matrix
-from pflbench.matrix.survey import identified
+from pflbench.experiments.grid import read_matrix
+from pflbench.experiments.grid.survey import identified
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from test_several_jobs import MATRIX
 
-from pflbench.executors.processes import cores
+from pflbench.experiments.executors.worker_processes import cores
 from pflbench.results import Store
 
 ON_RAY = ("--executor", "ray", "--jobs", "2")

@@ -17,17 +17,17 @@ import psutil
 import pytest
 import torch
 
-from pflbench import plugins
 from pflbench.bench.measure import rounds_of, side_by_side
 from pflbench.bench.workload import SGD
 from pflbench.engine import Simulation
 from pflbench.federation import Federation, Pool, Shards, build
+from pflbench.federation.partitioners.dirichlet import DirichletPartitioner
+from pflbench.federation.partitioners.partitioner_settings import Dirichlet
 from pflbench.method import LocalBudget
 from pflbench.models import Mlp
 from pflbench.models.networks import build_mlp
-from pflbench.parameters import parse_parameters
-from pflbench.partitioners.dirichlet import DirichletPartitioner
-from pflbench.partitioners.parameters import Dirichlet
+from pflbench.schema import plugins
+from pflbench.schema.parameters import parse_parameters
 from pflbench_algorithms.fedora.graph import neighbours
 from pflbench_algorithms.fedora.server import FedoraServer
 from pflbench_algorithms.fedora.similarities import Subspace, subspace

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pflbench.executors.processes import cores
+from pflbench.experiments.executors.worker_processes import cores
 from pflbench.results import Store
 
 MATRIX = (

@@ -12,9 +12,9 @@ from calling import Call
 import pflbench as package
 from pflbench.errors import DivergedError, InputError
 from pflbench.federation import Federation, Pool, build
-from pflbench.parameters import NoParameters
-from pflbench.partitioners.natural import NaturalPartitioner
+from pflbench.federation.partitioners.natural import NaturalPartitioner
 from pflbench.results import Store
+from pflbench.schema.parameters import NoParameters
 
 NAMES = ("clinic 2", "clinic 10", "clinic 11", "ward")
 EVIL = (

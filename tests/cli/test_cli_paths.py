@@ -10,11 +10,11 @@ from calling import SMALL, Call, files
 
 import pflbench as package
 from pflbench.errors import InputError
-from pflbench.matrix import read_matrix
-from pflbench.paths import path_of
+from pflbench.experiments.grid import read_matrix
 from pflbench.results import Store
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify
+from pflbench.schema.paths import path_of
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from calling import SMALL, Call, files
 
-from pflbench.relatedness import matrices_of
+from pflbench.analysis.relatedness_tables import matrices_of
 from pflbench.results import Store
 
 GROUPS = ("--partition", "iid", "--population", "groups(minority=0.4)", "--clients", "10")

@@ -12,11 +12,11 @@ from calling import Call
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench.cli.names import listed
-from pflbench.expressions import list_item, split_list
+from pflbench.cli.option_types import listed
 from pflbench.results import Store, StoredRun
 from pflbench.runs.identity import command_for
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.expressions import list_item, split_list
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 CELL = Cell(
     Scenario(

@@ -16,7 +16,7 @@ import pytest
 from calling import SMALL, Call, files
 from other_processes import PATIENCE
 
-from pflbench.cli.live import PlainDisplay
+from pflbench.cli.progress.one_cell import PlainDisplay
 from pflbench.results import Store
 from pflbench.runs import Progress
 

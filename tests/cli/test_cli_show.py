@@ -10,9 +10,9 @@ import pytest
 from calling import SMALL, Call, Process, files
 from test_cli_bad_input import plugin
 
-from pflbench.parameters import describe_parameters
-from pflbench.plugins import installed
 from pflbench.results import Store
+from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.plugins import installed
 
 
 def test_every_installed_name_is_listed_with_its_plugin(pflbench: Call) -> None:

@@ -14,10 +14,10 @@ import pytest
 from pflbench import AlgorithmSpec
 from pflbench.conformance import Outcome, checks_of
 from pflbench.conformance.catalogue import Subject
-from pflbench.conformance.checking import subject
+from pflbench.conformance.kit import subject
 from pflbench.engine.traffic import Direction, Traffic
 from pflbench.method import Rows
-from pflbench.plugins import load
+from pflbench.schema.plugins import load
 
 FEDAVG = "pflbench.method:Client", "pflbench.method:AveragingServer"
 

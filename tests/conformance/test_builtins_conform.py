@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from pflbench.conformance import AlgorithmConformance, Report, check, checks_of
-from pflbench.plugins import installed
+from pflbench.schema.plugins import installed
 
 BUILT_IN = {
     kind: [

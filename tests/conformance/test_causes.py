@@ -9,9 +9,10 @@ import torch
 from test_broken_methods import outcome, subject_of
 from torch import Tensor
 
-from pflbench import AlgorithmSpec, hookimpl, plugins
-from pflbench.cli.checking import check_rules
+from pflbench import AlgorithmSpec, hookimpl
+from pflbench.cli.check_report import check_rules
 from pflbench.method import AveragingServer, Client, Rows, State
+from pflbench.schema import plugins
 
 
 class TwoGradients(Client[Any]):
@@ -90,7 +91,7 @@ def test_one_cause_is_printed_once_and_counted(
     debug: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     registry = plugins.load(extra={"mine": _Plugin()})
-    monkeypatch.setattr("pflbench.conformance.checking.installed", lambda: registry)
+    monkeypatch.setattr("pflbench.conformance.kit.installed", lambda: registry)
     assert check_rules("mistyped", debug=debug) == 1
     out = capsys.readouterr().out
     assert out.count("    failed: KeyError: 'modle'") == 1

@@ -20,15 +20,15 @@ from pflbench.conformance import (
     AlgorithmConformance,
     Outcome,
     check,
+    check_participations,
+    check_partitioners,
     checks_of,
-    participations,
-    partitioners,
 )
 from pflbench.conformance.catalogue import Subject
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.parameters import NoParameters
-from pflbench.plugins import Registry
-from pflbench.specs import Spec
+from pflbench.schema.parameters import NoParameters
+from pflbench.schema.plugins import Registry
+from pflbench.schema.specs import Spec
 
 RECORDS = {"record_is_light", "record_resolves", "parameters_survive", "bounds_are_enforced"}
 GOOD = Reference("iid", 3, "mlp", 10, local_epochs=1)
@@ -126,8 +126,8 @@ CASES = [
 def test_a_broken_plugin_is_caught(
     name: str, spec: Spec, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(partitioners, "_SECONDS", 0.02 if name == "ends" else 10.0)
-    monkeypatch.setattr(participations, "_SECONDS", 0.02)
+    monkeypatch.setattr(check_partitioners, "_SECONDS", 0.02 if name == "ends" else 10.0)
+    monkeypatch.setattr(check_participations, "_SECONDS", 0.02)
     found = outcome(name, spec)
     assert found.status == "failed"
     assert reason in found.reason

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plugin_projects import install, passed, run
 
+from pflbench.conformance.scaffold import write_algorithm
 from pflbench.errors import InputError, WorkError
-from pflbench.scaffold import write_algorithm
 
 
 @pytest.mark.slow

@@ -12,9 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import pflbench
+from pflbench.analysis import Question, boards
+from pflbench.analysis.network import read_network
+from pflbench.analysis.run_costs import read
+from pflbench.analysis.timeline import timeline
+from pflbench.analysis.to_target import reached
 from pflbench.cli.main import main
-from pflbench.cost import reached, read, read_network, timeline
-from pflbench.leaderboard import Question, boards
 from pflbench.results import Store, StoredRun
 
 Runs = dict[tuple[str, int], StoredRun]

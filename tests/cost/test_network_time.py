@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pflbench.cost import Network, Record, read, read_network, timeline
-from pflbench.cost.network import PRESETS, devices
+from pflbench.analysis.network import PRESETS, Network, devices, read_network
+from pflbench.analysis.run_costs import Record, read
+from pflbench.analysis.timeline import timeline
 from pflbench.errors import InputError
 from pflbench.results import StoredRun
 

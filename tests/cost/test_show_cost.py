@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import pflbench
+from pflbench.analysis.network import devices, read_network
+from pflbench.analysis.run_costs import read
+from pflbench.analysis.timeline import timeline
 from pflbench.cli.main import main
-from pflbench.cost import read, read_network, timeline
-from pflbench.cost.network import devices
 from pflbench.results import Store, StoredRun
 
 Runs = dict[tuple[str, int], StoredRun]

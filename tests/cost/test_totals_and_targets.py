@@ -7,7 +7,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pflbench.cost import Record, reached, read, running, totals
+from pflbench.analysis.run_costs import Record, read
+from pflbench.analysis.to_target import reached
+from pflbench.analysis.totals import running, totals
 from pflbench.errors import InputError
 from pflbench.results import ClientTable, StoredRun
 from pflbench.results.measures import Floats

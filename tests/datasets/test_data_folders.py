@@ -13,8 +13,8 @@ from test_imagefolder_data_set import load_from, paint, paint_classes
 
 from pflbench.errors import InputError
 from pflbench.federation import ClientArrays, DataRequest, build
-from pflbench.parameters import NoParameters
-from pflbench.partitioners.iid import IidPartitioner
+from pflbench.federation.partitioners.iid import IidPartitioner
+from pflbench.schema.parameters import NoParameters
 from pflbench_datasets.arrays import load
 
 CLIENT = {

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from pflbench.specs import DatasetSpec, resolve
+from pflbench.schema.specs import DatasetSpec, resolve
 from pflbench_datasets import cifar, fashion_mnist, imagefolder, mnist, npz
 
 SPECS = [

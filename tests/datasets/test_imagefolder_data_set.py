@@ -10,8 +10,8 @@ from PIL import Image
 
 from pflbench.errors import InputError
 from pflbench.federation import DataRequest, Pool, build
-from pflbench.parameters import NoParameters
-from pflbench.partitioners.iid import IidPartitioner
+from pflbench.federation.partitioners.iid import IidPartitioner
+from pflbench.schema.parameters import NoParameters
 from pflbench_datasets.images import load
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from pflbench.errors import InputError
 from pflbench.federation import ClientArrays, DataRequest, Pool, build
-from pflbench.sentences import plain
+from pflbench.schema.error_text import plain
 from pflbench_datasets.arrays import load
 
 RNG = np.random.default_rng(0)

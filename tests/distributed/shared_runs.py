@@ -13,7 +13,7 @@ from typing import Any
 
 import pflbench
 from pflbench.engine import Simulation
-from pflbench.engine.group import Group
+from pflbench.engine.process_group import Group
 from pflbench.runs import RunRequest, joined, plan
 
 

@@ -7,10 +7,9 @@ import dataclasses
 import pytest
 from documents import DOCS, section, table
 
-from pflbench.cost import PRESETS, Network
-from pflbench.cost.network import read_network
-from pflbench.expressions import format_scalar
-from pflbench.parameters import describe_parameters
+from pflbench.analysis.network import PRESETS, Network, read_network
+from pflbench.schema.expressions import format_scalar
+from pflbench.schema.parameters import describe_parameters
 
 PAGE = DOCS / "cost.md"
 LISTED = {row["Network"]: row for row in table(section(PAGE, "Time of a real federation"))}

@@ -16,12 +16,12 @@ from click.testing import CliRunner, Result
 from documents import DOCS, ROOT, Block, blocks, commands
 
 import pflbench
-from pflbench import plugins
 from pflbench.cli.main import main
 from pflbench.conformance import check
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
-from pflbench.specs import resolve
+from pflbench.schema import plugins
+from pflbench.schema.specs import resolve
 from pflbench_datasets import sources
 from pflbench_datasets.download import DownloadError
 

@@ -14,8 +14,9 @@ import pytest
 from documents import DOCS, column, section, table
 
 import pflbench
+from pflbench.analysis import boards
 from pflbench.errors import DivergedError
-from pflbench.leaderboard import boards, render
+from pflbench.report.tables.render import render
 from pflbench.results import Store
 
 PAGE = DOCS / "results-format.md"

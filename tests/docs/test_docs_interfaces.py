@@ -13,14 +13,14 @@ import click
 import pytest
 from documents import DOCS, PAGES, ROOT, blocks, column, commands, section, table
 
-from pflbench import hookspecs
 from pflbench.cli.main import main
-from pflbench.expressions import format_scalar
 from pflbench.method import Client, Server
-from pflbench.parameters import describe_parameters
-from pflbench.plugins import installed
 from pflbench.runs import Observer
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema import hookspecs
+from pflbench.schema.expressions import format_scalar
+from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.plugins import installed
+from pflbench.schema.specs import AlgorithmSpec
 
 PLUGINS, SCENARIOS = DOCS / "write-a-plugin.md", DOCS / "scenarios.md"
 BUILT_IN = [

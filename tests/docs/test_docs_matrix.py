@@ -6,11 +6,11 @@ from pathlib import Path
 
 from documents import DOCS, ROOT, blocks, section, table
 
-from pflbench.matrix import read_matrix
-from pflbench.matrix.estimate import BASE_BYTES, BASES, ROWS
-from pflbench.matrix.keys import ScenarioKeys
-from pflbench.matrix.reading import FILE_KEYS, TUNING_KEYS
-from pflbench.parameters import describe_parameters
+from pflbench.experiments.grid import read_matrix
+from pflbench.experiments.grid.estimate import BASE_BYTES, BASES, ROWS
+from pflbench.experiments.grid.keys import ScenarioKeys
+from pflbench.experiments.grid.reading import FILE_KEYS, TUNING_KEYS
+from pflbench.schema.parameters import describe_parameters
 
 PAGE = DOCS / "matrix.md"
 

@@ -8,10 +8,10 @@ import pytest
 from documents import DOCS, column, section, table
 
 import pflbench
-from pflbench.expressions import format_scalar
-from pflbench.parameters import describe_parameters
-from pflbench.privacy import MECHANISMS
 from pflbench.results import Store
+from pflbench.schema.expressions import format_scalar
+from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.privacy import MECHANISMS
 
 FORMAT, PAGE = DOCS / "results-format.md", DOCS / "privacy.md"
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench.engine.plan import chunk_plan, draw_batches, seeded_batches
+from pflbench.engine.batches import chunk_plan, draw_batches, seeded_batches
 from pflbench.method import LocalBudget
 
 sizes = st.integers(1, 70)

@@ -12,7 +12,7 @@ from small_federations import UNEVEN, federation_of, simulate
 from test_simulation import METHODS, made
 
 from pflbench.engine import Simulation
-from pflbench.engine.plan import part_of
+from pflbench.engine.batches import part_of
 from pflbench.federation import Attendance, Census, Participation
 from pflbench.method import LocalBudget
 

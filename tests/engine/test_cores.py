@@ -12,8 +12,8 @@ from other_processes import PATIENCE
 from small_federations import federation_of, simulate
 from torch import nn
 
-from pflbench.engine import crew
-from pflbench.engine.crew import cores_for, side_by_side
+from pflbench.engine import threads
+from pflbench.engine.threads import cores_for, side_by_side
 
 CPU = torch.device("cpu")
 
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(params=[2, 3])
 def cores(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Several threads, and every job worth one."""
-    monkeypatch.setattr(crew, "WORTH_A_CORE", 0)
+    monkeypatch.setattr(threads, "WORTH_A_CORE", 0)
     torch.set_num_threads(request.param)
     yield request.param
     torch.set_num_threads(1)
@@ -75,8 +75,8 @@ def test_several_cores_give_what_one_gives(cores: int, engine: str, client: str)
                 nn.Conv2d(1, 2, 5), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(18, 3)
             )
         states = []
-        for threads in (cores, 1):
-            torch.set_num_threads(threads)
+        for n in (cores, 1):
+            torch.set_num_threads(n)
             simulation = simulate(
                 client, federation=federation, module=module, head="4.", engine=engine,
                 chunk=2 if engine == "stacked" else None,

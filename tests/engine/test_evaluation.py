@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from small_federations import UNEVEN, federation_of, simulate
 from torch import Tensor
 
-from pflbench.engine.base import Padded
 from pflbench.engine.evaluation import CALIBRATION_BINS, measure
+from pflbench.engine.interface import Padded
 
 
 def by_numpy(logits: np.ndarray, y: np.ndarray) -> dict[str, float]:

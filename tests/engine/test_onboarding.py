@@ -13,15 +13,16 @@ import torch.nn.functional as F
 from small_federations import SGD, federation_of, mlp_for
 from torch import Tensor
 
-from pflbench import Federation, plugins
+from pflbench import Federation
 from pflbench.engine import Simulation
-from pflbench.engine.onboarding import Newcomers
-from pflbench.engine.plan import draw_batches
+from pflbench.engine.batches import draw_batches
+from pflbench.engine.new_client_training import Newcomers
 from pflbench.errors import DivergedError
 from pflbench.federation import Shards
 from pflbench.method import LocalBudget
-from pflbench.newcomers import ALL, NOTHING, NewClients, labelled
-from pflbench.privacy import Gaussian
+from pflbench.schema import plugins
+from pflbench.schema.new_clients import ALL, NOTHING, NewClients, labelled
+from pflbench.schema.privacy import Gaussian
 from pflbench.streams import stream
 
 METHODS = (

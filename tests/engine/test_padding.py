@@ -7,7 +7,7 @@ import pytest
 from small_federations import federation_of, simulate
 
 from pflbench.engine import stacked
-from pflbench.engine.plan import ChunkPlan, chunk_plan
+from pflbench.engine.batches import ChunkPlan, chunk_plan
 from pflbench.method import LocalBudget
 
 

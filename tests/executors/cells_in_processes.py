@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pflbench.executors import Outcome, Watch, Work, make_executor, run_cells
+from pflbench.experiments.executors import Outcome, Watch, Work, make_executor, run_cells
 from pflbench.runs import Observer, Progress, RunInfo, RunRequest, execution, plan
 
 if __name__ != "cells_in_processes":  # but as a script, and in the workers of one

@@ -22,7 +22,7 @@ from typing import Any
 import psutil
 
 from pflbench.errors import InputError
-from pflbench.executors import Outcome, Watch, Work, make_executor, run_cells
+from pflbench.experiments.executors import Outcome, Watch, Work, make_executor, run_cells
 from pflbench.runs import Observer, Progress, RunInfo, RunRequest, plan
 
 RESULTS = Path("results")

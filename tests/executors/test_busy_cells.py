@@ -12,7 +12,7 @@ import pytest
 from other_processes import PATIENCE
 from sessions import Start
 
-from pflbench.executors import Here, Outcome, Watch, Work, run_cells
+from pflbench.experiments.executors import Here, Outcome, Watch, Work, run_cells
 from pflbench.results import RunWriter, Store
 from pflbench.runs import RunRequest, plan
 
@@ -39,7 +39,7 @@ class Listener(Watch):
 def test_busy_cells_are_run_once_they_are_given_up(
     one_thread: None, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pflbench.executors.cells.SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("pflbench.experiments.executors.cell_runs.SECONDS_BETWEEN_LOOKS", 0.05)
     results = folder / "results"
     requests = [RunRequest(m, data, clients=3, rounds=2, device="cpu") for m in METHODS]
     planned = {request.algorithm: plan(request) for request in requests}
@@ -64,7 +64,7 @@ def test_a_busy_cell_that_fails_elsewhere_is_not_run_again(
             self.elsewhere[0].fail({}, {"error": "Other", "message": "It diverged."})
             super().waiting(works, holders)
 
-    monkeypatch.setattr("pflbench.executors.cells.SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("pflbench.experiments.executors.cell_runs.SECONDS_BETWEEN_LOOKS", 0.05)
     request = RunRequest("local", data, clients=3, rounds=2, device="cpu")
     cell = plan(request).cell
     watch = Failing(Store(folder / "results", create=True).open(cell.to_json(), {}, {}))

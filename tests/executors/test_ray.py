@@ -17,7 +17,7 @@ from sessions import Start, assert_same, holders, wait_until
 
 from pflbench.cli.main import main
 from pflbench.errors import InputError
-from pflbench.executors import Outcome, Watch, Work, make_executor, ray_worker
+from pflbench.experiments.executors import Outcome, Watch, Work, make_executor, ray_worker
 from pflbench.results import Store
 from pflbench.runs import RunRequest, plan
 

@@ -15,7 +15,7 @@ from cells_on_ray import DOOMED, LOST, works
 from other_processes import PATIENCE
 from sessions import assert_same
 
-from pflbench.executors import Here, run_cells
+from pflbench.experiments.executors import Here, run_cells
 from pflbench.results import Store
 
 HERE = Path(__file__).parent

@@ -15,7 +15,7 @@ from other_processes import PATIENCE, own_words
 from sessions import assert_same
 
 from pflbench.errors import InputError
-from pflbench.executors import Here, make_executor, run_cells
+from pflbench.experiments.executors import Here, make_executor, run_cells
 from pflbench.results import Store
 from pflbench.runs import PlannedRun, Result, execute
 

@@ -12,10 +12,10 @@ from sklearn.datasets import load_digits
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, ClientArrays, Partitioner, Pool, build
 from pflbench.federation.allocation import hold_out
+from pflbench.federation.partitioners.iid import IidPartitioner
+from pflbench.federation.partitioners.natural import NaturalPartitioner
 from pflbench.federation.skew import class_counts, count_matrix
-from pflbench.parameters import NoParameters
-from pflbench.partitioners.iid import IidPartitioner
-from pflbench.partitioners.natural import NaturalPartitioner
+from pflbench.schema.parameters import NoParameters
 
 IID = IidPartitioner(NoParameters())
 

@@ -15,10 +15,10 @@ from rich.console import Console
 
 from pflbench.errors import InputError, WorkError
 from pflbench.federation import SPLITS, Federation
-from pflbench.federation.picture import PartitionPicture
 from pflbench.federation.skew import class_counts, count_matrix, skew_summary
-from pflbench.figures import save_figure
-from pflbench.pictures.partition import shades
+from pflbench.report.pictures.partition_picture import shades
+from pflbench.report.pictures.saving import save_figure
+from pflbench.report.terminal.partition_table import PartitionPicture
 
 
 def save_picture(table: pd.DataFrame, path: Path) -> None:

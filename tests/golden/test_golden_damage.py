@@ -15,9 +15,9 @@ from golden_recordings import Arrays, load, save
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pflbench.conformance.golden import replay
 from pflbench.errors import InputError
-from pflbench.golden import replay
-from pflbench.plugins import installed
+from pflbench.schema.plugins import installed
 
 HERE = Path(__file__).parent
 

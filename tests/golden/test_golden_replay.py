@@ -17,8 +17,8 @@ from golden_recordings import (
     save,
 )
 
-from pflbench.golden import Replay, replay
-from pflbench.plugins import installed
+from pflbench.conformance.golden import Replay, replay
+from pflbench.schema.plugins import installed
 
 HERE = Path(__file__).parent
 ENGINES = ("stacked", "sequential")

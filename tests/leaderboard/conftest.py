@@ -9,7 +9,7 @@ import pytest
 from stored_runs import Correct, MakeRun, metrics, scenario
 
 from pflbench.results import Store, StoredRun
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pflbench.leaderboard import Board, Measures, Row
+from pflbench.analysis import Board, Measures, Row
 
 Values = NDArray[np.float64]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from pflbench.leaderboard import Board, Row
+from pflbench.analysis import Board, Row
 from pflbench.results import StoredRun
-from pflbench.scenario import Choice, Scenario
+from pflbench.schema.scenario import Choice, Scenario
 
 Correct = Mapping[int, tuple[Sequence[int], Sequence[int]]]
 MakeRun = Callable[..., StoredRun]

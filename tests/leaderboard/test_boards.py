@@ -11,12 +11,12 @@ import pytest
 import scipy.stats
 from stored_runs import MakeRun, ran, scenario
 
+from pflbench.analysis import Measures, Row, boards
+from pflbench.analysis.transfer import partner_of
 from pflbench.errors import InputError
-from pflbench.leaderboard import Measures, Row, boards
-from pflbench.leaderboard.transfer import partner_of
-from pflbench.parameters import Scalar
 from pflbench.results import Store
-from pflbench.scenario import Choice
+from pflbench.schema.parameters import Scalar
+from pflbench.schema.scenario import Choice
 
 TEN = ([10] * 4, [10] * 4)
 FEDORA = {

@@ -10,13 +10,8 @@ from made_boards import board, of_means, row
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare, rankdata
 
-from pflbench.leaderboard import (
-    CriticalDifference,
-    MeanRanks,
-    NotEnough,
-    critical_difference,
-    render,
-)
+from pflbench.analysis import CriticalDifference, MeanRanks, NotEnough, critical_difference
+from pflbench.report.tables.render import render
 
 DEMSAR = {
     # AUC of four variants of C4.5 on 14 data sets: Demšar (2006), table 6.

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 from stored_runs import MakeRun
 
-from pflbench.leaderboard import Board, boards, render
+from pflbench.analysis import Board, boards
+from pflbench.report.tables.render import render
 from pflbench.results import Store
 
 CLIENTS = 4

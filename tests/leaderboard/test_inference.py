@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from pflbench.leaderboard.inference import board_p, holm, plain_p, t_interval
+from pflbench.analysis.inference import board_p, holm, plain_p, t_interval
 
 Values = NDArray[np.float64]
 FIRST, SECOND = np.triu_indices(6, 1)

@@ -8,10 +8,10 @@ from made_boards import board, row
 from scipy.stats import nct
 from scipy.stats import t as student
 
+from pflbench.analysis import Board, paired_tests
+from pflbench.analysis.power import MOST_SEEDS, plan_seeds
+from pflbench.analysis.protocol import FEWEST_SEEDS
 from pflbench.errors import InputError
-from pflbench.leaderboard import Board, paired_tests
-from pflbench.leaderboard.planning import MOST_SEEDS, plan_seeds
-from pflbench.leaderboard.protocol import FEWEST_SEEDS
 
 
 def seeds_of(std: float, effect: float, power: float = 0.8) -> int:

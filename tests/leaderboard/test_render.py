@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from rich.console import Console
 from stored_runs import MakeRun, scenario
 
+from pflbench.analysis import Board, boards
 from pflbench.cli.main import main
 from pflbench.errors import UnknownNameError
-from pflbench.leaderboard import Board, boards, escape, render, renderable
+from pflbench.report.tables import escape
+from pflbench.report.tables.render import render, renderable
 from pflbench.results import Store
 
 EVIL = "a|b_c*[bold]red[/bold]\x1b[31m\n\\end{table}$&#%~^<script>`‮"

@@ -17,16 +17,10 @@ from made_boards import Values, board, row
 from rich.console import Console
 from scipy.stats import ttest_rel
 
-from pflbench.leaderboard import (
-    Board,
-    PairedTest,
-    paired_tests,
-    render,
-    renderable,
-    renderable_together,
-)
-from pflbench.leaderboard.inference import board_p
-from pflbench.leaderboard.significance import ranks
+from pflbench.analysis import Board, PairedTest, paired_tests
+from pflbench.analysis.inference import board_p
+from pflbench.analysis.significance import ranks
+from pflbench.report.tables.render import render, renderable, renderable_together
 
 SHAPE = (5, 40)
 FORMATS = ("text", "markdown", "latex")

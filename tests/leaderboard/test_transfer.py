@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner
 from stored_runs import MakeRun, metrics, scenario
 
+from pflbench.analysis import Board, boards, transfer
 from pflbench.cli.main import main
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.leaderboard import Board, boards, render, transfer
+from pflbench.report.tables.render import render
 from pflbench.results import Store, StoredRun
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 SAMPLES = (100, 100, 50, 20)
 # Chosen on validation is round 20 for the method and round 10 for local.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pflbench.errors import InputError
-from pflbench.matrix import Matrix, Point, TuningPlan, read_matrix
+from pflbench.experiments.grid import Matrix, Point, TuningPlan, read_matrix
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_a_file_that_is_not_there_or_all_left_out(written: Path) -> None:
 def test_reading_a_matrix_needs_no_torch(written: Path) -> None:
     written.write_text(WHOLE, "utf-8")
     code = (
-        "import sys; from pathlib import Path; from pflbench.matrix import read_matrix\n"
+        "import sys; from pathlib import Path; from pflbench.experiments.grid import read_matrix\n"
         "assert len(list(read_matrix(Path(sys.argv[1])).points())) == 46\n"
         "assert not {'torch', 'pandas', 'pyarrow'} & set(sys.modules), 'heavy'"
     )

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pflbench.cli.matrix import make_matrix
+from pflbench.cli.grid_options import make_matrix
 from pflbench.errors import InputError
-from pflbench.matrix import read_matrix
-from pflbench.matrix.keys import KEYS, ScenarioKeys
-from pflbench.matrix.sharding import Shard
-from pflbench.parameters import describe_parameters
+from pflbench.experiments.grid import read_matrix
+from pflbench.experiments.grid.keys import KEYS, ScenarioKeys
+from pflbench.experiments.grid.sharding import Shard
 from pflbench.runs import RunRequest
 from pflbench.runs.request import Numbers
+from pflbench.schema.parameters import describe_parameters
 
 # Shards
 

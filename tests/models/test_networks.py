@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from torch import nn
 
 import pflbench
-from pflbench import ModelSpec, hookimpl, plugins
+from pflbench import ModelSpec, hookimpl
 from pflbench.errors import InputError
 from pflbench.method import Layout
 from pflbench.models import LeNet, Mlp
 from pflbench.models.networks import build_lenet, build_mlp
+from pflbench.schema import plugins
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:

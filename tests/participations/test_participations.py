@@ -13,9 +13,9 @@ from small_federations import federation_of
 
 from pflbench import Federation
 from pflbench.federation import Attendance, Census, Participation
-from pflbench.parameters import parse_parameters
-from pflbench.plugins import installed
-from pflbench.specs import resolve
+from pflbench.schema.parameters import parse_parameters
+from pflbench.schema.plugins import installed
+from pflbench.schema.specs import resolve
 from pflbench.streams import stream
 
 SIZES = (5, 12, 1, 20, 8, 3, 3, 40, 9, 2, 7)

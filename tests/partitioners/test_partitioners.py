@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import pflbench.partitioners
+import pflbench.federation.partitioners
 from pflbench.errors import InputError
-from pflbench.expressions import parse_expression
 from pflbench.federation import SPLITS, Federation, Partitioner, Pool, build
 from pflbench.federation.skew import class_counts, count_matrix, skew_summary
-from pflbench.parameters import describe_parameters, parse_parameters
-from pflbench.plugins import load
-from pflbench.specs import resolve
+from pflbench.schema.expressions import parse_expression
+from pflbench.schema.parameters import describe_parameters, parse_parameters
+from pflbench.schema.plugins import load
+from pflbench.schema.specs import resolve
 
-REGISTRY = load([], {"built-in": pflbench.partitioners})
+REGISTRY = load([], {"built-in": pflbench.federation.partitioners})
 DEALING = ["iid", "dirichlet", "dirichlet(alpha=0.0001)", "quantity", "quantity(alpha=0.001)"]
 DRAWING = [*DEALING, "pathological(classes_per_client=1)", "pathological", "rotated(step=90)"]
 
@@ -242,6 +242,6 @@ def test_the_records_are_whole_and_import_no_torch():
     for spec in REGISTRY.partitioners.specs():
         assert issubclass(resolve(spec.make, owner=spec.name), Partitioner)
         assert all(info.help for info in describe_parameters(spec.parameters))
-    code = "import pflbench.partitioners as p, sys; p.pflbench_partitioners(); " \
+    code = "import pflbench.federation.partitioners as p, sys; p.pflbench_partitioners(); " \
            "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

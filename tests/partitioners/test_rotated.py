@@ -8,8 +8,8 @@ from torchvision.transforms.functional import rotate
 
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Pool, build
-from pflbench.partitioners.parameters import Rotated
-from pflbench.partitioners.rotated import RotatedPartitioner
+from pflbench.federation.partitioners.partitioner_settings import Rotated
+from pflbench.federation.partitioners.rotated import RotatedPartitioner
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pflbench.leaderboard import Board, boards
-from pflbench.pictures import Look, looks
+from pflbench.analysis import Board, boards
+from pflbench.report.pictures import Look, looks
 from pflbench.results import Store
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import NDArray
 
-from pflbench.pictures import Look
-from pflbench.pictures.style import styled
+from pflbench.report.pictures import Look
+from pflbench.report.pictures.style import styled
 
 
 def artist(figure: Figure, look: Look, part: str) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pflbench.results import Store
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 SAMPLES = 20
 """Of each client, in validation and in test."""

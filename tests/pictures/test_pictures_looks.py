@@ -8,13 +8,21 @@ import pytest
 from drawn_results import Drawn
 from figure_reading import boxes, colliding, outside, parts
 
+from pflbench.analysis import CriticalDifference
+from pflbench.analysis.history import histories
 from pflbench.errors import InputError
-from pflbench.leaderboard import CriticalDifference
-from pflbench.pictures import curves, gains, histories, looks, pareto, partition, ranks, spread
-from pflbench.pictures.looks import BASELINE_COLOUR, COLOURS, key, legend_below, looks_of, on_dark
-from pflbench.pictures.partition import partition_counts
-from pflbench.pictures.placing import place
-from pflbench.pictures.style import inches, log_ticks, shortened, signed
+from pflbench.report.pictures import curves, gains, looks, pareto, partition, ranks, spread
+from pflbench.report.pictures.labels import place
+from pflbench.report.pictures.looks import (
+    BASELINE_COLOUR,
+    COLOURS,
+    key,
+    legend_below,
+    looks_of,
+    on_dark,
+)
+from pflbench.report.pictures.partition_picture import partition_counts
+from pflbench.report.pictures.style import inches, log_ticks, shortened, signed
 
 NAMES = ["fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc", "ditto"]
 

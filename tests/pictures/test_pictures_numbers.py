@@ -11,9 +11,10 @@ import pytest
 from drawn_results import Drawn
 from figure_reading import artist, data, parts, words
 
-from pflbench.leaderboard import Board, CriticalDifference, MeanRanks, Row
-from pflbench.pictures import AGAINST, curves, gains, histories, pareto, partition, ranks, spread
-from pflbench.pictures.looks import looks_of
+from pflbench.analysis import Board, CriticalDifference, MeanRanks, Row
+from pflbench.analysis.history import histories
+from pflbench.report.pictures import AGAINST, curves, gains, pareto, partition, ranks, spread
+from pflbench.report.pictures.looks import looks_of
 
 
 def ranked(board: Board) -> list[Row]:

@@ -13,11 +13,11 @@ from drawn_results import Drawn, opened
 from made_runs import write
 from matplotlib.figure import Figure
 
-from pflbench.leaderboard import CriticalDifference
-from pflbench.pictures import (
+from pflbench.analysis import CriticalDifference
+from pflbench.analysis.history import histories
+from pflbench.report.pictures import (
     curves,
     gains,
-    histories,
     pareto,
     partition,
     partition_counts,
@@ -26,7 +26,7 @@ from pflbench.pictures import (
     svg,
     variables,
 )
-from pflbench.pictures.looks import looks_of
+from pflbench.report.pictures.looks import looks_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"

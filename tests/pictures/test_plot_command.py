@@ -18,7 +18,7 @@ from drawn_results import PUBLISHED, Drawn, opened
 from made_runs import write
 from PIL import Image
 
-from pflbench.report.pictures import Gallery
+from pflbench.report.html.page_pictures import Gallery
 
 Plot = Callable[..., Result]
 KINDS = ["curves", "spread", "gains", "pareto", "partition"]

@@ -13,18 +13,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pflbench.populations
+import pflbench.federation.populations
 from pflbench import Federation
 from pflbench.errors import InputError
-from pflbench.expressions import parse_expression
 from pflbench.federation import SPLITS, Pool, Population, populate
-from pflbench.parameters import parse_parameters
-from pflbench.partitioners.parameters import Rotated
-from pflbench.partitioners.rotated import RotatedPartitioner
-from pflbench.plugins import load
-from pflbench.specs import resolve
+from pflbench.federation.partitioners.partitioner_settings import Rotated
+from pflbench.federation.partitioners.rotated import RotatedPartitioner
+from pflbench.schema.expressions import parse_expression
+from pflbench.schema.parameters import parse_parameters
+from pflbench.schema.plugins import load
+from pflbench.schema.specs import resolve
 
-REGISTRY = load([], {"built-in": pflbench.populations})
+REGISTRY = load([], {"built-in": pflbench.federation.populations})
 FOREIGN = 1000.0
 """What the foreign samples' pixels are above."""
 
@@ -275,6 +275,6 @@ def test_the_records_are_whole_and_import_no_torch() -> None:
     assert REGISTRY.populations.names() == ["foreign", "groups", "permuted-labels"]
     for spec in REGISTRY.populations.specs():
         assert issubclass(resolve(spec.make, owner=spec.name), Population)
-    code = "import pflbench.populations as p, sys; p.pflbench_populations(); " \
+    code = "import pflbench.federation.populations as p, sys; p.pflbench_populations(); " \
            "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

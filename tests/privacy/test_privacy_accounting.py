@@ -9,9 +9,9 @@ from opacus.accountants import RDPAccountant
 from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import norm
 
+from pflbench.engine.privacy_accounting import epsilon
 from pflbench.errors import InputError
-from pflbench.privacy import Gaussian, read_privacy
-from pflbench.privacy.accounting import epsilon
+from pflbench.schema.privacy import Gaussian, read_privacy
 
 
 def by_hand(sigma: float, releases: int, delta: float) -> float:

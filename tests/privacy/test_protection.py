@@ -14,7 +14,7 @@ from torch import Tensor
 from pflbench.engine import Simulation
 from pflbench.errors import WorkError
 from pflbench.method import Rows
-from pflbench.privacy import Gaussian
+from pflbench.schema.privacy import Gaussian
 
 COUNTS = {"samples", "validation"}
 

@@ -8,11 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from pflbench.leaderboard import COLUMN_SETS, Board, ColumnSet, Question, boards, render
-from pflbench.leaderboard.columns import VIEWS
-from pflbench.parameters import parameters_of_identity, parse_parameters
-from pflbench.plugins import installed
+from pflbench.analysis import Board, Question, boards
+from pflbench.report.tables.columns import COLUMN_SETS, VIEWS, ColumnSet
+from pflbench.report.tables.render import render
 from pflbench.results import Store
+from pflbench.schema.parameters import parameters_of_identity, parse_parameters
+from pflbench.schema.plugins import installed
 
 ROOT = Path(__file__).parents[2]
 

@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner
 from scipy.stats import ttest_1samp
 
+from pflbench.analysis import Board, boards, paired_tests
 from pflbench.cli.main import main
-from pflbench.leaderboard import Board, boards, paired_tests
 from pflbench.results import Store, StoredRun
 
 ROOT = Path(__file__).parents[2]

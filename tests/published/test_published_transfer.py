@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from pflbench.analysis import boards, transfer
 from pflbench.cli.main import main
-from pflbench.leaderboard import boards, transfer
 from pflbench.results import Store, StoredRun
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"

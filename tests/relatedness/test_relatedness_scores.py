@@ -6,18 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pflbench.errors import InputError
-from pflbench.relatedness import (
+from pflbench.analysis.client_order import order_of, places
+from pflbench.analysis.relatedness_score import chance, scores, truth_of
+from pflbench.analysis.relatedness_tables import (
     Matrices,
-    chance,
     coordinates_of,
     coordinates_table,
     matrices_of,
     relatedness_table,
-    scores,
-    truth_of,
 )
-from pflbench.relatedness.layout import order_of, places
+from pflbench.errors import InputError
 
 LINE = np.array([[0.0], [1.0], [3.0], [7.0]])
 GROUPS = np.array([0, 0, 1, 1, 2])

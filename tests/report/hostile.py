@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pflbench.results import Store
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 SCRIPT = "<script>alert(1)</script>"
 NASTY = (

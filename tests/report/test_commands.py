@@ -7,7 +7,7 @@ import shlex
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench.report.commands import joined
+from pflbench.report.html.commands import joined
 
 SETTINGS = st.lists(
     st.sampled_from(["lr=0.1", "name='a b'", "mu=none", 'x="y"']), max_size=2, unique=True

@@ -16,10 +16,10 @@ from click.testing import CliRunner
 from document import Element, Report, read
 from reported import SCENARIOS
 
+from pflbench.analysis import Board, boards
 from pflbench.cli.main import main
-from pflbench.leaderboard import Board, boards
-from pflbench.report import render, report
-from pflbench.report.tables import leaderboard
+from pflbench.report.html import render, report
+from pflbench.report.html.page_tables import leaderboard
 from pflbench.results import Store
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pflbench.results import Store
-from pflbench.scenario import Cell, Choice, Scenario
+from pflbench.schema.scenario import Cell, Choice, Scenario
 
 
 def make_cell(seed: int = 0, algorithm: str = "fedavg") -> Cell:

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 
 from pflbench.results import RunBusyError, RunCompleteError, RunWriter, Store
-from pflbench.scenario import Cell
+from pflbench.schema.scenario import Cell
 
 ROUNDS = 6
 

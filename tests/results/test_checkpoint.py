@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from pflbench.results import Store
 from pflbench.results.checkpoint import CheckpointWarning
-from pflbench.scenario import Cell
+from pflbench.schema.scenario import Cell
 
 Tables = dict[str, pd.DataFrame]
 

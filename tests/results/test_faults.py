@@ -20,7 +20,7 @@ import torch
 
 from pflbench.errors import WorkError
 from pflbench.results import Store, StoredRun
-from pflbench.scenario import Cell
+from pflbench.schema.scenario import Cell
 
 Tables = dict[str, pd.DataFrame]
 Act = Callable[[Store, Cell, Tables], StoredRun]

@@ -27,7 +27,7 @@ from other_processes import PATIENCE
 
 from pflbench.errors import WorkError
 from pflbench.results import RunBusyError, RunCompleteError, Store
-from pflbench.scenario import Cell
+from pflbench.schema.scenario import Cell
 
 PROCESSES, KILLS = 3, 40
 

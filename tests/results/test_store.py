@@ -17,7 +17,7 @@ from pflbench.errors import DamagedError, InputError, WorkError
 from pflbench.results import Store
 from pflbench.results.files import write_table
 from pflbench.results.store import DamagedRunWarning
-from pflbench.scenario import Cell, digest
+from pflbench.schema.scenario import Cell, digest
 
 Tables = dict[str, pd.DataFrame]
 LABELS = {"dataset": "mnist", "command": "pflbench run --algo fedavg"}
@@ -380,7 +380,7 @@ def test_reading_results_needs_no_torch(store: Store, cell: Cell, tables: Tables
     complete(store, cell, tables)
     code = (
         "import sys; from pathlib import Path; from pflbench.results import Store\n"
-        "import pflbench.leaderboard\n"
+        "import pflbench.analysis\n"
         "assert Store(Path(sys.argv[1])).runs()[0].arrow('metrics').num_rows == 4\n"
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )

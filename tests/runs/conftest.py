@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_federations import federation_of
 
-from pflbench import AlgorithmSpec, Federation, ModelSpec, hookimpl, plugins
+from pflbench import AlgorithmSpec, Federation, ModelSpec, hookimpl
+from pflbench.schema import plugins
 from pflbench_datasets import embedded
 
 

@@ -9,11 +9,12 @@ import pytest
 from torch import Tensor
 
 import pflbench
-from pflbench import AlgorithmSpec, Federation, ModelSpec, PartitionerSpec, hookimpl, plugins
+from pflbench import AlgorithmSpec, Federation, ModelSpec, PartitionerSpec, hookimpl
 from pflbench.method import Client
 from pflbench.results import Store
 from pflbench.runs import Observer, Progress, RunRequest, plan
 from pflbench.runs.environment import forget_peak_memory, peak_memory
+from pflbench.schema import plugins
 
 
 class TwoGradients(Client[None]):
@@ -52,7 +53,10 @@ class Brings:
     def pflbench_partitioners(self) -> list[PartitionerSpec]:
         return [
             PartitionerSpec(
-                "own-iid", "iid", "pflbench.partitioners.iid:IidPartitioner", version=self.version
+                "own-iid",
+                "iid",
+                "pflbench.federation.partitioners.iid:IidPartitioner",
+                version=self.version,
             )
         ]
 

@@ -16,7 +16,7 @@ import pflbench
 from pflbench import Federation
 from pflbench.errors import PluginError
 from pflbench.results import Store
-from pflbench.sentences import sentence
+from pflbench.schema.error_text import sentence
 
 SHORT: dict[str, Any] = {"rounds": 2, "local_steps": 2, "eval_every": 1}
 

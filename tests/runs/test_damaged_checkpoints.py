@@ -17,7 +17,7 @@ from pflbench import Federation
 from pflbench.results import Store, StoredRun
 from pflbench.results.checkpoint import CheckpointWarning
 from pflbench.runs import Observer, Progress, RunInfo, execution
-from pflbench.scenario import digest
+from pflbench.schema.scenario import digest
 
 OPTIONS: dict[str, Any] = {"rounds": 6, "eval_every": 2, "participation": 0.4}
 KEPT = 3

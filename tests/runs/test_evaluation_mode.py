@@ -10,8 +10,8 @@ import torch
 from small_federations import federation_of, simulate
 from torch import Tensor
 
-from pflbench.engine.onboarding import Newcomers
-from pflbench.newcomers import check
+from pflbench.engine.new_client_training import Newcomers
+from pflbench.schema.new_clients import check
 from pflbench_algorithms.fedavg_ft import FineTuned
 
 Modes = list[tuple[bool, bool]]

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 import pflbench
 from pflbench import Federation
+from pflbench.analysis import boards
 from pflbench.cli.main import main
-from pflbench.leaderboard import boards
 from pflbench.results import Store
 from pflbench.results.store import DamagedRunWarning
 

@@ -88,7 +88,7 @@ def test_a_plugin_that_changes_what_all_share_fails_its_own_cell_and_is_named(
 def test_a_change_in_a_thread_of_a_shared_out_cohort_is_found(
     algorithm: Callable[..., str], federation: Federation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pflbench.engine.crew.WORTH_A_CORE", 0)
+    monkeypatch.setattr("pflbench.engine.threads.WORTH_A_CORE", 0)
     torch.set_num_threads(2)
     try:
         name = algorithm("rude_plugins:ChangingClient")

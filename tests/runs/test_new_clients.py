@@ -16,9 +16,9 @@ import pflbench
 from pflbench import Federation
 from pflbench.errors import DivergedError, InputError
 from pflbench.federation import Shards
-from pflbench.newcomers import check, drawn
 from pflbench.results import Store
 from pflbench.runs import Observer, Result, RunRequest, execution, plan
+from pflbench.schema.new_clients import check, drawn
 
 METHODS = (
     "local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc",

@@ -16,12 +16,13 @@ from test_resuming import TABLES, TIMINGS, StopsAfter
 
 import pflbench
 from pflbench import Federation
+from pflbench.analysis import boards
 from pflbench.cli.main import main
 from pflbench.errors import InputError, UnknownNameError
-from pflbench.leaderboard import boards, render
+from pflbench.report.tables.render import render
 from pflbench.results import Store, StoredRun
 from pflbench.runs import RunRequest, execution, plan
-from pflbench.scenario import Choice
+from pflbench.schema.scenario import Choice
 
 N = len(UNEVEN)
 RULES = [

@@ -16,7 +16,7 @@ import pflbench
 from pflbench import Agreement, Federation
 from pflbench.errors import DivergedError, InputError, WorkError
 from pflbench.results import Store, StoredRun
-from pflbench.runs.comparing import Difference
+from pflbench.runs.comparison import Difference
 
 SMALL: dict[str, Any] = {
     "clients": 4,

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 import pflbench
 from pflbench import Federation
 from pflbench.cli.main import main
+from pflbench.engine.privacy_accounting import epsilon
 from pflbench.errors import InputError
-from pflbench.privacy import Gaussian
-from pflbench.privacy.accounting import epsilon
 from pflbench.results import Store
 from pflbench.runs import Observer, RunRequest, execution, plan
+from pflbench.schema.privacy import Gaussian
 
 SHORT: dict[str, Any] = {
     "rounds": 3, "eval_every": 3, "local_epochs": 2, "batch_size": 8, "lr": 0.02, "device": "cpu",

@@ -86,7 +86,7 @@ def test_a_run_with_its_rows_in_files_is_resumed_from_parts(
     monkeypatch.setattr(execution, "CHECKPOINT_SECONDS", -1.0)
     monkeypatch.setattr("pflbench.method.storage.MEMORY", 0)
     monkeypatch.setattr("pflbench.method.storage._BLOCK", 2 * 4 * 50_000)
-    monkeypatch.setattr("pflbench.engine.keeping._SMALL_PART", 0)
+    monkeypatch.setattr("pflbench.engine.snapshot._SMALL_PART", 0)
     stops = Interrupts(4)
     with pytest.raises(KeyboardInterrupt):
         pflbench.run(method, federation, results=tmp_path, observers=[stops], **options)

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pflbench import Federation
 from pflbench.engine import Simulation
-from pflbench.engine.base import LocalShards
 from pflbench.engine.enrolment import enrolments
+from pflbench.engine.interface import LocalShards
 from pflbench.federation import Shards
 from pflbench.method import Layout, LocalBudget, Setup, Sgd, Storage, Task
 from pflbench_algorithms.fedora import Fedora

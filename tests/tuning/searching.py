@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pflbench.executors import Here, Outcome, Watch, Work
-from pflbench.matrix import TuningPlan
+from pflbench.experiments.executors import Here, Outcome, Watch, Work
+from pflbench.experiments.grid import TuningPlan
+from pflbench.experiments.tuning.search import tune
+from pflbench.experiments.tuning.targets import targets
 from pflbench.results.tunings import Study
 from pflbench.runs.request import RunRequest
-from pflbench.tuning.search import tune
-from pflbench.tuning.targets import targets
 
 PLAN = TuningPlan(trials=3, rounds=1, extend=False)
 

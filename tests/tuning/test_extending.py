@@ -10,19 +10,20 @@ from pathlib import Path
 import pytest
 from searching import Stopping, tune_all
 
+from pflbench.analysis import boards, with_tuning
 from pflbench.errors import InputError
-from pflbench.leaderboard import boards, render, with_tuning
-from pflbench.matrix import TuningPlan
+from pflbench.experiments.grid import TuningPlan
+from pflbench.experiments.tuning.budget import budgets
+from pflbench.experiments.tuning.chosen import tuned
+from pflbench.experiments.tuning.points import outward
+from pflbench.experiments.tuning.search import tune
+from pflbench.experiments.tuning.targets import targets
+from pflbench.report.tables.render import render
 from pflbench.results import Store
-from pflbench.results.edges import edges, open_edges
+from pflbench.results.tuning_edges import edges, open_edges
 from pflbench.results.tunings import Dimension, Study, Trial, studies_of
 from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
-from pflbench.tuning.budget import budgets
-from pflbench.tuning.points import outward
-from pflbench.tuning.search import tune
-from pflbench.tuning.targets import targets
-from pflbench.tuning.tuned import tuned
 
 PLAN = TuningPlan(trials=2, rounds=1)
 """One round of little data: the larger the rate, the better."""

@@ -15,19 +15,20 @@ import optuna
 import pytest
 from searching import PLAN, Stopping, tune_all
 
+from pflbench.analysis import boards, with_tuning
 from pflbench.errors import InputError, WorkError
-from pflbench.executors import Here, Outcome, Watch, Work
-from pflbench.executors.lost import lost
-from pflbench.leaderboard import boards, render, with_tuning
-from pflbench.matrix import TuningPlan
+from pflbench.experiments.executors import Here, Outcome, Watch, Work
+from pflbench.experiments.executors.lost_cells import lost
+from pflbench.experiments.grid import TuningPlan
+from pflbench.experiments.tuning import points
+from pflbench.experiments.tuning.chosen import tuned
+from pflbench.experiments.tuning.search import tune
+from pflbench.experiments.tuning.targets import targets
+from pflbench.report.tables.render import render
 from pflbench.results import Store
 from pflbench.results.tunings import studies_of, write_study
 from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
-from pflbench.tuning import points
-from pflbench.tuning.search import tune
-from pflbench.tuning.targets import targets
-from pflbench.tuning.tuned import tuned
 
 
 def test_every_method_has_the_same_trials(requests: list[RunRequest], tmp_path: Path) -> None:

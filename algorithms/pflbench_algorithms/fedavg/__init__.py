@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pflbench.hookspecs import hookimpl
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.specs import AlgorithmSpec
 
 PAPER = "McMahan et al., AISTATS 2017, arXiv 1602.05629"
 

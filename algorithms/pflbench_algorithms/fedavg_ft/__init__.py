@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from pflbench.hookspecs import hookimpl
-from pflbench.parameters import Param
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.parameters import Param
+from pflbench.schema.specs import AlgorithmSpec
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from pflbench import plugins
-from pflbench.hookspecs import hookimpl
-from pflbench.parameters import Param
-from pflbench.specs import AlgorithmSpec, SimilaritySpec, resolve
+from pflbench.schema import plugins
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.parameters import Param
+from pflbench.schema.specs import AlgorithmSpec, SimilaritySpec, resolve
 
 if TYPE_CHECKING:
     from pflbench.method import Similarity

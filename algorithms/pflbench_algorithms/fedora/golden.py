@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pflbench.conformance.golden import Differences, Recording
 from pflbench.engine import Simulation, choose_engine
-from pflbench.golden import Differences, Recording
 from pflbench.models.inferred import infer
 from pflbench_algorithms.fedora import Fedora, pflbench_algorithms
 from pflbench_algorithms.fedora.server import FedoraServer

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pflbench.hookspecs import hookimpl
-from pflbench.specs import AlgorithmSpec
+from pflbench.schema.hookspecs import hookimpl
+from pflbench.schema.specs import AlgorithmSpec
 from pflbench_algorithms.fedavg_ft import FineTuned
 
 

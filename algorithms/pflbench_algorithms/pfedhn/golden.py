@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pflbench.conformance.golden import Differences, Recording
 from pflbench.engine import Simulation, choose_engine
-from pflbench.golden import Differences, Recording
 from pflbench.models.inferred import infer
 from pflbench_algorithms.pfedhn import PFedHN, pflbench_algorithms
 from pflbench_algorithms.pfedhn.network import Hypernetwork

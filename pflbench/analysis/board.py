@@ -1,0 +1,291 @@
+"""What a leaderboard holds: plain records, without a word on how they look."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pflbench.analysis.costs import Spent
+from pflbench.analysis.new_client_scores import Onboarded
+from pflbench.analysis.row_names import written
+from pflbench.analysis.training import Training
+from pflbench.analysis.transfer import Comparison
+from pflbench.results.measures import Floats
+from pflbench.results.tuning_edges import Edge
+from pflbench.schema.parameters import Scalar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Measures:
+    """A row's numbers: means over seeds. Accuracies are in [0, 1], over clients at first.
+
+    Unless said otherwise an accuracy is that on the test split, of personal models, at the round
+    selected on validation.
+
+    Attributes
+    ----------
+    test_accuracy
+        The headline: mean over clients, then over seeds.
+    test_std
+        Standard deviation of a seed's mean over seeds; None with one seed.
+    low, high
+        Ends of the headline's 95 % t interval over seeds, within [0, 1]; None with one seed.
+    sample_mean
+        Mean over test samples instead of clients.
+    client_std, worst_client, worst_tenth, best_client
+        Spread over clients: each taken within a seed, then averaged.
+    val_accuracy
+        Validation accuracy at the selected round.
+    selected_round
+        Mean over seeds.
+    last_accuracy
+        After the last round.
+    best_accuracy
+        At the round that is best on test: for information.
+    optimism
+        `best_accuracy` - `test_accuracy`.
+    gain, gain_low, gain_high
+        Mean over clients, then over seeds, of the accuracy minus the baseline's, with its 95 % t
+        interval over seeds; None where the baseline's row is missing or incomplete (as in those
+        below), the interval with one seed as well.
+    hurt, hurt_beyond_error
+        Share of clients below the baseline; by more than one standard error of the difference.
+    loss_of_hurt
+        Mean loss of the clients that are hurt; None if none is.
+    worst_gain
+        Lowest gain of a client with a seed.
+    local_steps, adapt_steps, bytes_up, bytes_down, seconds
+        Of a whole run, `adapt_steps` being those that personal models take only to be evaluated;
+        None where a run did not record it.
+    relatedness_rank_correlation, relatedness_precision, relatedness_same_group
+        How near what the server learnt of its clients comes to the truth
+        (`pflbench.analysis.relatedness_score.scores`); None where it learns nothing, or the truth
+        is not known.
+    nll, brier, ece
+        Calibration: mean over clients, then over seeds.
+    nll_by_samples, brier_by_samples
+        Mean over test samples instead of clients.
+    """
+
+    test_accuracy: float
+    test_std: float | None
+    low: float | None
+    high: float | None
+    sample_mean: float
+    client_std: float
+    worst_client: float
+    worst_tenth: float
+    best_client: float
+    val_accuracy: float
+    selected_round: float
+    last_accuracy: float
+    best_accuracy: float
+    optimism: float
+    gain: float | None
+    gain_low: float | None
+    gain_high: float | None
+    hurt: float | None
+    hurt_beyond_error: float | None
+    loss_of_hurt: float | None
+    worst_gain: float | None
+    local_steps: float | None
+    adapt_steps: float | None
+    bytes_up: float | None
+    bytes_down: float | None
+    seconds: float | None
+    relatedness_rank_correlation: float | None
+    relatedness_precision: float | None
+    relatedness_same_group: float | None
+    nll: float | None = None
+    brier: float | None = None
+    ece: float | None = None
+    nll_by_samples: float | None = None
+    brier_by_samples: float | None = None
+
+    @property
+    def gradients(self) -> float | None:
+        """All gradients of a run: those of training, and those taken only to be evaluated."""
+        if self.local_steps is None:
+            return None
+        return self.local_steps + (self.adapt_steps or 0)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method with its parameters.
+
+    Attributes
+    ----------
+    algorithm, version, parameters
+        What was run.
+    label
+        Name, and the parameters that are not the default or that tell rows apart.
+    seeds
+        Seeds with a complete run, ascending.
+    run_ids
+        All of its runs, whatever their status, by seed; empty for a reference row that nobody ran.
+    commands
+        Command that repeats a run, by seed, where it is known.
+    rank, worst_rank
+        The best and the worst rank that the verdicts leave it: one more than the number of rows
+        that are better, and what it would be if all were better that it is not better than. None
+        if the board has no verdict, or if the row has no numbers: then `measures` is None, too, and
+        `reason` says why, since a mean is never taken over whichever runs exist.
+    chosen
+        Whether it has the highest validation accuracy of several rows of one algorithm.
+    baseline
+        Whether it is the row that the others' gains are over.
+    groups
+        Comparison with the baseline of each group of clients by itself, all seeds together;
+        empty where there are no groups or no baseline.
+    onboarded
+        What newcomers got, if the scenario holds clients out.
+    spent
+        What its runs cost beyond what `measures` has.
+    tuned
+        Trials of the search whose best setting this is; 0 if it is not tuned.
+    ends
+        Its tuned values that are the smallest or the largest tried.
+    budget
+        How many times the gradients of the baseline it computed; None if that is not known.
+    training
+        Whether its training is done, and whether its seeds agree.
+    accuracies
+        [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
+        selected round; None if the row is not ranked. In no record, and no part of equality.
+    deviations
+        Standard deviation over seeds of what `measures` has the means of, by name; empty with one
+        seed.
+    """
+
+    algorithm: str
+    version: str
+    parameters: Mapping[str, Scalar]
+    label: str
+    seeds: tuple[int, ...]
+    run_ids: Mapping[int, str]
+    commands: Mapping[int, str]
+    rank: int | None
+    reason: str
+    measures: Measures | None
+    chosen: bool = False
+    baseline: bool = False
+    groups: Mapping[int, Comparison] = field(default_factory=dict)
+    onboarded: Onboarded = field(default_factory=Onboarded)
+    spent: Spent = field(default_factory=Spent)
+    tuned: int = 0
+    ends: tuple[Edge, ...] = ()
+    budget: float | None = None
+    training: Training = field(default_factory=Training)
+    accuracies: Floats | None = field(default=None, compare=False, repr=False)
+    worst_rank: int | None = None
+    deviations: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def leads(self) -> bool:
+        """Whether the verdicts call it better than every other row."""
+        return self.rank == self.worst_rank == 1
+
+
+@dataclass(frozen=True)
+class Board:
+    """The leaderboard of one scenario.
+
+    Attributes
+    ----------
+    scenario_id
+        12 hex digits.
+    title
+        Data set and partition.
+    words
+        The whole scenario in words.
+    dataset
+        As written by whoever ran it.
+    scenario
+        The scenario as stored.
+    seeds
+        The seeds that a ranked row has, all of them.
+    rows
+        Rows with numbers, those of the highest accuracy first, then the others.
+    notes
+        What a reader must know: missing reference rows, too few seeds.
+    """
+
+    scenario_id: str
+    title: str
+    words: str
+    dataset: str
+    scenario: Mapping[str, Any]
+    seeds: tuple[int, ...]
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return a flat record a row: everything the board knows, unrounded."""
+        from pflbench.analysis.against import Against  # which reads boards
+
+        against = Against(self)
+        names = [field.name for field in dataclasses.fields(Measures)]
+        return [
+            {
+                "scenario": self.scenario_id,
+                "dataset": self.dataset,
+                "partition": written(self.scenario["partition"]),
+                "population": written(self.scenario.get("population")),
+                "rank": row.rank,
+                "worst_rank": row.worst_rank,
+                "method": row.label,
+                "algorithm": row.algorithm,
+                "version": row.version,
+                "parameters": json.dumps(dict(row.parameters), sort_keys=True),
+                "seeds": " ".join(map(str, row.seeds)),
+                "number_of_seeds": len(row.seeds),
+                "interval": _interval(row),
+                **{name: getattr(row.measures, name, None) for name in names},
+                "gradients": getattr(row.measures, "gradients", None),
+                "times_baseline_gradients": row.budget,
+                **against.record(row),
+                "deviations": _deviations(row),
+                "by_group": _by_group(row),
+                **row.onboarded.record(),
+                **row.spent.record(),
+                **row.training.record(),
+                "chosen_on_validation": row.chosen,
+                "tuned_trials": row.tuned,
+                "tuned_ends": "; ".join(map(str, row.ends)),
+                "reason_not_ranked": row.reason,
+                "runs": " ".join(row.run_ids.values()),
+                "command": next(iter(row.commands.values()), ""),
+            }
+            for row in self.rows
+        ]
+
+    def frame(self) -> pd.DataFrame:
+        """Return `records` as a data frame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.records())
+
+
+def _interval(row: Row) -> str:
+    """Say of what kind a row's intervals are."""
+    known = row.measures is not None and row.measures.low is not None
+    return f"95 % t over {len(row.seeds)} seeds, pointwise" if known else ""
+
+
+def _deviations(row: Row) -> str:
+    """Return the standard deviations over seeds as JSON by column, "" if there are none."""
+    found = {**row.deviations, **row.onboarded.deviations_by_column(), **row.spent.deviations}
+    return json.dumps(found, sort_keys=True) if found else ""
+
+
+def _by_group(row: Row) -> str:
+    """Return a row's groups as JSON, "" if there are none."""
+    found = {str(number): dataclasses.asdict(group) for number, group in row.groups.items()}
+    return json.dumps(found, sort_keys=True) if found else ""

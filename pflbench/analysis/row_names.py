@@ -1,0 +1,222 @@
+"""Scenarios and rows in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from pflbench.errors import InputError
+from pflbench.results import StoredRun
+from pflbench.schema.expressions import Expression
+from pflbench.schema.parameters import Scalar, describe_parameters
+from pflbench.schema.plugins import installed
+from pflbench.schema.realised import (
+    attendance,
+    new_clients_in_numbers,
+    participation_in_numbers,
+    population_in_numbers,
+)
+from pflbench.schema.scenario import PRECISIONS, Choice, Scenario
+
+Defaults = Callable[[str], Mapping[str, Scalar] | None]
+"""An algorithm's default parameters; None if it is not known."""
+
+
+def installed_defaults(algorithm: str) -> Mapping[str, Scalar] | None:
+    """Look the defaults of an algorithm up in the installed plugins."""
+    registry = installed()
+    try:
+        spec = registry.get(registry.algorithms, algorithm)
+    except InputError:  # runs outlive plugins: the row then names every parameter
+        return None
+    return {info.name: info.default for info in describe_parameters(spec.parameters)}
+
+
+def labels(choices: Sequence[Choice], defaults: Defaults) -> list[str]:
+    """Name the rows of a board: with parameters off their default or differing between rows."""
+    names = []
+    for choice in choices:
+        rivals = [other for other in choices if other.name == choice.name]
+        usual = defaults(choice.name)
+        shown = {
+            key: value
+            for key, value in choice.parameters.items()
+            if usual is None
+            or key not in usual
+            or usual[key] != value
+            or any(key not in r.parameters or r.parameters[key] != value for r in rivals)
+        }
+        versions = {other.version for other in rivals}
+        suffix = f" (version {choice.version})" if len(versions) > 1 else ""
+        names.append(f"{_expression(choice.name, shown)}{suffix}")
+    return names
+
+
+def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
+    """Say a scenario in words.
+
+    Parameters
+    ----------
+    scenario
+        The scenario.
+    sizes
+        Samples of all clients together by split, empty if not known.
+    """
+    s = scenario
+    budget = (
+        _count(s.local_epochs, "local epoch")
+        if s.local_epochs is not None
+        else _count(s.local_steps or 0, "local step")
+    )
+    cohort = _cohort(s)
+    data = f"data {s.fingerprint[:8]}"
+    if sizes:
+        words = {"train": "training", "val": "validation", "test": "test"}
+        listed = [f"{sizes[k]:,} {word}" for k, word in words.items() if k in sizes]
+        data += f" ({', '.join(listed)} samples)"
+    precision = "" if s.precision == PRECISIONS[0] else f", in {s.precision}"
+    privacy = ""
+    if s.privacy is not None:
+        privacy = f"; uploads under {_expression(s.privacy.name, _given(s.privacy))}"
+    partition = _expression(s.partition.name, _given(s.partition))
+    if s.population is not None:
+        partition += f", population {_expression(s.population.name, _given(s.population))}"
+        partition += population_in_numbers(s)
+    new = ""
+    if s.new_clients is not None:
+        new = f"; {s.new_clients.words(new_clients_in_numbers(s))}"
+    evaluated = "after the last round"
+    if s.eval_every <= s.rounds:
+        evaluated = f"every {_count(s.eval_every, 'round', one='round')}"
+    model = _expression(s.model.name, _given(s.model))
+    return (
+        f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
+        f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
+        f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
+        f"{s.weight_decay:g}{precision}{privacy}; evaluated {evaluated}{new}. "
+        f"Scenario {s.id}."
+    )
+
+
+def _cohort(scenario: Scenario) -> str:
+    said, number = scenario.participation, participation_in_numbers(scenario)
+    if isinstance(said, Choice):
+        return f"participation {_expression(said.name, _given(said))}{number}"
+    if said >= 1:
+        return "every client in every round"
+    return f"{said * 100:g} % of the clients in each round{number}"
+
+
+def title(dataset: str, scenario: Scenario) -> str:
+    """Return a board's title: data set, partition, and what else is not at its default."""
+    s = scenario
+    words = [dataset, _expression(s.partition.name, _given(s.partition))]
+    if s.population is not None:
+        said = _expression(s.population.name, _given(s.population))
+        words.append(said + population_in_numbers(s))
+    if s.privacy is not None:
+        words.append(_expression(s.privacy.name, _given(s.privacy)))
+    words += attendance(s)
+    if s.precision != PRECISIONS[0]:
+        words.append(s.precision)
+    return " · ".join(words)
+
+
+def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
+    """Return a title for each scenario; those that would have the same say what differs.
+
+    Parameters
+    ----------
+    scenarios
+        Of any keys, each with its data set as written.
+    """
+    plain = {key: title(*named) for key, named in scenarios.items()}
+    rivals: dict[str, list[Scenario]] = defaultdict(list)
+    for key, (_, scenario) in scenarios.items():
+        rivals[plain[key]].append(scenario)
+    return {
+        key: " · ".join([plain[key], *_differences(scenario, rivals[plain[key]])])
+        for key, (_, scenario) in scenarios.items()
+    }
+
+
+def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
+    """Return in words what a scenario has that others of its title have not."""
+    words = []
+    for field in dataclasses.fields(Scenario):
+        own: Any = getattr(scenario, field.name)
+        if own is not None and any(getattr(rival, field.name) != own for rival in rivals):
+            said = own[:8] if field.name == "fingerprint" else own
+            said = own.words() if field.name == "new_clients" else said
+            words.append(f"{field.name.replace('_', ' ')} {said}")
+    return words
+
+
+def written(choice: Mapping[str, Any] | None) -> str:
+    """Write a stored choice as on a command line, "" if there is none."""
+    if choice is None:
+        return ""
+    return _expression(choice["name"], _given(Choice(choice["name"], choice["parameters"])))
+
+
+def shortfall(
+    wanted: Sequence[int],
+    runs: Mapping[int, StoredRun],
+    results: Mapping[int, float],
+) -> str:
+    """Say why a row is not ranked, with the results that there are, seed by seed.
+
+    Parameters
+    ----------
+    wanted
+        The seeds that ranked rows have.
+    runs
+        The row's runs by seed, of any status.
+    results
+        Test accuracy (in [0, 1]) of each complete run.
+    """
+    parts = []
+    for seed, run in sorted(runs.items()):
+        if run.status == "failed":
+            parts.append(f"seed {seed} failed{_failure(run.failure)}")
+        elif run.status == "damaged":
+            parts.append(f"seed {seed} is damaged ({run.damage_in_short})")
+        elif run.status == "unfinished":
+            parts.append(f"seed {seed} is unfinished")
+    missing = [str(seed) for seed in wanted if seed not in runs]
+    if missing:
+        parts.append(f"no run of {'seed' if len(missing) == 1 else 'seeds'} {', '.join(missing)}")
+    have = [f"seed {seed} ({100 * value:.2f} %)" for seed, value in sorted(results.items())]
+    if have:
+        parts.append(f"complete: {', '.join(have)}")
+    return "; ".join(parts)
+
+
+def _failure(failure: Mapping[str, Any]) -> str:
+    where = [f"{key} {failure[key]}" for key in ("round", "client") if failure.get(key) is not None]
+    place = f" in {', '.join(where)}" if where else ""
+    kind = f" ({failure['error']})" if failure.get("error") else ""
+    return f"{place}{kind}"
+
+
+def _expression(name: str, arguments: Mapping[str, Scalar]) -> str:
+    """Write a name and its arguments as on a command line, whole numbers without a point."""
+    short = {
+        key: int(value)
+        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+        else value
+        for key, value in arguments.items()
+    }
+    return str(Expression(name, short))
+
+
+def _given(choice: Choice) -> dict[str, Scalar]:
+    return {key: value for key, value in choice.parameters.items() if value is not None}
+
+
+def _count(number: int, noun: str, *, one: str | None = None) -> str:
+    if number == 1:
+        return one or f"1 {noun}"
+    return f"{number:,} {noun}s"

@@ -1,0 +1,110 @@
+"""What leaderboards and comparisons need of one complete run, read from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pflbench.analysis.relatedness_score import SCORES as RELATED
+from pflbench.errors import InputError
+from pflbench.results import StoredRun, selected_round
+from pflbench.results.measures import PERSONAL, Floats, Ints, by_client
+
+COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
+KEPT = (*COSTS, *RELATED)
+"""What a run's summary says, where it does, and boards average over seeds."""
+
+CALIBRATION = {"nll": "loss", "brier": "brier", "ece": "ece"}
+"""Measures of calibration, and the columns of the metrics that they are in."""
+
+BY_SAMPLES = ("nll", "brier")
+"""Those that are means over a client's samples; an expected calibration error is not."""
+
+_NUMBERS = ("round", "client", "samples", "correct", *CALIBRATION.values())
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Numbers of one complete run: accuracies in [0, 1], by client where [N].
+
+    Attributes
+    ----------
+    clients, test, samples
+        [N] numbers of the clients that were tested, their test accuracy at the selected round,
+        and the test samples that it is a mean over.
+    selected
+        The round selected on validation.
+    evaluations, last_round
+        How many rounds it was selected among, and the last of them.
+    val, last, best
+        Means over clients: on validation at the selected round; on test after the last round and
+        at the round that is best on test.
+    calibration
+        Of `CALIBRATION`, on test at the selected round: mean over clients.
+    by_samples
+        The same of those that are means over samples: mean over all clients' samples.
+    kept
+        What the summary says of `KEPT`.
+    """
+
+    clients: Ints
+    test: Floats
+    samples: Ints
+    selected: int
+    evaluations: int
+    last_round: int
+    val: float
+    last: float
+    best: float
+    calibration: Mapping[str, float]
+    by_samples: Mapping[str, float]
+    kept: Mapping[str, float]
+
+
+def scores(run: StoredRun) -> Scores:
+    """Read the scores of a complete run.
+
+    Raises
+    ------
+    InputError
+        Its metrics are missing, damaged or have gaps; the message names them.
+    """
+    import pyarrow.compute as pc
+
+    table = run.arrow("metrics", ("split", "stage", *_NUMBERS))
+    personal = pc.equal(table["stage"], PERSONAL)
+    parts = {
+        split: table.filter(pc.and_(personal, pc.equal(table["split"], split)))
+        for split in ("val", "test")
+    }
+    numbers = {s: {n: part[n].to_numpy() for n in _NUMBERS} for s, part in parts.items()}
+    try:
+        val, test = (by_client(part, split) for split, part in numbers.items())
+        if not np.array_equal(val.rounds, test.rounds):
+            raise InputError("Validation and test were evaluated after different rounds.")
+    except InputError as error:
+        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
+    selected = selected_round(val)
+    means = test.means()
+    here = numbers["test"]["round"] == selected
+    there = {name: values[here] for name, values in numbers["test"].items()}
+    samples = there["samples"]
+    return Scores(
+        clients=test.clients,
+        test=test.at(selected),
+        samples=test.samples,
+        selected=selected,
+        evaluations=len(val.rounds),
+        last_round=int(val.rounds[-1]),
+        val=float(val.at(selected).mean()),
+        last=float(means[-1]),
+        best=float(means.max()),
+        calibration={name: float(there[column].mean()) for name, column in CALIBRATION.items()},
+        by_samples={
+            name: float(np.average(there[CALIBRATION[name]], weights=samples))
+            for name in BY_SAMPLES
+        },
+        kept={k: run.summary[k] for k in KEPT if isinstance(run.summary.get(k), (int, float))},
+    )

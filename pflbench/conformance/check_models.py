@@ -1,0 +1,98 @@
+"""Checks of models: sized from the data, without buffers, and mapped over rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
+from pflbench.engine.drawing import drawing_weights
+from pflbench.engine.initial import build_network, own_weights
+from pflbench.engine.mapping import UNLIKE, unmapped
+from pflbench.engine.probe import probe
+from pflbench.errors import InputError
+from pflbench.method import Layout, LocalBudget, Sgd, Task
+from pflbench.schema.specs import ModelSpec, resolve
+
+CHECKS = Catalogue()
+
+_PROBLEMS = (((1, 28, 28), 10), ((3, 32, 32), 7), ((5,), 3))
+"""Shapes of a sample, and classes."""
+
+
+@CHECKS.add("it is sized from the data's shape and classes")
+def sized_from_data(subject: Subject) -> None:
+    """Outputs are [n, C] for every shape that the model takes."""
+    for module, shape, classes in _networks(subject):
+        out = module(torch.zeros(3, *shape))
+        if tuple(out.shape) != (3, classes):
+            raise CheckFailed(f"3 samples of {shape} gave {tuple(out.shape)}, not (3, {classes}).")
+
+
+@CHECKS.add("it has parameters only, among them the head's")
+def has_a_head(subject: Subject) -> None:
+    """No buffers; the head's name prefix finds some but not all parameters."""
+    assert isinstance(subject.spec, ModelSpec)
+    for module, _, _ in _networks(subject):
+        layout = Layout.of(module, subject.spec.head)
+        head = layout.head_columns()
+        if not head.any() or head.all():
+            raise CheckFailed(
+                f"The head {subject.spec.head!r} matches {int(head.sum())} of {layout.columns} "
+                "columns, expected some but not all."
+            )
+
+
+@CHECKS.add("its weights follow from the seed")
+def weights_follow_from_the_seed(subject: Subject) -> None:
+    """Built twice with one seed, it has the same weights: drawn alike, or its own."""
+    _networks(subject)
+
+
+@CHECKS.add("outputs follow from a sample and the weights alone")
+def outputs_follow_from_the_sample(subject: Subject) -> None:
+    """No random numbers, nothing kept between calls, no statistics of the batch."""
+    for module, shape, classes in _networks(subject):
+        probe(module, Layout.of(module), _samples(8, shape), classes, name=subject.spec.name)
+
+
+@CHECKS.add("stacked equals sequential")
+def maps_over_rows(subject: Subject) -> None:
+    """Losses, gradients and outputs of rows that are mapped, and one after the other."""
+    for module, shape, classes in _networks(subject):
+        layout = Layout.of(module)
+        initial = own_weights(module, layout, torch.float32)
+        task = Task(module, layout, initial, classes, Sgd(0.1), LocalBudget(4, steps=1))
+        reason = unmapped(task, _samples(8, shape))
+        if reason == UNLIKE:
+            raise CheckFailed(f"On samples of {shape}, {reason}.")
+        if reason:
+            raise Skipped(
+                f"torch.func.vmap cannot map it ({reason}): runs have the engine 'sequential'"
+            )
+
+
+def _samples(count: int, shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
+
+
+def _networks(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...], int]]:
+    """Build the model for every problem that it does not refuse."""
+    assert isinstance(subject.spec, ModelSpec)
+    build: Any = resolve(subject.spec.build, owner=f"model {subject.spec.name!r}")
+    made: list[tuple[nn.Module, tuple[int, ...], int]] = []
+    for shape, classes in _PROBLEMS:
+        try:
+            with drawing_weights(0):
+                build(subject.parameters, shape, classes)
+        except InputError:
+            continue  # says that this shape is not for it
+        module = build_network(
+            build, subject.parameters, shape, classes, seed=0, name=subject.spec.name
+        )
+        made.append((module, shape, classes))
+    if not made:
+        raise Skipped("it takes none of the shapes " + ", ".join(str(s) for s, _ in _PROBLEMS))
+    return made

@@ -1,0 +1,346 @@
+"""Recorded runs of official implementations, and how far ours is from them.
+
+A recording is an `.npz` archive with everything that decides a run (clients' data, batches,
+initial parameters, `config`) and what an official implementation computed from it. Its layout is
+described in docs/golden.md. A method replays it in the function that its record names as
+`golden`: `replay(recording, engine)` returns the largest absolute difference of every quantity.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pflbench.errors import InputError
+from pflbench.federation import SPLITS, Federation
+from pflbench.method import LocalBudget, Sgd
+from pflbench.schema.content import described, regular
+from pflbench.schema.parameters import parse_parameters
+from pflbench.schema.paths import path_of
+from pflbench.schema.specs import AlgorithmSpec, resolve
+
+T = TypeVar("T")
+
+SGD = Sgd(lr=5e-3, momentum=0.9, weight_decay=5e-5)
+"""The clients' optimiser where a recording's config does not say."""
+
+
+class Recording:
+    """A recorded run, checked as far as all methods share its layout.
+
+    Attributes
+    ----------
+    path
+        The file.
+    config
+        What the recording says of itself.
+    federation
+        The clients' data.
+    clients, rounds
+        K and the number of rounds.
+    sgd, budget
+        The clients' optimiser and local budget; the batches themselves are recorded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._arrays = _read(path)
+        self._read: set[str] = set()
+        self.config = self._config()
+        self._config_read = {"seed"}  # whatever was drawn from it is recorded
+        self.clients = self._number("clients", default=self._count_clients())
+        self.rounds = self._number("rounds", default=self._count_rounds())
+        self.federation = self._federation()
+        self._batches = [self._client_batches(k) for k in range(self.clients)]
+        self.sgd = Sgd(**{name: self._real(name, getattr(SGD, name)) for name in vars(SGD)})
+        # Told to the method only: which samples a step sees is recorded.
+        self.budget = LocalBudget(
+            self._number("batch_size", default=max(b.shape[1] for b in self._batches)),
+            steps=max(len(b) for b in self._batches),
+        )
+        self._config_read |= {"local_epochs", "local_steps"}
+
+    def batches(self, client: int, round: int) -> np.ndarray:
+        """Return a client's batches [steps, B], the same in every round; -1 pads."""
+        return self._batches[client]
+
+    def names(self, prefix: str = "") -> list[str]:
+        """Return the names of arrays that begin so, in the order of the file."""
+        return [name for name in self._arrays if name.startswith(prefix)]
+
+    def array(self, name: str, shape: Sequence[int] | None = None) -> np.ndarray:
+        """Return an array.
+
+        Raises
+        ------
+        InputError
+            It is missing, has another shape, or holds a number that is not finite.
+        """
+        if name not in self._arrays:
+            raise self.error(f"it lacks {name!r}")
+        self._read.add(name)
+        found = self._arrays[name]
+        if shape is not None and found.shape != tuple(shape):
+            raise self.error(f"{name!r} has shape {found.shape}, expected {tuple(shape)}")
+        if found.dtype.kind not in "fiub":
+            raise self.error(f"{name!r} holds {found.dtype}, expected numbers")
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise self.error(f"{name!r} holds values that are not finite")
+        return found
+
+    def tensor(self, name: str, shape: Sequence[int] | None = None) -> Tensor:
+        """Return an array of real numbers as float32."""
+        return torch.from_numpy(self.array(name, shape).astype(np.float32))
+
+    def indices(self, name: str, low: int, high: int) -> np.ndarray:
+        """Return an array [rows, columns] of whole numbers from low to high."""
+        found = self.array(name)
+        if found.ndim != 2 or not found.size or found.dtype.kind not in "iu":
+            raise self.error(
+                f"{name!r} holds {found.dtype} of shape {found.shape}, expected whole numbers "
+                "in two dimensions"
+            )
+        if found.min() < low or found.max() > high:
+            raise self.error(f"{name!r} holds a number outside {low} to {high}")
+        return found.astype(np.int64)
+
+    def parameters(self, cls: type[T], keys: Mapping[str, str], owner: str) -> T:
+        """Return a method's parameters as the config has them, defaults where it is silent.
+
+        Parameters
+        ----------
+        cls
+            The parameter class.
+        keys
+            Parameter name to config key.
+        owner
+            Whose parameters these are, for messages.
+        """
+        given = {name: self.config[key] for name, key in keys.items() if key in self.config}
+        self._config_read |= set(keys.values())
+        return self.attributed(lambda: parse_parameters(cls, given, owner=owner))
+
+    def implied(self, **config: Any) -> None:
+        """Check config entries that the arrays imply already.
+
+        Raises
+        ------
+        InputError
+            The config says something else than the arrays do.
+        """
+        for name, value in config.items():
+            self._config_read.add(name)
+            if self.config.get(name, value) != value:
+                raise self.error(
+                    f"config says {name} = {self.config[name]!r}, the arrays say {value!r}"
+                )
+
+    def ignored(self, *config: str) -> None:
+        """Name config entries that describe what the arrays hold, without checking them."""
+        self._config_read |= set(config)
+
+    def unread(self) -> list[str]:
+        """Return what the file holds and nobody asked for."""
+        arrays = [name for name in self._arrays if name not in self._read and name != "config"]
+        return arrays + [f"config: {name}" for name in self.config if name not in self._config_read]
+
+    def error(self, what: str) -> InputError:
+        """Return the error that says what is wrong with the file."""
+        return InputError(f"The recording {self.path} cannot be replayed: {what}.")
+
+    def attributed(self, function: Callable[[], T]) -> T:
+        """Call a function; an `InputError` that it raises is put down to the file."""
+        try:
+            return function()
+        except InputError as error:
+            raise self.error(str(error).rstrip(".")) from error
+
+    def _config(self) -> dict[str, Any]:
+        text = self._arrays.get("config")
+        if text is None or text.dtype.kind not in "US" or text.size != 1:
+            raise self.error("it lacks 'config', a JSON text")
+        value = text.item()
+        try:
+            config = json.loads(value)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise self.error(f"config is not JSON ({error})") from error
+        if not isinstance(config, dict):
+            raise self.error("config is not a JSON object")
+        return config
+
+    def _number(self, name: str, default: int) -> int:
+        self._config_read.add(name)
+        value = self.config.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise self.error(f"config says {name} = {value!r}, expected a whole number ≥ 1")
+        return value
+
+    def _real(self, name: str, default: float) -> float:
+        self._config_read.add(name)
+        value = self.config.get(name, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            raise self.error(f"config says {name} = {value!r}, expected a number ≥ 0")
+        return float(value)
+
+    def _count_clients(self) -> int:
+        return len({name.split("/")[0] for name in self.names("client")})
+
+    def _count_rounds(self) -> int:
+        for name in ("test_accuracy", "test_loss"):
+            if name in self._arrays and self._arrays[name].ndim == 2:
+                return len(self._arrays[name])
+        return 0
+
+    def _federation(self) -> Federation:
+        given = [
+            {f"{s}_{part}": self.array(f"client{k}/{s}_{part}") for s in SPLITS for part in "xy"}
+            for k in range(self.clients)
+        ]
+        labels = [int(y.max()) for own in given for n, y in own.items() if n[-1] == "y" and y.size]
+        classes = self._number("classes", default=1 + max(labels, default=0))
+        return self.attributed(
+            lambda: Federation.from_arrays(given, classes=classes, source=str(self.path))
+        )
+
+    def _client_batches(self, k: int) -> np.ndarray:
+        name = f"batches/client{k}"
+        found = self.indices(name, -1, int(self.federation.train.sizes[k]) - 1)
+        real = found >= 0
+        if not real[:, 0].all() or (real[:, 1:] > real[:, :-1]).any():
+            raise self.error(f"{name!r} holds an empty batch, or -1 before an index")
+        return found
+
+
+class Differences:
+    """The largest difference of each quantity over a replay.
+
+    A difference is absolute where the recorded value is at most 1 in size, and relative above:
+    single precision rounds relative to size, and by other amounts on other processors.
+    """
+
+    def __init__(self, recording: Recording) -> None:
+        self.recording = recording
+        self.largest: dict[str, float] = {}
+
+    def note(self, quantity: str, ours: Tensor | np.ndarray, recorded: Tensor | np.ndarray) -> None:
+        """Compare two arrays; what is not finite on our side is infinitely far."""
+        a, b = _double(ours), _double(recorded)
+        if a.shape != b.shape:
+            raise self.recording.error(f"{quantity} has shape {b.shape}, expected {a.shape}")
+        gap = float("inf")
+        if np.isfinite(a).all():
+            gap = float((np.abs(a - b) / np.maximum(1.0, np.abs(b))).max(initial=0.0))
+        self.largest[quantity] = max(self.largest.get(quantity, 0.0), gap)
+
+    def note_evaluation(self, r: int, table: pd.DataFrame) -> None:
+        """Compare the clients' test metrics after round r with the row that is recorded."""
+        names = self.recording.names("test_")
+        if not {"test_accuracy", "test_loss"} & set(names):
+            raise self.recording.error("it has neither 'test_accuracy' nor 'test_loss'")
+        part = table[table["split"] == "test"].sort_values("client")
+        ours = {
+            "test_accuracy": (part["correct"] / part["samples"]).to_numpy(dtype=np.float64),
+            "test_loss": part["loss"].to_numpy(dtype=np.float64),
+        }
+        shape = (self.recording.rounds, self.recording.clients)
+        for name, values in ours.items():
+            if name in names:
+                self.note(name, values, self.recording.array(name, shape)[r])
+
+
+def _double(value: Tensor | np.ndarray) -> np.ndarray:
+    array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
+    return array.astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """How a replay compares with its recording.
+
+    Attributes
+    ----------
+    differences
+        Quantity to its largest difference (`Differences`) over all rounds, clients and entries.
+    not_compared
+        What the file holds beyond: nobody knows what it should be.
+    """
+
+    differences: Mapping[str, float]
+    not_compared: tuple[str, ...]
+
+    def within(self, tolerance: float) -> bool:
+        """Return whether every quantity is."""
+        return all(gap <= tolerance for gap in self.differences.values())
+
+
+def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
+    """Replay a recording with a method.
+
+    Parameters
+    ----------
+    spec
+        The method's record.
+    path
+        The recording.
+    engine
+        "auto", "stacked" or "sequential".
+
+    Raises
+    ------
+    InputError
+        The method has no replay, or the file is damaged, incomplete or of another method.
+    """
+    if not spec.golden:
+        raise InputError(
+            f"The algorithm {spec.name!r} knows no recorded runs: its record names no `golden`."
+        )
+    function = resolve(spec.golden, owner=f"algorithm {spec.name!r}")
+    recording = Recording(path_of(path, "recording"))
+    differences = dict(function(recording, engine))
+    if not differences:
+        raise recording.error("it holds nothing to compare")
+    return Replay(differences, tuple(recording.unread()))
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """Read a recording's arrays; NumPy's own words, which may advise to unpickle, are not shown."""
+    if not path.exists():
+        raise InputError(f"There is no recording {path}.")
+    regular(path, "recording")
+    what = described(path)
+    if "zip archive" not in what:
+        raise InputError(f"{path} is not a recording: it is {what}, expected an .npz archive.")
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(
+            f"{path} is not a recording: it is a damaged or truncated zip archive."
+        ) from error
+    with archive:
+        names = [name.removesuffix(".npy") for name in archive.zip.namelist()]
+        for name in names:
+            if names.count(name) > 1:
+                raise InputError(f"The recording {path} is damaged: it holds {name!r} twice.")
+        return {name: _array(archive, name, path) for name in names}
+
+
+def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
+    try:
+        array = archive[name]
+    except Exception as error:  # a malformed member can raise nearly anything
+        raise InputError(
+            f"The recording {path} is damaged: {name!r} cannot be read. Expected an array of "
+            "numbers or text; Python objects are never unpickled."
+        ) from error
+    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
+        raise InputError(f"The recording {path} is damaged: {name!r} is not a NumPy array.")
+    return array

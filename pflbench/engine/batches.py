@@ -1,0 +1,107 @@
+"""Which samples each client's local steps see, drawn outside the engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.method import LocalBudget
+from pflbench.schema.shares import count_of
+from pflbench.streams import stream
+
+Batches = Callable[[int, int], np.ndarray]
+"""(client, round) to [steps, B] int64 indices into the client's training samples; -1 pads."""
+
+
+def draw_batches(rng: np.random.Generator, n: int, budget: LocalBudget) -> np.ndarray:
+    """Draw the batches of one client's local training.
+
+    Parameters
+    ----------
+    n
+        The client's training samples, at least 1.
+
+    Returns
+    -------
+    [steps, B] int64 indices, B = min(batch_size, n); -1 pads the short last batch of an epoch.
+    """
+    width = min(budget.batch_size, n)
+    if budget.steps is not None:
+        picks = [rng.choice(n, width, replace=False) for _ in range(budget.steps)]
+        return np.stack(picks).astype(np.int64)
+    assert budget.epochs is not None  # LocalBudget has exactly one of the two
+    per_epoch = -(-n // width)
+    plan = np.full((budget.epochs, per_epoch * width), -1, dtype=np.int64)
+    for epoch in plan:
+        epoch[:n] = rng.permutation(n)
+    return plan.reshape(budget.epochs * per_epoch, width)
+
+
+def seeded_batches(seed: int, role: str, sizes: np.ndarray, budget: LocalBudget) -> Batches:
+    """Return batches drawn from streams named (seed, role, client, round)."""
+
+    def batches(client: int, round: int) -> np.ndarray:
+        return draw_batches(stream(seed, role, client, round), int(sizes[client]), budget)
+
+    return batches
+
+
+def part_of(batches: np.ndarray, work: float) -> np.ndarray:
+    """Return the first batches of a client that does only a share of its steps: one at least."""
+    return batches[: count_of(work, len(batches))]
+
+
+@dataclass(frozen=True, eq=False)
+class ChunkPlan:
+    """The local steps of the rows of one chunk, most steps first.
+
+    Attributes
+    ----------
+    index
+        [S, K, B] int64 indices into the split's samples of all clients; padding points at a
+        sample of the same client.
+    mask
+        [S, K, B] float32, 0 on padding.
+    share
+        [S, K, B] float32: a sample's weight in its batch's mean, 0 on padding.
+    active
+        At each step, how many rows (a prefix) still train.
+    width
+        At each step, how many columns of B hold anything.
+    steps
+        Steps of each row.
+    """
+
+    index: Tensor
+    mask: Tensor
+    share: Tensor
+    active: list[int]
+    width: list[int]
+    steps: list[int]
+
+
+def chunk_plan(
+    batches: Sequence[np.ndarray], offsets: Sequence[int], device: torch.device, dtype: torch.dtype
+) -> ChunkPlan:
+    """Lay the batches of a chunk's clients (most steps first) side by side."""
+    steps = [len(b) for b in batches]
+    wide = max(b.shape[1] for b in batches)
+    index = np.full((max(steps), len(batches), wide), -1, dtype=np.int64)
+    for k, b in enumerate(batches):
+        index[: len(b), k, : b.shape[1]] = b
+    real = index >= 0
+    index = np.where(real, index, 0) + np.asarray(offsets, dtype=np.int64)[None, :, None]
+    active = [sum(n > s for n in steps) for s in range(max(steps))]
+    mask = torch.from_numpy(real).to(device=device, dtype=dtype)
+    return ChunkPlan(
+        index=torch.from_numpy(index).to(device),
+        mask=mask,
+        share=mask / mask.sum(dim=2, keepdim=True).clamp(min=1.0),
+        active=active,
+        width=[int(w) for w in real.any(axis=1).sum(axis=1)],
+        steps=steps,
+    )

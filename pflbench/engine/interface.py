@@ -1,0 +1,128 @@
+"""What an engine is: it maps a method's client half over the clients of a cohort."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pflbench.engine.gathering import take
+from pflbench.federation import Shards
+from pflbench.method import Client, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class LocalShards:
+    """What clients may see of a federation: training and validation samples."""
+
+    train: Shards
+    val: Shards
+
+
+@dataclass(frozen=True, eq=False)
+class LocalWork:
+    """One round's local training of K clients.
+
+    Attributes
+    ----------
+    client
+        The method's client half.
+    states, received
+        [K, ...] rows.
+    clients
+        Their K numbers, in any order.
+    data
+        Everybody's samples.
+    batches
+        For each client, [steps, B] indices into its training samples; -1 pads.
+    """
+
+    client: Client[Any]
+    states: Rows
+    received: Rows
+    clients: Sequence[int]
+    data: LocalShards
+    batches: Sequence[np.ndarray]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples, and so the rows, are."""
+        return self.data.train.x.device
+
+    def part(self, rows: slice) -> LocalWork:
+        """Return the work of some of the clients."""
+        return replace(
+            self,
+            states=take(self.states, rows),
+            received=take(self.received, rows),
+            clients=self.clients[rows],
+            batches=self.batches[rows],
+        )
+
+    @property
+    def width(self) -> int:
+        """Samples of the widest batch."""
+        return max(int(b.shape[1]) for b in self.batches)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What a cohort's local training gave, rows in the order of the cohort.
+
+    Attributes
+    ----------
+    states, uploads, context
+        Rows, [K, ...]; the context is kept only if asked for.
+    losses
+        [K] mean training loss over each row's steps.
+    steps
+        [K] int64 gradient steps of each row.
+    diverged
+        [K] int64: the first step whose loss was not finite, or -1.
+    """
+
+    states: Rows
+    uploads: Rows
+    context: Rows
+    losses: Tensor
+    steps: Tensor
+    diverged: Tensor
+
+
+class Engine(Protocol):
+    """Maps client code over rows."""
+
+    name: str
+
+    def train(self, work: LocalWork, *, record: bool = False) -> Trained:
+        """Do the work; `record` keeps the rows' contexts."""
+        ...
+
+    def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
+        """Return the personal models [K, P]."""
+        ...
+
+    def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
+        """Return the models' outputs on their clients' samples."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Padded:
+    """Outputs of K models on their clients' samples, padded to the largest client.
+
+    Attributes
+    ----------
+    logits
+        [K, n, C].
+    y, mask
+        [K, n]; the mask is 0 on padding.
+    """
+
+    logits: Tensor
+    y: Tensor
+    mask: Tensor

@@ -1,0 +1,1 @@
+"""Many cells: grids, tuning, and the executors that run them."""

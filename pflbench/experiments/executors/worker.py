@@ -1,0 +1,103 @@
+"""What goes on in a worker process: it runs cells, says how far they are, and ends with its parent.
+
+Nothing of PyTorch is computed before `prepare`, and its thread variables are those of the cap.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from pflbench.errors import Remark
+from pflbench.experiments.executors.executor import Outcome, Work, do
+from pflbench.runs.observer import Observer, Progress, RunInfo
+from pflbench.schema.error_text import shortened
+
+SECONDS_BETWEEN_ROUNDS = 0.25
+"""Rounds are told no more often, except for those that were evaluated, and the last."""
+
+PARENT_GONE = 3
+"""Exit status of a worker whose parent has ended."""
+
+_said: Connection | None = None
+
+
+def prepare(said: Connection, environment: Mapping[str, str], threads: int) -> None:
+    """Make a new worker process ready.
+
+    Parameters
+    ----------
+    said
+        Where to say what happens.
+    environment
+        The parent's variables: a worker may come from a server that was started before they
+        were set.
+    threads
+        That PyTorch may compute with.
+    """
+    import torch
+
+    global _said
+    _said = said
+    os.environ.clear()
+    os.environ.update(environment)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of Ctrl-C, and ends this
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, also out of a long computation
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    torch.set_num_threads(threads)
+    warnings.showwarning = _warn
+
+
+def run_here(work: Work) -> tuple[Outcome, int]:
+    """Run a cell in this worker; return also how much memory the worker keeps, in bytes."""
+    import psutil
+
+    _say("began", work.run_id, os.getpid())
+    outcome = do(work, [_Teller(work.run_id)])
+    gc.collect()
+    return outcome, psutil.Process().memory_info().rss
+
+
+class _Teller(Observer):
+    """Says how far a run is."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self.last = 0.0
+
+    def started(self, info: RunInfo) -> None:
+        _say("started", self.run_id, info)
+
+    def round_done(self, progress: Progress) -> None:
+        now = time.monotonic()
+        due = progress.evaluation is not None or progress.round >= progress.rounds
+        if due or now - self.last >= SECONDS_BETWEEN_ROUNDS:
+            self.last = now
+            _say("round_done", self.run_id, progress)
+
+
+def _say(event: str, run_id: str, what: Any) -> None:
+    if _said is not None:
+        with suppress(OSError):  # the parent listens no more: it is about to end this process
+            _said.send((event, run_id, what))
+
+
+def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+    _say("remark" if issubclass(category, Remark) else "notice", "", shortened(str(message)))
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end, however it ends, and end this process."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(PARENT_GONE)

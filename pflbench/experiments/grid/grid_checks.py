@@ -1,0 +1,82 @@
+"""Checking the cells of a matrix as a run does before it trains: a rehearsal refuses the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pflbench.errors import InputError
+from pflbench.experiments.grid.survey import Standing
+from pflbench.schema.error_text import sentence
+
+if TYPE_CHECKING:
+    from pflbench.results import Store
+    from pflbench.runs import RunRequest
+    from pflbench.runs.identity import Identified
+
+
+def checked(
+    requests: Iterable[RunRequest],
+    store: Store | None,
+    device: Callable[[str], str] = lambda name: name,
+) -> dict[str, Identified]:
+    """Plan every cell that is not complete, so that whatever is wrong is said before any is run.
+
+    Of a cell that is complete, only the identity is worked out: that takes no time.
+
+    Parameters
+    ----------
+    requests
+        The cells.
+    store
+        Where results are; None to look at none, and plan every cell.
+    device
+        From the device that is asked for to the one that this process gets.
+
+    Returns
+    -------
+    Run id to cell: cells that are the same are there once.
+
+    Raises
+    ------
+    InputError
+        A cell cannot be run as asked, or the results folder is damaged or cannot be written.
+    """
+    from pflbench.runs import plan  # it imports torch
+    from pflbench.runs.data import steady_files
+    from pflbench.runs.identity import identify
+
+    cells: dict[str, Identified] = {}
+    with steady_files():
+        for asked in requests:
+            request = replace(asked, device=device(asked.device))
+            found = identify(request)
+            if found.cell.id in cells:
+                continue
+            there = None if store is None else store.get(found.cell.id)
+            if there is None or there.status != "complete" or request.rerun == "always":
+                if store is not None:
+                    store.check_writable()
+                plan(request)
+            cells[found.cell.id] = found
+    return cells
+
+
+def with_impossible(
+    standings: Iterable[Standing], cells: Mapping[str, Identified]
+) -> list[Standing]:
+    """Plan the cells of which nothing is there; say of those that cannot be run why."""
+    from pflbench.runs import plan
+    from pflbench.runs.data import steady_files
+
+    told = []
+    with steady_files():
+        for standing in standings:
+            if standing.state == "missing":
+                try:
+                    plan(cells[standing.run_id].named.request)
+                except InputError as error:
+                    standing = replace(standing, state="impossible", reason=sentence(error))
+            told.append(standing)
+    return told

@@ -1,0 +1,117 @@
+"""What is tuned: for every method and scenario of a matrix, a study and what its trials run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from pflbench.experiments.grid import TuningPlan
+from pflbench.results.tunings import Dimension, Study
+from pflbench.runs.data import steady_files
+from pflbench.runs.identity import Identified, identify
+from pflbench.runs.planning import plan as planned
+from pflbench.runs.request import RunRequest
+from pflbench.schema.expressions import Expression
+from pflbench.schema.parameters import Scalar, parameters_to_json
+from pflbench.schema.settings import RATE, describe_settings
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """A method to tune for a scenario.
+
+    Attributes
+    ----------
+    study
+        Without its trials.
+    request
+        What a trial runs, before its setting and its seed.
+    title
+        In words.
+    """
+
+    study: Study
+    request: RunRequest
+    title: str
+
+    def with_setting(self, setting: Mapping[str, Scalar], seed: int) -> RunRequest:
+        """Return the request of a trial with a seed."""
+        parameters = {**self.request.parameters, **setting}
+        return dataclasses.replace(self.request, parameters=parameters, seed=seed)
+
+
+def targets(requests: Iterable[RunRequest], plan: TuningPlan) -> dict[str, Target]:
+    """Return what is to be tuned for the cells of a matrix, by study id: seeds share a study.
+
+    Raises
+    ------
+    InputError
+        A trial cannot be as asked.
+    """
+    found: dict[str, Target] = {}
+    with steady_files():
+        for request in requests:
+            made = target(request, plan)
+            if made.study.id not in found:
+                planned(made.request)  # what cannot be run is refused before any trial
+                found[made.study.id] = made
+    return found
+
+
+def target(request: RunRequest, plan: TuningPlan) -> Target:
+    """Return the study that serves a cell of a matrix.
+
+    Raises
+    ------
+    InputError
+        Something about the cell cannot be as asked.
+    """
+    trial = dataclasses.replace(
+        request, seed=plan.seeds[0], rounds=plan.rounds or request.rounds, rerun="missing"
+    )
+    if trial.rounds and trial.eval_every and trial.eval_every > trial.rounds:
+        trial = dataclasses.replace(trial, eval_every=trial.rounds)
+    if request.new_clients:  # they are no matter of validation: as few of them as can be
+        trial = dataclasses.replace(trial, onboard_at=None, shots="1", onboarding_steps=1)
+    known = identify(trial)
+    study = Study(
+        scenario=known.cell.scenario.to_json(),
+        algorithm=known.named.spec.name,
+        version=known.named.spec.version,
+        fixed=_fixed(known),
+        space=_space(known),
+        seeds=tuple(plan.seeds),
+    )
+    method = Expression(request.algorithm, request.parameters)
+    where = f"{request.dataset}{f', {request.partition}' if request.partition else ''}"
+    return Target(study, trial, f"{method} on {where}")
+
+
+def _fixed(known: Identified) -> dict[str, Scalar]:
+    settings = known.named.settings
+    values = {**parameters_to_json(settings.parameters), RATE: settings.local_lr}
+    return {name: values[name] for name in known.named.request.parameters}
+
+
+def _space(known: Identified) -> tuple[Dimension, ...]:
+    """Return the parameters that say how they are tuned, apart from those that are given."""
+    made = []
+    for info in describe_settings(known.named.spec):
+        if info.tune is None or info.name in known.named.request.parameters:
+            continue
+        low, high = info.tune
+        default = known.cell.scenario.lr if info.name == RATE else info.default
+        start = float(default) if isinstance(default, (int, float)) else float(low)
+        # Where the search begins is in it, whatever the scenario's learning rate is.
+        made.append(
+            Dimension(
+                name=info.name,
+                low=min(float(low), start),
+                high=max(float(high), start),
+                log=info.log,
+                whole=info.type.startswith("a whole number"),
+                start=start,
+            )
+        )
+    return tuple(made)

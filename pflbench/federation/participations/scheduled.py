@@ -1,0 +1,61 @@
+"""Participations in which it follows from the round who is there."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pflbench.federation import Census, Participation
+from pflbench.federation.participations.participation_settings import SOME, ByLabel, Join, Leave
+from pflbench.schema.shares import count_of
+from pflbench.streams import stream
+
+
+class JoinParticipation(Participation):
+    """Who joins late, and in which order, is drawn once for the run."""
+
+    parameters: Join
+
+    def arrivals(self) -> np.ndarray:
+        """Return 0 for those that are there from the beginning."""
+        return _schedule(self.census, "joining", super().arrivals(), self.parameters)
+
+
+class LeaveParticipation(Participation):
+    """Who leaves, and in which order, is drawn once for the run."""
+
+    parameters: Leave
+
+    def __init__(self, parameters: Leave, census: Census) -> None:
+        super().__init__(parameters, census)
+        self.forgets = parameters.forget
+
+    def departures(self) -> np.ndarray:
+        """Return `NEVER` for those that stay."""
+        return _schedule(self.census, "leaving", super().departures(), self.parameters)
+
+
+class ByLabelParticipation(Participation):
+    """The labels come one after the other over a cycle, each for as many rounds."""
+
+    parameters: ByLabel
+
+    def __init__(self, parameters: ByLabel, census: Census) -> None:
+        super().__init__(parameters, census)
+        self.cycle = parameters.period
+
+    def available(self, round: int) -> np.ndarray:
+        """Return those whose label's time it is; that of label c begins at c/C of the cycle."""
+        period = self.parameters.period
+        begins = self.census.dominant * period // self.census.classes
+        awake = count_of(self.parameters.awake, period)
+        there: np.ndarray = (round - begins) % period < awake
+        return there
+
+
+def _schedule(census: Census, role: str, otherwise: np.ndarray, p: Join | Leave) -> np.ndarray:
+    """Give a share of the clients, in an order drawn, rounds [N] that are spread evenly."""
+    order = stream(census.seed, role).permutation(census.clients)
+    some = order[: SOME.count(p.share, census.clients)]
+    rounds = otherwise.copy()
+    rounds[some] = p.at - 1 + np.arange(len(some)) * p.over // max(1, len(some))
+    return rounds

@@ -1,0 +1,9 @@
+"""Reports: leaderboards, pictures and commands on one page that needs no network."""
+
+from __future__ import annotations
+
+from pflbench.report.html.markup import render
+from pflbench.report.html.page import report
+from pflbench.report.html.page_record import Report
+
+__all__ = ["Report", "render", "report"]

@@ -1,0 +1,70 @@
+"""Saving pictures: whole or not at all, and the same file for the same picture."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pflbench.errors import InputError, WorkError
+from pflbench.schema.paths import path_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMATS: Final = ("pdf", "png", "svg")
+"""What `save_figure` writes, by the file's ending."""
+
+
+def check_picture(path: Path | str) -> str:
+    """Return the format that a picture's file name asks for.
+
+    Raises
+    ------
+    pflbench.errors.InputError
+        Another ending, or a folder that is not there.
+    """
+    path = path_of(path, "picture")
+    ending = path.suffix.lower().lstrip(".")
+    if ending not in FORMATS:
+        raise InputError(
+            f"A picture cannot be saved as {path.name!r}: expected a name that ends in "
+            f"{', '.join('.' + name for name in FORMATS[:-1])} or .{FORMATS[-1]}."
+        )
+    if not path.parent.is_dir():
+        raise InputError(f"There is no folder {str(path.parent)!r} to save a picture in.")
+    return ending
+
+
+def save_figure(draw: Callable[[], Figure], path: Path | str) -> None:
+    """Draw a figure and write it; the ending says the format: .png, .pdf or .svg.
+
+    Raises
+    ------
+    pflbench.errors.InputError
+        Another ending, or a folder that is not there.
+    pflbench.errors.WorkError
+        The file cannot be written.
+    """
+    ending = check_picture(path)
+    path = path_of(path, "picture")
+    from pflbench.report.pictures.style import (
+        styled,  # with matplotlib: half a second, for pictures alone
+    )
+
+    # no date and no random names inside, so that the same picture gives the same file
+    stamp = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[ending]
+    image = io.BytesIO()
+    with styled():
+        draw().savefig(image, format=ending, metadata=stamp)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_bytes(image.getvalue())
+        part.replace(path)
+    except OSError as error:
+        raise WorkError(f"The picture {str(path)!r} cannot be written: {error}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -1,0 +1,156 @@
+"""A run's new clients: held out before it, onboarded during it and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from pflbench.engine import Simulation
+from pflbench.engine.new_client_training import Newcomers
+from pflbench.errors import DivergedError
+from pflbench.federation import Federation
+from pflbench.federation.client_names import shown
+from pflbench.schema.new_clients import NewClients, drawn
+
+TABLE: Final = "onboarding"
+"""The table of newcomers, and their key in the summary."""
+
+_CLIENT: Final = "client"
+"""The column that holds a client's number."""
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """A federation in two: who takes part, and who joins later.
+
+    Attributes
+    ----------
+    participants
+        The clients of the run: all of them, unless some are held out.
+    numbers
+        [M] their numbers in the whole federation.
+    newcomers
+        The others, if there are any.
+    new_numbers
+        Their numbers.
+    """
+
+    participants: Federation
+    numbers: np.ndarray
+    newcomers: Federation | None = None
+    new_numbers: np.ndarray | None = None
+
+
+_last: dict[tuple[int, float, int], tuple[Federation, HeldOut]] = {}
+
+
+def hold_out(federation: Federation, new: NewClients | None, seed: int) -> HeldOut:
+    """Part a federation, or return the last one parted: a matrix asks for it once a method.
+
+    Raises
+    ------
+    InputError
+        There are too few clients to hold one out.
+    """
+    if new is None:
+        return HeldOut(federation, np.arange(federation.clients))
+    key = (id(federation), new.share, seed)
+    if key not in _last:
+        there, held = drawn(new, federation.clients, seed)
+        parted = HeldOut(federation.only(there), there, federation.only(held), held)
+        _last.clear()
+        _last[key] = (federation, parted)
+    return _last[key][1]
+
+
+class Onboarding:
+    """What becomes of the newcomers of one run; of a run without any, nothing.
+
+    Parameters
+    ----------
+    held, new
+        Who they are, and when they join.
+    simulation
+        Of the participants.
+    """
+
+    def __init__(self, held: HeldOut, new: NewClients | None, simulation: Simulation) -> None:
+        self._held, self._new = held, new
+        self._newcomers = (
+            None
+            if held.newcomers is None or held.new_numbers is None
+            else Newcomers(simulation, held.newcomers, held.new_numbers.tolist())
+        )
+        self._tables: list[pd.DataFrame] = []
+
+    def due(self, done: int) -> bool:
+        """Return whether newcomers join after so many rounds."""
+        return self._new is not None and done in self._new.onboard_at
+
+    def play(self, done: int) -> None:
+        """Onboard them, if that is due."""
+        if self._new is not None and self._newcomers is not None and self.due(done):
+            self._tables.append(self._newcomers.table(done, self._new))
+
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Return the table so far; none if nobody is held out, or before anybody joined."""
+        if not self._tables:
+            return {}
+        return {TABLE: pd.concat(self._tables, ignore_index=True)}
+
+    def restore(self, tables: Mapping[str, pd.DataFrame]) -> None:
+        """Take up the table of a checkpoint."""
+        self._tables = [tables[TABLE]] if TABLE in tables else []
+
+    def numbered(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+        """Return the tables of participants with the numbers that they have in the federation."""
+        if self._new is None:
+            return dict(tables)
+        numbers = self._held.numbers
+        return {
+            name: table
+            if name == TABLE or _CLIENT not in table
+            else table.assign(**{_CLIENT: numbers[table[_CLIENT].to_numpy(np.int64)]})
+            for name, table in tables.items()
+        }
+
+    def renumbered(self, error: DivergedError) -> DivergedError:
+        """Return an error of the simulation with the client's number and name in the federation."""
+        held = self._held
+        if error.newcomer:
+            assert held.newcomers is not None
+            assert held.new_numbers is not None
+            names, numbers = held.newcomers.names, held.new_numbers
+            place = int(np.flatnonzero(numbers == error.client)[0])
+        else:
+            names, numbers, place = held.participants.names, held.numbers, error.client
+        return DivergedError(
+            error.round, int(numbers[place]), error.step, newcomer=error.newcomer,
+            name="" if names is None else shown(names[place]),
+        )  # fmt: skip
+
+    def summary(self, participants: float) -> dict[str, Any]:
+        """Return the summary's part: accuracies after the last round, by shots.
+
+        Parameters
+        ----------
+        participants
+            Mean test accuracy of the participants after the last round.
+        """
+        if not self._tables:
+            return {}
+        table = self._tables[-1]
+        last = table[table["round"] == table["round"].max()]
+        accuracy = (last["correct"] / last["samples"]).groupby(last["shots"], sort=False).mean()
+        return {
+            TABLE: {
+                "round": int(last["round"].iloc[0]),
+                "clients": int(last["client"].nunique()),
+                "participants_accuracy": participants,
+                "accuracy": {str(shots): float(value) for shots, value in accuracy.items()},
+            }
+        }

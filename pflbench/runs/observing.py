@@ -1,0 +1,54 @@
+"""Telling observers what a run does: those that were given, and those that plugins bring."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from functools import partial
+
+from pflbench.errors import InputError, Notice
+from pflbench.isolation import Guard
+from pflbench.runs.observer import Observer
+from pflbench.schema import plugins
+from pflbench.schema.error_text import raised
+from pflbench.schema.specs import resolve
+
+
+class Told:
+    """Observers of a run; one that fails ends no run, and is told no more."""
+
+    def __init__(self, observers: Iterable[Observer]) -> None:
+        self._observers = list(observers)
+
+    def tell(self, event: str, what: object) -> None:
+        """Call the observers' method `event`."""
+        for observer in list(self._observers):
+            try:
+                with Guard(partial("The observer {}".format, type(observer).__name__))(event):
+                    getattr(observer, event)(what)
+            except (Exception, SystemExit) as error:
+                self._observers.remove(observer)
+                name = type(observer).__name__
+                warnings.warn(
+                    f"The observer {name} failed at {event!r} and is told no more of this run: "
+                    f"{raised(error)}",
+                    Notice,
+                    stacklevel=2,
+                )
+
+
+def installed_observers() -> list[Observer]:
+    """Return what installed plugins want told.
+
+    Raises
+    ------
+    InputError
+        A plugin's observer is none.
+    """
+    made = []
+    for spec in plugins.installed().observers.specs():
+        observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
+        if not isinstance(observer, Observer):
+            raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")
+        made.append(observer)
+    return made

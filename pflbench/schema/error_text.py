@@ -1,0 +1,114 @@
+"""Errors in one sentence for people, naming whose code they come from."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from pflbench.errors import PflbenchError
+from pflbench.isolation import place_of
+
+if TYPE_CHECKING:
+    from pflbench.schema.plugins import Registry
+    from pflbench.schema.specs import Spec
+
+
+LONGEST: Final = 2000
+"""Characters of the longest message that is shown or kept whole."""
+
+_END: Final = 400  # of which: what was expected stands at the end of a sentence
+
+
+def sentence(error: BaseException) -> str:
+    """Return an error in one line for people, naming the plugin that it comes from."""
+    if isinstance(error, PflbenchError):
+        return shortened(one_line(str(error)))
+    what = raised(error).rstrip(".")
+    if isinstance(error, MemoryError | OSError):
+        return f"{what}."
+    return f"{_culprit(error)} failed: {what}. With --debug the traceback is shown."
+
+
+def raised(error: BaseException) -> str:
+    """Return an exception's kind and message in one line."""
+    return shortened(one_line(f"{type(error).__name__}: {error}").removesuffix(":"))
+
+
+def shortened(text: str) -> str:
+    """Return a text without the middle of what is longer than anybody reads."""
+    left_out = len(text) - LONGEST
+    if left_out <= 0:
+        return text
+    return f"{text[: LONGEST - _END]} [{left_out:,} characters left out] {text[-_END:]}"
+
+
+def _culprit(error: BaseException) -> str:
+    """Name what an unexpected error comes from: the innermost plugin on its traceback."""
+    from pflbench.schema import plugins
+
+    owners = _code_of_plugins(plugins.installed())
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        module = str(frame.f_globals.get("__name__", ""))
+        while module:
+            if module in owners:
+                return owners[module]
+            module = module.rpartition(".")[0]
+    return place_of(error) or "pflbench itself"
+
+
+def named(spec: Spec) -> str:
+    """Return a plugin's record in words: "The algorithm 'x' (plugin y)"."""
+    from pflbench.schema import plugins
+
+    for shelf in plugins.installed().shelves:
+        if isinstance(spec, shelf.record):
+            owners = [o for o, one in shelf.entries.get(spec.name, ()) if one == spec]
+            return f"The {shelf.kind} {spec.name!r}" + (f" (plugin {owners[0]})" if owners else "")
+    return f"The plugin {spec.name!r}"
+
+
+def _code_of_plugins(registry: Registry) -> dict[str, str]:
+    """Map modules, and packages that only one plugin has code in, to the plugin in words."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for shelf in registry.shelves:
+        for spec in shelf.specs():
+            owner = shelf.owner(spec.name)
+            words = f"The {shelf.kind} {spec.name!r} (plugin {owner})"
+            for target in targets(spec):
+                module = target.partition(":")[0]
+                found.setdefault(module, []).append((owner, words))
+                found.setdefault(module.rpartition(".")[0], []).append((owner, words))
+    found.pop("", None)
+    return {
+        module: entries[0][1] if len(set(entries)) == 1 else f"The plugin {entries[0][0]}"
+        for module, entries in found.items()
+        if len({owner for owner, _ in entries}) == 1
+    }
+
+
+def targets(spec: Spec) -> Iterator[str]:
+    """Yield every "module:attribute" that a plugin's record names."""
+    for name in ("client", "server", "load", "make", "build", "function"):
+        target = getattr(spec, name, None)
+        if isinstance(target, str):
+            yield target
+
+
+def plain(text: str) -> str:
+    """Return a text on one line without control, direction or other invisible characters."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "�" for c in text)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text is Unicode throughout: Python stands a surrogate for a byte that is not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def one_line(text: str) -> str:
+    """Return a text with its line breaks and runs of spaces as single spaces."""
+    return " ".join(text.split())

@@ -1,0 +1,106 @@
+"""Names with parameters, as they are written on a command line: `dirichlet(alpha=0.1)`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pflbench.errors import InputError
+from pflbench.schema.parameters import Scalar
+
+_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_CALL = re.compile(rf"\s*({_NAME})\s*(?:\((.*)\))?\s*", re.DOTALL)
+_ARGUMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*([^=(),]+?)\s*")
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A name and its arguments, as given: values are texts until a parameter class reads them."""
+
+    name: str
+    arguments: Mapping[str, Scalar] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        if not self.arguments:
+            return self.name
+        inside = ", ".join(f"{k}={format_scalar(v)}" for k, v in self.arguments.items())
+        return f"{self.name}({inside})"
+
+
+def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.1)") -> Expression:
+    """Read `name` or `name(key=value, …)`; `example` is one, for the message of an error.
+
+    Raises
+    ------
+    InputError
+        The text has another form.
+    """
+    match = _CALL.fullmatch(text)
+    if match is None:
+        article = "an" if kind[0] in "aeiou" else "a"
+        raise InputError(
+            f"{text!r} is not {article} {kind}: expected a name, or name(parameter=value, ...) "
+            f"such as {example}."
+        )
+    name, inside = match.group(1), match.group(2)
+    arguments: dict[str, Scalar] = {}
+    for part in (inside or "").split(","):
+        if not part.strip():
+            continue
+        argument = _ARGUMENT.fullmatch(part)
+        if argument is None:
+            such = f", as in {example}" if example.startswith(f"{name}(") else ""
+            raise InputError(
+                f"{part.strip()!r} in {text!r} is not an argument: expected parameter=value{such}."
+            )
+        if argument.group(1) in arguments:
+            raise InputError(f"{argument.group(1)!r} is given twice in {text!r}.")
+        arguments[argument.group(1)] = argument.group(2)
+    return Expression(name, arguments)
+
+
+def split_list(text: str) -> list[str]:
+    """Split a comma-separated list, leaving commas inside parentheses alone.
+
+    An item that begins with a double quote is taken as it stands up to the closing one, and a
+    quote inside it is written twice: paths may hold commas.
+    """
+    parts, rest = [], text
+    while rest:
+        quoted = _QUOTED.match(rest)
+        if quoted is not None:
+            parts.append(quoted.group(1).replace('""', '"'))
+            rest = rest[quoted.end() :]
+            continue
+        end = _end_of_item(rest)
+        parts.append(rest[:end].strip())
+        rest = rest[end + 1 :]
+    return [part for part in parts if part]
+
+
+def list_item(text: str) -> str:
+    """Write an item of a list as `split_list` reads it back: in quotes, if it needs them."""
+    plain = '"' not in text and split_list(f"{text},and") == [text, "and"]
+    return text if plain else '"' + text.replace('"', '""') + '"'
+
+
+_QUOTED = re.compile(r'\s*"((?:[^"]|"")*)"\s*(?:,|\Z)')
+
+
+def _end_of_item(text: str) -> int:
+    depth = 0
+    for i, c in enumerate(text):
+        depth += (c == "(") - (c == ")")
+        if c == "," and depth == 0:
+            return i
+    return len(text)
+
+
+def format_scalar(value: Scalar) -> str:
+    """Write a value as `parse_parameters` reads it back."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

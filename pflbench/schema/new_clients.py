@@ -1,0 +1,211 @@
+"""New clients: who is held out of a run, when they join, and with how many labels.
+
+Clients, not samples, are held out, as Yuan, Morningstar, Ning and Singh (ICLR 2022) ask for. k
+labelled samples are k of each class that a client holds, as in few-shot learning (Vinyals,
+Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pflbench.errors import InputError
+from pflbench.schema.numbers import number_of, plain_value, whole_of
+from pflbench.schema.shares import count_of
+from pflbench.streams import stream
+
+Listed = str | int | Sequence[str | int] | None
+"""Several values: a text with commas, a sequence, or one of them alone."""
+
+NOTHING = "0"
+"""No labels: so newcomers join in any case."""
+
+ALL = "all"
+"""As many labels as a client has."""
+
+SHOTS = ("1", "5", ALL)
+"""Labelled samples of each class with which newcomers join, unless asked otherwise."""
+
+STEPS = 100
+"""Local steps of a newcomer, unless asked otherwise: a few rounds' worth in the reference
+scenarios (two of 50 steps, ten of 10), enough for fine-tuning on few samples to settle and for
+a method that joins by exchanging messages to do so several times; the same for every k, so that
+accuracy against k shows what labels bring and not what steps do."""
+
+
+@dataclass(frozen=True)
+class NewClients:
+    """Clients that are held out, and how they join.
+
+    Attributes
+    ----------
+    share
+        Of all clients, in (0, 1).
+    onboard_at
+        Rounds after which they join, each time anew and ascending; the last is the run's last.
+    shots
+        Labelled samples of each class, as texts of whole numbers or "all".
+    steps
+        Local steps that each newcomer has.
+    """
+
+    share: float
+    onboard_at: tuple[int, ...]
+    shots: tuple[str, ...] = SHOTS
+    steps: int = STEPS
+
+    def count(self, clients: int) -> int:
+        """Return how many of the clients are held out: at least one, and not all."""
+        return count_of(self.share, clients, most=clients - 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the choice as plain JSON values."""
+        when, shots = list(self.onboard_at), list(self.shots)
+        return {"share": self.share, "onboard_at": when, "shots": shots, "steps": self.steps}
+
+    def options(self) -> list[str]:
+        """Return the options of the command line that say the same."""
+        return [
+            "--new-clients", str(self.share),
+            "--onboard-at", ",".join(map(str, self.onboard_at)),
+            "--shots", ",".join(self.shots),
+            "--onboarding-steps", str(self.steps),
+        ]  # fmt: skip
+
+    def words(self, number: str = "") -> str:
+        """Say it, as a part of a sentence; `number`: how many clients that is."""
+        *early, last = map(str, self.onboard_at)
+        when = f"rounds {', '.join(early)} and {last}" if early else f"round {last}"
+        shots = " or ".join([*filter(None, [", ".join(self.shots[:-1])]), self.shots[-1]])
+        return (
+            f"{self.share * 100:g} % of the clients{number} held out, joining after {when} without "
+            f"labels and with {shots} labelled samples of each class and {self.steps:,} steps"
+        )
+
+
+def shots_in_words(shots: str) -> str:
+    """Return what people call so many labels: "zero-shot", "5-shot", "all labels"."""
+    return {NOTHING: "zero-shot", ALL: "all labels"}.get(shots, f"{shots}-shot")
+
+
+def check(
+    share: float | None,
+    *,
+    rounds: int | None = None,
+    onboard_at: Listed = None,
+    shots: Listed = None,
+    steps: int | None = None,
+) -> NewClients | None:
+    """Resolve what was asked for; None if no client is held out.
+
+    Parameters
+    ----------
+    share
+        Of the clients; None or 0 for nobody.
+    rounds
+        Of the run; None if that is not known yet, and nothing is checked against it.
+    onboard_at, shots
+        As texts ("10,50", "1,5,all") or sequences; None for the end, and for `SHOTS`.
+    steps
+        None for `STEPS`.
+
+    Raises
+    ------
+    InputError
+        A value is none of these; the message says which.
+    """
+    number = 0 if share is None else number_of(share)
+    if number is None or not 0 <= number < 1:
+        raise InputError(f"new_clients {share!r} is not valid: expected a number ≥ 0 and < 1.")
+    if not number:
+        for name, value in (
+            ("onboard_at", onboard_at), ("shots", shots), ("onboarding_steps", steps),
+        ):  # fmt: skip
+            if value is not None:
+                raise InputError(
+                    f"{name} {value!r} is for new clients, and there are none: give new_clients "
+                    "(--new-clients 0.2), too."
+                )
+        return None
+    count = STEPS if steps is None else whole_of(steps)
+    if count is None or count < 1:
+        raise InputError(f"onboarding_steps {steps!r} is not valid: expected a whole number ≥ 1.")
+    when = _whole_numbers("onboard_at", onboard_at)
+    if rounds is not None:
+        late = [r for r in when if r > rounds]
+        if late:
+            raise InputError(
+                f"onboard_at is not reached: clients join after round {late[0]:,}, and the run's "
+                f"last round is {rounds:,}. Expected rounds of it."
+            )
+        when.append(rounds)
+    return NewClients(
+        share=float(number),
+        onboard_at=tuple(sorted(set(when))),
+        shots=_shots(shots),
+        steps=count,
+    )
+
+
+def drawn(new: NewClients, clients: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw who is held out: the participants' and the newcomers' numbers, ascending.
+
+    Raises
+    ------
+    InputError
+        There are too few clients to hold one out.
+    """
+    if clients < 2:
+        raise InputError("A federation of one client can hold none out: expected 2 or more.")
+    held = stream(seed, "new-clients").choice(clients, new.count(clients), replace=False)
+    newcomers = np.sort(held).astype(np.int64)
+    return np.setdiff1d(np.arange(clients), newcomers), newcomers
+
+
+def labelled(y: np.ndarray, shots: str, seed: int, client: int) -> np.ndarray:
+    """Draw a newcomer's labelled samples: indices into its labels y [n], ascending.
+
+    With fewer labels it has a part of those that it has with more: of each class the first ones of
+    one permutation. A class of which it has fewer than asked for is taken whole.
+    """
+    if shots == ALL:
+        return np.arange(len(y))
+    order = stream(seed, "shots", client).permutation(len(y))
+    taken = [order[y[order] == c][: int(shots)] for c in np.unique(y)]
+    return np.sort(np.concatenate(taken))
+
+
+def _parts(value: Listed) -> list[str]:
+    """Return the items of a list, a text with commas, or a single value, as texts."""
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    items: Any = [value] if number_of(value) is not None or isinstance(value, bool) else value
+    try:
+        return [str(plain_value(item)).strip() for item in items]
+    except TypeError as error:
+        raise InputError(f"{value!r} is not valid: expected a list such as '10,50'.") from error
+
+
+def _whole_numbers(name: str, value: Listed, *, or_else: str = "") -> list[int]:
+    found = []
+    for part in _parts(value):
+        number = whole_of(part)
+        if number is None or number < 1:
+            raise InputError(f"{name} {part!r} is not valid: expected whole numbers ≥ 1{or_else}.")
+        found.append(number)
+    return found
+
+
+def _shots(value: Listed) -> tuple[str, ...]:
+    """Return numbers of labels, each once, ascending, with "all" last."""
+    parts = _parts(SHOTS if value is None else value)
+    few = sorted(set(_whole_numbers("shots", [p for p in parts if p != ALL], or_else=" or 'all'")))
+    if not parts:
+        raise InputError("shots is empty: expected whole numbers ≥ 1 or 'all', as in 1,5,all.")
+    return (*map(str, few), *([ALL] if ALL in parts else []))

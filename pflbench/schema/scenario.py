@@ -1,0 +1,168 @@
+"""What decides a run's numbers, and the identity that follows from it.
+
+A scenario is everything but the method and the seed; runs of one scenario share a leaderboard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from pflbench.errors import InputError, nearest
+from pflbench.schema.new_clients import NewClients
+from pflbench.schema.parameters import Scalar
+
+SCHEMA = 1
+"""Version of the identity's form: part of every identity."""
+
+Precision = Literal["float32", "bfloat16", "float64"]
+"""What is computed with: the first is the default, which no identity mentions."""
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def check_precision(text: str, name: str = "precision") -> Precision:
+    """Return the precision of that name.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    for known in PRECISIONS:
+        if text == known:
+            return known
+    expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
+    meant = nearest(text, PRECISIONS)
+    raise InputError(f"{name} {text!r} is not valid: expected {expected}.{meant}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A plugin by name with all of its parameters resolved, and its version."""
+
+    name: str
+    parameters: Mapping[str, Scalar]
+    version: str = ""
+
+    def __str__(self) -> str:
+        if not self.parameters:
+            return self.name
+        inside = ", ".join(f"{k}={v}" for k, v in self.parameters.items() if v is not None)
+        return f"{self.name}({inside})" if inside else self.name
+
+
+def without_path(choice: Choice) -> Choice:
+    """Return a choice whose parameter `dataset`, if it has one, names no path any more."""
+    named = choice.parameters.get("dataset")
+    if not isinstance(named, str):
+        return choice
+    parameters = {**choice.parameters, "dataset": named.split(":", 1)[0]}
+    return dataclasses.replace(choice, parameters=parameters)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Data set × partitioner × model × local budget × rounds × participation.
+
+    Attributes
+    ----------
+    dataset
+        As written: "mnist", "npz:federation.npz".
+    fingerprint
+        SHA-256 (hex) of the data.
+    partition, model
+        Resolved choices.
+    clients
+        Number of clients N.
+    rounds
+        Communication rounds.
+    local_epochs, local_steps
+        The local budget; exactly one is set.
+    participation
+        Share of clients in a round, in (0, 1], drawn uniformly, or a resolved choice.
+    eval_every
+        Personal models are evaluated after every so many rounds, and after the last.
+    precision
+        Type of what is computed; with "bfloat16" only matrix products and convolutions are.
+    privacy
+        What is done to all that clients upload; None for nothing.
+    population
+        Which clients are unlike the others, and in what; None if the partition is all there is.
+    new_clients
+        Clients that are held out and join later; None if there are none.
+    """
+
+    dataset: str
+    fingerprint: str
+    partition: Choice
+    clients: int
+    model: Choice
+    rounds: int
+    local_epochs: int | None
+    local_steps: int | None
+    batch_size: int
+    lr: float
+    momentum: float
+    weight_decay: float
+    participation: float | Choice
+    eval_every: int
+    precision: Precision = PRECISIONS[0]
+    privacy: Choice | None = None
+    population: Choice | None = None
+    new_clients: NewClients | None = None
+
+    @property
+    def id(self) -> str:
+        """First 12 hex digits of SHA-256 over the canonical JSON of the scenario."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the scenario as plain JSON values.
+
+        The data set is named by what it holds: a path does not decide numbers, the
+        fingerprint does. Choices that have a default are left out where they are at it: runs
+        are older than those choices.
+        """
+        values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
+        if self.population is not None:
+            values["population"] = dataclasses.asdict(without_path(self.population))
+        if self.new_clients is not None:
+            values["new_clients"] = self.new_clients.to_json()
+        for field in dataclasses.fields(self):
+            if getattr(self, field.name) == field.default:
+                del values[field.name]
+        return values
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run to be: scenario × algorithm × parameters × seed."""
+
+    scenario: Scenario
+    algorithm: Choice
+    seed: int
+
+    @property
+    def id(self) -> str:
+        """The run id: first 12 hex digits of SHA-256 over the canonical JSON of the cell."""
+        return digest(self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the cell as plain JSON values: everything that decides the numbers."""
+        return {
+            "schema": SCHEMA,
+            "scenario": self.scenario.to_json(),
+            "algorithm": dataclasses.asdict(self.algorithm),
+            "seed": self.seed,
+        }
+
+
+def digest(value: Any) -> str:
+    """Return the first 12 hex digits of SHA-256 over canonical JSON (sorted keys, no spaces)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

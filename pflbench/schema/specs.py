@@ -1,0 +1,311 @@
+"""What a plugin says of itself: small frozen records that import nothing heavy.
+
+A record names its code as "module:attribute" (as entry points do), so that listing, help and
+completion answer without importing torch; `resolve` imports it when it is needed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from pflbench.errors import ImportChangesError, InputError
+from pflbench.isolation import importing
+from pflbench.schema.parameters import NoParameters
+
+EVERY_METHODS = frozenset({"local_lr"})
+"""Names of parameters that every method has (`pflbench.schema.settings`): none may have its own."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def resolve(target: str, *, owner: str) -> Any:
+    """Import what "module:attribute" names.
+
+    Raises
+    ------
+    ImportChangesError
+        Importing the module changed what all code of the process shares; that was put back.
+    InputError
+        The module cannot be imported or lacks the attribute; the message names the owner.
+    """
+    module, _, attribute = target.partition(":")
+    try:
+        with importing(module, owner):
+            return getattr(importlib.import_module(module), attribute)
+    except ImportChangesError:
+        raise
+    except (Exception, SystemExit) as error:  # whatever a third party's module raises at import
+        raise InputError(
+            f"The code of {owner} ({target}) cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _check(kind: str, name: str, *targets: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} is not a name for {kind}: lower-case words joined by hyphens, "
+            "such as 'my-method'"
+        )
+    for target in targets:
+        if not _TARGET.fullmatch(target):
+            raise ValueError(f"{target!r} of {kind} {name!r} is not of the form 'module:attribute'")
+
+
+@dataclass(frozen=True)
+class AlgorithmSpec:
+    """A method.
+
+    Attributes
+    ----------
+    client, server
+        "module:Class" of its two halves (`pflbench.method.Client`, `pflbench.method.Server`).
+    parameters
+        The frozen dataclass of its hyper-parameters.
+    paper
+        Citation in one line, with DOI or arXiv number.
+    version
+        Part of every run's identity: change it when the numbers change.
+    note
+        Package resource with the method's note, "package:file.md".
+    golden
+        "module:function" that replays a recorded official run (`pflbench.conformance.golden`), or
+        "".
+    """
+
+    name: str
+    summary: str
+    client: str
+    server: str
+    parameters: type = NoParameters
+    paper: str = ""
+    version: str = "1"
+    note: str = ""
+    golden: str = ""
+
+    def __post_init__(self) -> None:
+        _check("an algorithm", self.name, self.client, self.server)
+        for taken in EVERY_METHODS & getattr(self.parameters, "__dataclass_fields__", {}).keys():
+            raise ValueError(
+                f"algorithm {self.name!r} has a parameter {taken!r}: every method has one already"
+            )
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The scenario that a data set runs when nothing else is said.
+
+    Exactly one of `local_epochs` and `local_steps` is set.
+    """
+
+    partition: str
+    clients: int | None
+    model: str
+    rounds: int
+    local_epochs: int | None = None
+    local_steps: int | None = None
+    batch_size: int = 64
+    lr: float = 5e-3
+    momentum: float = 0.9
+    weight_decay: float = 5e-5
+    participation: float = 1.0
+    eval_every: int = 10
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A data set.
+
+    Attributes
+    ----------
+    load
+        "module:function" with the signature `load(request: DataRequest) -> Pool | ClientArrays`
+        (`pflbench.federation`).
+    reference
+        Its reference scenario.
+    takes_path
+        Whether it is written `name:PATH`.
+    size
+        What it holds, for people: "60,000 + 10,000 images of 1×28×28, 10 classes".
+    """
+
+    name: str
+    summary: str
+    load: str
+    reference: Reference
+    takes_path: bool = False
+    size: str = ""
+
+    def __post_init__(self) -> None:
+        _check("a data set", self.name, self.load)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A plugin that is made of its parameters, once a run."""
+
+    name: str
+    summary: str
+    make: str
+    parameters: type = NoParameters
+    version: str = ""
+
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        _check(self.kind, self.name, self.make)
+
+
+@dataclass(frozen=True)
+class PartitionerSpec(_Made):
+    """A kind of heterogeneity.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Partitioner`.
+    version
+        Part of every run's identity: change it when the same seed gives another partition.
+    """
+
+    kind: ClassVar[str] = "a partitioner"
+
+
+@dataclass(frozen=True)
+class PopulationSpec(_Made):
+    """A way in which some clients are unlike the others.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Population`.
+    version
+        Part of every run's identity: change it when the same seed gives another population.
+    """
+
+    kind: ClassVar[str] = "a population"
+
+
+@dataclass(frozen=True)
+class ParticipationSpec(_Made):
+    """A rule of who takes part in which round, and how.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.federation.Participation`.
+    version
+        Part of every run's identity: change it when the same seed gives other cohorts.
+    """
+
+    kind: ClassVar[str] = "a participation"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A network architecture.
+
+    Attributes
+    ----------
+    build
+        "module:function" with the signature
+        `build(parameters, input_shape: tuple[int, ...], classes: int) -> torch.nn.Module`.
+    head
+        Name prefix of the classifier's parameters ("layer_output."); methods that keep a
+        private head ask for it.
+    version
+        Part of every run's identity: change it when the network changes.
+    """
+
+    name: str
+    summary: str
+    build: str
+    head: str
+    parameters: type = NoParameters
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        _check("a model", self.name, self.build)
+
+
+_COLUMNS = (
+    "round", "client", "split", "stage", "samples", "loss", "correct", "accuracy", "brier", "ece",
+)  # fmt: skip
+"""What the metrics table has without any plugin."""
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """A further column of the metrics table.
+
+    `function` is "module:function" with the signature
+    `metric(logits [n, C], y [n], mask [n]) -> scalar tensor`, for one client and one split; it is
+    mapped over clients, and `mask` is 0 on padding.
+    """
+
+    name: str
+    summary: str
+    function: str
+
+    def __post_init__(self) -> None:
+        _check("a metric", self.name, self.function)
+        if self.name in _COLUMNS:
+            raise ValueError(
+                f"{self.name!r} is no name for a metric: the metrics table has a column "
+                f"{self.name!r} already"
+            )
+
+
+@dataclass(frozen=True)
+class ObserverSpec:
+    """Something told of runs and rounds; `make` is "module:Class" of a `pflbench.runs.Observer`."""
+
+    name: str
+    summary: str
+    make: str
+
+    def __post_init__(self) -> None:
+        _check("an observer", self.name, self.make)
+
+
+@dataclass(frozen=True)
+class SimilaritySpec:
+    """A measure of how alike two clients are.
+
+    Attributes
+    ----------
+    make
+        "module:Class" of a `pflbench.method.Similarity`.
+    reveals
+        What a client tells for it and what that gives away, for people: one or two sentences.
+    needs_truth
+        Whether it looks at how clients really relate (`Federation.coordinates`), as a baseline
+        does and no method may. A scenario that does not know is refused then.
+    """
+
+    name: str
+    summary: str
+    make: str
+    reveals: str
+    needs_truth: bool = False
+
+    def __post_init__(self) -> None:
+        _check("a similarity measure", self.name, self.make)
+
+
+Spec = (
+    AlgorithmSpec | DatasetSpec | PartitionerSpec | PopulationSpec | ModelSpec
+    | ParticipationSpec | MetricSpec | ObserverSpec | SimilaritySpec
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A plugin that could not be used, and why."""
+
+    plugin: str
+    message: str
+    names: tuple[str, ...] = field(default=())
