@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import NoParameters, Param
+from pflbench.schema.parameters import NoParameters, param, required
 from pflbench.schema.shares import ShareOf
 from pflbench.schema.specs import (
     AlgorithmSpec,
@@ -37,7 +37,6 @@ __all__ = [
     "ModelSpec",
     "NoParameters",
     "ObserverSpec",
-    "Param",
     "ParticipationSpec",
     "PartitionerSpec",
     "PopulationSpec",
@@ -48,7 +47,9 @@ __all__ = [
     "SimilaritySpec",
     "__version__",
     "hookimpl",
+    "param",
     "reproduce",
+    "required",
     "run",
 ]
 

@@ -116,13 +116,7 @@ class DivergedError(WorkError):
     """
 
     def __init__(
-        self,
-        round: int,
-        client: int,
-        step: int | None,
-        *,
-        newcomer: bool = False,
-        name: str = "",
+        self, round: int, client: int, step: int | None, *, newcomer: bool = False, name: str = ""
     ) -> None:
         self.round, self.client, self.step, self.newcomer = round, client, step, newcomer
         which = "training loss" if step is not None else "loss"

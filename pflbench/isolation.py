@@ -53,57 +53,75 @@ def _modes() -> tuple[Mode, ...]:
     cpu = torch.device("cpu")
     return (
         Mode(
-            "PyTorch's default type", torch.get_default_dtype, torch.set_default_dtype,
+            "PyTorch's default type",
+            torch.get_default_dtype,
+            torch.set_default_dtype,
             torch.float32,
         ),
         Mode(  # torch.get_default_device takes twenty times as long
-            "PyTorch's default device", lambda: torch.empty(0).device,
-            lambda device: torch.set_default_device(None if device == cpu else device), cpu,
+            "PyTorch's default device",
+            lambda: torch.empty(0).device,
+            lambda device: torch.set_default_device(None if device == cpu else device),
+            cpu,
         ),
         Mode("PyTorch's inference mode", torch.is_inference_mode_enabled, _infer, False),
         Mode("whether gradients are computed", torch.is_grad_enabled, torch.set_grad_enabled, True),
         Mode(
-            "PyTorch's deterministic algorithms", torch.get_deterministic_debug_mode,
-            torch.set_deterministic_debug_mode, 0,
+            "PyTorch's deterministic algorithms",
+            torch.get_deterministic_debug_mode,
+            torch.set_deterministic_debug_mode,
+            0,
         ),
         Mode("PyTorch's number of threads", torch.get_num_threads, torch.set_num_threads, None),
         Mode(
-            "PyTorch's precision of matrix products", torch.get_float32_matmul_precision,
-            torch.set_float32_matmul_precision, "highest",
+            "PyTorch's precision of matrix products",
+            torch.get_float32_matmul_precision,
+            torch.set_float32_matmul_precision,
+            "highest",
         ),
         Mode(
             "PyTorch's detection of anomalies",
             lambda: (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
-            lambda both: autograd.set_detect_anomaly(*both), (False, True),
+            lambda both: autograd.set_detect_anomaly(*both),
+            (False, True),
         ),
         *(
             Mode(
-                f"PyTorch's autocast on {device}", _reader(torch.is_autocast_enabled, device),
-                _writer(torch.set_autocast_enabled, device), False,
+                f"PyTorch's autocast on {device}",
+                _reader(torch.is_autocast_enabled, device),
+                _writer(torch.set_autocast_enabled, device),
+                False,
             )
             for device in ("cpu", "cuda")
         ),
         *(
             Mode(
-                f"torch.backends.{kind}.{name}", _reader(getattr, getattr(backends, kind), name),
-                _writer(setattr, getattr(backends, kind), name), value,
+                f"torch.backends.{kind}.{name}",
+                _reader(getattr, getattr(backends, kind), name),
+                _writer(setattr, getattr(backends, kind), name),
+                value,
             )
             for kind, name, value in (
-                ("cudnn", "enabled", True), ("cudnn", "benchmark", False),
-                ("cudnn", "deterministic", False), ("cudnn", "allow_tf32", True),
+                ("cudnn", "enabled", True),
+                ("cudnn", "benchmark", False),
+                ("cudnn", "deterministic", False),
+                ("cudnn", "allow_tf32", True),
                 ("mkldnn", "enabled", True),
             )
         ),
         Mode(
-            "whether numbers next to zero become zero", lambda: tiny / 2 == 0.0,
-            torch.set_flush_denormal, False,
+            "whether numbers next to zero become zero",
+            lambda: tiny / 2 == 0.0,
+            torch.set_flush_denormal,
+            False,
         ),
         Mode(
-            "NumPy's treatment of floating-point errors", np.geterr,
+            "NumPy's treatment of floating-point errors",
+            np.geterr,
             lambda treatment: np.seterr(**treatment),
             {"divide": "warn", "over": "warn", "under": "ignore", "invalid": "warn"},
         ),
-    )  # fmt: skip
+    )
 
 
 def _reader(read: Callable[..., Any], *arguments: Any) -> Callable[[], Any]:

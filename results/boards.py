@@ -72,9 +72,8 @@ def page(official: list[Board], alike: list[Board]) -> str:
 def front(found: list[Board]) -> str:
     """Return the README with the reference scenario's table in it."""
     board = next(
-        b for b in found
-        if (b.scenario["dataset"], b.scenario["partition"]["name"]) == FRONT
-    )  # fmt: skip
+        b for b in found if (b.scenario["dataset"], b.scenario["partition"]["name"]) == FRONT
+    )
     lines = render(board, "markdown").splitlines()
     words = next(line for line in lines if line and not line.startswith(("#", "|")))
     first = next(i for i, line in enumerate(lines) if line.startswith("|"))

@@ -23,13 +23,44 @@ from pflbench.schema.new_clients import check
 from pflbench.schema.numbers import number_of, whole_of
 
 NUMBERS = {
-    ".1": 0.1, "1.": 1.0, "1e-3": 1e-3, "1E3": 1e3, "1_000": 1000, "+1": 1, " 1 ": 1, "\t.5\n": 0.5,
-    "-.5": -0.5, "1_0.2_5e+0_1": 102.5, "007": 7,
-}  # fmt: skip
+    ".1": 0.1,
+    "1.": 1.0,
+    "1e-3": 1e-3,
+    "1E3": 1e3,
+    "1_000": 1000,
+    "+1": 1,
+    " 1 ": 1,
+    "\t.5\n": 0.5,
+    "-.5": -0.5,
+    "1_0.2_5e+0_1": 102.5,
+    "007": 7,
+}
 NO_NUMBERS = (
-    "nan", "inf", "-Infinity", "1e999", "", " ", ".", "1__0", "_1", "1_", "0x10", "1,5", "1 0", "١",
-    "−1", "true", True, False, np.True_, None, [1], 1j, float("nan"), np.float64("inf"),
-)  # fmt: skip
+    "nan",
+    "inf",
+    "-Infinity",
+    "1e999",
+    "",
+    " ",
+    ".",
+    "1__0",
+    "_1",
+    "1_",
+    "0x10",
+    "1,5",
+    "1 0",
+    "١",
+    "−1",
+    "true",
+    True,
+    False,
+    np.True_,
+    None,
+    [1],
+    1j,
+    float("nan"),
+    np.float64("inf"),
+)
 
 
 @pytest.mark.parametrize("text", NUMBERS)
@@ -53,9 +84,17 @@ def test_whole_numbers_may_be_written_as_any_number() -> None:
 
 
 SCALARS = (
-    np.int64(2), np.int8(2), np.uint64(2), np.float32(2), np.float64(2), np.array(2), Fraction(2),
-    "2", " +2. ", "2e0",
-)  # fmt: skip
+    np.int64(2),
+    np.int8(2),
+    np.uint64(2),
+    np.float32(2),
+    np.float64(2),
+    np.array(2),
+    Fraction(2),
+    "2",
+    " +2. ",
+    "2e0",
+)
 
 
 @pytest.fixture
@@ -69,10 +108,20 @@ def points() -> str:
 def test_scalars_of_any_kind_name_the_same_run(two: Any, folder: Path, points: str) -> None:
     """Sweeps are written with NumPy: seed in np.arange(3)."""
     plain: dict[str, Any] = {
-        "seed": 2, "rounds": 2, "clients": 2, "batch_size": 2, "local_epochs": 2, "eval_every": 2,
-        "weight_decay": 2, "lr": 2, "chunk": 2, "new_clients": 0.5, "onboard_at": [2],
-        "shots": [2], "onboarding_steps": 2,
-    }  # fmt: skip
+        "seed": 2,
+        "rounds": 2,
+        "clients": 2,
+        "batch_size": 2,
+        "local_epochs": 2,
+        "eval_every": 2,
+        "weight_decay": 2,
+        "lr": 2,
+        "chunk": 2,
+        "new_clients": 0.5,
+        "onboard_at": [2],
+        "shots": [2],
+        "onboarding_steps": 2,
+    }
     given = {name: two if value == 2 else value for name, value in plain.items()}
     given |= {"onboard_at": [two], "shots": two}
     expected = RunRequest("fedora", points, **plain, parameters={"top_k": 2})
@@ -84,15 +133,24 @@ def test_scalars_of_any_kind_name_the_same_run(two: Any, folder: Path, points: s
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"seed": True}, {"rounds": np.True_}, {"lr": True}, {"chunk": True}, {"chunk": 0},
-        {"participation": float("nan")}, {"seed": np.float64(0.5)}, {"lr": float("inf")},
-        {"new_clients": True}, {"new_clients": 0.5, "onboard_at": True},
-        {"new_clients": 0.5, "onboarding_steps": 1.5}, {"new_clients": 0.5, "shots": 1.5},
-        {"new_clients": 0.5, "shots": 1j}, {"parameters": {"top_k": True}},
+        {"seed": True},
+        {"rounds": np.True_},
+        {"lr": True},
+        {"chunk": True},
+        {"chunk": 0},
+        {"participation": float("nan")},
+        {"seed": np.float64(0.5)},
+        {"lr": float("inf")},
+        {"new_clients": True},
+        {"new_clients": 0.5, "onboard_at": True},
+        {"new_clients": 0.5, "onboarding_steps": 1.5},
+        {"new_clients": 0.5, "shots": 1.5},
+        {"new_clients": 0.5, "shots": 1j},
+        {"parameters": {"top_k": True}},
         {"seed": 2**63},
     ],
     ids=repr,
-)  # fmt: skip
+)
 def test_what_is_no_number_is_refused_from_python(
     wrong: dict[str, Any], folder: Path, points: str
 ) -> None:
@@ -106,12 +164,41 @@ Door = Callable[[str, str], Any]
 def on_the_command_line(folder: Path, text: str) -> str:
     done = CliRunner().invoke(
         main,
-        ["run", "--algo", f"fedprox(mu={text})", "--set", f"fedprox.local_lr={text}",
-         "--dataset", "npz:points.npz", "--lr", text, "--participation", text, "--new-clients",
-         text, "--momentum", text, "--population", f"permuted-labels(share={text})",
-         "--privacy", f"gaussian(clip={text})", "--seed", "1e0", "--rounds", "+2", "--clients",
-         "1_0.", "--dry-run", "--shard", " 1 /+1", "--eval-every", "2.0", "--shots", "1e0"],
-    )  # fmt: skip
+        [
+            "run",
+            "--algo",
+            f"fedprox(mu={text})",
+            "--set",
+            f"fedprox.local_lr={text}",
+            "--dataset",
+            "npz:points.npz",
+            "--lr",
+            text,
+            "--participation",
+            text,
+            "--new-clients",
+            text,
+            "--momentum",
+            text,
+            "--population",
+            f"permuted-labels(share={text})",
+            "--privacy",
+            f"gaussian(clip={text})",
+            "--seed",
+            "1e0",
+            "--rounds",
+            "+2",
+            "--clients",
+            "1_0.",
+            "--dry-run",
+            "--shard",
+            " 1 /+1",
+            "--eval-every",
+            "2.0",
+            "--shots",
+            "1e0",
+        ],
+    )
     return done.output
 
 

@@ -3,13 +3,13 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench import Param
+from pflbench import param, required
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.schema.expressions import Expression, format_scalar, parse_expression
 from pflbench.schema.parameters import (
@@ -22,18 +22,18 @@ from pflbench.schema.parameters import (
 
 @dataclass(frozen=True)
 class Sample:
-    alpha: Annotated[float, Param("share", ge=0, lt=1, source="paper", tune=(0.1, 0.9))] = 0.5
-    top_k: Annotated[int, Param("neighbours", ge=1)] = 2
-    limit: Annotated[int | None, Param("at most", gt=0)] = None
-    fast: Annotated[bool, Param("skip")] = False
-    kind: Annotated[Literal["mean", "median"], Param("of what")] = "mean"
-    label: Annotated[str | None, Param("a word")] = None
-    tail: Annotated[float, Param("rest", le=0)] | None = None
+    alpha: float = param(0.5, "share", ge=0, lt=1, source="paper", tune=(0.1, 0.9))
+    top_k: int = param(2, "neighbours", ge=1)
+    limit: int | None = param(None, "at most", gt=0)
+    fast: bool = param(False, "skip")
+    kind: Literal["mean", "median"] = param("mean", "of what")
+    label: str | None = param(None, "a word")
+    tail: float | None = param(None, "rest", le=0)
 
 
 @dataclass(frozen=True)
 class Needy:
-    must: Annotated[int, Param("needed")]
+    must: int = required("needed")
     made: int = field(default_factory=lambda: 7)
 
 
@@ -49,8 +49,8 @@ class Related:
 
 @dataclass(frozen=True)
 class Grown:
-    alpha: Annotated[float, Param("share")] = 0.5
-    measure: Annotated[str, Param("a name", shelf="similarities", since="0.2")] = "subspace"
+    alpha: float = param(0.5, "share")
+    measure: str = param("subspace", "a name", shelf="similarities", since="0.2")
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,12 @@ samples = st.builds(
     limit=st.none() | st.integers(1, 10**9),
     fast=st.booleans(),
     kind=st.sampled_from(["mean", "median"]),
-    label=st.none() | st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True).filter(
+    label=st.none()
+    | st.from_regex(r"[a-z][a-z0-9_.-]{0,8}", fullmatch=True).filter(
         lambda text: text not in ("none", "null")
     ),
     tail=st.none() | st.floats(-1e300, 0),
-)  # fmt: skip
+)
 
 
 @given(samples)
@@ -155,9 +156,10 @@ def test_parameters_survive_text_and_json(sample: Sample) -> None:
     assert parse_parameters(Sample, texts, owner="m") == sample
     assert parse_parameters(Sample, json.loads(json.dumps(values)), owner="m") == sample
     written = str(Expression("m", values))
-    assert parse_parameters(
-        Sample, parse_expression(written, kind="method").arguments, owner="m"
-    ) == sample  # fmt: skip
+    assert (
+        parse_parameters(Sample, parse_expression(written, kind="method").arguments, owner="m")
+        == sample
+    )
 
 
 @given(st.sampled_from(["alpha", "top_k", "limit", "fast", "kind", "tail"]), st.text(max_size=12))

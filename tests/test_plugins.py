@@ -78,8 +78,10 @@ def test_a_plugin_that_fails_to_import_stops_nothing_and_is_named(site: Path) ->
         "    return [pflbench.AlgorithmSpec('good', 'Good.', 'm:C', 'm:S')]\n"
     )
     points = [
-        point("bad", "broken_plugin"), point("good", "good_plugin"), point("bye", "leaving_plugin"),
-    ]  # fmt: skip
+        point("bad", "broken_plugin"),
+        point("good", "good_plugin"),
+        point("bye", "leaving_plugin"),
+    ]
     registry = load(points)
     assert registry.algorithms.names() == ["good"]
     assert {problem.plugin for problem in registry.problems} == {"bad", "bye"}

@@ -29,11 +29,10 @@ def test_every_method_has_it() -> None:
         assert parse_settings(method, {}).local_lr is None
 
 
-@pytest.mark.parametrize(("given", "message"), [
-    ({"local_lr": "0"}, "> 0"),
-    ({"local_rl": "1"}, "local_lr"),
-    ({"top": "1"}, "top_k"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"local_lr": "0"}, "> 0"), ({"local_rl": "1"}, "local_lr"), ({"top": "1"}, "top_k")],
+)
 def test_what_is_wrong_is_said(given: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse_settings(spec("fedora"), given)

@@ -76,15 +76,26 @@ PLACES: dict[str, Callable[[float, int], int]] = {
     ),
     "permuted-labels": lambda s, n: changed(f"permuted-labels(share={s})", n),
     "local steps": lambda s, n: len(part_of(np.zeros((n, 1)), s)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(
     ("share", "whole"),
-    [(0.25, 10), (0.25, 14), (0.5, 5), (0.5, 7), (0.04, 10), (0.001, 3), (0.9, 36), (0.1, 36),
-     (1.0, 4), (0.5, 1), (0.75, 2)],
-)  # fmt: skip
+    [
+        (0.25, 10),
+        (0.25, 14),
+        (0.5, 5),
+        (0.5, 7),
+        (0.04, 10),
+        (0.001, 3),
+        (0.9, 36),
+        (0.1, 36),
+        (1.0, 4),
+        (0.5, 1),
+        (0.75, 2),
+    ],
+)
 def test_a_share_is_one_number_in_every_place(place: str, share: float, whole: int) -> None:
     assert PLACES[place](share, whole) == by_hand(share, whole)
 
@@ -133,7 +144,7 @@ def points(folder: Path) -> str:
         ({"participation": 0.01, "new_clients": 0.25}, 10, False),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_an_identity_changes_only_where_a_number_does(
     options: dict[str, Any], clients: int, other: bool, points: str
 ) -> None:
@@ -176,10 +187,24 @@ def test_a_run_of_before_says_what_it_had(points: str) -> None:
 
 def test_the_number_stands_beside_the_share_wherever_it_is_printed(points: str) -> None:
     run = [
-        "run", "--algo", "local,fedavg", "--dataset", points, "--clients", "10", "--rounds", "2",
-        "--participation", "stragglers(share=0.04, fraction=0.25)", "--population",
-        "permuted-labels(share=0.25)", "--new-clients", "0.2", "--eval-every", "2",
-    ]  # fmt: skip
+        "run",
+        "--algo",
+        "local,fedavg",
+        "--dataset",
+        points,
+        "--clients",
+        "10",
+        "--rounds",
+        "2",
+        "--participation",
+        "stragglers(share=0.04, fraction=0.25)",
+        "--population",
+        "permuted-labels(share=0.25)",
+        "--new-clients",
+        "0.2",
+        "--eval-every",
+        "2",
+    ]
     said = {
         "population": "permuted-labels(share=0.25) (share: 2 of 10 clients)",
         "participation": "(share: 1 of 8 clients; fraction: 2 of 8 clients)",
@@ -239,16 +264,23 @@ REACH: list[tuple[dict[str, Any], str]] = [
     ({"new_clients": 0.2, "onboard_at": "4"}, "clients join after round 4"),
 ]
 REACHED: list[dict[str, Any]] = [
-    {"participation": "leave(at=3)"}, {"participation": "join(at=3)"},
-    {"participation": "leave(at=9, share=0)"}, {"participation": "leave(at=2, over=2)"},
-    {"participation": "by-label(period=3)"}, {"eval_every": 3}, {},
+    {"participation": "leave(at=3)"},
+    {"participation": "join(at=3)"},
+    {"participation": "leave(at=9, share=0)"},
+    {"participation": "leave(at=2, over=2)"},
+    {"participation": "by-label(period=3)"},
+    {"eval_every": 3},
+    {},
     {"new_clients": 0.2, "onboard_at": "3"},
-]  # fmt: skip
+]
 
 
 def options(asked: dict[str, Any]) -> list[str]:
-    return [word for name, value in asked.items() for word in
-            (f"--{name.replace('_', '-')}", str(value))]  # fmt: skip
+    return [
+        word
+        for name, value in asked.items()
+        for word in (f"--{name.replace('_', '-')}", str(value))
+    ]
 
 
 @pytest.mark.parametrize(("asked", "words"), REACH, ids=str)

@@ -56,9 +56,14 @@ def load_cifar10(
     """
     # Normalisation: the constants of pFedHN's official code, as for CIFAR-100 below.
     return _load(
-        request, collection, places, classes=10, key="labels",
-        mean=(0.4914, 0.4822, 0.4465), std=(0.2023, 0.1994, 0.2010),
-    )  # fmt: skip
+        request,
+        collection,
+        places,
+        classes=10,
+        key="labels",
+        mean=(0.4914, 0.4822, 0.4465),
+        std=(0.2023, 0.1994, 0.2010),
+    )
 
 
 def load_cifar100(
@@ -66,9 +71,14 @@ def load_cifar100(
 ) -> Pool:
     """Load CIFAR-100 with its 100 fine labels; parameters and errors as for `load_cifar10`."""
     return _load(
-        request, collection, places, classes=100, key="fine_labels",
-        mean=(0.5071, 0.4865, 0.4409), std=(0.2673, 0.2564, 0.2762),
-    )  # fmt: skip
+        request,
+        collection,
+        places,
+        classes=100,
+        key="fine_labels",
+        mean=(0.5071, 0.4865, 0.4409),
+        std=(0.2673, 0.2564, 0.2762),
+    )
 
 
 def _load(

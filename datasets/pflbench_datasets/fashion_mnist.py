@@ -17,11 +17,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
             size="60,000 + 10,000 images of 1×28×28, 10 classes",
             load="pflbench_datasets.idx:load_fashion_mnist",
             reference=Reference(
-                partition="rotated(step=10)",
-                clients=36,
-                model="mlp",
-                rounds=500,
-                local_epochs=5,
+                partition="rotated(step=10)", clients=36, model="mlp", rounds=500, local_epochs=5
             ),
         )
     ]

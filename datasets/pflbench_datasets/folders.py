@@ -16,9 +16,17 @@ from pflbench.errors import InputError
 from pflbench.schema.content import regular
 
 _LEFT_BEHIND: Final = frozenset(
-    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "@eadir", "$recycle.bin",
-     "system volume information", "lost+found")
-)  # fmt: skip
+    (
+        "__macosx",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+        "@eadir",
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+    )
+)
 """Names, in lower case, of what systems put into folders."""
 
 

@@ -17,8 +17,12 @@ _UNSIGNED_BYTE = 8
 
 
 def _parts(*digests: str) -> tuple[Part, ...]:
-    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-             "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")  # fmt: skip
+    names = (
+        "train-images-idx3-ubyte",
+        "train-labels-idx1-ubyte",
+        "t10k-images-idx3-ubyte",
+        "t10k-labels-idx1-ubyte",
+    )
     sizes = (16 + 60_000 * 784, 8 + 60_000, 16 + 10_000 * 784, 8 + 10_000)
     return tuple(Part(*part) for part in zip(names, digests, sizes, strict=True))
 

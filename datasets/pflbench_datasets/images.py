@@ -79,13 +79,17 @@ def _of_layout(layout: Layout) -> list[str]:
     said = []
     if "val" in layout.samples:
         n = len(layout.samples["val"])
-        said.append(f"The {_images(n)} of val/ {_be(n)} the validation pool: no client trains on "
-                    f"{'it' if n == 1 else 'them'}.")  # fmt: skip
+        said.append(
+            f"The {_images(n)} of val/ {_be(n)} the validation pool: no client trains on "
+            f"{'it' if n == 1 else 'them'}."
+        )
     if layout.passed_over:
         n = len(layout.passed_over)
-        said.append(f"{n:,} file{'s' if n > 1 else ''} {_be(n)} passed over, being of no class or "
-                    f"no image by {'their names' if n > 1 else 'its name'}, such as "
-                    f"{layout.passed_over[0].name}.")  # fmt: skip
+        said.append(
+            f"{n:,} file{'s' if n > 1 else ''} {_be(n)} passed over, being of no class or "
+            f"no image by {'their names' if n > 1 else 'its name'}, such as "
+            f"{layout.passed_over[0].name}."
+        )
     return said
 
 
@@ -129,12 +133,15 @@ class _Headers:
         said = []
         if self.channels == 3 and self.grey:
             n = self.grey
-            said.append(f"{_images(n)} {_be(n)} grey and become{'s' if n == 1 else ''} RGB like "
-                        "the others.")  # fmt: skip
+            said.append(
+                f"{_images(n)} {_be(n)} grey and become{'s' if n == 1 else ''} RGB like the others."
+            )
         if self.transparent:
             n = self.transparent
-            said.append(f"{_images(n)} {'has' if n == 1 else 'have'} transparent parts: these "
-                        "count with the colours that the file gives them.")  # fmt: skip
+            said.append(
+                f"{_images(n)} {'has' if n == 1 else 'have'} transparent parts: these "
+                "count with the colours that the file gives them."
+            )
         return said
 
 

@@ -15,9 +15,15 @@ if TYPE_CHECKING:  # it needs pandas, which a board alone starts without
     from pflbench.analysis.to_target import Reached
 
 _REACHED = (
-    "round", "test_accuracy", "bytes_up", "bytes_down", "local_steps", "client_seconds",
-    "server_seconds", "network_seconds",
-)  # fmt: skip
+    "round",
+    "test_accuracy",
+    "bytes_up",
+    "bytes_down",
+    "local_steps",
+    "client_seconds",
+    "server_seconds",
+    "network_seconds",
+)
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,17 @@ class Spent:
         values: dict[str, Any] = {
             name: getattr(self, name)
             for name in (
-                "client_seconds", "server_seconds", "peak_memory_bytes", "epsilon", "delta",
-                "network", "network_seconds", "target", "target_seeds",
+                "client_seconds",
+                "server_seconds",
+                "peak_memory_bytes",
+                "epsilon",
+                "delta",
+                "network",
+                "network_seconds",
+                "target",
+                "target_seeds",
             )
-        }  # fmt: skip
+        }
         there = self.at_target
         return values | {f"target_{name}": getattr(there, name, None) for name in _REACHED}
 
@@ -136,9 +149,11 @@ def _asked(runs: Sequence[StoredRun], question: Question) -> _Told:
     records = [read(run) for run in runs]
     found: dict[str, Any] = {}
     by_name: dict[str, Sequence[float]] = {}
-    times = [None] * len(records) if question.network is None else [
-        timeline(record, question.network.network) for record in records
-    ]  # fmt: skip
+    times = (
+        [None] * len(records)
+        if question.network is None
+        else [timeline(record, question.network.network) for record in records]
+    )
     if question.network is not None:
         by_name["network_seconds"] = [t.total for t in times if t is not None]
         found["network"] = question.network.written

@@ -95,10 +95,7 @@ def holm(p: Floats) -> Floats:
 def moments(differences: Floats) -> tuple[Floats, Floats]:
     """Return means and variances over seeds; what is rounding is 0."""
     mean, variance = differences.mean(axis=-1), differences.var(axis=-1, ddof=1)
-    return (
-        np.where(np.abs(mean) < _NONE, 0.0, mean),
-        np.where(variance < _NONE**2, 0.0, variance),
-    )
+    return (np.where(np.abs(mean) < _NONE, 0.0, mean), np.where(variance < _NONE**2, 0.0, variance))
 
 
 def _student(mean: Floats, variance: Floats, seeds: int, freedom: Floats | float) -> Floats:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pflbench.errors import UnknownNameError
 from pflbench.results.measures import Floats
 from pflbench.schema.expressions import parse_expression
-from pflbench.schema.parameters import Param, parse_parameters
+from pflbench.schema.parameters import param, parse_parameters, required
 from pflbench.streams import stream
 
 
@@ -24,25 +24,19 @@ from pflbench.streams import stream
 class Network:
     """Links and processors."""
 
-    down: Annotated[float, Param("a median client's download, Mbit/s", gt=0)]
-    up: Annotated[float, Param("a median client's upload, Mbit/s", gt=0)]
-    latency: Annotated[float, Param("time of a round trip to the server, ms", ge=0)] = 0.0
-    link_spread: Annotated[float, Param("spread of the clients' links", ge=0)] = 0.0
-    speed: Annotated[
-        float, Param("a median client's speed, in units of the machine of the run", gt=0)
-    ] = 1.0
-    speed_spread: Annotated[float, Param("spread of the clients' speeds", ge=0)] = 0.0
-    distribution: Annotated[
-        Literal["lognormal", "uniform"],
-        Param("what links and speeds are drawn from, spread being σ of ln, or half the width"),
-    ] = "lognormal"
-    step: Annotated[
-        float | None,
-        Param("seconds of a local step at speed 1; none: as measured in the run", ge=0),
-    ] = None
-    cut: Annotated[
-        float, Param("share of a cohort, the slowest, that no round waits for", ge=0, lt=1)
-    ] = 0.0
+    down: float = required("a median client's download, Mbit/s", gt=0)
+    up: float = required("a median client's upload, Mbit/s", gt=0)
+    latency: float = param(0.0, "time of a round trip to the server, ms", ge=0)
+    link_spread: float = param(0.0, "spread of the clients' links", ge=0)
+    speed: float = param(1.0, "a median client's speed, in units of the machine of the run", gt=0)
+    speed_spread: float = param(0.0, "spread of the clients' speeds", ge=0)
+    distribution: Literal["lognormal", "uniform"] = param(
+        "lognormal", "what links and speeds are drawn from, spread being σ of ln, or half the width"
+    )
+    step: float | None = param(
+        None, "seconds of a local step at speed 1; none: as measured in the run", ge=0
+    )
+    cut: float = param(0.0, "share of a cohort, the slowest, that no round waits for", ge=0, lt=1)
 
     def __post_init__(self) -> None:
         if self.distribution == "uniform" and max(self.link_spread, self.speed_spread) >= 1:

@@ -96,8 +96,9 @@ class Plan:
     def whole(self) -> Needed:
         """What the row needs that needs most: with as many seeds, each row shows the effect."""
         most = max(self.rows, key=lambda row: (_size(row.seeds), _size(row.high), row.std))
-        low, high = (max((getattr(row, end) for row in self.rows), key=_size)
-                     for end in ("low", "high"))  # fmt: skip
+        low, high = (
+            max((getattr(row, end) for row in self.rows), key=_size) for end in ("low", "high")
+        )
         return replace(most, low=low, high=high)
 
     def record(self) -> dict[str, Any]:
@@ -228,9 +229,10 @@ class _Drawn:
         """Return the place of the pair of a row and the baseline."""
         ends = {place, self._base}
         return next(
-            i for i, pair in enumerate(zip(self._first, self._second, strict=True))
+            i
+            for i, pair in enumerate(zip(self._first, self._second, strict=True))
             if set(pair) == ends
-        )  # fmt: skip
+        )
 
     def _moments_of(self, seeds: int) -> tuple[Floats, Floats]:
         """Return means and variances over seeds of all pairs' differences, each [B, P]."""

@@ -110,10 +110,7 @@ TESTS_HEADLINE = (
 
 TESTS_LEGEND = (
     ("±", _DEVIATION),
-    (
-        f"gain over {BASELINE}",
-        f"accuracy minus that of {BASELINE}, with its {_INTERVAL}.",
-    ),
+    (f"gain over {BASELINE}", f"accuracy minus that of {BASELINE}, with its {_INTERVAL}."),
     (
         "against the first",
         "the same, minus the accuracy of the first row. That row is first for its test accuracy, "

@@ -162,9 +162,7 @@ def written(choice: Mapping[str, Any] | None) -> str:
 
 
 def shortfall(
-    wanted: Sequence[int],
-    runs: Mapping[int, StoredRun],
-    results: Mapping[int, float],
+    wanted: Sequence[int], runs: Mapping[int, StoredRun], results: Mapping[int, float]
 ) -> str:
     """Say why a row is not ranked, with the results that there are, seed by seed.
 

@@ -251,9 +251,14 @@ def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
     names = stored_names(run)
     table = table.reindex(columns=columns).assign(
         name=[names.get(int(client), "") for client in own.clients],
-        samples=own.samples, accuracy=own.test, baseline=base.test, gain=gain, error=error,
-        hurt=gain < 0, hurt_beyond_error=gain < -error,
-    )  # fmt: skip
+        samples=own.samples,
+        accuracy=own.test,
+        baseline=base.test,
+        gain=gain,
+        error=error,
+        hurt=gain < 0,
+        hurt_beyond_error=gain < -error,
+    )
     parts, groups = (own.test, base.test, own.samples), groups_of(run)
     by_group = compare_groups(*parts, None if groups is None else groups[own.clients])
     return Transfer(run, partner, table, compare(*parts), by_group)

@@ -49,10 +49,14 @@ def bench(
                     raise InputError(f"--clients {clients!r} is not valid: expected numbers.")
                 console.print(
                     _measure(
-                        model, int(clients), split_list(algorithms), split_list(engine),
-                        rounds, device,
+                        model,
+                        int(clients),
+                        split_list(algorithms),
+                        split_list(engine),
+                        rounds,
+                        device,
                     )
-                )  # fmt: skip
+                )
     except PflbenchError as error:
         raise SystemExit(f"Error: {error}") from error
 
@@ -88,9 +92,12 @@ def _measure(
     for name, value in seconds.items():
         reached = work.flops / value
         table.add_row(
-            name, f"{value:.3f}", f"{seconds['plain loop'] / value:.2f} ×",
-            f"{reached / 1e9:,.0f}", f"{reached / rate:.0%}",
-        )  # fmt: skip
+            name,
+            f"{value:.3f}",
+            f"{seconds['plain loop'] / value:.2f} ×",
+            f"{reached / 1e9:,.0f}",
+            f"{reached / rate:.0%}",
+        )
     return table
 
 

@@ -42,9 +42,12 @@ class PlainLoop:
         for x, y in self._data:
             nn.utils.vector_to_parameters(self._w.clone(), self._net.parameters())
             optimiser = torch.optim.SGD(
-                self._net.parameters(), SGD.lr, SGD.momentum,
-                weight_decay=SGD.weight_decay, fused=self._fused or None,
-            )  # fmt: skip
+                self._net.parameters(),
+                SGD.lr,
+                SGD.momentum,
+                weight_decay=SGD.weight_decay,
+                fused=self._fused or None,
+            )
             for _ in range(BUDGET.epochs):
                 order = torch.randperm(len(y), device=y.device)
                 for batch in torch.split(order, BUDGET.batch_size):

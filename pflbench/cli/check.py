@@ -30,18 +30,23 @@ with a recorded run of the official implementation instead.
 @click.argument("name", shell_complete=complete_any_name)
 @click.option_panel("Against the official code", options=["--golden", "--tolerance", "--engine"])
 @click.option(
-    "--golden", metavar="FILE", type=PathText(),
+    "--golden",
+    metavar="FILE",
+    type=PathText(),
     help="Replay this recording and print the largest difference of every quantity.",
-)  # fmt: skip
+)
 @click.option(
-    "--tolerance", metavar="X", type=Number(ge=0),
+    "--tolerance",
+    metavar="X",
+    type=Number(ge=0),
     help=f"Largest absolute difference that passes. (default: {TOLERANCE:g})",
-)  # fmt: skip
+)
 @click.option(
-    "--engine", metavar="auto|stacked|sequential",
+    "--engine",
+    metavar="auto|stacked|sequential",
     type=OneOf(["auto", "stacked", "sequential"]),
     help="Engine of the replay. (default: auto)",
-)  # fmt: skip
+)
 @debug_option
 @click.pass_context
 def check(

@@ -24,30 +24,40 @@ PANEL = ["--jobs", "--executor", "--ray-address", "--cpus-per-cell", "--gpus-per
 
 _OPTIONS = (
     click.option(
-        "--jobs", metavar="N", type=COUNT,
+        "--jobs",
+        metavar="N",
+        type=COUNT,
         help="Cells that run at a time, each in a worker process with its share of the cores; "
         "default: 1.",
     ),
     click.option(
-        "--executor", type=OneOf(["auto", "here", "processes", "ray"]),
-        metavar="auto|here|processes|ray", default="auto", show_default=True,
+        "--executor",
+        type=OneOf(["auto", "here", "processes", "ray"]),
+        metavar="auto|here|processes|ray",
+        default="auto",
+        show_default=True,
         help="Where cells run: in this process, in worker processes, on a Ray cluster; auto: here "
         "if there is one job, else in worker processes. The numbers are the same.",
     ),
     click.option(
-        "--ray-address", metavar="HOST:PORT",
+        "--ray-address",
+        metavar="HOST:PORT",
         help="Ray cluster to run on, or auto for the one that this machine belongs to; default: a "
         "Ray of this machine's cores, started and ended with the command.",
     ),
     click.option(
-        "--cpus-per-cell", metavar="X", type=Number(gt=0),
+        "--cpus-per-cell",
+        metavar="X",
+        type=Number(gt=0),
         help="CPUs that Ray gives a cell, which computes with as many threads; default: 1.",
     ),
     click.option(
-        "--gpus-per-cell", metavar="X", type=Number(ge=0),
+        "--gpus-per-cell",
+        metavar="X",
+        type=Number(ge=0),
         help="GPUs that Ray gives a cell, or a share of one; default: 0.",
     ),
-)  # fmt: skip
+)
 
 
 def executor_options(command: F) -> F:

@@ -40,11 +40,16 @@ verdicts, which need five seeds.
 @click.command(help=_HELP, short_help="Print the leaderboards of the results there are.")
 @results_option
 @click.option(
-    "--format", "form", type=OneOf(["text", "markdown", "csv", "latex"]), default="text",
-    show_default=True, help="How to write the tables.",
-)  # fmt: skip
+    "--format",
+    "form",
+    type=OneOf(["text", "markdown", "csv", "latex"]),
+    default="text",
+    show_default=True,
+    help="How to write the tables.",
+)
 @click.option(
-    "--columns", show_default="standard, or cost with --target or --network",
+    "--columns",
+    show_default="standard, or cost with --target or --network",
     type=OneOf(
         ["standard", "tests", "transfer", "calibration", "new-clients", "relatedness", "cost"]
     ),
@@ -52,15 +57,20 @@ verdicts, which need five seeds.
     "over boards; whom a method hurts, by groups of clients too; how far probabilities can be "
     "trusted; what clients got that joined later; how true the relations are that a method learnt; "
     "or what it cost.",
-)  # fmt: skip
+)
 @boards_options
 @target_option
 @network_option
 @debug_option
 def leaderboard(
-    results: Path, form: Format, columns: ColumnSet | None, scenarios: tuple[str, ...],
-    datasets: tuple[str, ...], target: float | None, network: str | None,
-) -> None:  # fmt: skip
+    results: Path,
+    form: Format,
+    columns: ColumnSet | None,
+    scenarios: tuple[str, ...],
+    datasets: tuple[str, ...],
+    target: float | None,
+    network: str | None,
+) -> None:
     """Select the boards and print them."""
     from pflbench.cli.show_run import print_boards, select_boards
 

@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from pflbench.schema.plugins import Registry, Shelf
 
 KINDS = (
-    "algorithms", "datasets", "partitioners", "populations", "models", "participations",
-    "metrics", "observers", "similarities",
-)  # fmt: skip
+    "algorithms",
+    "datasets",
+    "partitioners",
+    "populations",
+    "models",
+    "participations",
+    "metrics",
+    "observers",
+    "similarities",
+)
 
 _HELP = """List algorithms, data sets, partitioners, populations, models, and all else from plugins.
 

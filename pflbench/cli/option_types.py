@@ -75,9 +75,14 @@ class Number(_Type):
     name = "number"
 
     def __init__(
-        self, *, ge: float | None = None, gt: float | None = None, le: float | None = None,
-        lt: float | None = None, whole: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        ge: float | None = None,
+        gt: float | None = None,
+        le: float | None = None,
+        lt: float | None = None,
+        whole: bool = False,
+    ) -> None:
         self.ge, self.gt, self.le, self.lt, self.whole = ge, gt, le, lt, whole
 
     def convert(

@@ -30,29 +30,49 @@ interval: of three seeds, a wide one.
 
 @click.command(help=_HELP, short_help="Say how many seeds would show an effect.")
 @click.option(
-    "--effect", metavar="POINTS", type=Number(gt=0, le=100), default=1.0, show_default=True,
+    "--effect",
+    metavar="POINTS",
+    type=Number(gt=0, le=100),
+    default=1.0,
+    show_default=True,
     help="Difference of accuracy that is to be seen, in points.",
-)  # fmt: skip
+)
 @click.option(
-    "--power", metavar="X", type=Number(gt=0, lt=1), default=0.8, show_default=True,
+    "--power",
+    metavar="X",
+    type=Number(gt=0, lt=1),
+    default=0.8,
+    show_default=True,
     help="Probability with which it is to be seen.",
-)  # fmt: skip
+)
 @click.option(
-    "--algo", "algorithms", metavar="NAME", multiple=True,
+    "--algo",
+    "algorithms",
+    metavar="NAME",
+    multiple=True,
     shell_complete=complete("algorithms", several=True),
     help="Only these methods, and the baseline. May be a list, or given several times.",
-)  # fmt: skip
+)
 @results_option
 @boards_options
 @click.option(
-    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
+    "--format",
+    "form",
+    type=OneOf(["text", "json"]),
+    default="text",
+    show_default=True,
     help="How to write it.",
-)  # fmt: skip
+)
 @debug_option
 def plan(
-    results: Path, form: Literal["text", "json"], effect: float, power: float,
-    algorithms: tuple[str, ...], scenarios: tuple[str, ...], datasets: tuple[str, ...],
-) -> None:  # fmt: skip
+    results: Path,
+    form: Literal["text", "json"],
+    effect: float,
+    power: float,
+    algorithms: tuple[str, ...],
+    scenarios: tuple[str, ...],
+    datasets: tuple[str, ...],
+) -> None:
     """Plan every board that is asked for and print it."""
     from pflbench.report.terminal.screen import waiting
 

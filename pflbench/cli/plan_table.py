@@ -96,9 +96,12 @@ def _parts(one: Plan) -> list[RenderableType]:
 
 def _table(one: Plan) -> Table:
     made = table(
-        f"Against {BASELINE}", "Std over seeds", "Seeds", "95 % interval",
+        f"Against {BASELINE}",
+        "Std over seeds",
+        "Seeds",
+        "95 % interval",
         f"Power with {one.stored}",
-    )  # fmt: skip
+    )
     made.columns[0].no_wrap, made.columns[0].overflow = False, "fold"
     for column in made.columns[1:]:
         column.justify, column.no_wrap = "right", True

@@ -33,33 +33,53 @@ distribution over clients), [cyan]gains[/cyan] (each client's gain over local), 
 
 @click.command(help=_HELP, short_help="Draw results for a paper: PDF, SVG or PNG.")
 @click.argument(
-    "kind", metavar="KIND",
+    "kind",
+    metavar="KIND",
     type=OneOf(["curves", "spread", "gains", "pareto", "ranks", "partition"]),
-)  # fmt: skip
+)
 @results_option
 @boards_options
 @click.option(
-    "--x", type=OneOf(["rounds", "bytes", "seconds"]), metavar="rounds|bytes|seconds",
-    show_default="rounds", help="What curves are drawn against.",
-)  # fmt: skip
+    "--x",
+    type=OneOf(["rounds", "bytes", "seconds"]),
+    metavar="rounds|bytes|seconds",
+    show_default="rounds",
+    help="What curves are drawn against.",
+)
 @click.option(
-    "--split", type=OneOf(["test", "val"]), metavar="test|val", show_default="test",
+    "--split",
+    type=OneOf(["test", "val"]),
+    metavar="test|val",
+    show_default="test",
     help="Which accuracy curves show.",
-)  # fmt: skip
+)
 @click.option(
-    "--save", metavar="FILE", type=PathText(folder=False),
-    show_default="KIND-SCENARIO.pdf, here", help="Where to: .pdf, .svg or .png.",
-)  # fmt: skip
+    "--save",
+    metavar="FILE",
+    type=PathText(folder=False),
+    show_default="KIND-SCENARIO.pdf, here",
+    help="Where to: .pdf, .svg or .png.",
+)
 @click.option(
-    "--width", metavar="column|page|INCHES", default="column", show_default=True,
+    "--width",
+    metavar="column|page|INCHES",
+    default="column",
+    show_default=True,
     help="3.4 inches, 7 inches, or so many.",
-)  # fmt: skip
+)
 @click.option("--title", is_flag=True, help="Write the scenario above the picture.")
 @debug_option
 def plot(
-    kind: str, results: Path, scenarios: tuple[str, ...], datasets: tuple[str, ...],
-    x: Against | None, split: Split | None, save: Path | None, width: str, title: bool,
-) -> None:  # fmt: skip
+    kind: str,
+    results: Path,
+    scenarios: tuple[str, ...],
+    datasets: tuple[str, ...],
+    x: Against | None,
+    split: Split | None,
+    save: Path | None,
+    width: str,
+    title: bool,
+) -> None:
     """Draw, and say where the pictures are."""
     for option, given in (("--x", x), ("--split", split)):
         if given is not None and kind != "curves":

@@ -29,9 +29,13 @@ that repeat it all, one section a scenario.
 @click.command(help=_HELP, short_help="Write all results into one HTML file.")
 @results_option
 @click.option(
-    "--out", metavar="FILE", type=PathText(folder=False),
-    default=Path("report.html"), show_default=True, help="Where to.",
-)  # fmt: skip
+    "--out",
+    metavar="FILE",
+    type=PathText(folder=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="Where to.",
+)
 @click.option("--title", metavar="TEXT", default=_TITLE, show_default=True, help="Of the page.")
 @boards_options
 @debug_option

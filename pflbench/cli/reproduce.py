@@ -32,31 +32,45 @@ status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
 @click.command(help=_HELP, short_help="Run a stored run again and compare.")
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--tolerance", metavar="X", type=Number(ge=0, lt=1),
+    "--tolerance",
+    metavar="X",
+    type=Number(ge=0, lt=1),
     help="Share by which numbers may differ; default: 0 on the machine that the run was computed "
     "on, 0.05 elsewhere.",
-)  # fmt: skip
+)
 @click.option(
-    "--keep", metavar="DIR", type=PathText(),
-    help="Keep the new run in this results folder.",
-)  # fmt: skip
+    "--keep", metavar="DIR", type=PathText(), help="Keep the new run in this results folder."
+)
 @click.option(
-    "--dataset", metavar="NAME:PATH",
+    "--dataset",
+    metavar="NAME:PATH",
     help="Where the run's data set lies here, if it is made of files that lay elsewhere.",
-)  # fmt: skip
+)
 @data_options
 @results_option
 @click.option(
-    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
+    "--format",
+    "form",
+    type=OneOf(["text", "json"]),
+    default="text",
+    show_default=True,
     help="How to print the outcome.",
-)  # fmt: skip
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @debug_option
 @click.pass_context
 def reproduce(
-    ctx: click.Context, run: str, tolerance: float | None, keep: Path | None, dataset: str | None,
-    data_dir: Path | None, no_fallback: bool, results: Path, form: str, quiet: bool,
-) -> int:  # fmt: skip
+    ctx: click.Context,
+    run: str,
+    tolerance: float | None,
+    keep: Path | None,
+    dataset: str | None,
+    data_dir: Path | None,
+    no_fallback: bool,
+    results: Path,
+    form: str,
+    quiet: bool,
+) -> int:
     """Run it again, and print where it differs."""
     from pflbench.report.terminal.screen import progress_console, waiting
 
@@ -73,9 +87,15 @@ def reproduce(
         ):
             display.begin(1, f"run {run}")
             agreement = again(
-                run, results=results, data_dir=data_dir, fallback=not no_fallback,
-                dataset=dataset, tolerance=tolerance, keep=keep, observers=[display],
-            )  # fmt: skip
+                run,
+                results=results,
+                data_dir=data_dir,
+                fallback=not no_fallback,
+                dataset=dataset,
+                tolerance=tolerance,
+                keep=keep,
+                observers=[display],
+            )
     except KeyboardInterrupt as error:
         warn("\nInterrupted; the stored run is as it was.")
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED

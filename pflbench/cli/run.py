@@ -43,26 +43,33 @@ _RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
 @executor_options
 @click.option_panel("Results and output", options=_RESULTS)
 @click.option(
-    "--shard", metavar="I/N",
+    "--shard",
+    metavar="I/N",
     help="Run part I of N of the cells only: all parts together run each cell once.",
-)  # fmt: skip
+)
 @device_option
 @engine_option
 @click.option(
-    "--chunk", metavar="N", type=COUNT,
+    "--chunk",
+    metavar="N",
+    type=COUNT,
     help="Clients that the stacked engine trains together at most; the numbers are the same. "
     "Default: by the model's size.",
-)  # fmt: skip
+)
 @data_options
 @results_option
 @click.option(
-    "--rerun", type=OneOf(["missing", "always"]), default="missing", show_default=True,
+    "--rerun",
+    type=OneOf(["missing", "always"]),
+    default="missing",
+    show_default=True,
     help="Run only what is missing, or everything again.",
-)  # fmt: skip
+)
 @click.option(
-    "--dry-run", is_flag=True,
+    "--dry-run",
+    is_flag=True,
     help="Print the cells, what is done, and what the others will take; run and write nothing.",
-)  # fmt: skip
+)
 @click.option("--quiet", is_flag=True, help="Show no progress, only the table at the end.")
 @debug_option
 @click.pass_context

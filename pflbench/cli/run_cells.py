@@ -69,12 +69,7 @@ def check_all(
 
 
 def run_all(
-    cells: Mapping[str, RunRequest],
-    results: Path,
-    executor: Executor,
-    *,
-    quiet: bool,
-    debug: bool,
+    cells: Mapping[str, RunRequest], results: Path, executor: Executor, *, quiet: bool, debug: bool
 ) -> int:
     """Run the cells and print their table; return the exit status.
 

@@ -28,10 +28,21 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set", "--matrix"]
 _SCENARIO = [
-    "--clients", "--population", "--model", "--rounds", "--local-epochs", "--local-steps",
-    "--batch-size", "--lr", "--momentum", "--weight-decay", "--participation", "--eval-every",
-    "--precision", "--privacy",
-]  # fmt: skip
+    "--clients",
+    "--population",
+    "--model",
+    "--rounds",
+    "--local-epochs",
+    "--local-steps",
+    "--batch-size",
+    "--lr",
+    "--momentum",
+    "--weight-decay",
+    "--participation",
+    "--eval-every",
+    "--precision",
+    "--privacy",
+]
 _NEW_CLIENTS = ["--new-clients", "--onboard-at", "--shots", "--onboarding-steps"]
 
 _MATRIX_FILE = "matrix_file"

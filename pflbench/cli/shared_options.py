@@ -91,10 +91,7 @@ def network_option(command: F) -> F:
 def save_option(drawn: str) -> Callable[[F], F]:
     """Return what adds `--save FILE`, for a picture of what is drawn."""
     return click.option(
-        "--save",
-        metavar="FILE",
-        type=PathText(folder=False),
-        help=f"{drawn}: .png, .pdf or .svg.",
+        "--save", metavar="FILE", type=PathText(folder=False), help=f"{drawn}: .png, .pdf or .svg."
     )
 
 

@@ -116,17 +116,24 @@ def plugin(name: str, note: bool) -> None:
 @show.command(help=_PARTITION)
 @click.argument("expression", metavar="EXPR", shell_complete=complete("partitioners"))
 @click.option(
-    "--dataset", metavar="NAME", required=True, shell_complete=complete("datasets"),
+    "--dataset",
+    metavar="NAME",
+    required=True,
+    shell_complete=complete("datasets"),
     help="Data set: a name, or name:PATH.",
-)  # fmt: skip
+)
 @click.option(
-    "--population", metavar="EXPR", shell_complete=complete("populations"),
+    "--population",
+    metavar="EXPR",
+    shell_complete=complete("populations"),
     help="Clients unlike the others, such as groups(minority=0.2).",
-)  # fmt: skip
+)
 @click.option(
-    "--clients", metavar="N", type=COUNT,
+    "--clients",
+    metavar="N",
+    type=COUNT,
     help="Number of clients (default: the data set's reference scenario's).",
-)  # fmt: skip
+)
 @click.option(
     "--seed", metavar="N", type=Number(ge=0, whole=True), default=0, show_default=True, help="Seed."
 )
@@ -134,9 +141,15 @@ def plugin(name: str, note: bool) -> None:
 @data_options
 @debug_option
 def partition(
-    expression: str, dataset: str, population: str | None, clients: int | None, seed: int,
-    save: Path | None, data_dir: Path | None, no_fallback: bool,
-) -> None:  # fmt: skip
+    expression: str,
+    dataset: str,
+    population: str | None,
+    clients: int | None,
+    seed: int,
+    save: Path | None,
+    data_dir: Path | None,
+    no_fallback: bool,
+) -> None:
     """Make the partition and print it."""
     from pflbench.report.terminal.screen import waiting
 
@@ -144,9 +157,15 @@ def partition(
         from pflbench.cli.show_partition import show_partition
 
     show_partition(
-        expression, dataset, population=population, clients=clients, seed=seed, save=save,
-        data_dir=data_dir, fallback=not no_fallback,
-    )  # fmt: skip
+        expression,
+        dataset,
+        population=population,
+        clients=clients,
+        seed=seed,
+        save=save,
+        data_dir=data_dir,
+        fallback=not no_fallback,
+    )
 
 
 @show.command(help=_COST)
@@ -160,9 +179,13 @@ def partition(
 @results_option
 @debug_option
 def cost(
-    runs: tuple[str, ...], scenario: str | None, target: float | None, network: str | None,
-    save: Path | None, results: Path,
-) -> None:  # fmt: skip
+    runs: tuple[str, ...],
+    scenario: str | None,
+    target: float | None,
+    network: str | None,
+    save: Path | None,
+    results: Path,
+) -> None:
     """Print what runs cost."""
     from pflbench.report.terminal.screen import waiting
 

@@ -152,10 +152,11 @@ def _apart(scenarios: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
         return dict.fromkeys(scenarios, "")
     names = sorted({name for scenario in scenarios.values() for name in scenario})
     differing = [
-        name for name in names
+        name
+        for name in names
         if name != "fingerprint"
         and len({digest(scenario.get(name)) for scenario in scenarios.values()}) > 1
-    ]  # fmt: skip
+    ]
     return {
         key: " · "
         + (", ".join(f"{name} {_brief(scenario.get(name))}" for name in differing) or key)
@@ -198,9 +199,14 @@ def _right(made: Table, first: int) -> Table:
 
 def _whole(rows: Sequence[_Row]) -> Table:
     made = table(
-        "Method", "Seeds", "Accuracy", "Gradients", "MB up", "MB down",
+        "Method",
+        "Seeds",
+        "Accuracy",
+        "Gradients",
+        "MB up",
+        "MB down",
         title=f"Whole runs, test accuracy, {_of_seeds(rows)}",
-    )  # fmt: skip
+    )
     for row in rows:
         steps = f"{row.mean(lambda t: t.local_steps):,.0f}"
         adapted = row.mean(lambda t: t.adapt_steps)
@@ -218,9 +224,13 @@ def _whole(rows: Sequence[_Row]) -> Table:
 def _machine(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
     more = () if over is None else (f"over {over.written}",)
     made = table(
-        "Method", "Client s", "Server s", "Peak memory", *more,
+        "Method",
+        "Client s",
+        "Server s",
+        "Peak memory",
+        *more,
         title=f"On the machine of the runs, {_of_seeds(rows)}",
-    )  # fmt: skip
+    )
     for row in rows:
         made.add_row(
             literal(row.label),
@@ -234,9 +244,15 @@ def _machine(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
 
 def _by_kind(rows: Sequence[_Row]) -> Table:
     made = table(
-        "Method", "When", "Direction", "Kind", "Messages", "Bytes each", "Together",
+        "Method",
+        "When",
+        "Direction",
+        "Kind",
+        "Messages",
+        "Bytes each",
+        "Together",
         title=f"Bytes by kind of message, {_of_seeds(rows)}",
-    )  # fmt: skip
+    )
     for row in rows:
         found: dict[tuple[bool, str, str], list[Kind]] = {}
         for one in row.totals:
@@ -248,19 +264,30 @@ def _by_kind(rows: Sequence[_Row]) -> Table:
             messages = sum(k.messages for k in kinds) / len(row.totals)
             crossed = sum(k.bytes for k in kinds) / len(row.totals)
             made.add_row(
-                literal(row.label), "set-up" if set_up else "rounds", direction, literal(name),
-                f"{messages:,.0f}", f"{crossed / max(messages, 1):,.0f}", size(crossed),
-            )  # fmt: skip
+                literal(row.label),
+                "set-up" if set_up else "rounds",
+                direction,
+                literal(name),
+                f"{messages:,.0f}",
+                f"{crossed / max(messages, 1):,.0f}",
+                size(crossed),
+            )
     return _right(made, 4)
 
 
 def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
     made = table(
-        "Method", "Whole run", "Seconds a round", "Set-up", "Download", "Compute", "Upload",
+        "Method",
+        "Whole run",
+        "Seconds a round",
+        "Set-up",
+        "Download",
+        "Compute",
+        "Upload",
         "Server",
         title=f"A federation over {over.written}: the slowest client of each round, "
         f"{_of_seeds(rows)}",
-    )  # fmt: skip
+    )
     for row in rows:
 
         def mean(of: Callable[[Timeline], float], times: Sequence[Timeline] = row.times) -> float:
@@ -283,9 +310,15 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
 def _joining(rows: Sequence[_Row]) -> Table:
     """Return what joining cost a newcomer after the last round."""
     made = table(
-        "Method", "Labels", "Bytes up", "Bytes down", "Gradients", "Seconds", "Test accuracy",
+        "Method",
+        "Labels",
+        "Bytes up",
+        "Bytes down",
+        "Gradients",
+        "Seconds",
+        "Test accuracy",
         title=f"Joining after the last round: mean of a newcomer, {_of_seeds(rows)}",
-    )  # fmt: skip
+    )
     for row in rows:
         tables = [r.onboarding for r in row.records if r.onboarding is not None]
         last = [t[t["round"] == t["round"].max()] for t in tables]
@@ -312,9 +345,15 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
     more = () if over is None else (f"over {over.written}",)
     title = f"Until the validation accuracy was {target:.1%}, {_of_seeds(rows)}"
     spent = table(
-        "Method", "Reached by", "Round", "MB up", "MB down", "Gradients", "Test accuracy there",
+        "Method",
+        "Reached by",
+        "Round",
+        "MB up",
+        "MB down",
+        "Gradients",
+        "Test accuracy there",
         title=title,
-    )  # fmt: skip
+    )
     machine = table("Method", "Client s", "Server s", *more, title=f"{title}: on the machine")
     for row in rows:
         times: list[Timeline | None] = [*row.times] or [None] * len(row.records)

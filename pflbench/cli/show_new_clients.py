@@ -46,9 +46,17 @@ def show_onboarding(run_id: str, results: Path) -> None:
 
 def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> Table:
     made = table(
-        "", "clients", "labels", "test accuracy", "gap", "down", "up", "steps", "seconds",
+        "",
+        "clients",
+        "labels",
+        "test accuracy",
+        "gap",
+        "down",
+        "up",
+        "steps",
+        "seconds",
         title=f"after round {r}",
-    )  # fmt: skip
+    )
     made.collapse_padding = True  # in 80 columns no number is cut off
     for column in made.columns[1:]:
         column.justify = "right"

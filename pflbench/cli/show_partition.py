@@ -41,9 +41,15 @@ def show_partition(
     if save is not None:
         check_picture(save)
     request = RunRequest(
-        algorithm="", dataset=dataset, partition=expression, population=population,
-        clients=clients, seed=seed, data_dir=data_dir, fallback=fallback,
-    )  # fmt: skip
+        algorithm="",
+        dataset=dataset,
+        partition=expression,
+        population=population,
+        clients=clients,
+        seed=seed,
+        data_dir=data_dir,
+        fallback=fallback,
+    )
     sourced = source(request)
     counts = class_counts(sourced.federation)
     if sourced.notice:
@@ -83,9 +89,17 @@ def _groups(groups: np.ndarray | None, names: Names | None) -> list[Text]:
 def skew_table(counts: pd.DataFrame) -> Table:
     """Return a table of the skew of every split."""
     made = table(
-        "Split", "Clients", "Samples", "Smallest", "Median", "Largest", "Classes held",
-        "Effective classes", "Label skew", "From train",
-    )  # fmt: skip
+        "Split",
+        "Clients",
+        "Samples",
+        "Smallest",
+        "Median",
+        "Largest",
+        "Classes held",
+        "Effective classes",
+        "Label skew",
+        "From train",
+    )
     for column in made.columns[1:]:
         column.justify = "right"
     whole = ("clients", "samples", "smallest", "median", "largest")
@@ -95,5 +109,5 @@ def skew_table(counts: pd.DataFrame) -> Table:
             *(f"{row[key]:,.0f}" for key in whole),
             *(f"{row[key]:.1f}" for key in ("classes_held", "effective_classes")),
             *(f"{row[key]:.3f}" for key in ("label_skew", "from_train")),
-        )  # fmt: skip
+        )
     return made

@@ -118,9 +118,10 @@ def reference_table(reference: Reference) -> Table:
         value = getattr(reference, field.name)
         if value is not None:
             made.add_row(
-                field.name.replace("_", " "), literal(str(value)),
+                field.name.replace("_", " "),
+                literal(str(value)),
                 f"--{field.name.replace('_', '-')}",
-            )  # fmt: skip
+            )
     return made
 
 

@@ -49,8 +49,12 @@ def _parts(found: Transfer) -> list[RenderableType]:
     run, cell = found.run, found.run.typed_cell
     written = str(run.labels.get("dataset") or cell.scenario.dataset)
     return [
-        Text.assemble((cell.algorithm.name, "bold cyan"), f" (run {run.id}) against ",
-                      (BASELINE, "bold cyan"), f" (run {found.partner.id})"),
+        Text.assemble(
+            (cell.algorithm.name, "bold cyan"),
+            f" (run {run.id}) against ",
+            (BASELINE, "bold cyan"),
+            f" (run {found.partner.id})",
+        ),
         Text(f"{title(written, cell.scenario)}, seed {cell.seed}", style="dim"),
         *_budgets(found),
         _summary(found),
@@ -62,7 +66,7 @@ def _parts(found: Transfer) -> list[RenderableType]:
             "samples each got wrong is not stored, so a paired error is not known.",
             style="dim",
         ),
-    ]  # fmt: skip
+    ]
 
 
 def _budgets(found: Transfer) -> list[Text]:
@@ -81,9 +85,16 @@ def _budgets(found: Transfer) -> list[Text]:
 
 def _summary(found: Transfer) -> Table:
     made = table(
-        "Clients", "Number", "Test accuracy", BASELINE.capitalize(), "Mean gain", "Hurt",
-        "Beyond error", "Loss of the hurt", "Worst client",
-    )  # fmt: skip
+        "Clients",
+        "Number",
+        "Test accuracy",
+        BASELINE.capitalize(),
+        "Mean gain",
+        "Hurt",
+        "Beyond error",
+        "Loss of the hurt",
+        "Worst client",
+    )
     made.collapse_padding = True  # in 80 columns no number is cut off
     for column in made.columns[1:]:
         column.justify = "right"
@@ -96,9 +107,15 @@ def _summary(found: Transfer) -> Table:
 def _numbers(part: Comparison) -> list[str]:
     loss = "–" if part.loss_of_hurt is None else f"{100 * part.loss_of_hurt:.2f}"
     return [
-        f"{part.clients:,}", f"{part.accuracy:.2%}", f"{part.baseline:.2%}", _points(part.gain),
-        f"{part.hurt:.1%}", f"{part.hurt_beyond_error:.1%}", loss, _points(part.worst_gain),
-    ]  # fmt: skip
+        f"{part.clients:,}",
+        f"{part.accuracy:.2%}",
+        f"{part.baseline:.2%}",
+        _points(part.gain),
+        f"{part.hurt:.1%}",
+        f"{part.hurt_beyond_error:.1%}",
+        loss,
+        _points(part.worst_gain),
+    ]
 
 
 def _correlations(clients: pd.DataFrame) -> list[str]:

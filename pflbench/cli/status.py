@@ -33,15 +33,25 @@ are told.
 @data_options
 @results_option
 @click.option(
-    "--format", "form", type=OneOf(["text", "json"]), default="text", show_default=True,
+    "--format",
+    "form",
+    type=OneOf(["text", "json"]),
+    default="text",
+    show_default=True,
     help="How to write it.",
-)  # fmt: skip
+)
 @debug_option
 @click.pass_context
 def status(
-    ctx: click.Context, /, *, results: Path, form: str, data_dir: Path | None, no_fallback: bool,
+    ctx: click.Context,
+    /,
+    *,
+    results: Path,
+    form: str,
+    data_dir: Path | None,
+    no_fallback: bool,
     **options: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Look the cells up and print how they stand."""
     from pflbench.report.terminal.screen import waiting
 

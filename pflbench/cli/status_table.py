@@ -39,9 +39,14 @@ _COLUMNS = 6
 """Methods beside each other in a table."""
 
 _STYLES: dict[State, str] = {
-    "done": "green", "running": "cyan", "failed": "red", "damaged": "red",
-    "unfinished": "yellow", "missing": "", "impossible": "red",
-}  # fmt: skip
+    "done": "green",
+    "running": "cyan",
+    "failed": "red",
+    "damaged": "red",
+    "unfinished": "yellow",
+    "missing": "",
+    "impossible": "red",
+}
 
 _BASIS: dict[Basis, str] = {
     "method": "as runs of the same method in the same scenario took",

@@ -50,23 +50,31 @@ _TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-se
 @click.option_panel("Results and output", options=["--results", "--quiet", "--debug", "--help"])
 @click.option("--trials", metavar="N", type=COUNT, help="Trials of every method and scenario.")
 @click.option(
-    "--trial-rounds", metavar="N", type=COUNT,
+    "--trial-rounds",
+    metavar="N",
+    type=COUNT,
     help="Communication rounds of a trial; default: those of the scenario.",
-)  # fmt: skip
+)
 @click.option(
-    "--trial-seed", "trial_seeds", metavar="N", multiple=True,
+    "--trial-seed",
+    "trial_seeds",
+    metavar="N",
+    multiple=True,
     help="Seed that trials run with, or a list: a trial's value is the mean; default: 100, or the "
     "next one that no compared run has.",
-)  # fmt: skip
+)
 @click.option(
-    "--extend/--no-extend", default=None,
+    "--extend/--no-extend",
+    default=None,
     help="Continue where a best value is at the end of those tried, or stop at --trials; default: "
     "continue.",
-)  # fmt: skip
+)
 @click.option(
-    "--max-trials", metavar="N", type=COUNT,
+    "--max-trials",
+    metavar="N",
+    type=COUNT,
     help="At most N trials of every method when they are continued; default: as many as it takes.",
-)  # fmt: skip
+)
 @device_option
 @engine_option
 @data_options
@@ -75,10 +83,19 @@ _TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-se
 @debug_option
 @click.pass_context
 def tune(
-    ctx: click.Context, /, *, results: Path, quiet: bool, no_fallback: bool, trials: int | None,
-    trial_rounds: int | None, trial_seeds: tuple[str, ...], extend: bool | None,
-    max_trials: int | None, **options: Any,
-) -> int:  # fmt: skip
+    ctx: click.Context,
+    /,
+    *,
+    results: Path,
+    quiet: bool,
+    no_fallback: bool,
+    trials: int | None,
+    trial_rounds: int | None,
+    trial_seeds: tuple[str, ...],
+    extend: bool | None,
+    max_trials: int | None,
+    **options: Any,
+) -> int:
     """Run the trials that are missing, print what was found."""
     from pflbench.report.terminal.screen import waiting
 
@@ -92,9 +109,13 @@ def tune(
         with waiting("loading", show=not quiet):
             matrix = take_matrix(ctx, options)
             plan = _plan(
-                matrix, trials=trials, rounds=trial_rounds, extend=extend, max_trials=max_trials,
+                matrix,
+                trials=trials,
+                rounds=trial_rounds,
+                extend=extend,
+                max_trials=max_trials,
                 seeds=tuple(read_seeds(trial_seeds)) if trial_seeds else None,
-            )  # fmt: skip
+            )
             requests = matrix.requests(fallback=not no_fallback, **options)
 
             from pflbench.cli.tune_trials import run_trials

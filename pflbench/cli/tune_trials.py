@@ -68,9 +68,14 @@ def run_trials(
     wanted = targets(requests, plan)
     console = progress_console()
     bar = Progress(
-        TextColumn("trials"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=quiet or not console.is_terminal,
-    )  # fmt: skip
+        TextColumn("trials"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    )
     there = sum(min(len(s.finished), plan.trials) for s in studies_of(results) if s.id in wanted)
     notices = _Notices(bar.console, quiet=quiet)
     with bar, executor() as where, noticing(notices.notice, quiet=quiet):
@@ -101,9 +106,10 @@ def run_trials(
 
 def _line(target: Target, trial: Trial, trials: int) -> str:
     said = (
-        f"[red]failed[/red]: {literal(trial.reason)}" if trial.value is None
+        f"[red]failed[/red]: {literal(trial.reason)}"
+        if trial.value is None
         else f"validation {100 * trial.value:.2f} %"
-    )  # fmt: skip
+    )
     setting = literal(_setting(trial.parameters))
     number = literal(f"[{trial.number + 1}/{trials}]")
     return f"[dim]{number}[/dim] {literal(target.title)}: {said}  [dim]{setting}[/dim]"

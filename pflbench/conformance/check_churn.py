@@ -101,9 +101,11 @@ def failing_leaves_no_trace(subject: Subject) -> None:
             what = f"in round {r + 1} ({engine})"
             expect_same(after, before, 0.0, f"Clients that fail {what}")
             expect_same(
-                snapshot(invited.state()), snapshot(rest.state()), CLOSE,
+                snapshot(invited.state()),
+                snapshot(rest.state()),
+                CLOSE,
                 f"Clients that fail, and clients that are not invited, {what}",
-            )  # fmt: skip
+            )
 
 
 @CHECKS.add("a client that does one local step trains")
@@ -159,9 +161,11 @@ def enrol_in_turn(subject: Subject) -> None:
     expect_same(sent, tap.sent[0], SAME, "Enrolled one after the other and all at once, sending")
     server.aggregate(0, tap.cohorts[0], snapshot(tap.uploads[0]))
     expect_same(
-        snapshot(server.serve(sim.everyone)), snapshot(sim.server.serve(sim.everyone)), SAME,
+        snapshot(server.serve(sim.everyone)),
+        snapshot(sim.server.serve(sim.everyone)),
+        SAME,
         "Enrolled one after the other and all at once, serving after a round",
-    )  # fmt: skip
+    )
 
 
 @CHECKS.add("a server forgets what it says it forgets")
@@ -238,9 +242,13 @@ def _churning(
 ) -> Simulation:
     data = federation((12, 5, 9, 7, 3))
     return simulation(
-        subject, data, engine=engine, chunk=chunk, enrolled=enrolled,
+        subject,
+        data,
+        engine=engine,
+        chunk=chunk,
+        enrolled=enrolled,
         participation=_Churn(None, Census(data, 0)),
-    )  # fmt: skip
+    )
 
 
 def _server(subject: Subject) -> Server[object]:

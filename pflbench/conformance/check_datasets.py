@@ -77,9 +77,11 @@ def _load(subject: Subject) -> Pool | ClientArrays:
         raise Skipped(f"it takes a path: check {spec.name}:PATH")
     folder = os.environ.get("PFLBENCH_DATA")
     request = DataRequest(
-        spec.name, path_of(subject.path, f"{spec.name}:PATH") if subject.path else None,
-        path_of(folder, "PFLBENCH_DATA") if folder else None, download=False,
-    )  # fmt: skip
+        spec.name,
+        path_of(subject.path, f"{spec.name}:PATH") if subject.path else None,
+        path_of(folder, "PFLBENCH_DATA") if folder else None,
+        download=False,
+    )
     load: Any = resolve(spec.load, owner=f"data set {spec.name!r}")
     try:
         data = load(request)

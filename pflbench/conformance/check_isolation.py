@@ -46,8 +46,10 @@ def absent_clients_untouched(subject: Subject) -> None:
         if kept:
             expect_same(
                 {"the personal model": sim.personal(absent)},
-                {"the personal model": models}, 0.0, f"Clients that were absent ({engine})",
-            )  # fmt: skip
+                {"the personal model": models},
+                0.0,
+                f"Clients that were absent ({engine})",
+            )
 
 
 @CHECKS.add("client code cannot see test data")
@@ -109,13 +111,15 @@ def _expect_the_same_of(
         expect_same(
             {name: rows[rest] for name, rows in echo.uploads[r].items()},
             {name: rows[rest] for name, rows in tap.uploads[r].items()},
-            SAME, f"{what}, what the others upload in round {r + 1}",
-        )  # fmt: skip
+            SAME,
+            f"{what}, what the others upload in round {r + 1}",
+        )
     expect_same(
         {name: rows[rest] for name, rows in again.states.items()},
         {name: rows[rest] for name, rows in sim.states.items()},
-        SAME, f"{what}, the others' state",
-    )  # fmt: skip
+        SAME,
+        f"{what}, the others' state",
+    )
 
 
 @CHECKS.add("the server learns from messages only")
@@ -130,9 +134,11 @@ def server_learns_from_messages(subject: Subject) -> None:
     for r in range(3):
         sent = server.send(r, tap.cohorts[r])
         expect_same(
-            snapshot(sent), tap.sent[r], SAME,
+            snapshot(sent),
+            tap.sent[r],
+            SAME,
             f"A server given the recorded messages, sending in round {r + 1}",
-        )  # fmt: skip
+        )
         server.aggregate(r, tap.cohorts[r], snapshot(tap.uploads[r]))
     last = {f"the state {name!r}": value for name, value in snapshot(server.state()).items()}
     wanted = {f"the state {name!r}": value for name, value in snapshot(sim.server.state()).items()}

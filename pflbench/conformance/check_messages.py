@@ -9,15 +9,7 @@ import torch
 from torch import Tensor
 
 from pflbench.conformance.catalogue import Catalogue, CheckFailed, Subject
-from pflbench.conformance.lab import (
-    SAME,
-    Tap,
-    expect_same,
-    federation,
-    play,
-    simulation,
-    snapshot,
-)
+from pflbench.conformance.lab import SAME, Tap, expect_same, federation, play, simulation, snapshot
 
 CHECKS = Catalogue()
 
@@ -74,9 +66,11 @@ def serving_changes_nothing(subject: Subject) -> None:
             expect_same(snapshot(often.state()), before, 0.0, f"State after evaluation ({engine})")
             seldom.round(r)
         expect_same(
-            snapshot(often.state()), snapshot(seldom.state()), SAME,
+            snapshot(often.state()),
+            snapshot(seldom.state()),
+            SAME,
             f"A run with and one without evaluations ({engine})",
-        )  # fmt: skip
+        )
 
 
 @CHECKS.add("metrics are finite and count every sample")

@@ -61,10 +61,7 @@ def deterministic(subject: Subject) -> None:
 @CHECKS.add("hard requests end, in time")
 def ends(subject: Subject) -> None:
     """Few samples a client, and labels of one class."""
-    hard = (
-        ("200 clients", _request(200)),
-        ("labels of one class", _request(7, one_class=True)),
-    )
+    hard = (("200 clients", _request(200)), ("labels of one class", _request(7, one_class=True)))
     for words, request in hard:
         began = time.perf_counter()
         with contextlib.suppress(InputError):  # a clear refusal is an end, too
@@ -126,6 +123,13 @@ def _pool(clients: int) -> Pool:
     y = {s: rng.integers(0, CLASSES, n) for s, n in sizes}
     owner = {s: np.arange(n) % clients for s, n in sizes}
     return Pool(
-        x["train"], y["train"], x["test"], y["test"], CLASSES, "made-up images", _SIZES["val"],
-        train_owner=owner["train"], test_owner=owner["test"],
-    )  # fmt: skip
+        x["train"],
+        y["train"],
+        x["test"],
+        y["test"],
+        CLASSES,
+        "made-up images",
+        _SIZES["val"],
+        train_owner=owner["train"],
+        test_owner=owner["test"],
+    )

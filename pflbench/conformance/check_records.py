@@ -87,7 +87,7 @@ def parameters_survive(subject: Subject) -> None:
     cls, owner = _parameter_class(subject), subject.spec.name
     for info in describe_parameters(cls):
         if not info.help.strip():
-            raise CheckFailed(f"The parameter {info.name} has no help: annotate it with Param.")
+            raise CheckFailed(f"The parameter {info.name} has no help: declare it with param().")
     for instance in (subject.parameters, *_variants(cls, subject.parameters, owner)):
         values = parameters_to_json(instance)
         texts = {name: format_scalar(value) for name, value in values.items()}

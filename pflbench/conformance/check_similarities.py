@@ -121,9 +121,13 @@ def _known(measure: Similarity, told: list[Message]) -> Rows:
     data, module = _federation(), perceptron()
     layout = Layout.of(module, "layer_output.")
     setup = Setup(
-        layout, own_weights(module, layout, torch.float32), data.clients, CLASSES, 0,
+        layout,
+        own_weights(module, layout, torch.float32),
+        data.clients,
+        CLASSES,
+        0,
         coordinates=data.coordinates,
-    )  # fmt: skip
+    )
     stacked = {name: torch.stack([message[name] for message in told]) for name in told[0]}
     return measure.prepare(stacked, torch.arange(data.clients), setup)
 

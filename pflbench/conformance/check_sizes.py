@@ -90,10 +90,12 @@ def uneven_clients(subject: Subject) -> None:
     for chunk in (None, 2):
         stacked = simulation(subject, data, engine="stacked", chunk=chunk)
         expect_same(
-            play(stacked, range(3)), reference, CLOSE,
+            play(stacked, range(3)),
+            reference,
+            CLOSE,
             f"Stacked ({'whole' if chunk is None else f'chunks of {chunk}'}) and sequential, "
             "clients of 1 to 23 samples",
-        )  # fmt: skip
+        )
 
 
 @CHECKS.add("batches larger than every client work")

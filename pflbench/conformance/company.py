@@ -67,10 +67,20 @@ def _played(
     data = Federation.from_arrays(list(given), classes=CLASSES)
     sim = simulation(subject, data, metrics=metrics)
     info = RunInfo(
-        run_id="0" * 12, algorithm=subject.spec.name, dataset="arrays", partition="as-is",
-        clients=data.clients, rounds=_ROUNDS, seed=0, device="cpu", engine=sim.engine.name,
-        folder=None, source="", notice="", start_round=0,
-    )  # fmt: skip
+        run_id="0" * 12,
+        algorithm=subject.spec.name,
+        dataset="arrays",
+        partition="as-is",
+        clients=data.clients,
+        rounds=_ROUNDS,
+        seed=0,
+        device="cpu",
+        engine=sim.engine.name,
+        folder=None,
+        source="",
+        notice="",
+        start_round=0,
+    )
     for observer in observers:
         observer.started(info)
     losses = []
@@ -81,9 +91,16 @@ def _played(
         accuracy = (table["correct"] / table["samples"])[table["split"] == "val"]
         heard = Evaluation(r + 1, float(accuracy.mean()), float(accuracy.min()))
         progress = Progress(
-            r + 1, _ROUNDS, len(report.cohort), report.train_loss, report.bytes_up,
-            report.bytes_down, 1.0, 0.0, heard,
-        )  # fmt: skip
+            r + 1,
+            _ROUNDS,
+            len(report.cohort),
+            report.train_loss,
+            report.bytes_up,
+            report.bytes_down,
+            1.0,
+            0.0,
+            heard,
+        )
         for observer in observers:
             observer.round_done(progress)
     accuracy = (table["correct"] / table["samples"])[table["split"] == "test"]

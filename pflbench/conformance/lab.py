@@ -74,10 +74,12 @@ def perceptron(seed: int = 0) -> nn.Module:
     with drawing_weights(seed):
         return nn.Sequential(
             OrderedDict(
-                flatten=nn.Flatten(), layer_input=nn.Linear(d, 8), relu=nn.ReLU(),
+                flatten=nn.Flatten(),
+                layer_input=nn.Linear(d, 8),
+                relu=nn.ReLU(),
                 layer_output=nn.Linear(8, CLASSES),
             )
-        )  # fmt: skip
+        )
 
 
 def convolution() -> nn.Module:
@@ -85,10 +87,13 @@ def convolution() -> nn.Module:
     with drawing_weights(0):
         return nn.Sequential(
             OrderedDict(
-                conv=nn.Conv2d(1, 2, 3), relu=nn.ReLU(), pool=nn.MaxPool2d(2),
-                flatten=nn.Flatten(), layer_output=nn.Linear(8, CLASSES),
+                conv=nn.Conv2d(1, 2, 3),
+                relu=nn.ReLU(),
+                pool=nn.MaxPool2d(2),
+                flatten=nn.Flatten(),
+                layer_output=nn.Linear(8, CLASSES),
             )
-        )  # fmt: skip
+        )
 
 
 def simulation(
@@ -107,10 +112,21 @@ def simulation(
     """Return a simulation of the method, by default one after the other on the plain federation."""
     assert isinstance(subject.spec, AlgorithmSpec)
     made = Simulation(
-        subject.spec, subject.parameters, data or federation(), module or perceptron(seed),
-        "layer_output.", seed=seed, sgd=SGD, budget=budget, participation=participation,
-        engine=engine, chunk=chunk, record=True, probed=True, metrics=metrics,
-    )  # fmt: skip
+        subject.spec,
+        subject.parameters,
+        data or federation(),
+        module or perceptron(seed),
+        "layer_output.",
+        seed=seed,
+        sgd=SGD,
+        budget=budget,
+        participation=participation,
+        engine=engine,
+        chunk=chunk,
+        record=True,
+        probed=True,
+        metrics=metrics,
+    )
     if enrolled:
         made.enrol()
     return made

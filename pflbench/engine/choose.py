@@ -64,9 +64,15 @@ def default_chunk(columns: int, dtype: torch.dtype, device: torch.device) -> int
 
 
 def choose_sharing(
-    engine: str, chunk: int | None, *, rows: int, columns: int, width: int, dtype: torch.dtype,
+    engine: str,
+    chunk: int | None,
+    *,
+    rows: int,
+    columns: int,
+    width: int,
+    dtype: torch.dtype,
     device: torch.device,
-) -> Sharing:  # fmt: skip
+) -> Sharing:
     """Resolve how a cohort of `rows` clients is shared out in a round.
 
     Parameters

@@ -158,13 +158,29 @@ class ConvolutionalGradient:
             p, pooled = layer.pooling, delta
             delta = _channels_last(f"unpooled {i}", tuple(passed.convolved.shape), like=delta)
             _pool_backward(
-                pooled, passed.convolved, p.kernel, p.stride, p.padding, p.dilation, p.ceil,
-                passed.indices, grad_input=delta,
-            )  # fmt: skip
+                pooled,
+                passed.convolved,
+                p.kernel,
+                p.stride,
+                p.padding,
+                p.dilation,
+                p.ceil,
+                passed.indices,
+                grad_input=delta,
+            )
         found: tuple[Tensor, Tensor, Tensor] = _aten.convolution_backward(
-            delta, passed.x, weight, [len(weight)], layer.stride, layer.padding, layer.dilation,
-            False, [0, 0], layer.groups, [i > 0, True, True],
-        )  # fmt: skip
+            delta,
+            passed.x,
+            weight,
+            [len(weight)],
+            layer.stride,
+            layer.padding,
+            layer.dilation,
+            False,
+            [0, 0],
+            layer.groups,
+            [i > 0, True, True],
+        )
         return found
 
 
@@ -176,9 +192,15 @@ def _pooled(i: int, x: Tensor, pooling: _Pooling | None) -> tuple[Tensor, Tensor
     out = _channels_last(f"pooled {i}", shape, like=x)
     indices = _channels_last(f"indices {i}", shape, like=x, dtype=torch.int64)
     _pool(
-        x, pooling.kernel, pooling.stride, pooling.padding, pooling.dilation, pooling.ceil,
-        out=out, indices=indices,
-    )  # fmt: skip
+        x,
+        pooling.kernel,
+        pooling.stride,
+        pooling.padding,
+        pooling.dilation,
+        pooling.ceil,
+        out=out,
+        indices=indices,
+    )
     return out, indices
 
 
@@ -220,17 +242,23 @@ def _convolution(layers: list[nn.Module]) -> _Convolution | None:
         return None
     padding = tuple(int(side) for side in convolution.padding)
     return _Convolution(
-        convolution.stride, padding, convolution.dilation, convolution.groups,
+        convolution.stride,
+        padding,
+        convolution.dilation,
+        convolution.groups,
         _pooling(pools[0]) if pools else None,
-    )  # fmt: skip
+    )
 
 
 def _pooling(pool: nn.MaxPool2d) -> _Pooling:
     stride = pool.kernel_size if pool.stride is None else pool.stride
     return _Pooling(
-        _pair(pool.kernel_size), _pair(stride), _pair(pool.padding), _pair(pool.dilation),
+        _pair(pool.kernel_size),
+        _pair(stride),
+        _pair(pool.padding),
+        _pair(pool.dilation),
         pool.ceil_mode,
-    )  # fmt: skip
+    )
 
 
 def _pair(argument: int | tuple[int, ...]) -> Pair:

@@ -44,9 +44,7 @@ def fit_engine(
     some, (dtype, products) = spread(x), types
     # Of plain layers alone, whose outputs follow from sample and weights, and which are mapped.
     plain = (DenseKernel.of(module, layout) or ConvolutionalGradient.of(module, layout)) is not None
-    probe(
-        module, layout, some, classes, name=name, device=device, dtype=dtype, plain=plain
-    )  # fmt: skip
+    probe(module, layout, some, classes, name=name, device=device, dtype=dtype, plain=plain)
     chosen = choose_engine(engine, module, device)
     if chosen != "stacked" or plain:
         return chosen, ""

@@ -45,11 +45,12 @@ def build_network(
     memory = {p.untyped_storage().data_ptr() for p in first.parameters() if _has_values(p)}
     shared = next(
         (
-            n for n, p in again.named_parameters()
+            n
+            for n, p in again.named_parameters()
             if _has_values(p) and p.numel() and p.untyped_storage().data_ptr() in memory
         ),
         None,
-    )  # fmt: skip
+    )
     if first is again or shared is not None:
         what = "network" if first is again else f"parameter {shared!r}"
         raise InputError(

@@ -213,9 +213,15 @@ class _Joining:
     """K newcomers while they join: see `pflbench.method.Joining`."""
 
     def __init__(
-        self, simulation: Simulation, data: LocalShards, numbers: list[int], *, shots: str,
-        steps: int, rounds: int,
-    ) -> None:  # fmt: skip
+        self,
+        simulation: Simulation,
+        data: LocalShards,
+        numbers: list[int],
+        *,
+        shots: str,
+        steps: int,
+        rounds: int,
+    ) -> None:
         self.labelled, self.steps_left, self.steps_done = steps > 0, steps, 0
         self.count, self.participants = len(numbers), _present(simulation, rounds)
         self._simulation, self._data, self._numbers = simulation, data, numbers
@@ -223,9 +229,12 @@ class _Joining:
         self._places = list(range(len(numbers)))
         self._exchanges = 0
         self._privacy = Protection(
-            simulation.privacy.rule, simulation.seed, data, numbers=numbers,
+            simulation.privacy.rule,
+            simulation.seed,
+            data,
+            numbers=numbers,
             role=f"privacy of newcomers {shots}, round {rounds}",
-        )  # fmt: skip
+        )
         with simulation.crossing.call("enrol of a newcomer"):
             told = self._enrol()
             simulation.crossing.fit_messages(told)
@@ -243,7 +252,7 @@ class _Joining:
             draw_batches(stream(simulation.seed, role, number), size, budget)
             for number, size in zip(numbers, data.train.sizes.tolist(), strict=True)
             if steps
-        ]  # fmt: skip
+        ]
 
     def _enrol(self) -> list[Message]:
         client, engine = self._simulation.client, self._simulation.engine

@@ -266,9 +266,11 @@ class _Probe:
         turned = x.flip(0)
         whole = self.outputs(w, x, training)
         for some, wanted in (
-            (x[:1], whole[:1]), (x[-1:], whole[-1:]), (x[: len(x) // 2 + 1], whole),
+            (x[:1], whole[:1]),
+            (x[-1:], whole[-1:]),
+            (x[: len(x) // 2 + 1], whole),
             (turned, whole.flip(0)),
-        ):  # fmt: skip
+        ):
             if differ(self.outputs(w, some, training), wanted[: len(some)]):
                 where = self._unlike_layer(w, x, some, training, turned=some is turned)
                 raise InputError(

@@ -13,9 +13,19 @@ from pflbench.federation import Attendance
 from pflbench.method import Rows
 
 ROUND_COLUMNS: Final = (
-    "round", "cohort", "uploads", "steps", "adapt_steps", "train_loss", "bytes_down", "bytes_up",
-    "client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes",
-)  # fmt: skip
+    "round",
+    "cohort",
+    "uploads",
+    "steps",
+    "adapt_steps",
+    "train_loss",
+    "bytes_down",
+    "bytes_up",
+    "client_seconds",
+    "server_seconds",
+    "evaluate_seconds",
+    "peak_memory_bytes",
+)
 """What the table of rounds has before a server tells of itself."""
 
 JOINED: Final = "joined"
@@ -61,9 +71,14 @@ class RoundReport:
 
 
 _COLUMNS: Final = {
-    "round": "int64", "client": "int64", "invited": "bool", "uploaded": "bool", "work": "float64",
-    "steps": "int64", "event": "object",
-}  # fmt: skip
+    "round": "int64",
+    "client": "int64",
+    "invited": "bool",
+    "uploaded": "bool",
+    "work": "float64",
+    "steps": "int64",
+    "event": "object",
+}
 
 
 @dataclass(frozen=True, eq=False)

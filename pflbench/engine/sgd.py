@@ -58,11 +58,17 @@ def step_(
         descend_(w, momentum, sgd, proximal, pull)
         return
     torch_sgd.sgd(
-        [w], [g.contiguous()], [momentum],
+        [w],
+        [g.contiguous()],
+        [momentum],
         fused=w.dtype in (torch.float32, torch.float64) and w.device.type in ("cpu", "cuda"),
-        weight_decay=sgd.weight_decay, momentum=sgd.momentum, lr=sgd.lr,
-        dampening=0.0, nesterov=False, maximize=False,
-    )  # fmt: skip
+        weight_decay=sgd.weight_decay,
+        momentum=sgd.momentum,
+        lr=sgd.lr,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+    )
 
 
 _LEAST = 1e-12

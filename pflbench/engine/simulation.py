@@ -131,9 +131,14 @@ class Simulation:
         layout = Layout.of(module, head)
         if not probed:
             fit_engine(
-                engine, module, layout, federation.train.x, federation.classes,
-                device=self.device, types=(dtype, products),
-            )  # fmt: skip
+                engine,
+                module,
+                layout,
+                federation.train.x,
+                federation.classes,
+                device=self.device,
+                types=(dtype, products),
+            )
         module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
         w0 = own_weights(module, layout, dtype) if initial is None else initial
         task = Task(module, layout, w0, federation.classes, sgd, budget, products)
@@ -145,9 +150,14 @@ class Simulation:
             self.client = client_class(parameters, self.task)
         storage = storage or Storage()
         setup = Setup(
-            layout, self.task.initial, federation.clients, federation.classes, seed, storage,
+            layout,
+            self.task.initial,
+            federation.clients,
+            federation.classes,
+            seed,
+            storage,
             coordinates,
-        )  # fmt: skip
+        )
         with self.crossing.call("its server half's __init__"):
             self.server = server_class(parameters, setup)
         self.engine: Engine = make_engine(engine, self.task, chunk=chunk)

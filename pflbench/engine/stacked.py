@@ -81,8 +81,7 @@ class StackedEngine:
         cuts, cores = self._cut(len(work.batches), operations, work.device)
         W = task.initial.new_empty(len(work.clients), task.layout.columns)
         parts = side_by_side(
-            [partial(_train_chunk, task, work.part(rows), W[rows], record) for rows in cuts],
-            cores,
+            [partial(_train_chunk, task, work.part(rows), W[rows], record) for rows in cuts], cores
         )
         return Trained(
             states=joined([part.states for part in parts], work.received),

@@ -120,9 +120,13 @@ class Protection:
         self.rounds = table["rounds"].to_numpy(dtype=np.int64, copy=True)
 
     def _rows(
-        self, round: int, clients: list[int], uploads: Rows, received: Rows,
+        self,
+        round: int,
+        clients: list[int],
+        uploads: Rows,
+        received: Rows,
         strength: tuple[float, float],
-    ) -> tuple[Rows, bool]:  # fmt: skip
+    ) -> tuple[Rows, bool]:
         """Return the rows protected, and whether there was anything to protect."""
         clip, noise = strength
         for name, tensor in uploads.items():

@@ -63,8 +63,10 @@ def named_clients(clients: Any) -> tuple[list[Any], tuple[str, ...] | None]:
         There are none, or it is no list and no mapping of clients.
     """
     if isinstance(clients, Mapping):
-        if any(name in (*ARRAYS, *SPLITS) and not isinstance(own, Mapping)
-               for name, own in clients.items()):  # fmt: skip
+        if any(
+            name in (*ARRAYS, *SPLITS) and not isinstance(own, Mapping)
+            for name, own in clients.items()
+        ):
             raise InputError(
                 "The arrays of one client were given where a list of clients was expected: "
                 "[{...}] makes a federation of one client."
@@ -140,11 +142,7 @@ def _pair(value: Any, where: str) -> tuple[Any, Any]:
 
 
 def check_clients(
-    clients: Sequence[Mapping[str, np.ndarray]],
-    classes: int | None,
-    where: Where,
-    *,
-    whole: str,
+    clients: Sequence[Mapping[str, np.ndarray]], classes: int | None, where: Where, *, whole: str
 ) -> Checked:
     """Check all clients' arrays, each for itself and beside the others.
 
@@ -208,10 +206,7 @@ def _with_validation(own: Mapping[str, np.ndarray], where: str) -> Mapping[str, 
     kept, held = hold_out(
         y.astype(np.int64), None, max(1, len(y) // VALIDATION_SHARE), stream(0, "own validation")
     )
-    return {
-        **own,
-        "train_x": x[kept], "train_y": y[kept], "val_x": x[held], "val_y": y[held],
-    }  # fmt: skip
+    return {**own, "train_x": x[kept], "train_y": y[kept], "val_x": x[held], "val_y": y[held]}
 
 
 def _on_validation(clients: Sequence[Mapping[str, np.ndarray]]) -> str:

@@ -212,7 +212,7 @@ def chosen(
     rng
         Draws who they are.
     of
-        How many they may be: as the parameter declares (`Param(share_of=...)`).
+        How many they may be: as the parameter declares (`param(share_of=...)`).
     """
     groups = np.zeros(clients, dtype=np.int64)
     groups[rng.permutation(clients)[: of.count(share, clients)]] = 1

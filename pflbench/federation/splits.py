@@ -8,9 +8,5 @@ from typing import Final, Literal
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-SPLIT_WORDS: Final[Mapping[Split, str]] = {
-    "train": "training",
-    "val": "validation",
-    "test": "test",
-}
+SPLIT_WORDS: Final[Mapping[Split, str]] = {"train": "training", "val": "validation", "test": "test"}
 """The splits in words, for messages."""

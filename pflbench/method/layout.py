@@ -14,9 +14,14 @@ from torch.nn.parameter import UninitializedParameter
 from pflbench.errors import InputError
 
 _DRAWING = (
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout,
+    nn.Dropout,
+    nn.Dropout1d,
+    nn.Dropout2d,
+    nn.Dropout3d,
+    nn.AlphaDropout,
+    nn.FeatureAlphaDropout,
     nn.RReLU,
-)  # fmt: skip
+)
 _TYPES = (torch.float32, torch.float64)
 
 

@@ -11,9 +11,13 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 _CONVOLUTIONS = {
-    torch.conv1d, torch.conv2d, torch.conv3d,
-    torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d,
-}  # fmt: skip
+    torch.conv1d,
+    torch.conv2d,
+    torch.conv3d,
+    torch.conv_transpose1d,
+    torch.conv_transpose2d,
+    torch.conv_transpose3d,
+}
 
 
 @contextmanager

@@ -133,7 +133,11 @@ class Task:
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Task:
         """Return the task with its tensors on a device."""
         return Task(
-            self.module.to(device=device, dtype=dtype), self.layout,
-            self.initial.to(device=device, dtype=dtype), self.classes, self.sgd, self.budget,
+            self.module.to(device=device, dtype=dtype),
+            self.layout,
+            self.initial.to(device=device, dtype=dtype),
+            self.classes,
+            self.sgd,
+            self.budget,
             self.products,
-        )  # fmt: skip
+        )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import param
 from pflbench.schema.specs import ModelSpec
 
 
@@ -15,21 +14,20 @@ from pflbench.schema.specs import ModelSpec
 class Mlp:
     """Parameters of the multi-layer perceptron."""
 
-    hidden: Annotated[
-        int, Param("units of each hidden layer", ge=1, source="official FEDORA code")
-    ] = 128
-    layers: Annotated[int, Param("hidden layers", ge=1, source="official FEDORA code")] = 2
+    hidden: int = param(128, "units of each hidden layer", ge=1, source="official FEDORA code")
+    layers: int = param(2, "hidden layers", ge=1, source="official FEDORA code")
 
 
 @dataclass(frozen=True)
 class LeNet:
     """Parameters of the LeNet-style convolutional network."""
 
-    kernels: Annotated[
-        int,
-        Param("kernels of the first convolution; the second has twice as many", ge=1,
-              source="official pFedHN code"),
-    ] = 16  # fmt: skip
+    kernels: int = param(
+        16,
+        "kernels of the first convolution; the second has twice as many",
+        ge=1,
+        source="official pFedHN code",
+    )
 
 
 @hookimpl

@@ -45,14 +45,20 @@ def build_lenet(parameters: LeNet, input_shape: tuple[int, ...], classes: int) -
     flat = 2 * k * _after_two_blocks(height) * _after_two_blocks(width)
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(channels, k, 5), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(k, 2 * k, 5), relu2=nn.ReLU(), pool2=nn.MaxPool2d(2),
+            conv1=nn.Conv2d(channels, k, 5),
+            relu1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(k, 2 * k, 5),
+            relu2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
             flatten=nn.Flatten(),
-            fc1=nn.Linear(flat, 120), relu3=nn.ReLU(),
-            fc2=nn.Linear(120, 84), relu4=nn.ReLU(),
+            fc1=nn.Linear(flat, 120),
+            relu3=nn.ReLU(),
+            fc2=nn.Linear(120, 84),
+            relu4=nn.ReLU(),
             fc3=nn.Linear(84, classes),
         )
-    )  # fmt: skip
+    )
 
 
 def _after_two_blocks(side: int) -> int:

@@ -38,8 +38,15 @@ _ACCURACIES = (
     "test_worst_decile",
     "val_accuracy",
 )
-_COUNTS = ("selected_round", "rounds", "clients", "bytes_up", "bytes_down", "local_steps",
-           "adapt_steps")  # fmt: skip
+_COUNTS = (
+    "selected_round",
+    "rounds",
+    "clients",
+    "bytes_up",
+    "bytes_down",
+    "local_steps",
+    "adapt_steps",
+)
 _EQUAL = 1e-9
 """Accuracies that differ by less are equal: their sums may be taken in another order."""
 
@@ -225,8 +232,7 @@ def _check_traffic(run: StoredRun, table: pa.Table) -> None:
     path = run.folder / table_file("messages")
     crossed = _whole(table, "bytes", path)
     _agree(
-        run,
-        {f"bytes_{way}": crossed[_is(table, "direction", way)].sum() for way in ("up", "down")},
+        run, {f"bytes_{way}": crossed[_is(table, "direction", way)].sum() for way in ("up", "down")}
     )
 
 

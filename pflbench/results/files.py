@@ -218,9 +218,7 @@ _LENIENT = json.JSONDecoder(object_pairs_hook=_once)
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a data frame as Parquet with page checksums; its index is not kept."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    write_file(
-        path, lambda temporary: pq.write_table(arrow, temporary, write_page_checksum=True)
-    )  # fmt: skip
+    write_file(path, lambda temporary: pq.write_table(arrow, temporary, write_page_checksum=True))
 
 
 def read_arrow(

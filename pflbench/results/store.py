@@ -24,13 +24,7 @@ from pflbench.results.files import (
 from pflbench.results.locking import RunLock, holder, locked, note_path
 from pflbench.results.opening import reopen, start
 from pflbench.results.run_lookup import the_one
-from pflbench.results.stored import (
-    CHECKPOINT,
-    SUMMARY,
-    StoredRun,
-    is_run_id,
-    load,
-)
+from pflbench.results.stored import CHECKPOINT, SUMMARY, StoredRun, is_run_id, load
 from pflbench.results.writer import RunWriter
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario import digest

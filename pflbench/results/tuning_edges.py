@@ -63,10 +63,13 @@ def edges(study: Study, trials: int | None = None) -> tuple[Edge, ...]:
     if best is None:
         return ()
     found = (
-        _edge(dimension, as_number(best.parameters[dimension.name]),
-              [as_number(trial.parameters[dimension.name]) for trial in seen])
+        _edge(
+            dimension,
+            as_number(best.parameters[dimension.name]),
+            [as_number(trial.parameters[dimension.name]) for trial in seen],
+        )
         for dimension in study.space
-    )  # fmt: skip
+    )
     return tuple(edge for edge in found if edge is not None)
 
 

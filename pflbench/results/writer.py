@@ -14,15 +14,7 @@ from pflbench.results.checkpoint import Checkpoint
 from pflbench.results.files import write_json, write_table
 from pflbench.results.locking import RunLock
 from pflbench.results.sealing import sealed
-from pflbench.results.stored import (
-    CHECKPOINT,
-    FAILURE,
-    SEAL,
-    SUMMARY,
-    StoredRun,
-    load,
-    table_file,
-)
+from pflbench.results.stored import CHECKPOINT, FAILURE, SEAL, SUMMARY, StoredRun, load, table_file
 
 if TYPE_CHECKING:
     import pandas as pd

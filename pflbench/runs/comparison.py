@@ -12,9 +12,18 @@ import pandas as pd
 from pflbench.results import StoredRun
 
 _KEYS = (
-    "round", "client", "other", "split", "stage", "shots", "direction", "kind", "event", "class",
+    "round",
+    "client",
+    "other",
+    "split",
+    "stage",
+    "shots",
+    "direction",
+    "kind",
+    "event",
+    "class",
     "axis",
-)  # fmt: skip
+)
 """Columns that say which row it is."""
 
 _MEASURED = ("_seconds", "_memory_bytes")
@@ -97,12 +106,17 @@ def compare_summaries(here: Mapping[str, Any], there: Mapping[str, Any]) -> Comp
     keys = [key for key in {**there, **here} if key not in _TIMES]
     differences = tuple(
         Difference(
-            "summary", key, _apart(here.get(key), there.get(key)), "", str(here.get(key)),
-            str(there.get(key)), agrees=False,
+            "summary",
+            key,
+            _apart(here.get(key), there.get(key)),
+            "",
+            str(here.get(key)),
+            str(there.get(key)),
+            agrees=False,
         )
         for key in keys
         if repr(here.get(key)) != repr(there.get(key))
-    )  # fmt: skip
+    )
     return Compared("summary", 1, len(keys), differences)
 
 
@@ -156,9 +170,13 @@ def _sizes(here: pd.DataFrame, there: pd.DataFrame) -> tuple[str, str]:
 
 
 def _column(
-    table: str, column: str, here: pd.DataFrame, there: pd.DataFrame, keys: Sequence[str],
+    table: str,
+    column: str,
+    here: pd.DataFrame,
+    there: pd.DataFrame,
+    keys: Sequence[str],
     tolerance: float | None,
-) -> Difference | None:  # fmt: skip
+) -> Difference | None:
     """Compare a column of tables with the same rows; None if it is the same, bit for bit."""
     x, y = here[column].to_numpy(), there[column].to_numpy()
     stepped = column in _STEPPED and _OF in there
@@ -179,9 +197,14 @@ def _column(
         return None
     row = int(np.argmax(np.where(other, np.maximum(apart, 1e-300), -1.0)))
     return Difference(
-        table, column, float(apart[row]), _place(there, row, keys), str(x[row]), str(y[row]),
+        table,
+        column,
+        float(apart[row]),
+        _place(there, row, keys),
+        str(x[row]),
+        str(y[row]),
         agrees=tolerance is not None and bool((apart <= allowed).all()),
-    )  # fmt: skip
+    )
 
 
 def _numbers(x: np.ndarray, y: np.ndarray, *, relative: bool) -> tuple[np.ndarray, np.ndarray]:

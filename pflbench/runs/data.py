@@ -145,10 +145,14 @@ class Wanted:
             _peopled.clear()
             with Guard(lambda: f"The population {choice}")("changing the federation"):
                 federation = populate(
-                    made, maker, seed, name=_population_name(choice),
-                    shown=str(without_path(choice)), other=self.other,
+                    made,
+                    maker,
+                    seed,
+                    name=_population_name(choice),
+                    shown=str(without_path(choice)),
+                    other=self.other,
                     transform=None if self.partitioner is None else self.partitioner.transform,
-                )  # fmt: skip
+                )
             _peopled[key] = ((made, self.other), federation)
         return _peopled[key][1]
 
@@ -169,9 +173,15 @@ def sourced(want: Wanted) -> Sourced:
     federation = want.federation
     remark = _together(want.remark, federation.remark, unseen_classes(federation))
     return Sourced(
-        want.written, want.model, want.numbers, want.partition, federation, want.notice,
-        remark, None if want.population is None else want.population[0],
-    )  # fmt: skip
+        want.written,
+        want.model,
+        want.numbers,
+        want.partition,
+        federation,
+        want.notice,
+        remark,
+        None if want.population is None else want.population[0],
+    )
 
 
 def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wanted:
@@ -225,7 +235,7 @@ def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) 
     model = request.model or reference.model
     return Wanted(
         written, model, numbers, partition, data, partitioner, None, None, data.notice, data.remark
-    )  # fmt: skip
+    )
 
 
 def _in_memory(request: RunRequest, federation: Federation) -> Wanted:

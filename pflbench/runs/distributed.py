@@ -43,9 +43,7 @@ def joined() -> Iterator[Group]:
     if size == 1:
         yield ALONE
         return
-    group = Group(
-        _number(os.environ, "RANK", None), size, _number(os.environ, "LOCAL_RANK", 0)
-    )  # fmt: skip
+    group = Group(_number(os.environ, "RANK", None), size, _number(os.environ, "LOCAL_RANK", 0))
     for name in ("MASTER_ADDR", "MASTER_PORT"):
         if not os.environ.get(name):
             raise InputError(_incomplete(size, name))

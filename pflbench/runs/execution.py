@@ -154,12 +154,7 @@ class _Execution:
     """One run, from its first or its next round to its end."""
 
     def __init__(
-        self,
-        planned: PlannedRun,
-        writer: Writer,
-        told: Told,
-        folder: Path | None,
-        group: Group,
+        self, planned: PlannedRun, writer: Writer, told: Told, folder: Path | None, group: Group
     ) -> None:
         self.planned, self.folder, self.group = planned, folder, group
         self.writer = Shared(writer, group)
@@ -208,12 +203,27 @@ class _Execution:
         p = self.planned
         dtype, products = p.types
         return Simulation(
-            p.spec, p.parameters, p.held.participants, p.module, p.head, seed=p.cell.seed,
-            sgd=p.sgd, budget=p.budget, participation=p.participation, engine=p.engine,
-            chunk=p.request.chunk, dtype=dtype, products=products, device=p.device,
-            metrics=p.metrics, storage=Storage(folder=self.folder), coordinates=p.coordinates,
-            group=self.group, privacy=p.privacy, probed=True,
-        )  # fmt: skip
+            p.spec,
+            p.parameters,
+            p.held.participants,
+            p.module,
+            p.head,
+            seed=p.cell.seed,
+            sgd=p.sgd,
+            budget=p.budget,
+            participation=p.participation,
+            engine=p.engine,
+            chunk=p.request.chunk,
+            dtype=dtype,
+            products=products,
+            device=p.device,
+            metrics=p.metrics,
+            storage=Storage(folder=self.folder),
+            coordinates=p.coordinates,
+            group=self.group,
+            privacy=p.privacy,
+            probed=True,
+        )
 
     def _prepare(self) -> None:
         """Take up the last checkpoint, or let everybody enrol."""
@@ -277,9 +287,7 @@ class _Execution:
         self.evaluations.append(table)
         val = client_table(table, "val").accuracy[0]
         return Evaluation(
-            round=self.done,
-            val_mean=float(val.mean()),
-            val_worst_decile=worst_tenth(val),
+            round=self.done, val_mean=float(val.mean()), val_worst_decile=worst_tenth(val)
         ), steps
 
     def _tables(self) -> dict[str, pd.DataFrame]:

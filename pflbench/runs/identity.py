@@ -176,8 +176,15 @@ def command_for(cell: Cell, dataset: str) -> str:
         words += ["--local-epochs", str(s.local_epochs)]
     else:
         words += ["--local-steps", str(s.local_steps)]
-    for option in ("batch_size", "lr", "momentum", "weight_decay", "participation", "eval_every",
-                   "precision"):  # fmt: skip
+    for option in (
+        "batch_size",
+        "lr",
+        "momentum",
+        "weight_decay",
+        "participation",
+        "eval_every",
+        "precision",
+    ):
         value = getattr(s, option)
         if option == "eval_every" and s.eval_every > s.rounds:  # the data set's own, not reached
             continue

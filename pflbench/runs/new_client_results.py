@@ -129,9 +129,12 @@ class Onboarding:
         else:
             names, numbers, place = held.participants.names, held.numbers, error.client
         return DivergedError(
-            error.round, int(numbers[place]), error.step, newcomer=error.newcomer,
+            error.round,
+            int(numbers[place]),
+            error.step,
+            newcomer=error.newcomer,
             name="" if names is None else shown(names[place]),
-        )  # fmt: skip
+        )
 
     def summary(self, participants: float) -> dict[str, Any]:
         """Return the summary's part: accuracies after the last round, by shots.

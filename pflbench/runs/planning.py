@@ -116,11 +116,14 @@ class PlannedRun:
         """
         s, sizes = self.cell.scenario, self.federation.train.sizes
         return choose_sharing(
-            self.engine, self.request.chunk,
+            self.engine,
+            self.request.chunk,
             rows=-(-self.participation.largest // processes),
             columns=Layout.of(self.module, self.head).columns,
-            width=min(s.batch_size, int(sizes.max())), dtype=self.types[0], device=self.device,
-        )  # fmt: skip
+            width=min(s.batch_size, int(sizes.max())),
+            dtype=self.types[0],
+            device=self.device,
+        )
 
     @property
     def command(self) -> str:
@@ -154,14 +157,24 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     build_model = resolve(found.model.build, owner=f"model {found.model.name!r}")
     with Guard(partial(named_plugin, found.model))("build"):
         module = build_network(
-            build_model, found.model_parameters, federation.input_shape, federation.classes,
-            seed=cell.seed, name=found.model.name,
-        )  # fmt: skip
+            build_model,
+            found.model_parameters,
+            federation.input_shape,
+            federation.classes,
+            seed=cell.seed,
+            name=found.model.name,
+        )
     layout = Layout.of(module, found.model.head, name=found.model.name)
     engine, fallback = fit_engine(
-        request.engine, module, layout, federation.train.x, federation.classes,
-        device=device, types=types, name=found.model.name,
-    )  # fmt: skip
+        request.engine,
+        module,
+        layout,
+        federation.train.x,
+        federation.classes,
+        device=device,
+        types=types,
+        name=found.model.name,
+    )
     if found.model.head and not any(map(layout.in_head, layout.names)):
         raise InputError(
             f"The head {found.model.head!r} of the model {found.model.name} is no prefix of its "

@@ -22,7 +22,7 @@ KEPT_UP_TO = 2_000
 
 
 def named_plugins(parameters: Any, registry: Registry) -> list[Any]:
-    """Return the records of the plugins that parameters name (`Param(shelf=...)`).
+    """Return the records of the plugins that parameters name (`param(shelf=...)`).
 
     Raises
     ------

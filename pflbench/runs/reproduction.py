@@ -37,9 +37,17 @@ loss for FedAvg, 0.6 % for FEDORA and 1.2 % for pFedHN, and to one or two sample
 """
 
 _BITS = (
-    "device", "accelerator", "processor", "machine", "engine", "chunk_limit", "python", "packages",
-    "commit", "processes",
-)  # fmt: skip
+    "device",
+    "accelerator",
+    "processor",
+    "machine",
+    "engine",
+    "chunk_limit",
+    "python",
+    "packages",
+    "commit",
+    "processes",
+)
 """Of an environment, what decides the last digits."""
 
 
@@ -154,9 +162,14 @@ def reproduce(
     _check(stored)
     where = stored.environment
     request = replace(
-        request_of(stored, dataset), data_dir=data_dir, fallback=fallback, rerun="always",
-        device=_device(where), engine=str(where["engine"]), chunk=_chunk(where),
-    )  # fmt: skip
+        request_of(stored, dataset),
+        data_dir=data_dir,
+        fallback=fallback,
+        rerun="always",
+        device=_device(where),
+        engine=str(where["engine"]),
+        chunk=_chunk(where),
+    )
     found = identify(request)
     _same_data(stored, found)
     if found.cell.id != stored.id:
@@ -181,21 +194,32 @@ def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
     own = stored.labels.get("population")
     population = None if s.population is None else own or _written(s.population)
     return RunRequest(
-        algorithm=cell.algorithm.name, parameters=dict(cell.algorithm.parameters),
-        dataset=dataset or str(stored.labels.get("dataset", s.dataset)), seed=cell.seed,
-        partition=_written(s.partition), clients=s.clients, model=_written(s.model),
-        rounds=s.rounds, local_epochs=s.local_epochs, local_steps=s.local_steps,
-        batch_size=s.batch_size, lr=s.lr, momentum=s.momentum, weight_decay=s.weight_decay,
-        participation=s.participation if isinstance(s.participation, float | int)
+        algorithm=cell.algorithm.name,
+        parameters=dict(cell.algorithm.parameters),
+        dataset=dataset or str(stored.labels.get("dataset", s.dataset)),
+        seed=cell.seed,
+        partition=_written(s.partition),
+        clients=s.clients,
+        model=_written(s.model),
+        rounds=s.rounds,
+        local_epochs=s.local_epochs,
+        local_steps=s.local_steps,
+        batch_size=s.batch_size,
+        lr=s.lr,
+        momentum=s.momentum,
+        weight_decay=s.weight_decay,
+        participation=s.participation
+        if isinstance(s.participation, float | int)
         else _written(s.participation),
         eval_every=None if s.eval_every > s.rounds else s.eval_every,  # the data set's own
-        precision=s.precision, population=population,
+        precision=s.precision,
+        population=population,
         privacy=None if s.privacy is None else _written(s.privacy),
         new_clients=None if new is None else new.share,
         onboard_at=None if new is None else new.onboard_at,
         shots=None if new is None else new.shots,
         onboarding_steps=None if new is None else new.steps,
-    )  # fmt: skip
+    )
 
 
 def _written(choice: Choice) -> str:
@@ -223,10 +247,12 @@ def _check(stored: StoredRun) -> None:
         raise InputError(cannot + "its federation was in the memory of the program that ran it.")
     registry = plugins.installed()
     chosen: list[tuple[Any, Choice | None]] = [
-        (registry.algorithms, cell.algorithm), (registry.models, s.model),
-        (registry.partitioners, s.partition), (registry.populations, s.population),
+        (registry.algorithms, cell.algorithm),
+        (registry.models, s.model),
+        (registry.partitioners, s.partition),
+        (registry.populations, s.population),
         (registry.participations, s.participation if isinstance(s.participation, Choice) else None),
-    ]  # fmt: skip
+    ]
     for shelf, choice in chosen:
         if choice is None:
             continue

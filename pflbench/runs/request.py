@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.schema.expressions import parse_expression
 from pflbench.schema.new_clients import Listed, NewClients, check
 from pflbench.schema.numbers import whole_of
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import required
 from pflbench.schema.scenario import PRECISIONS
 
 RERUN = ("missing", "always")
@@ -118,17 +118,17 @@ class RunRequest:
 class Numbers:
     """The bounds of a scenario's numbers, in the form of parameters."""
 
-    clients: Annotated[int | None, Param("clients of the federation", ge=1)]
-    rounds: Annotated[int, Param("communication rounds", ge=1)]
-    local_epochs: Annotated[int | None, Param("local epochs of a round", ge=1)]
-    local_steps: Annotated[int | None, Param("local steps of a round", ge=1)]
-    batch_size: Annotated[int, Param("samples of a local step", ge=1)]
-    lr: Annotated[float, Param("learning rate of local SGD", gt=0)]
-    momentum: Annotated[float, Param("momentum of local SGD", ge=0, lt=1)]
-    weight_decay: Annotated[float, Param("weight decay of local SGD", ge=0)]
-    participation: Annotated[float, Param("share of clients in a round", gt=0, le=1)]
-    eval_every: Annotated[int, Param("rounds between evaluations", ge=1)]
-    seed: Annotated[int, Param("names every random stream", ge=0)]
+    clients: int | None = required("clients of the federation", ge=1)
+    rounds: int = required("communication rounds", ge=1)
+    local_epochs: int | None = required("local epochs of a round", ge=1)
+    local_steps: int | None = required("local steps of a round", ge=1)
+    batch_size: int = required("samples of a local step", ge=1)
+    lr: float = required("learning rate of local SGD", gt=0)
+    momentum: float = required("momentum of local SGD", ge=0, lt=1)
+    weight_decay: float = required("weight decay of local SGD", ge=0)
+    participation: float = required("share of clients in a round", gt=0, le=1)
+    eval_every: int = required("rounds between evaluations", ge=1)
+    seed: int = required("names every random stream", ge=0)
 
 
 def new_clients_of(request: RunRequest, rounds: int | None = None) -> NewClients | None:

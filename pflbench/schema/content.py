@@ -61,9 +61,10 @@ def regular(path: Path, what: str) -> None:
         raise InputError(f"{what}: {path} cannot be read: {error.strerror or error}.") from error
     if not stat.S_ISREG(mode):
         kinds = (
-            (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"),
+            (stat.S_ISDIR, "a folder"),
+            (stat.S_ISFIFO, "a named pipe"),
             (stat.S_ISSOCK, "a socket"),
-        )  # fmt: skip
+        )
         kind = next((words for is_kind, words in kinds if is_kind(mode)), "a device")
         raise InputError(f"{what}: {path} is {kind}, expected a file.")
 

@@ -70,11 +70,15 @@ class NewClients:
     def options(self) -> list[str]:
         """Return the options of the command line that say the same."""
         return [
-            "--new-clients", str(self.share),
-            "--onboard-at", ",".join(map(str, self.onboard_at)),
-            "--shots", ",".join(self.shots),
-            "--onboarding-steps", str(self.steps),
-        ]  # fmt: skip
+            "--new-clients",
+            str(self.share),
+            "--onboard-at",
+            ",".join(map(str, self.onboard_at)),
+            "--shots",
+            ",".join(self.shots),
+            "--onboarding-steps",
+            str(self.steps),
+        ]
 
     def words(self, number: str = "") -> str:
         """Say it, as a part of a sentence; `number`: how many clients that is."""
@@ -123,8 +127,10 @@ def check(
         raise InputError(f"new_clients {share!r} is not valid: expected a number ≥ 0 and < 1.")
     if not number:
         for name, value in (
-            ("onboard_at", onboard_at), ("shots", shots), ("onboarding_steps", steps),
-        ):  # fmt: skip
+            ("onboard_at", onboard_at),
+            ("shots", shots),
+            ("onboarding_steps", steps),
+        ):
             if value is not None:
                 raise InputError(
                     f"{name} {value!r} is for new clients, and there are none: give new_clients "
@@ -144,10 +150,7 @@ def check(
             )
         when.append(rounds)
     return NewClients(
-        share=float(number),
-        onboard_at=tuple(sorted(set(when))),
-        shots=_shots(shots),
-        steps=count,
+        share=float(number), onboard_at=tuple(sorted(set(when))), shots=_shots(shots), steps=count
     )
 
 

@@ -1,10 +1,10 @@
-"""Hyper-parameters: frozen dataclasses whose annotations drive parsing, bounds and help.
+"""Hyper-parameters: frozen dataclasses whose fields say their bounds and help.
 
 A plugin writes ::
 
     @dataclass(frozen=True)
     class FedProx:
-        mu: Annotated[float, Param("weight of the proximal term", ge=0, source="paper")] = 0.01
+        mu: float = param(0.01, "weight of the proximal term", ge=0, source="paper")
 
 and gets parsing from text (`--set fedprox.mu=0.1`), bounds, suggestions and help.
 """
@@ -30,13 +30,17 @@ from pflbench.schema.shares import ShareOf
 T = TypeVar("T")
 Scalar = bool | int | float | str | None
 
+_META = "pflbench"
+"""Where a field of a dataclass keeps what `param` was told."""
+
 
 @dataclass(frozen=True)
 class NoParameters:
     """The parameters of a plugin that has none."""
 
 
-def Param(  # noqa: N802 - reads as the type annotation that it is
+def param(
+    default: T,
     help: str,
     *,
     ge: float | None = None,
@@ -49,11 +53,13 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
     shelf: str = "",
     since: str = "",
     share_of: ShareOf | None = None,
-) -> msgspec.Meta:
-    """Describe one hyper-parameter, for `typing.Annotated`.
+) -> T:
+    """Declare one hyper-parameter, as a field of a dataclass.
 
     Parameters
     ----------
+    default
+        Its default.
     help
         One line, lower case, no full stop.
     ge, gt, le, lt
@@ -71,8 +77,6 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
     share_of
         Of a share, what it is a share of: the number that it comes to stands beside it.
     """
-    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
-    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
     extra = {
         "source": source,
         "tune": tune,
@@ -81,7 +85,32 @@ def Param(  # noqa: N802 - reads as the type annotation that it is
         "since": since,
         "share_of": share_of,
     }
-    return msgspec.Meta(description=help, extra=extra, **given)
+    return dataclasses.field(default=default, metadata=_metadata(help, extra, ge, gt, le, lt))
+
+
+def required(
+    help: str,
+    *,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    """Declare one hyper-parameter that has no default; the rest is as of `param`."""
+    return dataclasses.field(metadata=_metadata(help, {}, ge, gt, le, lt))
+
+
+def _metadata(
+    help: str,
+    extra: dict[str, Any],
+    ge: float | None,
+    gt: float | None,
+    le: float | None,
+    lt: float | None,
+) -> dict[str, Any]:
+    bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt}
+    given: dict[str, Any] = {name: bound for name, bound in bounds.items() if bound is not None}
+    return {_META: msgspec.Meta(description=help, extra=extra, **given)}
 
 
 @dataclass(frozen=True)
@@ -146,7 +175,7 @@ def parameters_to_json(instance: object) -> dict[str, Scalar]:
 
 
 def parameters_of_identity(instance: object) -> dict[str, Scalar]:
-    """Return the parameters that name a run: all but later ones (`Param(since=...)`) at default."""
+    """Return the parameters that name a run: all but later ones (`param(since=...)`) at default."""
     later = {info.name: info.default for info in describe_parameters(type(instance)) if info.since}
     return {
         name: value
@@ -162,8 +191,17 @@ def describe_parameters(cls: type) -> list[ParameterInfo]:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Return a class's annotations, evaluated once: a large matrix asks for them often."""
-    return typing.get_type_hints(cls, include_extras=True)
+    """Return the types of a class's fields with their bounds, worked out once.
+
+    A large matrix asks for them often.
+    """
+    hints = typing.get_type_hints(cls)
+    return {
+        field.name: typing.Annotated[hints[field.name], field.metadata[_META]]
+        if _META in field.metadata
+        else hints[field.name]
+        for field in dataclasses.fields(cls)
+    }
 
 
 @cache

@@ -75,9 +75,16 @@ class Registry:
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """All kinds, in the order in which they are listed."""
         return (
-            self.algorithms, self.datasets, self.partitioners, self.populations,
-            self.models, self.participations, self.metrics, self.observers, self.similarities,
-        )  # fmt: skip
+            self.algorithms,
+            self.datasets,
+            self.partitioners,
+            self.populations,
+            self.models,
+            self.participations,
+            self.metrics,
+            self.observers,
+            self.similarities,
+        )
 
     def get(self, shelf: Shelf[S], name: str) -> S:
         """Return the record of a name.

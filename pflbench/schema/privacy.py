@@ -7,11 +7,11 @@ It imports nothing heavy: `pflbench.engine.upload_noise` makes the noise, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 from pflbench.errors import UnknownNameError
 from pflbench.schema.expressions import parse_expression
-from pflbench.schema.parameters import Param, parameters_to_json, parse_parameters
+from pflbench.schema.parameters import param, parameters_to_json, parse_parameters
 from pflbench.schema.scenario import Choice
 
 VERSION: Final = "1"
@@ -27,15 +27,15 @@ class Gaussian:
     where the server does it).
     """
 
-    clip: Annotated[float, Param("largest norm C of an upload of a round", gt=0)] = 1.0
-    noise: Annotated[float, Param("standard deviation of the noise, in units of C", ge=0)] = 1.0
-    enrol_clip: Annotated[
-        float | None, Param("largest norm of what is uploaded at enrolment; none: as clip", gt=0)
-    ] = None
-    enrol_noise: Annotated[
-        float | None, Param("noise at enrolment, in units of its norm; none: as noise", ge=0)
-    ] = None
-    delta: Annotated[float, Param("δ at which ε is reported", gt=0, lt=1)] = 1e-5
+    clip: float = param(1.0, "largest norm C of an upload of a round", gt=0)
+    noise: float = param(1.0, "standard deviation of the noise, in units of C", ge=0)
+    enrol_clip: float | None = param(
+        None, "largest norm of what is uploaded at enrolment; none: as clip", gt=0
+    )
+    enrol_noise: float | None = param(
+        None, "noise at enrolment, in units of its norm; none: as noise", ge=0
+    )
+    delta: float = param(1e-5, "δ at which ε is reported", gt=0, lt=1)
 
     @property
     def at_enrolment(self) -> tuple[float, float]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from pflbench.errors import UnknownNameError
 from pflbench.schema.parameters import (
-    Param,
     ParameterInfo,
     Scalar,
     describe_parameters,
+    param,
     parameters_of_identity,
     parse_parameters,
 )
@@ -28,11 +28,13 @@ from pflbench.schema.specs import EVERY_METHODS, AlgorithmSpec
 class EveryMethods:
     """What every method has besides its own parameters."""
 
-    local_lr: Annotated[
-        float | None,
-        Param("learning rate of the clients' SGD under this method; none: the scenario's",
-              gt=0, tune=(1e-3, 1e-1), log=True),
-    ] = None  # fmt: skip
+    local_lr: float | None = param(
+        None,
+        "learning rate of the clients' SGD under this method; none: the scenario's",
+        gt=0,
+        tune=(1e-3, 1e-1),
+        log=True,
+    )
 
 
 RATE = "local_lr"

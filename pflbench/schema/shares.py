@@ -35,7 +35,7 @@ def count_of(share: float, whole: int, *, most: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class ShareOf:
-    """What a parameter is a share of, for `Param`: so that boards can say how many that is.
+    """What a parameter is a share of, for `param`: so that boards can say how many that is.
 
     Attributes
     ----------

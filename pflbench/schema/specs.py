@@ -232,8 +232,17 @@ class ModelSpec:
 
 
 _COLUMNS = (
-    "round", "client", "split", "stage", "samples", "loss", "correct", "accuracy", "brier", "ece",
-)  # fmt: skip
+    "round",
+    "client",
+    "split",
+    "stage",
+    "samples",
+    "loss",
+    "correct",
+    "accuracy",
+    "brier",
+    "ece",
+)
 """What the metrics table has without any plugin."""
 
 
@@ -297,9 +306,16 @@ class SimilaritySpec:
 
 
 Spec = (
-    AlgorithmSpec | DatasetSpec | PartitionerSpec | PopulationSpec | ModelSpec
-    | ParticipationSpec | MetricSpec | ObserverSpec | SimilaritySpec
-)  # fmt: skip
+    AlgorithmSpec
+    | DatasetSpec
+    | PartitionerSpec
+    | PopulationSpec
+    | ModelSpec
+    | ParticipationSpec
+    | MetricSpec
+    | ObserverSpec
+    | SimilaritySpec
+)
 
 
 @dataclass(frozen=True)

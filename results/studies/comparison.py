@@ -133,10 +133,9 @@ def ranks() -> str:
         [method, f"{rank:.2f}"]
         for method, rank in zip(found.methods, found.average_ranks, strict=True)
     ]
-    return "\n\n".join([
-        pages.table(["method", "average rank"], rows),
-        f"{found.extent}; {found.pool}.",
-    ])  # fmt: skip
+    return "\n\n".join(
+        [pages.table(["method", "average rank"], rows), f"{found.extent}; {found.pool}."]
+    )
 
 
 def cost(name: str) -> str:
@@ -149,15 +148,28 @@ def cost(name: str) -> str:
         if m is None:
             continue
         steps = number(m.local_steps) + (f" + {m.adapt_steps:,.0f}" if m.adapt_steps else "")
-        rows.append([
-            method, str(len(row.seeds)), spread(m.test_accuracy, m.test_std, pages.points),
-            number(m.bytes_up, 1e6),
-            number(m.bytes_down, 1e6), steps, taken(spent, "client_seconds"),
-            taken(spent, "server_seconds"),
-        ])  # fmt: skip
+        rows.append(
+            [
+                method,
+                str(len(row.seeds)),
+                spread(m.test_accuracy, m.test_std, pages.points),
+                number(m.bytes_up, 1e6),
+                number(m.bytes_down, 1e6),
+                steps,
+                taken(spent, "client_seconds"),
+                taken(spent, "server_seconds"),
+            ]
+        )
     head = [
-        "method", "seeds", "accuracy", "MB up", "MB down", "local steps", "client s", "server s",
-    ]  # fmt: skip
+        "method",
+        "seeds",
+        "accuracy",
+        "MB up",
+        "MB down",
+        "local steps",
+        "client s",
+        "server s",
+    ]
     return pages.table(head, rows)
 
 
@@ -183,17 +195,20 @@ def settings() -> str:
                 continue
             failed = sum(trial.state == "failed" for trial in study.trials)
             ends = {edge.name for edge in edges(study)}
-            rows.append([
-                short(board), study.algorithm,
-                "–" if default.value is None else pages.points(default.value),
-                pages.points(best.value or 0.0),
-                ", ".join(
-                    f"{name} {value:g}{f' {EDGE_MARK}' if name in ends else ''}"
-                    for name, value in best.parameters.items()
-                    if value is not None
-                ),
-                f"{len(study.trials)}" + (f" ({failed} failed)" if failed else ""),
-            ])  # fmt: skip
+            rows.append(
+                [
+                    short(board),
+                    study.algorithm,
+                    "–" if default.value is None else pages.points(default.value),
+                    pages.points(best.value or 0.0),
+                    ", ".join(
+                        f"{name} {value:g}{f' {EDGE_MARK}' if name in ends else ''}"
+                        for name, value in best.parameters.items()
+                        if value is not None
+                    ),
+                    f"{len(study.trials)}" + (f" ({failed} failed)" if failed else ""),
+                ]
+            )
     return pages.table(["board", "method", "default", "best", "best setting", "trials"], rows)
 
 

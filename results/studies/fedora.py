@@ -27,9 +27,7 @@ RUNS = ROOT / "results" / "studies" / "fedora"
 PUBLISHED = ROOT / "results" / "published"
 
 METHODS = ("local", "fedavg", "fedavg-ft", "fedprox", "pfedhn", "fedora")
-MEASURES = (
-    "subspace", "label-distribution", "mean-covariance", "gradient", "random", "truth",
-)  # fmt: skip
+MEASURES = ("subspace", "label-distribution", "mean-covariance", "gradient", "random", "truth")
 SHOTS = ("0", "1", "5", "all")
 ROUNDS = 100
 TARGET = 0.70
@@ -49,11 +47,12 @@ class Study:
         that are not named are at their defaults.
         """
         found = [
-            run for run in self.runs
+            run
+            for run in self.runs
             if run.cell["algorithm"]["name"] == algorithm
             and run.cell["algorithm"]["parameters"].get("similarity", "subspace") == similarity
             and _choices(run) == {"participation": "1.0", **choices}
-        ]  # fmt: skip
+        ]
         return sorted(found, key=lambda run: int(run.cell["seed"]))
 
 
@@ -106,10 +105,11 @@ def official() -> str:
     rows = []
     for method in METHODS:
         runs = [
-            run for run in study.find(method)
+            run
+            for run in study.find(method)
             if run.cell["scenario"]["dataset"] == "mnist"
             and run.cell["scenario"]["partition"]["name"] == "rotated"
-        ]  # fmt: skip
+        ]
         changes = [] if method == "local" else [t.whole for t in against_local(study, runs)]
         rest = _columns(changes) if changes else ["", "", "", ""]
         rows.append([method, str(len(runs)), accuracy(runs), *rest])
@@ -162,9 +162,16 @@ def relatedness(study: Study) -> str:
             row.append(accuracy(runs))
         rows.append(row)
     head = [
-        "measure", "seeds", "rotated: rank correlation", "precision", "accuracy",
-        "groups: rank correlation", "precision", "same group", "accuracy",
-    ]  # fmt: skip
+        "measure",
+        "seeds",
+        "rotated: rank correlation",
+        "precision",
+        "accuracy",
+        "groups: rank correlation",
+        "precision",
+        "same group",
+        "accuracy",
+    ]
     return pages.table(head, rows)
 
 
@@ -182,9 +189,15 @@ def newcomers(study: Study) -> str:
         ]
         rows.append([method, str(len(runs)), *values])
     head = [
-        "method", "seeds", "no labels", "1 a class", "5 a class", "all labels", "participants",
+        "method",
+        "seeds",
+        "no labels",
+        "1 a class",
+        "5 a class",
+        "all labels",
+        "participants",
         "gap",
-    ]  # fmt: skip
+    ]
     return pages.table(head, rows)
 
 
@@ -241,9 +254,18 @@ def cost(study: Study) -> str:
             ]
         rows.append(row)
     head = [
-        "method", "seeds", "MB up", "MB down", "client ms", "server ms", "peak MiB", "accuracy",
-        f"rounds to {100 * TARGET:.0f} %", "MB", "steps",
-    ]  # fmt: skip
+        "method",
+        "seeds",
+        "MB up",
+        "MB down",
+        "client ms",
+        "server ms",
+        "peak MiB",
+        "accuracy",
+        f"rounds to {100 * TARGET:.0f} %",
+        "MB",
+        "steps",
+    ]
     return pages.table(head, rows)
 
 

@@ -105,8 +105,9 @@ def beyond(seeds: int, luck: str) -> Numbers:
     for way in ("chosen", "plain"):
         decide = WAYS[way][1]
         for name, means, pairs in (
-            ("six", (0.0,) * ROWS, SECOND < ROWS), ("three", FAR, SECOND < 3),
-        ):  # fmt: skip
+            ("six", (0.0,) * ROWS, SECOND < ROWS),
+            ("three", FAR, SECOND < 3),
+        ):
             told = sum(
                 decide(part)[:, pairs].any(axis=1).sum()
                 for part in boards(BOARDS, seeds, 36, luck, means)
@@ -195,25 +196,39 @@ def _power(data: dict[str, Numbers]) -> str:
     return table(
         ["luck", "clients", "better by", *_BY_SEEDS],
         [
-            [LUCK[luck], str(n), f"{points} point{'s' if points > 1 else ''}", *(
-                " / ".join(share(data[f"power/{luck}/{n}/{s}"][f"power_{points}_{way}"])
-                           for way in ("chosen", "plain"))
-                for s in SEEDS
-            )]
-            for luck in ("none", "equal") for n in CLIENTS for points in POINTS
+            [
+                LUCK[luck],
+                str(n),
+                f"{points} point{'s' if points > 1 else ''}",
+                *(
+                    " / ".join(
+                        share(data[f"power/{luck}/{n}/{s}"][f"power_{points}_{way}"])
+                        for way in ("chosen", "plain")
+                    )
+                    for s in SEEDS
+                ),
+            ]
+            for luck in ("none", "equal")
+            for n in CLIENTS
+            for points in POINTS
         ],
-    )  # fmt: skip
+    )
 
 
 def _compared(data: dict[str, Numbers], seeds: int) -> str:
     return table(
         ["way", *(f"error: {_SHORT[luck]}" for luck in ASKED), "sees 2 points", "of a mixed board"],
         [
-            [WAYS[way][0], *(share(data[f"compared/{way}/{seeds}"][name]) for name in
-                             (*(f"error_{luck}" for luck in ASKED), "power", "mixed"))]
+            [
+                WAYS[way][0],
+                *(
+                    share(data[f"compared/{way}/{seeds}"][name])
+                    for name in (*(f"error_{luck}" for luck in ASKED), "power", "mixed")
+                ),
+            ]
             for way in WAYS
         ],
-    )  # fmt: skip
+    )
 
 
 _SHORT = {"none": "no luck", "equal": "1 point", "thrice": "one's thrice", "failing": "failures"}
@@ -223,11 +238,15 @@ def _covering(data: dict[str, Numbers]) -> str:
     return table(
         ["interval", "luck", *_BY_SEEDS],
         [
-            [INTERVALS[kind][0], _SHORT[luck],
-             *(share(data[f"covering/{kind}/{s}"][luck]) for s in SEEDS)]
-            for kind in INTERVALS for luck in ("none", "equal", "thrice")
+            [
+                INTERVALS[kind][0],
+                _SHORT[luck],
+                *(share(data[f"covering/{kind}/{s}"][luck]) for s in SEEDS),
+            ]
+            for kind in INTERVALS
+            for luck in ("none", "equal", "thrice")
         ],
-    )  # fmt: skip
+    )
 
 
 def _beyond(data: dict[str, Numbers]) -> str:
@@ -235,14 +254,21 @@ def _beyond(data: dict[str, Numbers]) -> str:
     return table(
         ["luck", "board", *_BY_SEEDS],
         [
-            [LUCK[luck], words[name], *(
-                " / ".join(share(data[f"beyond/{luck}/{s}"][f"{name}_{way}"])
-                           for way in ("chosen", "plain"))
-                for s in SEEDS
-            )]
-            for luck in BEYOND for name in words
+            [
+                LUCK[luck],
+                words[name],
+                *(
+                    " / ".join(
+                        share(data[f"beyond/{luck}/{s}"][f"{name}_{way}"])
+                        for way in ("chosen", "plain")
+                    )
+                    for s in SEEDS
+                ),
+            ]
+            for luck in BEYOND
+            for name in words
         ],
-    )  # fmt: skip
+    )
 
 
 TABLES: dict[str, Callable[[dict[str, Numbers]], str]] = {

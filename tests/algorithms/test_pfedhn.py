@@ -42,8 +42,10 @@ class PlainServer:
         lr = parameters.lr if parameters.embedding_lr is None else parameters.embedding_lr
         self.optimiser = torch.optim.SGD(
             [{"params": other}, {"params": self.h.embeddings.parameters(), "lr": lr}],
-            lr=parameters.lr, momentum=parameters.momentum, weight_decay=parameters.weight_decay,
-        )  # fmt: skip
+            lr=parameters.lr,
+            momentum=parameters.momentum,
+            weight_decay=parameters.weight_decay,
+        )
 
     def rows(self, clients: list[int]) -> Tensor:
         rows: Tensor = self.h(torch.tensor(clients))
@@ -120,9 +122,10 @@ def test_a_forgotten_client_has_its_first_embedding(spectral_norm: bool) -> None
     assert torch.equal(now[[1, 3]], first[[1, 3]])
     assert torch.equal(now[[0, 2, 4]], trained[[0, 2, 4]])
     (momentum,) = [
-        value for value in server.state().values() if value.shape == now.shape and value is not now
-        and not torch.equal(value, now)
-    ]  # fmt: skip
+        value
+        for value in server.state().values()
+        if value.shape == now.shape and value is not now and not torch.equal(value, now)
+    ]
     assert (momentum[[1, 3]] == 0).all()
     assert (momentum[[0, 2, 4]] != 0).any()
     simulation.round(2, torch.tensor([0, 2, 4]))
@@ -153,8 +156,10 @@ def test_pfedhn_pc_keeps_its_classifier_and_that_ones_momentum(
             named = list(zip(module.parameters(), is_head, strict=True))
             inner = torch.optim.SGD(
                 [p for p, h in named if not h],
-                lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay,
-            )  # fmt: skip
+                lr=sgd.lr,
+                momentum=sgd.momentum,
+                weight_decay=sgd.weight_decay,
+            )
             own = [p for p, h in named if h]
             outer = torch.optim.SGD(
                 own, lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay

@@ -39,9 +39,13 @@ def enrolled(federation: Federation, similarity: str, **options: Any) -> Simulat
     known = true_coordinates(federation) if similarity == "truth" else None
     parameters = Fedora(similarity=similarity, **options.pop("parameters", {}))
     return simulate(
-        CLIENT, SERVER, federation=federation, parameters=parameters, coordinates=known,
+        CLIENT,
+        SERVER,
+        federation=federation,
+        parameters=parameters,
+        coordinates=known,
         **{"dtype": torch.float32, **options},
-    )  # fmt: skip
+    )
 
 
 def learnt(simulation: Simulation) -> Matrices:
@@ -219,10 +223,13 @@ def test_blocks_of_rows_find_what_the_whole_matrix_has(
     whole = learnt(enrolled(federation, measure, parameters=parameters))
     asked: list[int] = []
     made = {
-        "subspace": measures.Subspace, "label-distribution": measures.LabelDistribution,
-        "mean-covariance": measures.MeanCovariance, "gradient": measures.Gradient,
-        "random": measures.Random, "truth": measures.Truth,
-    }[measure]  # fmt: skip
+        "subspace": measures.Subspace,
+        "label-distribution": measures.LabelDistribution,
+        "mean-covariance": measures.MeanCovariance,
+        "gradient": measures.Gradient,
+        "random": measures.Random,
+        "truth": measures.Truth,
+    }[measure]
     compare = made.compare
 
     def noted(self: Similarity, some: Rows, others: Rows, best: int | None = None) -> Tensor:
@@ -340,9 +347,12 @@ def test_a_third_partys_measure_comes_by_the_same_door(tmp_path: Path) -> None:
 def test_a_measure_that_is_not_there_is_refused_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"no similarity 'subspaces'\. Did you mean 'subsp"):
         pflbench.run(
-            "fedora", federation_of(), results=tmp_path, rounds=1,
+            "fedora",
+            federation_of(),
+            results=tmp_path,
+            rounds=1,
             parameters={"similarity": "subspaces"},
-        )  # fmt: skip
+        )
     assert not list((tmp_path).rglob("run.json"))
 
 
@@ -354,9 +364,12 @@ def test_the_truth_is_for_those_who_ask_and_where_it_is_known(tmp_path: Path) ->
     assert asked.coordinates.shape == (12, 3)
     with pytest.raises(InputError, match="'truth' needs a scenario that knows"):
         pflbench.run(
-            "fedora", federation_of(), results=tmp_path / "r", rounds=1,
+            "fedora",
+            federation_of(),
+            results=tmp_path / "r",
+            rounds=1,
             parameters={"similarity": "truth"},
-        )  # fmt: skip
+        )
     assert not list(tmp_path.rglob("run.json"))
     layout = Layout(("w",), ((1,),))
     server = FedoraServer(Fedora(similarity="truth"), Setup(layout, torch.zeros(1), 2, 2, 0))

@@ -69,9 +69,13 @@ def seconds(folder: Path, *arguments: str) -> tuple[float, str]:
     for _ in range(2):
         began = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "pflbench", *arguments], cwd=folder, capture_output=True,
-            text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )  # fmt: skip
+            [sys.executable, "-m", "pflbench", *arguments],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         took.append(time.perf_counter() - began)
         assert done.returncode == 0, done.stderr
     after = os.times()
@@ -84,14 +88,17 @@ def seconds(folder: Path, *arguments: str) -> tuple[float, str]:
     ("arguments", "limit", "holds"),
     [
         (("run", "--matrix", "matrix.toml"), 5, lambda said: "1,000" in said),
-        (("run", "--matrix", "matrix.toml", "--dry-run"), 8,
-         lambda said: "1,000 cells: 1,000 done." in said),
+        (
+            ("run", "--matrix", "matrix.toml", "--dry-run"),
+            8,
+            lambda said: "1,000 cells: 1,000 done." in said,
+        ),
         (("status", "--matrix", "matrix.toml"), 5, lambda said: "1,000 cells: 1,000 done." in said),
         (("status",), 5, lambda said: "1,000 cells: 1,000 done." in said),
         (("leaderboard",), 10, lambda said: said.count("Test accuracy (%)") == 20),
     ],
     ids=["run", "dry-run", "status-of-a-matrix", "status", "leaderboard"],
-)  # fmt: skip
+)
 def test_a_thousand_finished_cells(
     arguments: tuple[str, ...], limit: float, holds: Callable[[str], bool], folder: Path
 ) -> None:

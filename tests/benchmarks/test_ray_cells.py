@@ -27,8 +27,10 @@ def seconds(folder: Path, *options: str) -> float:
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "pflbench", *MATRIX, *options, "--results", str(folder)],
-        check=True, capture_output=True, env=environment,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
     return time.perf_counter() - began
 
 

@@ -54,10 +54,16 @@ def simulation(algorithm: str, clients: int) -> Simulation:
     registry = plugins.installed()
     spec = registry.get(registry.algorithms, algorithm)
     made = Simulation(
-        spec, parse_parameters(spec.parameters, {}, owner=algorithm), federation(clients),
-        build_mlp(Mlp(), (1, 28, 28), 10), "layer_output.", seed=0, sgd=SGD,
-        budget=LocalBudget(64, epochs=10), participation=COHORT / clients,
-    )  # fmt: skip
+        spec,
+        parse_parameters(spec.parameters, {}, owner=algorithm),
+        federation(clients),
+        build_mlp(Mlp(), (1, 28, 28), 10),
+        "layer_output.",
+        seed=0,
+        sgd=SGD,
+        budget=LocalBudget(64, epochs=10),
+        participation=COHORT / clients,
+    )
     made.enrol()
     return made
 

@@ -19,10 +19,24 @@ from pflbench.experiments.executors.worker_processes import cores
 from pflbench.results import Store
 
 MATRIX = (
-    "run", "--dataset", "mnist", "--algo", "fedavg,fedprox", "--seed", "0,1,2,3,4,5,6,7,8,9,10,11",
-    "--clients", "6", "--rounds", "500", "--eval-every", "50", "--device", "cpu",
-    "--model", "mlp(hidden=16)",
-)  # fmt: skip
+    "run",
+    "--dataset",
+    "mnist",
+    "--algo",
+    "fedavg,fedprox",
+    "--seed",
+    "0,1,2,3,4,5,6,7,8,9,10,11",
+    "--clients",
+    "6",
+    "--rounds",
+    "500",
+    "--eval-every",
+    "50",
+    "--device",
+    "cpu",
+    "--model",
+    "mlp(hidden=16)",
+)
 
 
 def seconds(folder: Path, jobs: int) -> float:
@@ -31,8 +45,10 @@ def seconds(folder: Path, jobs: int) -> float:
     began = time.perf_counter()
     subprocess.run(
         [sys.executable, "-m", "pflbench", *MATRIX, "--jobs", str(jobs), "--results", str(folder)],
-        check=True, capture_output=True, env=environment,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        env=environment,
+    )
     return time.perf_counter() - began
 
 

@@ -128,7 +128,7 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
     (folder / "mine" / "letter.txt").write_text("Dear")
     assert "mine is not a results folder" in refused(
         pflbench, folder, *RUN, data, "--results", "mine"
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize(

@@ -71,8 +71,9 @@ def test_names_are_stored_and_shown_with_the_numbers(
     assert made.exit_code == 0, made.stderr
     for picture in ("p.svg", "s.svg"):
         assert all(label in (folder / picture).read_text() for label in labels)
-    grouped = pflbench("show", "partition", "natural", "--dataset", "npz:named.npz",
-                       "--population", "groups")  # fmt: skip
+    grouped = pflbench(
+        "show", "partition", "natural", "--dataset", "npz:named.npz", "--population", "groups"
+    )
     assert any(f"Group 1: clients {label}" in grouped.stdout for label in labels)
 
 
@@ -94,9 +95,7 @@ def test_a_run_of_before_names_were_kept_is_reproduced_and_shown(
 def test_an_error_names_the_client(new: float, folder: Path) -> None:
     options = {"new_clients": new} if new else {}
     with pytest.raises(DivergedError) as caught:
-        package.run(
-            "local", write(folder, NAMES), results="results", rounds=3, lr=1e30, **options
-        )  # fmt: skip
+        package.run("local", write(folder, NAMES), results="results", rounds=3, lr=1e30, **options)
     error = caught.value
     assert f"of client {error.client} ({NAMES[error.client]}) became" in str(error)
     (run,) = Store(folder / "results").runs()
@@ -107,9 +106,17 @@ def test_a_client_that_natural_cannot_make_is_named() -> None:
     owner = np.array([0, 0, 0, 0, 0, 1])
     x, y = np.zeros((6, 2)), np.array([0, 1, 0, 1, 0, 1])
     pool = Pool(
-        x, y, x, y, 2, "six samples", 2,
-        train_owner=owner, test_owner=owner, client_names=("here", "Ham (burg)"),
-    )  # fmt: skip
+        x,
+        y,
+        x,
+        y,
+        2,
+        "six samples",
+        2,
+        train_owner=owner,
+        test_owner=owner,
+        client_names=("here", "Ham (burg)"),
+    )
     with pytest.raises(InputError, match=r"client 1 \(Ham \(burg\)\) of the data has no val"):
         build(pool, NaturalPartitioner(NoParameters()), None, 0)
 
@@ -143,8 +150,11 @@ def test_names_of_clients_are_text_and_no_markup(folder: Path, pflbench: Call) -
 
 
 def test_a_name_that_is_the_number_is_not_said_twice() -> None:
-    own = {f"{s}_{p}": np.eye(2) if p == "x" else [0, 1] for s in ("train", "val", "test")
-           for p in "xy"}  # fmt: skip
+    own = {
+        f"{s}_{p}": np.eye(2) if p == "x" else [0, 1]
+        for s in ("train", "val", "test")
+        for p in "xy"
+    }
     made = Federation.from_arrays({0: own, 1: own})
     assert made.names == ("0", "1")
     assert made.called(1) == "client 1"

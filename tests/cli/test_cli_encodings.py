@@ -54,12 +54,25 @@ def commands(results: Path) -> list[tuple[int, list[str]]]:
         (0, ["leaderboard", *where, "--columns", "tests"]),
         (0, ["run", "--algo", "local", "--dataset", data, *SMALL, *where]),
         (0, ["run", "--algo", "local", "--dataset", data, *SMALL, *where, "--dry-run"]),
-        (1, ["run", "--algo", "local", "--dataset", data, *SMALL, *where, "--lr", "1e30",
-             "--debug"]),
+        (
+            1,
+            [
+                "run",
+                "--algo",
+                "local",
+                "--dataset",
+                data,
+                *SMALL,
+                *where,
+                "--lr",
+                "1e30",
+                "--debug",
+            ],
+        ),
         (2, ["run", "--algo", "local", "--dataset", data, "--lr", "−1", *where]),
         (2, ["show", "…"]),
         (0, ["show", "partition", "iid", "--dataset", data, "--clients", "3"]),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("encoding", POOR)
@@ -110,8 +123,10 @@ def test_a_redirected_program_prints_in_what_it_is_given(
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pflbench", "leaderboard", "--results", str(results)],
-        capture_output=True, check=False, env={**os.environ, **surroundings},
-    )  # fmt: skip
+        capture_output=True,
+        check=False,
+        env={**os.environ, **surroundings},
+    )
     assert done.returncode == 0, done.stderr
     assert b"gain over local" in done.stdout
     assert not done.stderr

@@ -67,8 +67,10 @@ def test_only_the_cells_of_plugins_that_disturb_others_fail(
     assert "pflbench itself" not in beside.stderr
     runs = _runs(folder / "beside")
     assert {name: run.status for name, run in runs.items()} == {
-        "double": "failed", "ending": "failed", "fedavg": "complete",
-    }  # fmt: skip
+        "double": "failed",
+        "ending": "failed",
+        "fedavg": "complete",
+    }
     alone = process("run", "--algo", "fedavg", *common, "--results", "alone")
     assert alone.returncode == 0, alone.stderr
     before = _runs(folder / "alone")["fedavg"].table("metrics")

@@ -62,10 +62,25 @@ def test_a_matrix_is_run_once_whichever_way_it_is_said(
     assert ran.exit_code == 0, ran.stderr
     assert len(Store(folder / "results").runs()) == 11
     again = pflbench(
-        "run", "--algo", "local,fedprox(mu=0.1),fedprox(mu=1)", "--seed", "0,1", "--dataset",
-        "npz:points.npz", "--partition", "iid,dirichlet(alpha=0.5)", "--clients", "3", "--rounds",
-        "4", "--eval-every", "2", "--local-steps", "2", *CPU,
-    )  # fmt: skip
+        "run",
+        "--algo",
+        "local,fedprox(mu=0.1),fedprox(mu=1)",
+        "--seed",
+        "0,1",
+        "--dataset",
+        "npz:points.npz",
+        "--partition",
+        "iid,dirichlet(alpha=0.5)",
+        "--clients",
+        "3",
+        "--rounds",
+        "4",
+        "--eval-every",
+        "2",
+        "--local-steps",
+        "2",
+        *CPU,
+    )
     assert again.exit_code == 0
     assert again.stderr.count("there already") == 11
     assert len(Store(folder / "results").runs()) == 12
@@ -139,14 +154,31 @@ def test_status_says_what_is_done_failed_running_and_missing(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:
     assert standing(pflbench, "--matrix", matrix)["counts"] == {
-        "done": 0, "running": 0, "failed": 0, "damaged": 0, "unfinished": 0, "missing": 11,
+        "done": 0,
+        "running": 0,
+        "failed": 0,
+        "damaged": 0,
+        "unfinished": 0,
+        "missing": 11,
         "impossible": 0,
-    }  # fmt: skip
+    }
     assert not (folder / "results").exists()
     # Half of the cells are run; a learning rate that diverges makes one fail.
     assert pflbench("run", "--matrix", matrix, "--shard", "1/2", *CPU).exit_code == 0
-    failing = ("--algo", "fedprox", "--set", "fedprox.mu=1e30", "--dataset", "npz:points.npz",
-               "--clients", "3", "--rounds", "4", "--momentum", "0")  # fmt: skip
+    failing = (
+        "--algo",
+        "fedprox",
+        "--set",
+        "fedprox.mu=1e30",
+        "--dataset",
+        "npz:points.npz",
+        "--clients",
+        "3",
+        "--rounds",
+        "4",
+        "--momentum",
+        "0",
+    )
     assert pflbench("run", *failing, *CPU).exit_code == 1
     assert standing(pflbench, "--matrix", matrix)["counts"]["missing"] == 5
     (failed,) = standing(pflbench, *failing)["cells"]
@@ -154,9 +186,14 @@ def test_status_says_what_is_done_failed_running_and_missing(
     assert "NaN or infinite" in failed["reason"]
     everything = standing(pflbench)
     assert everything["counts"] == {
-        "done": 6, "running": 0, "failed": 1, "damaged": 0, "unfinished": 0, "missing": 0,
+        "done": 6,
+        "running": 0,
+        "failed": 1,
+        "damaged": 0,
+        "unfinished": 0,
+        "missing": 0,
         "impossible": 0,
-    }  # fmt: skip
+    }
 
     store = Store(folder / "results")
     run = store.get(failed["run"])
@@ -251,8 +288,22 @@ def test_a_matrix_or_methods_and_data(pflbench: Call, folder: Path, matrix: str)
 
 def test_many_boards_are_not_printed_at_the_end(pflbench: Call, folder: Path, data: str) -> None:
     partitions = ",".join(f"dirichlet(alpha={alpha})" for alpha in range(1, 8))
-    command = ("run", "--algo", "local", "--dataset", data, "--clients", "3", "--rounds", "1",
-               "--partition", partitions, "--results", "my results", *CPU)  # fmt: skip
+    command = (
+        "run",
+        "--algo",
+        "local",
+        "--dataset",
+        data,
+        "--clients",
+        "3",
+        "--rounds",
+        "1",
+        "--partition",
+        partitions,
+        "--results",
+        "my results",
+        *CPU,
+    )
     result = pflbench(*command)
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [

@@ -10,8 +10,23 @@ from calling import Call, files
 
 from pflbench.results import Store
 
-RUN = ("run", "--dataset", "npz:points.npz", "--clients", "6", "--rounds", "4", "--eval-every", "2",
-       "--device", "cpu", "--partition", "iid", "--lr", "0.05")  # fmt: skip
+RUN = (
+    "run",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "6",
+    "--rounds",
+    "4",
+    "--eval-every",
+    "2",
+    "--device",
+    "cpu",
+    "--partition",
+    "iid",
+    "--lr",
+    "0.05",
+)
 NEW = ("--new-clients", "0.34", "--onboard-at", "1", "--shots", "2,all", "--onboarding-steps", "9")
 
 

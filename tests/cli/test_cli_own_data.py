@@ -65,8 +65,10 @@ def test_an_image_folders_own_validation_pool_is_said(folder: Path, pflbench: Ca
     assert said in done.stderr
     (run,) = Store(folder / "results").runs()
     assert run.table("partition").groupby("split")["samples"].sum().to_dict() == {
-        "train": 18, "val": 8, "test": 10,
-    }  # fmt: skip
+        "train": 18,
+        "val": 8,
+        "test": 10,
+    }
 
 
 LAST = np.zeros((40, 20, 20, 3), np.uint8) + 255

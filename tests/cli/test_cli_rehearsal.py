@@ -22,21 +22,25 @@ clients = 3
 CASES = {
     "more clients than samples": ("clients = 1000", '"fedavg"', "1,000 clients"),
     "more classes a client than there are": (
-        "partition = 'pathological(classes_per_client=9)'", '"fedavg"', "9",
+        "partition = 'pathological(classes_per_client=9)'",
+        '"fedavg"',
+        "9",
     ),
     "a network that does not fit": ("model = 'lenet'", '"fedavg"', "lenet"),
     "a shift of what is no image": ("partition = 'rotated(step=10)'", '"fedavg"', "image"),
-    "too few to hold one out": (
-        "clients = 1\nnew_clients = 0.5", '"fedavg"', "can hold none out",
-    ),
+    "too few to hold one out": ("clients = 1\nnew_clients = 0.5", '"fedavg"', "can hold none out"),
     "a minority of one": ("clients = 1\npopulation = 'groups'", '"fedavg"', "two clients or more"),
     "foreigners of another shape": (
-        "population = 'foreign(dataset=npz:wide.npz)'", '"fedavg"', "cannot join",
+        "population = 'foreign(dataset=npz:wide.npz)'",
+        '"fedavg"',
+        "cannot join",
     ),
     "relations that nobody knows": (
-        "lr = 0.5", '"fedora(similarity=truth)"', "how its clients relate",
+        "lr = 0.5",
+        '"fedora(similarity=truth)"',
+        "how its clients relate",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -20,15 +20,42 @@ from pflbench.schema.scenario import Cell, Choice, Scenario
 
 CELL = Cell(
     Scenario(
-        dataset="npz", fingerprint="0", partition=Choice("iid", {}), clients=3,
-        model=Choice("mlp", {}), rounds=1, local_epochs=1, local_steps=None, batch_size=8, lr=0.1,
-        momentum=0.0, weight_decay=0.0, participation=1.0, eval_every=1,
+        dataset="npz",
+        fingerprint="0",
+        partition=Choice("iid", {}),
+        clients=3,
+        model=Choice("mlp", {}),
+        rounds=1,
+        local_epochs=1,
+        local_steps=None,
+        batch_size=8,
+        lr=0.1,
+        momentum=0.0,
+        weight_decay=0.0,
+        participation=1.0,
+        eval_every=1,
     ),
-    Choice("fedavg", {}), 0,
-)  # fmt: skip
+    Choice("fedavg", {}),
+    0,
+)
 
-RUN = ("run", "--algo", "fedavg", "--dataset", "npz:points.npz", "--clients", "3", "--rounds", "2",
-       "--eval-every", "1", "--device", "cpu", "--partition", "iid")  # fmt: skip
+RUN = (
+    "run",
+    "--algo",
+    "fedavg",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "3",
+    "--rounds",
+    "2",
+    "--eval-every",
+    "1",
+    "--device",
+    "cpu",
+    "--partition",
+    "iid",
+)
 
 
 @pytest.fixture(autouse=True)

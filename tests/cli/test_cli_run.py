@@ -64,10 +64,26 @@ def test_what_is_there_is_not_run_again_unless_asked(
 
 def test_a_matrix_runs_cell_by_cell(pflbench: Call, folder: Path, data: str) -> None:
     result = pflbench(
-        "run", "--algo", "local,fedora(top_k=1)", "--algo", "fedora", "--dataset", data,
-        "--partition", "iid,dirichlet(alpha=0.5, )", "--seed", "1,0", "--seed", "1",
-        "--set", "fedora.temperature=2", *SMALL, "--rounds", "2", "--quiet",
-    )  # fmt: skip
+        "run",
+        "--algo",
+        "local,fedora(top_k=1)",
+        "--algo",
+        "fedora",
+        "--dataset",
+        data,
+        "--partition",
+        "iid,dirichlet(alpha=0.5, )",
+        "--seed",
+        "1,0",
+        "--seed",
+        "1",
+        "--set",
+        "fedora.temperature=2",
+        *SMALL,
+        "--rounds",
+        "2",
+        "--quiet",
+    )
     assert result.exit_code == 0, result.stderr
     (notice,) = result.stderr.splitlines()  # of the data, which is no progress
     assert notice.startswith("Notice: 1 of 3 clients is tested on some classes")
@@ -95,9 +111,17 @@ def test_a_matrix_runs_cell_by_cell(pflbench: Call, folder: Path, data: str) -> 
 
 def test_a_cell_that_fails_stops_no_other(pflbench: Call, folder: Path, data: str) -> None:
     result = pflbench(
-        "run", "--algo", "fedprox,local", "--dataset", data, *SMALL,
-        "--set", "fedprox.mu=1e30", "--momentum", "0",
-    )  # fmt: skip
+        "run",
+        "--algo",
+        "fedprox,local",
+        "--dataset",
+        data,
+        *SMALL,
+        "--set",
+        "fedprox.mu=1e30",
+        "--momentum",
+        "0",
+    )
     assert result.exit_code == 1
     assert re.search(r"\[1/2\] failed fedprox\(mu=1e30\) on .*: .* NaN or infinite", result.stderr)
     assert "[2/2] local" in result.stderr
@@ -114,10 +138,25 @@ def test_a_cell_that_fails_stops_no_other(pflbench: Call, folder: Path, data: st
 
 
 def test_the_printed_command_repeats_the_run(pflbench: Call, folder: Path, data: str) -> None:
-    assert pflbench(
-        "run", "--algo", "fedora", "--dataset", data, "--seed", "3", "--set", "fedora.alpha=0.3",
-        "--partition", "pathological(classes_per_client=2)", "--local-steps", "2", *SMALL,
-    ).exit_code == 0  # fmt: skip
+    assert (
+        pflbench(
+            "run",
+            "--algo",
+            "fedora",
+            "--dataset",
+            data,
+            "--seed",
+            "3",
+            "--set",
+            "fedora.alpha=0.3",
+            "--partition",
+            "pathological(classes_per_client=2)",
+            "--local-steps",
+            "2",
+            *SMALL,
+        ).exit_code
+        == 0
+    )
     (run,) = Store(folder / "results").runs()
     words = shlex.split(run.labels["command"])
     again = pflbench(*words[1:])
@@ -140,11 +179,13 @@ def start(folder: Path, data: str, *more: str, stderr: int) -> subprocess.Popen[
     command = ["run", "--algo", "fedavg", "--dataset", data, "--clients", "3", *more]
     return subprocess.Popen(
         [sys.executable, "-m", "pflbench", *command, "--device", "cpu"],
-        cwd=folder, stdout=subprocess.PIPE, stderr=stderr,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"},
         # A process that a shell put in the background ignores SIGINT, and its children do.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    )
 
 
 def test_an_interrupted_run_says_how_to_go_on(folder: Path, data: str) -> None:

@@ -69,9 +69,16 @@ def test_a_partition_is_shown_and_its_picture_saved(
     pflbench: Call, folder: Path, data: str
 ) -> None:
     result = pflbench(
-        "show", "partition", "pathological(classes_per_client=2)", "--dataset", data,
-        "--clients", "4", "--save", "skew.svg",
-    )  # fmt: skip
+        "show",
+        "partition",
+        "pathological(classes_per_client=2)",
+        "--dataset",
+        data,
+        "--clients",
+        "4",
+        "--save",
+        "skew.svg",
+    )
     assert result.exit_code == 0, result.stderr
     (train,) = [line for line in result.stdout.splitlines() if line.split()[:1] == ["train"]]
     assert train.split()[1] == "4"

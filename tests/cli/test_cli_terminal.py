@@ -13,9 +13,25 @@ from calling import Call
 
 from pflbench.results import Store
 
-RUN = ("run", "--dataset", "npz:points.npz", "--clients", "6", "--rounds", "2", "--device", "cpu",
-       "--partition", "iid", "--algo", "local,fedavg", "--population", "permuted-labels",
-       "--new-clients", "0.34")  # fmt: skip
+RUN = (
+    "run",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "6",
+    "--rounds",
+    "2",
+    "--device",
+    "cpu",
+    "--partition",
+    "iid",
+    "--algo",
+    "local,fedavg",
+    "--population",
+    "permuted-labels",
+    "--new-clients",
+    "0.34",
+)
 
 
 def on_a_terminal(
@@ -25,10 +41,12 @@ def on_a_terminal(
     ours, theirs = pty.openpty()
     done = subprocess.Popen(
         [sys.executable, "-m", "pflbench", *arguments],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
         stderr=theirs if progress else subprocess.DEVNULL,
         env={**os.environ, "COLUMNS": "80", "TERM": "dumb", **surroundings},
-    )  # fmt: skip
+    )
     os.close(theirs)
     parts = []
     try:

@@ -46,8 +46,9 @@ def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
     assert tuned.exit_code == 0, tuned.stderr
     studies = {study.algorithm: study for study in studies_of(folder / "results")}
     assert {name: len(study.finished) for name, study in studies.items()} == {
-        "local": 3, "fedprox": 3,
-    }  # fmt: skip
+        "local": 3,
+        "fedprox": 3,
+    }
     assert tuned.stderr.count("validation") == 6
     before = files(folder)
     again = pflbench("tune", "--matrix", matrix, *CPU)
@@ -73,9 +74,21 @@ def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
 
 def test_options_say_what_to_tune(pflbench: Call, folder: Path, data: str) -> None:
     result = pflbench(
-        "tune", "--algo", "local", "--dataset", data, *SMALL, "--trials", "2",
-        "--trial-rounds", "1", "--trial-seed", "0,4", "--no-extend", "--quiet",
-    )  # fmt: skip
+        "tune",
+        "--algo",
+        "local",
+        "--dataset",
+        data,
+        *SMALL,
+        "--trials",
+        "2",
+        "--trial-rounds",
+        "1",
+        "--trial-seed",
+        "0,4",
+        "--no-extend",
+        "--quiet",
+    )
     assert result.exit_code == 0, result.stderr
     (study,) = studies_of(folder / "results")
     assert (len(study.trials), study.scenario["rounds"], study.seeds) == (2, 1, (0, 4))
@@ -126,9 +139,22 @@ def test_a_seed_that_no_compared_run_has_is_tuned_with(
     small = [option for option in SMALL if option not in ("--rounds", "4")]
     for seeds, expected in (("0,1", 100), ("100,101", 102)):
         result = pflbench(
-            "tune", "--algo", "local", "--dataset", data, *small, "--rounds", "1", "--seed", seeds,
-            "--trials", "1", "--quiet", "--results", f"of {expected}",
-        )  # fmt: skip
+            "tune",
+            "--algo",
+            "local",
+            "--dataset",
+            data,
+            *small,
+            "--rounds",
+            "1",
+            "--seed",
+            seeds,
+            "--trials",
+            "1",
+            "--quiet",
+            "--results",
+            f"of {expected}",
+        )
         assert result.exit_code == 0, result.stderr
         (study,) = studies_of(folder / f"of {expected}")
         assert study.seeds == (expected,)

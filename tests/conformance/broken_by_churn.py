@@ -7,16 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pflbench.method import (
-    AveragingServer,
-    Client,
-    LocalData,
-    Message,
-    Rows,
-    Samples,
-    Setup,
-    State,
-)
+from pflbench.method import AveragingServer, Client, LocalData, Message, Rows, Samples, Setup, State
 
 
 class LateComersOutsideState(AveragingServer[Any]):

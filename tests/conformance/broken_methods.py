@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pflbench import Param
+from pflbench import param
 from pflbench.engine import Simulation
 from pflbench.method import (
     AveragingServer,
@@ -360,7 +360,7 @@ class NoServer(Server[Any]):
 
 @dataclass(frozen=True)
 class BeyondItsBounds:
-    mu: Annotated[float, Param("weight", ge=0)] = -1.0
+    mu: float = param(-1.0, "weight", ge=0)
 
 
 @dataclass(frozen=True)
@@ -372,16 +372,16 @@ class WithoutHelp:
 class WithoutReading:
     """A type that texts cannot be read as."""
 
-    layers: Annotated[tuple[int, ...], Param("widths")] = (1, 2)
+    layers: tuple[int, ...] = param((1, 2), "widths")
 
 
 @dataclass(frozen=True)
 class Unbounded:
     """A bound that the type does not take."""
 
-    mu: Annotated[bool, Param("weight", ge=0, le=0.5)] = False
+    mu: bool = param(False, "weight", ge=0, le=0.5)
 
 
 @dataclass
 class Thawed:
-    mu: Annotated[float, Param("weight", ge=0)] = 1.0
+    mu: float = param(1.0, "weight", ge=0)

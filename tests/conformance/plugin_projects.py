@@ -13,8 +13,12 @@ def run(*command: str, site: Path, folder: Path) -> subprocess.CompletedProcess[
     environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, "-m", *command],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def install(project: Path) -> Path:

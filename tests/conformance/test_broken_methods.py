@@ -73,8 +73,7 @@ CASES = [
     Case(
         "blind_to_test_numbers",
         replace(
-            subject_of(server="broken_by_company:Following"),
-            companions=(broken_by_company.METRIC,),
+            subject_of(server="broken_by_company:Following"), companions=(broken_by_company.METRIC,)
         ),
         "With other test data",
     ),

@@ -10,13 +10,9 @@ from pflbench.conformance import AlgorithmConformance, Report, check, checks_of
 from pflbench.schema.plugins import installed
 
 BUILT_IN = {
-    kind: [
-        name
-        for name in shelf.names()
-        if shelf.owner(name).startswith("pflbench:")
-    ]
+    kind: [name for name in shelf.names() if shelf.owner(name).startswith("pflbench:")]
     for kind, shelf in ((shelf.kind, shelf) for shelf in installed().shelves)
-}  # fmt: skip
+}
 
 
 @cache
@@ -62,9 +58,11 @@ def test_no_check_is_skipped_by_everybody(kind: str) -> None:
 
 def test_skips_say_why() -> None:
     skipped = [
-        one for name in BUILT_IN["algorithm"] for one in report("algorithm", name).outcomes
+        one
+        for name in BUILT_IN["algorithm"]
+        for one in report("algorithm", name).outcomes
         if one.status == "skipped"
-    ]  # fmt: skip
+    ]
     assert skipped
     assert all(one.reason for one in skipped)
 

@@ -81,9 +81,7 @@ def test_a_method_that_changes_what_all_share_fails_and_leaves_nothing_changed()
 class _Plugin:
     @hookimpl
     def pflbench_algorithms(self) -> list[AlgorithmSpec]:
-        return [
-            AlgorithmSpec("mistyped", "x", "pflbench.method:Client", f"{__name__}:Mistyped")
-        ]  # fmt: skip
+        return [AlgorithmSpec("mistyped", "x", "pflbench.method:Client", f"{__name__}:Mistyped")]
 
 
 @pytest.mark.parametrize("debug", [False, True])

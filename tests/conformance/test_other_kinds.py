@@ -63,10 +63,14 @@ def dataset(name: str, reference: Reference = GOOD, takes_path: bool = False) ->
 
 
 KINDS = {
-    PartitionerSpec: "partitioner", ModelSpec: "model", MetricSpec: "metric",
-    DatasetSpec: "data set", PopulationSpec: "population", ParticipationSpec: "participation",
+    PartitionerSpec: "partitioner",
+    ModelSpec: "model",
+    MetricSpec: "metric",
+    DatasetSpec: "data set",
+    PopulationSpec: "population",
+    ParticipationSpec: "participation",
     SimilaritySpec: "similarity",
-}  # fmt: skip
+}
 
 
 def subject(spec: Spec) -> Subject:
@@ -141,11 +145,15 @@ def test_every_check_has_a_plugin_that_it_catches() -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        partitioner("Even"), population("Halved"), participation("Half"), model("sound"),
+        partitioner("Even"),
+        population("Halved"),
+        participation("Half"),
+        model("sound"),
         metric("error_rate"),
-        dataset("load_sound"), similarity("Means"),
+        dataset("load_sound"),
+        similarity("Means"),
     ],
-)  # fmt: skip
+)
 def test_sound_plugins_pass(spec: Spec) -> None:
     found = [one.run(subject(spec)) for one in checks_of(KINDS[type(spec)])]
     assert [(one.check, one.reason) for one in found if one.status == "failed"] == []

@@ -15,9 +15,16 @@ from pflbench_datasets import embedded
 
 METHODS = ("local", "fedavg", "fedavg-ft", "fedora", "pfedhn")
 SMALL: dict[str, Any] = {
-    "clients": 5, "partition": "quantity(alpha=2)", "rounds": 6, "eval_every": 2,
-    "local_epochs": 2, "batch_size": 16, "lr": 0.05, "device": "cpu", "model": "mlp(hidden=16)",
-}  # fmt: skip
+    "clients": 5,
+    "partition": "quantity(alpha=2)",
+    "rounds": 6,
+    "eval_every": 2,
+    "local_epochs": 2,
+    "batch_size": 16,
+    "lr": 0.05,
+    "device": "cpu",
+    "model": "mlp(hidden=16)",
+}
 
 
 @pytest.fixture(scope="session")

@@ -65,8 +65,14 @@ def test_until_a_target_over_a_network(folder: Path, runs: Runs) -> None:
         if len(ends) < 2:
             assert row["target_round"] == row["target_bytes_up"] == ""
             continue
-        for name in ("round", "test_accuracy", "bytes_up", "bytes_down", "local_steps",
-                     "network_seconds"):  # fmt: skip
+        for name in (
+            "round",
+            "test_accuracy",
+            "bytes_up",
+            "bytes_down",
+            "local_steps",
+            "network_seconds",
+        ):
             expected = np.mean([getattr(end, name) for end in ends])
             assert float(row[f"target_{name}"]) == pytest.approx(expected)
         deviation = json.loads(row["deviations"])["target_test_accuracy"]
@@ -108,14 +114,26 @@ def test_boards_of_protected_runs_have_epsilon(folder: Path, tmp_path: Path) -> 
     data = f"npz:{folder.parent / 'digits.npz'}"
     protected = "gaussian(clip=1, noise=2, delta=1e-4)"
     for method, privacy, participation in (
-        ("local", protected, 0.5), ("fedavg", protected, 0.5), ("fedora", protected, 0.5),
-        ("fedavg", "gaussian(noise=0)", 1.0), ("fedavg", None, 1.0),
-    ):  # fmt: skip
+        ("local", protected, 0.5),
+        ("fedavg", protected, 0.5),
+        ("fedora", protected, 0.5),
+        ("fedavg", "gaussian(noise=0)", 1.0),
+        ("fedavg", None, 1.0),
+    ):
         for seed in (0, 1):
             pflbench.run(
-                method, data, clients=6, rounds=4, eval_every=4, partition="iid", seed=seed,
-                privacy=privacy, participation=participation, results=tmp_path / "r", device="cpu",
-            )  # fmt: skip
+                method,
+                data,
+                clients=6,
+                rounds=4,
+                eval_every=4,
+                partition="iid",
+                seed=seed,
+                privacy=privacy,
+                participation=participation,
+                results=tmp_path / "r",
+                device="cpu",
+            )
     found = {
         (row.algorithm, row.spent.delta): row
         for board in boards(Store(tmp_path / "r").runs(), question=Question())
@@ -135,8 +153,9 @@ def test_boards_of_protected_runs_have_epsilon(folder: Path, tmp_path: Path) -> 
     assert re.search(r"fedavg .* inf\n", shown)
     assert "δ of the scenario" in shown
     (plain,) = (
-        run for run in Store(tmp_path / "r").runs()
+        run
+        for run in Store(tmp_path / "r").runs()
         if "privacy" not in run.cell["scenario"] and run.cell["seed"] == 0
-    )  # fmt: skip
+    )
     scenario = boards([plain])[0].scenario_id
     assert "ε" not in call(tmp_path / "r", "--scenario", scenario).stdout

@@ -91,8 +91,15 @@ def test_single_runs_and_several_scenarios(folder: Path, runs: Runs, tmp_path: P
     other = tmp_path / "results"
     data = str(folder.parent / "digits.npz")
     for participation in (0.5, 1.0):
-        pflbench.run("fedavg", f"npz:{data}", clients=4, rounds=1, participation=participation,
-                     results=other, device="cpu")  # fmt: skip
+        pflbench.run(
+            "fedavg",
+            f"npz:{data}",
+            clients=4,
+            rounds=1,
+            participation=participation,
+            results=other,
+            device="cpu",
+        )
     several = call(other)
     assert several.exit_code == 2
     assert (
@@ -108,8 +115,17 @@ def test_single_runs_and_several_scenarios(folder: Path, runs: Runs, tmp_path: P
 def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
     data = f"npz:{folder.parent / 'digits.npz'}"
     for method in ("fedavg", "fedora"):
-        pflbench.run(method, data, clients=6, rounds=2, eval_every=2, partition="iid",
-                     new_clients=0.34, results=tmp_path / "r", device="cpu")  # fmt: skip
+        pflbench.run(
+            method,
+            data,
+            clients=6,
+            rounds=2,
+            eval_every=2,
+            partition="iid",
+            new_clients=0.34,
+            results=tmp_path / "r",
+            device="cpu",
+        )
     shown = call(tmp_path / "r", "--network", "lte").stdout
     assert "Joining" not in call(folder).stdout
     section = shown[shown.index("Joining after the last round") :]

@@ -65,9 +65,7 @@ def with_curves(record: Record, val: list[float], test: list[float]) -> Record:
         accuracy: Floats = np.repeat(np.array(means)[:, None], len(table.clients), axis=1)
         return dataclasses.replace(table, accuracy=accuracy)
 
-    return dataclasses.replace(
-        record, val=curve(record.val, val), test=curve(record.test, test)
-    )  # fmt: skip
+    return dataclasses.replace(record, val=curve(record.val, val), test=curve(record.test, test))
 
 
 def test_a_target_is_judged_on_validation_and_reported_on_test(runs: Runs) -> None:

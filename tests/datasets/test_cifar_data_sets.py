@@ -86,9 +86,13 @@ def evil_files(trace: Path) -> Files:
 
 @pytest.mark.parametrize("packed", [False, True], ids=["folder", "archive"])
 def test_an_unknown_file_is_never_unpickled(
-    packed: bool, tmp_path: Path, cifar10: Files, places: Places, offline: Request,
+    packed: bool,
+    tmp_path: Path,
+    cifar10: Files,
+    places: Places,
+    offline: Request,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     evil = evil_files(tmp_path / "trace")
     if packed:
         write(tmp_path / "data", {"cifar-10-python.tar.gz": evil.archive})

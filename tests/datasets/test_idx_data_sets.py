@@ -172,9 +172,14 @@ def test_damage_in_the_cache_is_told_and_the_next_place_used(
     ],
 )
 def test_structure_is_checked_besides_checksums(
-    name: str, content: bytes, message: str, tmp_path: Path, mnist: Files, places: Places,
+    name: str,
+    content: bytes,
+    message: str,
+    tmp_path: Path,
+    mnist: Files,
+    places: Places,
     offline: Request,
-) -> None:  # fmt: skip
+) -> None:
     files = {**mnist.files, name: content}
     write(tmp_path / "MNIST/raw", files)
     with pytest.raises(InputError, match=message):

@@ -118,9 +118,11 @@ WRONG = {
     "empty": ({"x": X[:0], "y": Y[:0]}, "it is empty"),
     "scalar": ({"x": np.float32(1), "y": Y}, r"shape \(\)"),
     "two samples": ({"x": X[:2], "y": Y[:2]}, "is 2, expected at least 3"),
-    "poor client": ({"x": X, "y": Y, "client": np.where(Y == 0, Y, 1) + (np.arange(40) == 5)},
-                    "client 2 of .* has 1 sample:"),
-}  # fmt: skip
+    "poor client": (
+        {"x": X, "y": Y, "client": np.where(Y == 0, Y, 1) + (np.arange(40) == 5)},
+        "client 2 of .* has 1 sample:",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", WRONG)
@@ -245,8 +247,9 @@ def test_clients_keep_their_names_in_natural_order(
     pool = pool_of(save(tmp_path / "a.npz", x=x, y=Y, client=who))
     assert pool.client_names == tuple(order)
     assert pool.train_owner is not None
-    texts = [n.decode("utf-8", "backslashreplace") if isinstance(n, bytes) else str(n)
-             for n in names]  # fmt: skip
+    texts = [
+        n.decode("utf-8", "backslashreplace") if isinstance(n, bytes) else str(n) for n in names
+    ]
     for (whose,), number in zip(pool.train_x, pool.train_owner, strict=True):
         assert order[number] == texts[int(whose)]
 
@@ -255,14 +258,8 @@ def test_clients_keep_their_names_in_natural_order(
     ("change", "message"),
     [
         ({"x_val": None}, "holds one of x_val and y_val"),
-        (
-            {"y_test": SPLIT_ARRAYS["y_test"][:3]},
-            r"y_test of .*2.npz .* for each of 8",
-        ),
-        (
-            {"x_test": X[:8, :2]},
-            r"x_test of .*2.npz .* \(3, 4\) as in x_train of .*1.npz",
-        ),
+        ({"y_test": SPLIT_ARRAYS["y_test"][:3]}, r"y_test of .*2.npz .* for each of 8"),
+        ({"x_test": X[:8, :2]}, r"x_test of .*2.npz .* \(3, 4\) as in x_train of .*1.npz"),
         ({"x_train": np.zeros((8, 3, 4), np.uint8)}, "uint8, but x_train of .*1.npz of float32"),
         ({"x_train": X[:0], "y_train": Y[:0]}, "it is empty"),
         ({"y_val": Y[:8] + 1}, "No label"),

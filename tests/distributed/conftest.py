@@ -41,11 +41,22 @@ def torchrun(folder: Path, environment: dict[str, str]) -> Start:
 
     def start(*command: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "torch.distributed.run", "--standalone",
-             "--nproc-per-node", "2", *command],
-            cwd=folder, env=environment, capture_output=True, text=True, check=False,
+            [
+                sys.executable,
+                "-m",
+                "torch.distributed.run",
+                "--standalone",
+                "--nproc-per-node",
+                "2",
+                *command,
+            ],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
             timeout=PATIENCE,
-        )  # fmt: skip
+        )
         assert not left(folder)
         return done
 
@@ -66,11 +77,14 @@ def two(folder: Path, environment: dict[str, str]) -> StartTwo:
         started = [
             subprocess.Popen(
                 [sys.executable, "-m", "pflbench", *command],
-                cwd=where, env={**environment, **common, "RANK": rank, "LOCAL_RANK": rank},
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                cwd=where,
+                env={**environment, **common, "RANK": rank, "LOCAL_RANK": rank},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
             )
             for rank, where in (("0", folder), ("1", second))
-        ]  # fmt: skip
+        ]
         try:
             said = [process.communicate(timeout=PATIENCE) for process in started]
         finally:

@@ -21,9 +21,16 @@ def drift(dataset: str, group: Group) -> float:
     """Return how far this process's server is from a server that does not drift."""
     p = plan(RunRequest("drifts", dataset, clients=5, device="cpu"))
     simulation = Simulation(
-        p.spec, p.parameters, p.federation, p.module, p.head, seed=0, sgd=p.sgd,
-        budget=p.budget, group=group,
-    )  # fmt: skip
+        p.spec,
+        p.parameters,
+        p.federation,
+        p.module,
+        p.head,
+        seed=0,
+        sgd=p.sgd,
+        budget=p.budget,
+        group=group,
+    )
     simulation.enrol()
     for r in range(10):
         simulation.round(r)

@@ -13,10 +13,30 @@ from pflbench.cli.main import main
 from pflbench.results import Store
 
 RUN = (
-    "run", "--algo", "fedora,pfedhn-pc", "--clients", "7", "--partition", "iid", "--rounds", "3",
-    "--batch-size", "8", "--device", "cpu", "--engine", "sequential", "--new-clients", "0.4",
-    "--onboard-at", "1", "--shots", "1,all", "--onboarding-steps", "5",
-)  # fmt: skip
+    "run",
+    "--algo",
+    "fedora,pfedhn-pc",
+    "--clients",
+    "7",
+    "--partition",
+    "iid",
+    "--rounds",
+    "3",
+    "--batch-size",
+    "8",
+    "--device",
+    "cpu",
+    "--engine",
+    "sequential",
+    "--new-clients",
+    "0.4",
+    "--onboard-at",
+    "1",
+    "--shots",
+    "1,all",
+    "--onboarding-steps",
+    "5",
+)
 
 
 @pytest.mark.slow

@@ -23,17 +23,37 @@ from pflbench.results import Store, StoredRun
 
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
 OPTIONS: dict[str, Any] = {
-    "clients": 5, "rounds": 4, "eval_every": 2, "local_epochs": 1, "batch_size": 16,
-    "device": "cpu", "model": "mlp(hidden=16)",
-}  # fmt: skip
+    "clients": 5,
+    "rounds": 4,
+    "eval_every": 2,
+    "local_epochs": 1,
+    "batch_size": 16,
+    "device": "cpu",
+    "model": "mlp(hidden=16)",
+}
 CHURN = [
-    "dropout(p=0.6)", "stragglers(share=0.6, work=0.3)", "join(at=3, share=0.8)",
-    "leave(at=3, share=0.8, forget=true)", "dropout(p=1)",
-]  # fmt: skip
+    "dropout(p=0.6)",
+    "stragglers(share=0.6, work=0.3)",
+    "join(at=3, share=0.8)",
+    "leave(at=3, share=0.8, forget=true)",
+    "dropout(p=1)",
+]
 COMMAND = [
-    "--clients", "5", "--rounds", "4", "--eval-every", "2", "--local-epochs", "1", "--batch-size",
-    "16", "--device", "cpu", "--model", "mlp(hidden=16)",
-]  # fmt: skip
+    "--clients",
+    "5",
+    "--rounds",
+    "4",
+    "--eval-every",
+    "2",
+    "--local-epochs",
+    "1",
+    "--batch-size",
+    "16",
+    "--device",
+    "cpu",
+    "--model",
+    "mlp(hidden=16)",
+]
 
 
 def runs(results: Path) -> dict[str, StoredRun]:
@@ -55,8 +75,9 @@ def assert_equal_runs(one: StoredRun, two: StoredRun, *, exact: bool = True) -> 
         pd.testing.assert_frame_equal(
             a.drop(columns="correct", errors="ignore"),
             b.drop(columns="correct", errors="ignore"),
-            rtol=1e-3, atol=1e-4,
-        )  # fmt: skip
+            rtol=1e-3,
+            atol=1e-4,
+        )
         if "correct" in a:  # rounding may turn a sample that lies between two classes
             assert (a["correct"] - b["correct"]).abs().max() <= 1
 
@@ -136,9 +157,12 @@ def test_what_one_process_cannot_do_ends_in_both(folder: Path, data: str, two: S
     assert problems[3].startswith("The training loss of client 0 became NaN or infinite")
     stored = by_method(folder / "results")
     assert {name: run.status for name, run in stored.items()} == {
-        "raises": "failed", "raises-first": "failed", "out-of-step": "unfinished",
-        "diverges": "failed", "fedavg": "complete",
-    }  # fmt: skip
+        "raises": "failed",
+        "raises-first": "failed",
+        "out-of-step": "unfinished",
+        "diverges": "failed",
+        "fedavg": "complete",
+    }
     assert stored["raises"].failure["error"] == "ZeroDivisionError"
     assert stored["raises-first"].failure["round"] == 2
     assert stored["diverges"].failure["error"] == "DivergedError"

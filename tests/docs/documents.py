@@ -11,11 +11,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 PAGES = sorted(
-    [
-        *DOCS.glob("*.md"),
-        *ROOT.glob("algorithms/pflbench_algorithms/*/note.md"),
-        *ROOT.glob("*.md"),
-    ]
+    [*DOCS.glob("*.md"), *ROOT.glob("algorithms/pflbench_algorithms/*/note.md"), *ROOT.glob("*.md")]
 )
 """Every page that people read."""
 

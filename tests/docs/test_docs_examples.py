@@ -171,8 +171,17 @@ def registry(
 
 def test_the_plugins_keep_the_rules(registry: plugins.Registry) -> None:
     assert not registry.problems
-    for name in ("private-head", "blobs", "sorted", "noisy", "wide", "shifts", "p-true", "journal",
-                 "means"):  # fmt: skip
+    for name in (
+        "private-head",
+        "blobs",
+        "sorted",
+        "noisy",
+        "wide",
+        "shifts",
+        "p-true",
+        "journal",
+        "means",
+    ):
         report = check(name, registry=registry)
         assert report.passed, [o for o in report.outcomes if o.status == "failed"]
 
@@ -182,9 +191,16 @@ def test_the_plugins_run_together(
 ) -> None:
     caplog.set_level("INFO")
     request = RunRequest(
-        "private-head", "blobs", partition="sorted", population="noisy", model="wide(units=16)",
-        rounds=3, participation="shifts", parameters={"mu": "0.1"}, device="cpu",
-    )  # fmt: skip
+        "private-head",
+        "blobs",
+        partition="sorted",
+        population="noisy",
+        model="wide(units=16)",
+        rounds=3,
+        participation="shifts",
+        parameters={"mu": "0.1"},
+        device="cpu",
+    )
     journal = resolve(registry.get(registry.observers, "journal").make, owner="the test")()
     result = execute(plan(request, registry), None, [journal])
     assert "p-true" in result.metrics.columns

@@ -21,9 +21,15 @@ from pflbench.results import Store
 
 PAGE = DOCS / "results-format.md"
 TABLES = (
-    "metrics", "rounds", "messages", "participation", "partition", "clients", "relatedness",
+    "metrics",
+    "rounds",
+    "messages",
+    "participation",
+    "partition",
+    "clients",
+    "relatedness",
     "coordinates",
-)  # fmt: skip
+)
 
 
 def federation() -> pflbench.Federation:
@@ -80,15 +86,23 @@ def test_the_files_of_a_run(results: Path) -> None:
     tree = PAGE.read_text("utf-8").split("```")[1]
     listed = {line.split("── ")[1].split()[0] for line in tree.splitlines() if "── " in line}
     written = {p.name for p in run.folder.iterdir()}
-    assert written == {*(f"{n}.parquet" for n in TABLES), "run.json", "environment.json",
-                       "summary.json"}  # fmt: skip
+    assert written == {
+        *(f"{n}.parquet" for n in TABLES),
+        "run.json",
+        "environment.json",
+        "summary.json",
+    }
     outer = {"pflbench.json", "runs/", "07bbe83e2daf/"}
     assert listed == written | outer | {
-        "failure.json", "checkpoint/", "privacy.parquet", "onboarding.parquet",
-    }  # fmt: skip
+        "failure.json",
+        "checkpoint/",
+        "privacy.parquet",
+        "onboarding.parquet",
+    }
     assert json.loads((results / "pflbench.json").read_text()) == {
-        "format": "pflbench results", "version": 1,
-    }  # fmt: skip
+        "format": "pflbench results",
+        "version": 1,
+    }
     assert json.dumps({"format": "pflbench results", "version": 1}) in tree
 
 
@@ -109,9 +123,10 @@ def test_the_scores_of_what_a_server_learnt(tmp_path: Path) -> None:
         for own in x
     ]
     known = dataclasses.replace(
-        pflbench.Federation.from_arrays(arrays), groups=np.array([0, 0, 1, 1]),
+        pflbench.Federation.from_arrays(arrays),
+        groups=np.array([0, 0, 1, 1]),
         coordinates=np.arange(4.0)[:, None],
-    )  # fmt: skip
+    )
     summary = pflbench.run("fedora", known, rounds=1, device="cpu").summary
     scores = [key for key in summary if key.startswith("relatedness_")]
     assert len(scores) == 3

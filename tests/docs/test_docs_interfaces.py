@@ -24,9 +24,11 @@ from pflbench.schema.specs import AlgorithmSpec
 
 PLUGINS, SCENARIOS = DOCS / "write-a-plugin.md", DOCS / "scenarios.md"
 BUILT_IN = [
-    spec for spec in installed().algorithms.specs() if spec.client.startswith("pflbench")
+    spec
+    for spec in installed().algorithms.specs()
+    if spec.client.startswith("pflbench")
     and installed().algorithms.owner(spec.name).startswith("pflbench:")
-]  # fmt: skip
+]
 
 
 def signature(function: Any) -> str:
@@ -108,13 +110,32 @@ def test_every_command_and_option_is_in_the_reference() -> None:
 def test_documentation_names_no_option_that_is_not_there() -> None:
     known = set().union(*map(options_of, COMMANDS.values())) | {"--version", "--help"}
     others = {  # of other programs
-        "--check", "--strict",
-        "--standalone", "--nproc-per-node", "--nnodes", "--node-rank", "--master-addr",
-        "--address", "--generate", "--head", "--port", "--disable-usage-stats",
-        "--node-manager-port", "--object-manager-port", "--min-worker-port", "--max-worker-port",
-        "--array", "--cpus-per-task", "--gpus-per-task", "--job-name", "--mem", "--open-mode",
-        "--output", "--requeue", "--time",
-    }  # fmt: skip
+        "--check",
+        "--strict",
+        "--standalone",
+        "--nproc-per-node",
+        "--nnodes",
+        "--node-rank",
+        "--master-addr",
+        "--address",
+        "--generate",
+        "--head",
+        "--port",
+        "--disable-usage-stats",
+        "--node-manager-port",
+        "--object-manager-port",
+        "--min-worker-port",
+        "--max-worker-port",
+        "--array",
+        "--cpus-per-task",
+        "--gpus-per-task",
+        "--job-name",
+        "--mem",
+        "--open-mode",
+        "--output",
+        "--requeue",
+        "--time",
+    }
     for page in PAGES:
         text = re.sub(r"^\|[-| ]+\|$", "", page.read_text("utf-8"), flags=re.MULTILINE)
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
@@ -173,7 +194,7 @@ def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
         "populations": ("Populations", "Population"),
         "models": ("Models", "Model"),
         "participations": ("Participation", "Participation"),
-    }[shelf]  # fmt: skip
+    }[shelf]
     assert set(column(section(SCENARIOS, heading), header)) == {spec.name for spec in specs}
     for spec in specs:
         if infos := describe_parameters(spec.parameters):

@@ -31,9 +31,9 @@ def test_the_keys_of_a_scenario_are_told_with_their_bounds() -> None:
         expected = f"{kind} {info.bounds}".strip()
         if info.name == "participation":
             expected = f"a number {info.bounds}, or text"
-        assert rows[info.name] == {
-            "Key": info.name, "Value": expected, "Meaning": info.help,
-        }, info.name  # fmt: skip
+        assert rows[info.name] == {"Key": info.name, "Value": expected, "Meaning": info.help}, (
+            info.name
+        )
 
 
 def test_the_file_that_is_shown_is_what_is_said_of_it(tmp_path: Path) -> None:

@@ -144,9 +144,11 @@ class Schedule(Participation):
 def test_who_comes_late_enrols_late(method: str, engine: str) -> None:
     federation = federation_of()
     simulation = made(
-        method, engine=engine, federation=federation,
+        method,
+        engine=engine,
+        federation=federation,
         participation=Schedule(None, Census(federation, 0)),
-    )  # fmt: skip
+    )
     at_once = made(method, engine=engine)
     whole = lines(at_once, -1, "up")
     cohorts, bytes_up = [], []
@@ -164,8 +166,11 @@ def test_who_comes_late_enrols_late(method: str, engine: str) -> None:
     table = simulation.register.table()
     events = table[table["event"] != ""][["round", "client", "event"]]
     assert events.to_numpy().tolist() == [
-        [2, 0, "forgotten"], [3, 3, "joined"], [3, 4, "joined"], [4, 3, "forgotten"],
-    ]  # fmt: skip
+        [2, 0, "forgotten"],
+        [3, 3, "joined"],
+        [3, 4, "joined"],
+        [4, 3, "forgotten"],
+    ]
     assert not table.loc[table["event"] != "", ["invited", "uploaded"]].any().any()
 
 
@@ -177,9 +182,11 @@ def test_what_cannot_be_forgotten_is_said_once(method: str) -> None:
     for r in range(4):
         simulation.round(r)
     words = {
-        "local": "", "fedora": "", "pfedhn": "what the hypernetwork learnt from them",
+        "local": "",
+        "fedora": "",
+        "pfedhn": "what the hypernetwork learnt from them",
         "pfedhn-pc": "what the hypernetwork learnt from them",
-    }  # fmt: skip
+    }
     assert simulation.not_forgotten == words.get(method, "their part in the global model")
 
 

@@ -156,9 +156,12 @@ def test_the_engines_agree_on_uneven_clients(client: str) -> None:
     played = []
     for engine in ("sequential", "stacked"):
         simulation = simulate(
-            f"small_methods:{client}", federation=federation_of((5, 2, 9), shape=(1, 16, 16)),
-            module=module, head="fc3.", engine=engine,
-        )  # fmt: skip
+            f"small_methods:{client}",
+            federation=federation_of((5, 2, 9), shape=(1, 16, 16)),
+            module=module,
+            head="fc3.",
+            engine=engine,
+        )
         losses = [simulation.round(r).train_loss for r in range(3)]
         played.append((losses, simulation.personal(simulation.everyone), simulation.evaluate(3)[0]))
     (losses, models, table), (other_losses, others, other) = played
@@ -177,9 +180,12 @@ def test_clients_side_by_side_do_not_share_memory() -> None:
         torch.set_num_threads(count)
         try:
             simulation = simulate(
-                federation=federation, module=module, head="fc3.", engine="sequential",
+                federation=federation,
+                module=module,
+                head="fc3.",
+                engine="sequential",
                 budget=LocalBudget(160, epochs=5),
-            )  # fmt: skip
+            )
             simulation.round(0)
             found.append(simulation.personal(simulation.everyone))
         finally:

@@ -78,9 +78,13 @@ def test_several_cores_give_what_one_gives(cores: int, engine: str, client: str)
         for n in (cores, 1):
             torch.set_num_threads(n)
             simulation = simulate(
-                client, federation=federation, module=module, head="4.", engine=engine,
+                client,
+                federation=federation,
+                module=module,
+                head="4.",
+                engine=engine,
                 chunk=2 if engine == "stacked" else None,
-            )  # fmt: skip
+            )
             for r in range(3):
                 simulation.round(r)
             states.append(simulation.state())

@@ -16,13 +16,22 @@ CLIENTS = [
     *(
         f"small_methods:{name}"
         for name in (
-            "OwnLoss", "OwnGradient", "OwnAfterStep", "AllSmallPlaces", "Proximal", "Pulled",
-            "AllTerms", "OwnStep", "OwnTrain",
-            "StartsWithData", "KeepsState", "Adapted",
+            "OwnLoss",
+            "OwnGradient",
+            "OwnAfterStep",
+            "AllSmallPlaces",
+            "Proximal",
+            "Pulled",
+            "AllTerms",
+            "OwnStep",
+            "OwnTrain",
+            "StartsWithData",
+            "KeepsState",
+            "Adapted",
         )
     ),
     "pflbench_algorithms.local.client:KeptClient",
-]  # fmt: skip
+]
 BUDGETS = {"epochs": LocalBudget(4, epochs=2), "steps": LocalBudget(4, steps=3)}
 
 

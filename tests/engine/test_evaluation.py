@@ -92,8 +92,16 @@ def test_the_table_is_tidy_and_ordered(engine: str) -> None:
     simulation = simulate(engine=engine)
     table, _ = simulation.evaluate(7)
     assert list(table.columns) == [
-        "round", "client", "split", "stage", "samples", "correct", "loss", "brier", "ece",
-    ]  # fmt: skip
+        "round",
+        "client",
+        "split",
+        "stage",
+        "samples",
+        "correct",
+        "loss",
+        "brier",
+        "ece",
+    ]
     assert table.client.tolist() == 2 * list(range(len(UNEVEN)))
     assert table.split.tolist() == ["test"] * len(UNEVEN) + ["val"] * len(UNEVEN)
     assert (table["round"] == 7).all()

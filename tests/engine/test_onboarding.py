@@ -25,9 +25,7 @@ from pflbench.schema.new_clients import ALL, NOTHING, NewClients, labelled
 from pflbench.schema.privacy import Gaussian
 from pflbench.streams import stream
 
-METHODS = (
-    "local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc",
-)  # fmt: skip
+METHODS = ("local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
 SIZES = (9, 12, 20, 8, 14, 11)
 HELD, THERE = np.array([2, 4]), np.array([0, 1, 3, 5])
 STEPS = 7
@@ -41,10 +39,16 @@ def made(
     registry = plugins.installed()
     spec = registry.get(registry.algorithms, method)
     sim = Simulation(
-        spec, spec.parameters(), federation.only(THERE), mlp_for(federation, seed=3),
-        "layer_output.", seed=3, sgd=SGD, budget=LocalBudget(4, epochs=2),
+        spec,
+        spec.parameters(),
+        federation.only(THERE),
+        mlp_for(federation, seed=3),
+        "layer_output.",
+        seed=3,
+        sgd=SGD,
+        budget=LocalBudget(4, epochs=2),
         **{"dtype": torch.float64, **options},
-    )  # fmt: skip
+    )
     sim.enrol()
     for r in range(rounds):
         sim.round(r)

@@ -10,9 +10,11 @@ def test_a_server_that_writes_to_what_it_sent_changes_no_client() -> None:
     kept = []
     for engine in ("sequential", "stacked"):
         sim = simulate(
-            "careless_methods:KeepsReceived", "careless_methods:OneModelEach",
-            federation=federation_of((8, 8, 8)), engine=engine,
-        )  # fmt: skip
+            "careless_methods:KeepsReceived",
+            "careless_methods:OneModelEach",
+            federation=federation_of((8, 8, 8)),
+            engine=engine,
+        )
         for r in range(2):
             sim.round(r)
         kept.append(sim.personal(sim.everyone).clone())

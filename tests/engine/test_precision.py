@@ -17,8 +17,19 @@ from pflbench.models import LeNet, Mlp
 from pflbench.models.networks import build_lenet, build_mlp
 
 MIXED: dict[str, Any] = {"dtype": torch.float32, "products": torch.bfloat16}
-PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "baddbmm_", "addmm_", "convolution", "linear",
-            "convolution_backward", "_convolution", "matmul"}  # fmt: skip
+PRODUCTS = {
+    "mm",
+    "bmm",
+    "addmm",
+    "baddbmm",
+    "baddbmm_",
+    "addmm_",
+    "convolution",
+    "linear",
+    "convolution_backward",
+    "_convolution",
+    "matmul",
+}
 
 
 class Products(TorchDispatchMode):
@@ -108,10 +119,13 @@ def test_engines_agree_to_the_rounding_of_bfloat16(make: Any) -> None:
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({"dtype": torch.float32}, torch.float32), (MIXED, torch.bfloat16),
-     ({"dtype": torch.float64}, torch.float64)],
+    [
+        ({"dtype": torch.float32}, torch.float32),
+        (MIXED, torch.bfloat16),
+        ({"dtype": torch.float64}, torch.float64),
+    ],
     ids=["float32", "bfloat16", "float64"],
-)  # fmt: skip
+)
 def test_every_product_of_local_training_and_evaluation_is_of_the_type(
     make: Any, engine: str, options: dict[str, Any], expected: torch.dtype
 ) -> None:

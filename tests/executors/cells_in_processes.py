@@ -27,10 +27,17 @@ RESULTS = Path("results")
 METHODS = ("fedora", "local", "fedavg")
 
 SCENARIO = {
-    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 40, "eval_every": 10,
-    "participation": 0.6, "local_epochs": 1, "batch_size": 16, "seed": 2, "device": "cpu",
+    "clients": 5,
+    "partition": "dirichlet(alpha=0.5)",
+    "rounds": 40,
+    "eval_every": 10,
+    "participation": 0.6,
+    "local_epochs": 1,
+    "batch_size": 16,
+    "seed": 2,
+    "device": "cpu",
     "model": "mlp(hidden=16)",
-}  # fmt: skip
+}
 
 
 def works(results: Path) -> list[Work]:

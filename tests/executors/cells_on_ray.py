@@ -30,10 +30,17 @@ RESULTS = Path("results")
 LOST, DOOMED = ("fedora", "local"), "fedavg"
 
 SCENARIO = {
-    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 400, "eval_every": 100,
-    "participation": 0.6, "local_epochs": 1, "batch_size": 16, "seed": 2, "device": "cpu",
+    "clients": 5,
+    "partition": "dirichlet(alpha=0.5)",
+    "rounds": 400,
+    "eval_every": 100,
+    "participation": 0.6,
+    "local_epochs": 1,
+    "batch_size": 16,
+    "seed": 2,
+    "device": "cpu",
     "model": "mlp(hidden=16)",
-}  # fmt: skip
+}
 
 
 def works(results: Path, *methods: str) -> list[Work]:
@@ -102,9 +109,13 @@ def main(folder: str) -> None:
     soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 1000}
     cluster = Cluster(
         initialize_head=True,
-        head_node_args={**small, **addresses[0], "include_dashboard": False,
-                        "_system_config": soon},
-    )  # fmt: skip
+        head_node_args={
+            **small,
+            **addresses[0],
+            "include_dashboard": False,
+            "_system_config": soon,
+        },
+    )
     try:
         node = cluster.add_node(**small, **addresses[1])
         misfortune = Misfortune(cluster, node)
@@ -119,9 +130,12 @@ def main(folder: str) -> None:
             run_cells(works(RESULTS, DOOMED), executor, misfortune)
         head = cluster.head_node.all_processes["raylet"][0].process
         heard = {
-            "starts": misfortune.starts, "notices": misfortune.notices,
-            "outcomes": misfortune.outcomes, "refused": refused, "alive": head.poll() is None,
-        }  # fmt: skip
+            "starts": misfortune.starts,
+            "notices": misfortune.notices,
+            "outcomes": misfortune.outcomes,
+            "refused": refused,
+            "alive": head.poll() is None,
+        }
     finally:
         cluster.shutdown()
     print(json.dumps(heard))

@@ -21,11 +21,15 @@ def start_code(folder: Path) -> Iterator[Start]:
     def begin(*arguments: str) -> subprocess.Popen[str]:
         made = subprocess.Popen(
             [sys.executable, *arguments],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            start_new_session=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
             # A process that a shell put in the background ignores SIGINT, and its children do.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )  # fmt: skip
+        )
         started.append(made)
         return made
 

@@ -49,9 +49,14 @@ def test_busy_cells_are_run_once_they_are_given_up(
     watch = Listener(*elsewhere)
     outcomes = run_cells(works, Here(), watch)
     assert watch.heard == [
-        "local busy", "fedavg complete", "fedprox busy", "waiting for local, fedprox",
-        "fedprox complete", "waiting for local", "local complete",
-    ]  # fmt: skip
+        "local busy",
+        "fedavg complete",
+        "fedprox busy",
+        "waiting for local, fedprox",
+        "fedprox complete",
+        "waiting for local",
+        "local complete",
+    ]
     assert set(watch.holders) == {f"process {os.getpid()} on {platform.node()}"}
     assert [outcome.status for outcome in outcomes.values()] == ["complete"] * 3
 
@@ -78,9 +83,23 @@ def test_two_commands_on_one_folder_run_each_cell_once(
     jobs: str, start: Start, folder: Path, data: str
 ) -> None:
     command = (
-        "run", "--dataset", data, "--clients", "3", "--rounds", "100", "--eval-every", "50",
-        "--device", "cpu", "--algo", ",".join(METHODS), "--seed", "0,1", "--jobs",
-    )  # fmt: skip
+        "run",
+        "--dataset",
+        data,
+        "--clients",
+        "3",
+        "--rounds",
+        "100",
+        "--eval-every",
+        "50",
+        "--device",
+        "cpu",
+        "--algo",
+        ",".join(METHODS),
+        "--seed",
+        "0,1",
+        "--jobs",
+    )
     one, other = start(*command, "1"), start(*command, jobs)
     ended = [process.communicate(timeout=PATIENCE) for process in (one, other)]
     (out, err), (out_too, err_too) = ended

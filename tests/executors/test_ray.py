@@ -24,9 +24,20 @@ from pflbench.runs import RunRequest, plan
 MARK = "PFLBENCH_TEST_OF_RAY"
 
 CELLS = (
-    "run", "--algo", "local,fedavg,fedora", "--dataset", "npz:points.npz", "--clients", "4",
-    "--partition", "dirichlet(alpha=0.5)", "--model", "mlp(hidden=16)", "--device", "cpu",
-)  # fmt: skip
+    "run",
+    "--algo",
+    "local,fedavg,fedora",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "4",
+    "--partition",
+    "dirichlet(alpha=0.5)",
+    "--model",
+    "mlp(hidden=16)",
+    "--device",
+    "cpu",
+)
 
 
 @pytest.fixture

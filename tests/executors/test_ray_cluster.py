@@ -30,9 +30,13 @@ def test_a_killed_node_loses_no_cell_and_a_worker_that_always_dies_is_a_failed_o
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as short:
         done = subprocess.run(
             [sys.executable, str(HERE / "cells_on_ray.py"), short],
-            cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
             env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        )  # fmt: skip
+        )
         left = [p for p in psutil.process_iter() if any(short in word for word in _command(p))]
     assert done.returncode == 0, done.stderr
     assert left == []

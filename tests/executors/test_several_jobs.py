@@ -14,9 +14,18 @@ from pflbench.cli.main import main
 from pflbench.results import Store
 
 RUN = (
-    "run", "--dataset", "npz:points.npz", "--clients", "3", "--rounds", "4", "--eval-every", "2",
-    "--device", "cpu",
-)  # fmt: skip
+    "run",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "3",
+    "--rounds",
+    "4",
+    "--eval-every",
+    "2",
+    "--device",
+    "cpu",
+)
 
 
 def test_a_cell_that_fails_stops_no_other(start: Start, folder: Path, data: str) -> None:

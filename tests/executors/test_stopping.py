@@ -14,9 +14,22 @@ from sessions import Start, holders, of_session, wait_until
 from pflbench.results import Store
 
 LONG = (
-    "run", "--algo", "fedavg,local", "--dataset", "npz:points.npz", "--clients", "3",
-    "--rounds", "1000000", "--eval-every", "100000", "--device", "cpu", "--jobs", "2",
-)  # fmt: skip
+    "run",
+    "--algo",
+    "fedavg,local",
+    "--dataset",
+    "npz:points.npz",
+    "--clients",
+    "3",
+    "--rounds",
+    "1000000",
+    "--eval-every",
+    "100000",
+    "--device",
+    "cpu",
+    "--jobs",
+    "2",
+)
 
 
 def at_work(start: Start, folder: Path) -> subprocess.Popen[str]:

@@ -24,9 +24,13 @@ def in_processes(folder: Path, jobs: int, kills: int) -> dict[str, Any]:
     script = Path(__file__).with_name("cells_in_processes.py")
     done = subprocess.run(
         [sys.executable, str(script), str(jobs), str(kills)],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     assert own_words(done.stderr) == ""
     heard: dict[str, Any] = json.loads(done.stdout)
@@ -63,8 +67,10 @@ def test_a_cell_whose_workers_all_die_fails_with_the_reason(folder: Path, data: 
     assert heard["outcomes"]["local"] == heard["outcomes"]["fedavg"] == ["complete", ""]
     runs = {run.cell["algorithm"]["name"]: run for run in Store(folder / "results").runs()}
     assert {name: run.status for name, run in runs.items()} == {
-        "fedora": "failed", "local": "complete", "fedavg": "complete",
-    }  # fmt: skip
+        "fedora": "failed",
+        "local": "complete",
+        "fedavg": "complete",
+    }
     assert runs["fedora"].failure["message"] == reason
 
 

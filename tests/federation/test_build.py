@@ -102,18 +102,22 @@ def test_a_client_without_samples_gets_one_of_a_class_that_it_holds(digits):
 def test_the_fingerprint_is_of_the_data_alone(digits):
     base = build(digits, IID, 5, 0)
     assert build(digits, IID, 7, 3).fingerprint == base.fingerprint
-    renamed = dataclasses.replace(digits, source="the same", notice="downloaded",
-                                  train_y=digits.train_y.astype(np.uint8))  # fmt: skip
+    renamed = dataclasses.replace(
+        digits, source="the same", notice="downloaded", train_y=digits.train_y.astype(np.uint8)
+    )
     assert build(renamed, IID, 5, 0).fingerprint == base.fingerprint
     pixel, label = digits.train_x.copy(), digits.test_y.copy()
     pixel[3, 0, 2, 2] ^= 1
     label[5] = (label[5] + 1) % 10
     for change in (
-        {"train_x": pixel}, {"test_y": label}, {"classes": 11}, {"validation": 399},
+        {"train_x": pixel},
+        {"test_y": label},
+        {"classes": 11},
+        {"validation": 399},
         {"mean": (0.0,), "std": (1.0,)},
         {"train_x": digits.train_x.astype(np.float32), "test_x": digits.test_x.astype(np.float32)},
         {"train_owner": np.arange(1400) % 5, "test_owner": np.arange(397) % 5},
-    ):  # fmt: skip
+    ):
         other = build(dataclasses.replace(digits, **change), IID, 5, 0)
         assert other.fingerprint != base.fingerprint, list(change)
 
@@ -140,10 +144,13 @@ def test_the_fingerprint_is_of_the_data_alone(digits):
         ({"mean": (0.5,), "std": (0.0,)}, 5, "above 0"),
         ({"mean": (0.5, 0.5), "std": (1.0, 1.0)}, 5, "each of 1 channels"),
         ({"train_owner": np.zeros(1400, int)}, None, "both or neither"),
-        ({"train_owner": np.full(1400, 10**9), "test_owner": np.zeros(397, int)}, None,
-         "client number 1000000000"),
+        (
+            {"train_owner": np.full(1400, 10**9), "test_owner": np.zeros(397, int)},
+            None,
+            "client number 1000000000",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_built_is_refused_in_one_sentence(digits, change, clients, message):
     with pytest.raises(InputError, match=message) as caught:
         build(dataclasses.replace(digits, **change), IID, clients, 0)
@@ -188,10 +195,13 @@ def test_a_transform_that_misbehaves_is_named(digits, seen, message):
 def test_data_that_are_divided_already_stay_so():
     rng = np.random.default_rng(0)
     clients = [
-        {f"{s}_{part}": rng.random((n, 3)) if part == "x" else np.arange(n) % 2
-         for s, n in (("train", 5 + i), ("val", 2), ("test", 3)) for part in "xy"}
+        {
+            f"{s}_{part}": rng.random((n, 3)) if part == "x" else np.arange(n) % 2
+            for s, n in (("train", 5 + i), ("val", 2), ("test", 3))
+            for part in "xy"
+        }
         for i in range(4)
-    ]  # fmt: skip
+    ]
     data = ClientArrays(clients, classes=2, source="four hospitals")
     federation = build(data, None, None, 0)
     assert federation.train.sizes.tolist() == [5, 6, 7, 8]

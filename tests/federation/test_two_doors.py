@@ -60,30 +60,42 @@ WRONG: dict[str, tuple[list[Client], str]] = {
     "one-hot": ([every(lambda y: np.eye(3)[y], "y", client())], r"\(8, 3\), .* y.argmax\(axis=1\)"),
     "a column": ([every(lambda y: y[:, None], "y", client())], r"\(8, 1\), .* y.reshape\(-1\)"),
     "lengths": ([client(), client() | {"val_y": np.zeros(2, int)}], "each of 3 samples"),
-    "empty": ([client(), client() | {"val_x": np.zeros((0, 2, 3)), "val_y": np.zeros(0, int)}],
-              "it is empty"),
+    "empty": (
+        [client(), client() | {"val_x": np.zeros((0, 2, 3)), "val_y": np.zeros(0, int)}],
+        "it is empty",
+    ),
     "no pixels": ([client((1, 0, 3))], "it is empty"),
     "NaN": ([client(), client() | {"test_x": np.full((4, 2, 3), np.nan)}], "are NaN"),
     "infinite": ([client() | {"test_x": np.full((4, 2, 3), 1e300)}], "infinite as float32"),
-    "whole inputs": ([every(lambda x: (9 * x).astype(int), "x", client())],
-                     r"int64, expected uint8 .* x.astype\(np.float32\)"),
+    "whole inputs": (
+        [every(lambda x: (9 * x).astype(int), "x", client())],
+        r"int64, expected uint8 .* x.astype\(np.float32\)",
+    ),
     "logical inputs": ([every(lambda x: x > 0.5, "x", client())], "bool, expected uint8"),
     "complex inputs": ([every(lambda x: x * 1j, "x", client())], "complex64, expected uint8"),
     "flat inputs": ([every(lambda x: x[:, 0, 0], "x", client())], "at least two dimensions"),
-    "bytes in one split": ([client(), client() | {"test_x": np.zeros((4, 2, 3), np.uint8)}],
-                           "uint8, but .* of float32: expected .* in both"),
+    "bytes in one split": (
+        [client(), client() | {"test_x": np.zeros((4, 2, 3), np.uint8)}],
+        "uint8, but .* of float32: expected .* in both",
+    ),
     "another shape": ([client(), client((3, 2))], r"shape \(3, 2\), expected \(2, 3\) as in"),
-    "another shape of a split": ([client() | {"val_x": np.zeros((3, 6))}],
-                                 r"shape \(6,\), expected \(2, 3\)"),
+    "another shape of a split": (
+        [client() | {"val_x": np.zeros((3, 6))}],
+        r"shape \(6,\), expected \(2, 3\)",
+    ),
     "one split unscaled": (
         [client(IMAGES), client(IMAGES) | {"test_x": np.floor(RNG.random((4, *IMAGES)) * 255)}],
         "whole numbers up to 255 and .* fractions from 0 to 1: expected one scale",
     ),
-    "bytes that are no pixels": ([every(lambda x: (99 * x[:, 0]).astype(np.uint8), "x", client())],
-                                 r"shape \(3,\): .* x.astype\(np.float32\) keeps"),
-    "bytes in a row": ([every(lambda x: (99 * x[:, :1]).astype(np.uint8), "x", client())],
-                       r"shape \(1, 3\): .* no images"),
-}  # fmt: skip
+    "bytes that are no pixels": (
+        [every(lambda x: (99 * x[:, 0]).astype(np.uint8), "x", client())],
+        r"shape \(3,\): .* x.astype\(np.float32\) keeps",
+    ),
+    "bytes in a row": (
+        [every(lambda x: (99 * x[:, :1]).astype(np.uint8), "x", client())],
+        r"shape \(1, 3\): .* no images",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", WRONG)
@@ -203,12 +215,16 @@ POINTS = TensorDataset(torch.zeros(4, 2), torch.arange(4) % 2)
         ({1.5: {}}, "called 1.5, expected a text or a whole number"),
         ([{"train": POINTS}], "Client 0 lacks test_x, test_y"),
         ({"Berlin": {"train": POINTS}}, r"Client 0 \(Berlin\) lacks test_x, test_y"),
-        ([{"train_x": torch.zeros(4, 2).to_sparse(), "train_y": [0], "test": POINTS}],
-         "train_x of client 0 is not an array"),
-        ([{"train_x": np.ma.masked_less(np.eye(4), 0.5), "train_y": [0] * 4, "test": POINTS}],
-         "masked values"),
+        (
+            [{"train_x": torch.zeros(4, 2).to_sparse(), "train_y": [0], "test": POINTS}],
+            "train_x of client 0 is not an array",
+        ),
+        (
+            [{"train_x": np.ma.masked_less(np.eye(4), 0.5), "train_y": [0] * 4, "test": POINTS}],
+            "masked values",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_list_of_clients_is_refused_in_a_sentence(given: Any, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         Federation.from_arrays(given)

@@ -178,10 +178,19 @@ def fedora_recording(
     out["test_accuracy"] = np.array(accuracy, dtype=np.float32)
     out["test_loss"] = np.array(losses, dtype=np.float32)
     config = {
-        "clients": K, "classes": classes, "batch_size": batch_size, "local_epochs": epochs,
-        "rounds": rounds, "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
-        "alpha": alpha, "top_k": top_k, "subspace_dim": q, "temperature": temperature,
-    }  # fmt: skip
+        "clients": K,
+        "classes": classes,
+        "batch_size": batch_size,
+        "local_epochs": epochs,
+        "rounds": rounds,
+        "lr": lr,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "alpha": alpha,
+        "top_k": top_k,
+        "subspace_dim": q,
+        "temperature": temperature,
+    }
     out["config"] = np.array(json.dumps(config))
     assert len(names) * 2 * rounds == sum(name.startswith("round") for name in out)
     return out
@@ -285,12 +294,23 @@ def pfedhn_recording(
     out["test_accuracy"] = np.array(accuracy, dtype=np.float32)
     out["test_loss"] = np.array(losses, dtype=np.float32)
     config = {
-        "clients": K, "classes": classes, "batch_size": batch_size, "local_epochs": epochs,
-        "rounds": len(cohorts), "lr": lr, "momentum": momentum, "weight_decay": weight_decay,
-        "clip_norm": clip_norm, "server_clip_norm": server_clip_norm, "server_lr": server_lr,
-        "server_momentum": 0.7, "server_weight_decay": 2e-3, "hidden_dim": hidden,
-        "n_hidden": n_hidden, "embedding_dim": embedding_dim,
-    }  # fmt: skip
+        "clients": K,
+        "classes": classes,
+        "batch_size": batch_size,
+        "local_epochs": epochs,
+        "rounds": len(cohorts),
+        "lr": lr,
+        "momentum": momentum,
+        "weight_decay": weight_decay,
+        "clip_norm": clip_norm,
+        "server_clip_norm": server_clip_norm,
+        "server_lr": server_lr,
+        "server_momentum": 0.7,
+        "server_weight_decay": 2e-3,
+        "hidden_dim": hidden,
+        "n_hidden": n_hidden,
+        "embedding_dim": embedding_dim,
+    }
     out["config"] = np.array(json.dumps(config))
     return out
 

@@ -7,15 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_recordings import (
-    Arrays,
-    fedora_recording,
-    lenet,
-    load,
-    mlp,
-    pfedhn_recording,
-    save,
-)
+from golden_recordings import Arrays, fedora_recording, lenet, load, mlp, pfedhn_recording, save
 
 from pflbench.conformance.golden import Replay, replay
 from pflbench.schema.plugins import installed
@@ -26,13 +18,20 @@ TOLERANCE = 1e-5
 
 QUANTITIES = {
     "fedora": {
-        "similarity_normalized", "propagation", "lambda", "received", "local", "test_accuracy",
+        "similarity_normalized",
+        "propagation",
+        "lambda",
+        "received",
+        "local",
+        "test_accuracy",
     },
     "pfedhn": {
-        "test_loss", "final/hypernetwork/embeddings", "final/hypernetwork/mlp",
+        "test_loss",
+        "final/hypernetwork/embeddings",
+        "final/hypernetwork/mlp",
         "final/hypernetwork/head",
     },
-}  # fmt: skip
+}
 
 
 def replayed(name: str, path: Path, engine: str = "auto") -> Replay:
@@ -100,37 +99,77 @@ def test_another_config_fails(
 def fedora_of_other_sizes() -> Arrays:
     return fedora_recording(
         mlp([24, 9, 9, 6, 5], ["first", "second", "third", "last"]),
-        sizes=[14, 11, 9, 3, 16, 12, 1, 10, 13], shape=(2, 3, 4), classes=5, rounds=5,
-        batch_size=5, epochs=2, lr=0.05, momentum=0.8, weight_decay=1e-3, alpha=0.6, top_k=3,
-        q=2, temperature=4.0,
-    )  # fmt: skip
+        sizes=[14, 11, 9, 3, 16, 12, 1, 10, 13],
+        shape=(2, 3, 4),
+        classes=5,
+        rounds=5,
+        batch_size=5,
+        epochs=2,
+        lr=0.05,
+        momentum=0.8,
+        weight_decay=1e-3,
+        alpha=0.6,
+        top_k=3,
+        q=2,
+        temperature=4.0,
+    )
 
 
 def fedora_with_a_lenet() -> Arrays:
     return fedora_recording(
-        lenet(1, 2, 4, 3), sizes=[8, 5, 7], shape=(1, 16, 16), classes=3, rounds=2,
-        batch_size=4, epochs=1, lr=0.02, momentum=0.0, weight_decay=0.0, alpha=0.9, top_k=1,
-        q=1, temperature=10.0,
-    )  # fmt: skip
+        lenet(1, 2, 4, 3),
+        sizes=[8, 5, 7],
+        shape=(1, 16, 16),
+        classes=3,
+        rounds=2,
+        batch_size=4,
+        epochs=1,
+        lr=0.02,
+        momentum=0.0,
+        weight_decay=0.0,
+        alpha=0.9,
+        top_k=1,
+        q=1,
+        temperature=10.0,
+    )
 
 
 def pfedhn_with_an_mlp() -> Arrays:
     return pfedhn_recording(
         mlp([15, 7, 4], ["layer_input", "layer_output"]),
-        sizes=[9, 6, 2, 11, 7], shape=(15,), classes=4,
-        cohorts=[[3, 1], [0, 4], [1, 2], [2, 0], [3, 4]], batch_size=4, epochs=2, lr=0.05,
-        clip_norm=0.8, server_clip_norm=0.3, server_lr=0.05, hidden=6, n_hidden=1,
+        sizes=[9, 6, 2, 11, 7],
+        shape=(15,),
+        classes=4,
+        cohorts=[[3, 1], [0, 4], [1, 2], [2, 0], [3, 4]],
+        batch_size=4,
+        epochs=2,
+        lr=0.05,
+        clip_norm=0.8,
+        server_clip_norm=0.3,
+        server_lr=0.05,
+        hidden=6,
+        n_hidden=1,
         embedding_dim=4,
-    )  # fmt: skip
+    )
 
 
 def pfedhn_with_a_lenet() -> Arrays:
     return pfedhn_recording(
-        lenet(2, 3, 6, 3), sizes=[6, 5, 4], shape=(2, 18, 16), classes=3,
-        cohorts=[[2], [0], [2]], batch_size=3, epochs=1, lr=0.01,
-        clip_norm=50.0, server_clip_norm=50.0, server_lr=0.01, hidden=5, n_hidden=0,
+        lenet(2, 3, 6, 3),
+        sizes=[6, 5, 4],
+        shape=(2, 18, 16),
+        classes=3,
+        cohorts=[[2], [0], [2]],
+        batch_size=3,
+        epochs=1,
+        lr=0.01,
+        clip_norm=50.0,
+        server_clip_norm=50.0,
+        server_lr=0.01,
+        hidden=5,
+        n_hidden=0,
         embedding_dim=2,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -188,5 +227,7 @@ def test_what_nobody_knows_is_named(tmp_path: Path) -> None:
     arrays["round9/local/layer_output.bias"] = np.zeros((6, 10), np.float32)
     result = replayed("fedora", save(tmp_path / "more.npz", arrays))
     assert set(result.not_compared) == {
-        "gradient_norm", "round9/local/layer_output.bias", "config: dropout",
-    }  # fmt: skip
+        "gradient_norm",
+        "round9/local/layer_output.bias",
+        "config: dropout",
+    }

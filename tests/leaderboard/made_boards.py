@@ -36,9 +36,13 @@ def row(label: str, accuracies: Values, *, rank: int | None = 1, chosen: bool = 
 
 
 def board(
-    rows: Sequence[Row], *, dataset: str = "mnist", step: int = 10, rounds: int = 10,
+    rows: Sequence[Row],
+    *,
+    dataset: str = "mnist",
+    step: int = 10,
+    rounds: int = 10,
     population: Mapping[str, object] | None = None,
-) -> Board:  # fmt: skip
+) -> Board:
     """A board of a data set and a partition that `step` tells from others."""
     partition = {"name": "rotated", "parameters": {"step": step}, "version": ""}
     scenario = {"partition": partition, "rounds": rounds, "fingerprint": f"data of {dataset}"}

@@ -124,8 +124,11 @@ def test_a_rank_counts_the_rows_that_are_better(store: Store, make_run: MakeRun)
     )
     rows = ran(boards(store.runs(), defaults)[0])
     assert [(row.label, row.rank, row.worst_rank) for row in rows] == [
-        ("clear", 1, 3), ("close", 1, 3), ("unsure", 1, 4), ("low", 3, 4),
-    ]  # fmt: skip
+        ("clear", 1, 3),
+        ("close", 1, 3),
+        ("unsure", 1, 4),
+        ("low", 3, 4),
+    ]
     assert not any(row.leads for row in rows)
 
 
@@ -141,8 +144,10 @@ def test_only_a_row_that_beats_all_others_leads(store: Store, make_run: MakeRun)
     five_seeds(make_run, a=[90, 91, 92, 90, 91], b=[80, 81, 82, 81, 80], c=[80, 82, 81, 80, 81])
     rows = ran(boards(store.runs(), defaults)[0])
     assert [(row.label, row.rank, row.worst_rank, row.leads) for row in rows] == [
-        ("a", 1, 1, True), ("b", 2, 3, False), ("c", 2, 3, False),
-    ]  # fmt: skip
+        ("a", 1, 1, True),
+        ("b", 2, 3, False),
+        ("c", 2, 3, False),
+    ]
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 4])
@@ -150,8 +155,9 @@ def test_few_seeds_rank_nobody(store: Store, make_run: MakeRun, seeds: int) -> N
     five_seeds(make_run, good=[90, 91, 90, 91][:seeds], bad=[10, 11, 10, 10][:seeds])
     (board,) = boards(store.runs(), defaults)
     assert [(row.label, row.rank, row.worst_rank) for row in ran(board)] == [
-        ("good", None, None), ("bad", None, None),
-    ]  # fmt: skip
+        ("good", None, None),
+        ("bad", None, None),
+    ]
     said = f"{seeds} seed{'' if seeds == 1 else 's'}: no verdict, which needs 5."
     assert sum(note.startswith(said) for note in board.notes) == 1
 
@@ -224,8 +230,9 @@ def test_a_failed_seed_beyond_those_asked_for_counts_too(store: Store, make_run:
     make_run("fedora", 1, None, failure={"error": "DivergedError"})
     rows = ran(boards(store.runs(), defaults)[0])
     assert [(row.label, row.measures is None) for row in rows] == [
-        ("fedavg", False), ("fedora", True),
-    ]  # fmt: skip
+        ("fedavg", False),
+        ("fedora", True),
+    ]
 
 
 def test_fewer_seeds_and_unfinished_runs_are_named(store: Store, make_run: MakeRun) -> None:
@@ -328,9 +335,11 @@ def test_labels_show_what_is_not_default_or_differs(store: Store, make_run: Make
     make_run("fedora", 0, FEDORA[1], parameters={**common, "top_k": 3})
     (board,) = boards(store.runs(), defaults)
     assert {row.label for row in ran(board)} == {
-        "fedora(alpha=0.8, top_k=2)", "fedora(alpha=0.5, top_k=2)", "fedora(alpha=0.8, top_k=3)",
+        "fedora(alpha=0.8, top_k=2)",
+        "fedora(alpha=0.5, top_k=2)",
+        "fedora(alpha=0.8, top_k=3)",
         "gone(x=1)",
-    }  # fmt: skip
+    }
 
 
 def test_validation_chooses_among_settings(store: Store, make_run: MakeRun) -> None:

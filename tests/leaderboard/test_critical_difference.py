@@ -100,8 +100,12 @@ def test_it_agrees_with_the_libraries_on_random_numbers(seed: int) -> None:
     assert made.friedman_p == pytest.approx(friedmanchisquare(*values.T).pvalue)
     assert made.friedman_p < 0.05
     p = posthoc_nemenyi_friedman(values).to_numpy()
-    together = {frozenset(pair) for c in made.cliques for i, a in enumerate(c) for pair in
-                ((a, b) for b in c[i + 1 :])}  # fmt: skip
+    together = {
+        frozenset(pair)
+        for c in made.cliques
+        for i, a in enumerate(c)
+        for pair in ((a, b) for b in c[i + 1 :])
+    }
     for i in range(k):
         for j in range(i):
             alike = abs(average[i] - average[j]) < made.critical_difference
@@ -156,8 +160,11 @@ def test_blocks_of_one_data_set_are_one_independent_block() -> None:
 
 
 def test_a_rank_on_a_data_set_is_the_mean_rank_over_its_blocks() -> None:
-    blocks = [{"a": 0.3, "b": 0.2, "c": 0.1}, {"a": 0.3, "b": 0.2, "c": 0.1},
-              {"a": 0.1, "b": 0.3, "c": 0.2}]  # fmt: skip
+    blocks = [
+        {"a": 0.3, "b": 0.2, "c": 0.1},
+        {"a": 0.3, "b": 0.2, "c": 0.1},
+        {"a": 0.1, "b": 0.3, "c": 0.2},
+    ]
     made = untested([of_means(means, step=s) for s, means in enumerate(blocks)])
     assert dict(zip(made.methods, made.average_ranks, strict=True)) == pytest.approx(
         {"a": 5 / 3, "b": 5 / 3, "c": 8 / 3}
@@ -219,10 +226,12 @@ def test_other_data_and_other_populations_are_other_blocks() -> None:
         *(of_means(means, step=s, dataset="fashion-mnist") for s in (1, 2)),
     ]
     assert untested(boards).blocks == (
-        "fashion-mnist · rotated(step=1)", "fashion-mnist · rotated(step=2)",
-        "mnist · rotated(step=1)", "mnist · rotated(step=1) · groups(minority=0.2)",
+        "fashion-mnist · rotated(step=1)",
+        "fashion-mnist · rotated(step=2)",
+        "mnist · rotated(step=1)",
+        "mnist · rotated(step=1) · groups(minority=0.2)",
         "mnist · rotated(step=2)",
-    )  # fmt: skip
+    )
     # One file under two paths is one data set.
     moved = [
         dataclasses.replace(b, dataset="npz:elsewhere", scenario_id="f" * 12) for b in boards[:3]
@@ -232,11 +241,16 @@ def test_other_data_and_other_populations_are_other_blocks() -> None:
 
 def test_validation_says_which_row_stands_for_a_method() -> None:
     def one(step: int) -> object:
-        return board([
-            row("a(x=1)", np.full((2, 4), 0.9)), row("a(x=2)", np.full((2, 4), 0.1), chosen=True),
-            row("b", np.full((2, 4), 0.5)), row("c", np.full((2, 4), 0.3)),
-            row("d", np.full((2, 4), 0.3), rank=None),
-        ], step=step)  # fmt: skip
+        return board(
+            [
+                row("a(x=1)", np.full((2, 4), 0.9)),
+                row("a(x=2)", np.full((2, 4), 0.1), chosen=True),
+                row("b", np.full((2, 4), 0.5)),
+                row("c", np.full((2, 4), 0.3)),
+                row("d", np.full((2, 4), 0.3), rank=None),
+            ],
+            step=step,
+        )
 
     made = untested([one(step) for step in range(5)])
     assert made.methods == ("b", "c", "a")  # a's better row is better on test only

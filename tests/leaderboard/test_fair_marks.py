@@ -165,8 +165,14 @@ def test_the_row_that_computed_as_much_is_named(store: Store, make_run: MakeRun)
     (note,) = (note for note in board(store).notes if note.startswith("Budgets differ"))
     assert note.endswith("The fair reference, local-plus with as many, is not ranked here.")
     for seed in range(3):
-        make_run("local-plus", seed, curve(FLAT, 0.7), samples=SAMPLES, summary=spent(1000, 700),
-                 parameters={"epochs": 7})  # fmt: skip
+        make_run(
+            "local-plus",
+            seed,
+            curve(FLAT, 0.7),
+            samples=SAMPLES,
+            summary=spent(1000, 700),
+            parameters={"epochs": 7},
+        )
     (note,) = (note for note in board(store).notes if note.startswith("Budgets differ"))
     assert note.endswith("The fair reference is local-plus(epochs=7).")
     made = board(store)

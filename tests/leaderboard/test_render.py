@@ -90,8 +90,11 @@ def test_markdown_is_a_table_with_its_commands(board: Board) -> None:
 def test_csv_keeps_every_number(board: Board) -> None:
     rows = list(csv.DictReader(io.StringIO(render([board, board], "csv"))))
     assert [row["method"] for row in rows[:4]] == [
-        "fedora", "local", "fedavg", "fedavg-ft (missing)",
-    ]  # fmt: skip
+        "fedora",
+        "local",
+        "fedavg",
+        "fedavg-ft (missing)",
+    ]
     assert len(rows) == 8
     (fedora,) = [row for row in rows[:4] if row["algorithm"] == "fedora"]
     assert float(fedora["test_accuracy"]) == pytest.approx(0.7375, abs=1e-15)

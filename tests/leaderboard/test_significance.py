@@ -53,8 +53,13 @@ def test_p_values_are_corrected_for_all_pairs_of_a_board() -> None:
     values = [accuracies(i) + shift for i, shift in enumerate((0, 0.01, 0.03, 0.03))]
     tests = paired_tests(board([row(name, v) for name, v in zip("abcd", values, strict=True)]))
     assert [(t.first, t.second) for t in tests] == [
-        ("a", "b"), ("a", "c"), ("a", "d"), ("b", "c"), ("b", "d"), ("c", "d"),
-    ]  # fmt: skip
+        ("a", "b"),
+        ("a", "c"),
+        ("a", "d"),
+        ("b", "c"),
+        ("b", "d"),
+        ("c", "d"),
+    ]
     means = np.array([v.mean(axis=1) for v in values])
     first, second = np.triu_indices(4, 1)
     expected = board_p(means[first] - means[second], 4)
@@ -133,10 +138,13 @@ def test_ranks_count_what_the_verdicts_say() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    arrays(np.int64, st.tuples(st.integers(2, 4), st.integers(1, 7), st.integers(1, 8)),
-           elements=st.integers(0, 20)),
+    arrays(
+        np.int64,
+        st.tuples(st.integers(2, 4), st.integers(1, 7), st.integers(1, 8)),
+        elements=st.integers(0, 20),
+    ),
     st.randoms(),
-)  # fmt: skip
+)
 def test_names_and_order_of_rows_change_nothing(correct: Values, random: st.DataObject) -> None:
     values = correct / 20
     names = [f"method {i}" for i in range(len(values))]
@@ -158,10 +166,14 @@ def test_names_and_order_of_rows_change_nothing(correct: Values, random: st.Data
 @pytest.fixture
 def three() -> Board:
     base = accuracies(0)
-    return board([
-        row("fedora", base + 0.03), row("local", base), row("fedavg", accuracies(3)),
-        row("pfedhn", base, rank=None),
-    ])  # fmt: skip
+    return board(
+        [
+            row("fedora", base + 0.03),
+            row("local", base),
+            row("fedavg", accuracies(3)),
+            row("pfedhn", base, rank=None),
+        ]
+    )
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -32,16 +32,28 @@ UNLIKE = scenario(population=Choice("groups", {"minority": 0.5, "change": "label
 
 
 def store_run(
-    store: Store, algorithm: str, seed: int = 0, of: Scenario = UNLIKE, *,
-    groups: list[int] | None = None, correct: dict[int, tuple[list[int], list[int]]] | None = None,
-    version: str = "1", summary: dict[str, object] | None = None,
-) -> StoredRun:  # fmt: skip
+    store: Store,
+    algorithm: str,
+    seed: int = 0,
+    of: Scenario = UNLIKE,
+    *,
+    groups: list[int] | None = None,
+    correct: dict[int, tuple[list[int], list[int]]] | None = None,
+    version: str = "1",
+    summary: dict[str, object] | None = None,
+) -> StoredRun:
     cell = Cell(of, Choice(algorithm, {}, version), seed)
-    clients = pd.DataFrame({
-        "client": range(4), "group": groups or GROUPS, "train": [10, 20, 30, 40],
-        "val": SAMPLES, "test": SAMPLES, "distance": [0.1, 0.2, 0.3, 0.4],
-        "coordinate_distance": [math.nan] * 4,
-    })  # fmt: skip
+    clients = pd.DataFrame(
+        {
+            "client": range(4),
+            "group": groups or GROUPS,
+            "train": [10, 20, 30, 40],
+            "val": SAMPLES,
+            "test": SAMPLES,
+            "distance": [0.1, 0.2, 0.3, 0.4],
+            "coordinate_distance": [math.nan] * 4,
+        }
+    )
     given = correct or (LOCAL if algorithm == "local" else METHOD)
     tables = {"metrics": metrics(given, SAMPLES), "clients": clients}
     with store.open(cell.to_json(), {"dataset": "mnist"}, {}) as writer:
@@ -68,9 +80,11 @@ def test_one_run_by_hand(store: Store) -> None:
     assert clients["gain"].tolist() == pytest.approx(GAINS)
     # sqrt((p(1-p) + q(1-q)) / n)
     errors = [
-        math.sqrt((0.16 + 0.24) / 100), math.sqrt((0.21 + 0.1971) / 100),
-        math.sqrt((0.24 + 0.24) / 50), math.sqrt((0.25 + 0.25) / 20),
-    ]  # fmt: skip
+        math.sqrt((0.16 + 0.24) / 100),
+        math.sqrt((0.21 + 0.1971) / 100),
+        math.sqrt((0.24 + 0.24) / 50),
+        math.sqrt((0.25 + 0.25) / 20),
+    ]
     assert clients["error"].tolist() == pytest.approx(errors)
     assert clients["hurt"].tolist() == [False, True, True, False]
     assert clients["hurt_beyond_error"].tolist() == [False, False, True, False]
@@ -130,9 +144,7 @@ def test_a_row_without_local_says_so_and_never_0(store: Store, columns: str, for
     board = board_of(store)
     written = render(board, form, columns=columns)  # type: ignore[arg-type]
     assert "no local run" in written
-    (line,) = [
-        part for part in written.splitlines() if "fedavg" in part and "no local run" in part
-    ]  # fmt: skip
+    (line,) = [part for part in written.splitlines() if "fedavg" in part and "no local run" in part]
     assert "0.0" not in line.partition("no local run")[2]
     (row,) = (row for row in board.rows if row.run_ids)
     assert row.measures is not None
@@ -168,12 +180,33 @@ def test_the_command_line_shows_boards_and_runs(store: Store, tmp_path: Path) ->
     assert f"fedavg (run {run.id}) against local (run {local.id})" in text
     words = [line.split() for line in text.splitlines()]
     assert ["all", "4", "60.00%", "60.75%", "−0.75", "50.0%", "25.0%", "11.50", "−20.00"] in words
-    assert ["group", "1", "2", "45.00%", "55.00%", "−10.00", "50.0%", "50.0%", "20.00",
-            "−20.00"] in words  # fmt: skip
+    assert [
+        "group",
+        "1",
+        "2",
+        "45.00%",
+        "55.00%",
+        "−10.00",
+        "50.0%",
+        "50.0%",
+        "20.00",
+        "−20.00",
+    ] in words
     listed = [w for w in words if len(w) >= 8 and w[0] in "0123" and w[-1] != "seed"]
     assert [w[0] for w in listed] == ["2", "1", "3", "0"], "lowest gain first"
-    assert listed[0] == ["2", "1", "30", "0.300", "40.00%", "60.00%", "−20.00", "9.80", "hurt",
-                         "beyond", "error"]  # fmt: skip
+    assert listed[0] == [
+        "2",
+        "1",
+        "30",
+        "0.300",
+        "40.00%",
+        "60.00%",
+        "−20.00",
+        "9.80",
+        "hurt",
+        "beyond",
+        "error",
+    ]
     assert listed[1][6:] == ["−3.00", "6.38", "hurt"]
     assert listed[2][6:8] == ["0.00", "15.81"]
     # Ranks of the gains are 4 2 1 3, of the sizes 1 2 3 4: 1 - 6·(9 + 0 + 4 + 1)/60.
@@ -193,8 +226,13 @@ def test_the_picture_is_saved(ending: str, store: Store, tmp_path: Path) -> None
     assert first.startswith(start)
     if ending == "svg":
         drawn = first.decode()
-        for words in ("training samples", "distance of its labels", "group 1", "hurt by more",
-                      "2 hurt, 1 of them"):  # fmt: skip
+        for words in (
+            "training samples",
+            "distance of its labels",
+            "group 1",
+            "hurt by more",
+            "2 hurt, 1 of them",
+        ):
             assert f"<!-- {words}" in drawn or words in drawn
 
 

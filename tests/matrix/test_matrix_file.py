@@ -59,8 +59,11 @@ rounds = 50
 def test_a_file_stands_for_every_combination_but_those_left_out(written: Path) -> None:
     matrix = read(written, WHOLE)
     assert [str(method) for method in matrix.methods] == [
-        "local", "fedprox(mu=0.1)", "fedora(top_k=2, alpha=0.5)", "fedora(top_k=3, alpha=0.5)",
-    ]  # fmt: skip
+        "local",
+        "fedprox(mu=0.1)",
+        "fedora(top_k=2, alpha=0.5)",
+        "fedora(top_k=3, alpha=0.5)",
+    ]
     points = list(matrix.points())
     assert len(points) == len({said(p) for p in points}) == 6 * 2 * 4 - 2
     left_out = {
@@ -100,8 +103,9 @@ def test_requests_are_what_the_points_say(written: Path) -> None:
     requests = matrix.requests(device="cpu", rerun="always")
     for point, request in zip(matrix.points(), requests, strict=True):
         assert (request.algorithm, request.parameters) == (
-            point.method.name, point.method.arguments,
-        )  # fmt: skip
+            point.method.name,
+            point.method.arguments,
+        )
         assert {k: getattr(request, k) for k in point.scenario} == point.scenario
         assert (request.seed, request.device, request.rerun) == (point.seed, "cpu", "always")
 
@@ -110,8 +114,11 @@ def test_without_tables_of_scenarios_the_shared_one_is_it(written: Path) -> None
     text = "methods = ['local']\n[scenario]\ndataset = ['mnist', 'fashion-mnist', 'mnist']\n"
     points = list(read(written, text + "clients = [10, 20]").points())
     assert [(p.scenario["dataset"], p.scenario["clients"], p.seed) for p in points] == [
-        ("mnist", 10, 0), ("mnist", 20, 0), ("fashion-mnist", 10, 0), ("fashion-mnist", 20, 0),
-    ]  # fmt: skip
+        ("mnist", 10, 0),
+        ("mnist", 20, 0),
+        ("fashion-mnist", 10, 0),
+        ("fashion-mnist", 20, 0),
+    ]
 
 
 def test_lists_that_are_values_by_themselves(written: Path) -> None:
@@ -135,8 +142,10 @@ dataset = "npz:mine.npz"
     here = written.parent
     matrix = read(written, text)
     assert [s["dataset"] for s in matrix.scenarios] == [
-        f"npz:{here / 'mine.npz'}", "npz:/data/theirs.npz", "mnist",
-    ]  # fmt: skip
+        f"npz:{here / 'mine.npz'}",
+        "npz:/data/theirs.npz",
+        "mnist",
+    ]
     assert {s["population"] for s in matrix.scenarios} == {
         f"foreign(dataset=npz:{here / 'others.npz'}, share=0.5)"
     }
@@ -154,13 +163,14 @@ dataset = "npz:mine.npz"
         ("clients = 37", {"local", "fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"}),
         ("seed = [4]\nmethod = 'local'", {"fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"}),
         ("seed = 5", {"local", "fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"}),
-        ("model = 'mlp(hidden=128)'\nmethod = ['local', 'fedora']",
-         {"fedprox(mu=0.1)", "fedprox"}),
+        ("model = 'mlp(hidden=128)'\nmethod = ['local', 'fedora']", {"fedprox(mu=0.1)", "fedprox"}),
         ("model = 'mlp(hidden=64)'", {"local", "fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"}),
-        ("precision = 'float32'\nbatch-size = 64\nmethod = 'local'",
-         {"fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"}),
+        (
+            "precision = 'float32'\nbatch-size = 64\nmethod = 'local'",
+            {"fedora(top_k=3)", "fedprox(mu=0.1)", "fedprox"},
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_cell_is_left_out_if_all_that_is_said_is_true_of_it(
     exclusion: str, left: set[str], written: Path
 ) -> None:
@@ -196,8 +206,11 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
         (BASE + "scenario.batch_size = 3\nscenario.batch-size = 3", "[scenario]", "given twice"),
         (BASE + "scenario.local_steps = 3\nscenario.local_epochs = 3", "[scenario]", "exclude"),
         ("methods = ['local']\nscenario.rounds = 3", "[scenario]", "dataset is missing"),
-        (BASE + "[[scenarios]]\nlr = 0.1\n[[scenarios]]\npartition = 'idd'",
-         "[[scenarios]] number 2", "Did you mean 'iid'?"),
+        (
+            BASE + "[[scenarios]]\nlr = 0.1\n[[scenarios]]\npartition = 'idd'",
+            "[[scenarios]] number 2",
+            "Did you mean 'iid'?",
+        ),
         (BASE + "[scenarios]\nlr = 0.1", "scenarios", "expected [[scenarios]]"),
         (BASE + "[[scenario]]\nlr = 0.1", "", "is not a TOML file"),
         (BASE + "[[exclude]]\nmethods = 'local'", "[[exclude]] number 1", "Did you mean 'method'?"),
@@ -213,22 +226,29 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
         (BASE + "[tuning]\ntrials = 2\nmax_trials = 1", "[tuning]", "expected at least 2"),
         (
             BASE + "[tuning]\ntrials = 2\nextend = false\nmax_trials = 9",
-            "[tuning]", "leave one of the two out",
+            "[tuning]",
+            "leave one of the two out",
         ),
         (BASE + "[tuning]\ntrials = 2.5", "[tuning]", "trials = 2.5 is not valid"),
         ("methods = []\nscenario.dataset = 'mnist'", "methods", "empty"),
         ("methods = [3]\nscenario.dataset = 'mnist'", "methods", "3 is not a method"),
         ("methods = [{ mu = 1 }]\nscenario.dataset = 'mnist'", "methods", "is not a method"),
-        ("methods = [{ name = 'fedprox', mue = 1 }]\nscenario.dataset = 'mnist'",
-         "methods", "Did you mean 'mu'?"),
-        ("methods = [{ name = 'fedora', top_k = [0] }]\nscenario.dataset = 'mnist'",
-         "methods", "fedora.top_k = '0' is not valid: expected a whole number ≥ 1."),
+        (
+            "methods = [{ name = 'fedprox', mue = 1 }]\nscenario.dataset = 'mnist'",
+            "methods",
+            "Did you mean 'mu'?",
+        ),
+        (
+            "methods = [{ name = 'fedora', top_k = [0] }]\nscenario.dataset = 'mnist'",
+            "methods",
+            "fedora.top_k = '0' is not valid: expected a whole number ≥ 1.",
+        ),
         ("seeds = [-1]\n" + BASE, "", "seeds = -1 is not valid: expected a whole number ≥ 0."),
         ("seeds = []\n" + BASE, "", "seeds is empty"),
         ("seeds = ['one']\n" + BASE, "", "seeds = 'one' is not valid"),
         ("seeds = [true]\n" + BASE, "", "seeds = True is not valid"),
     ],
-)  # fmt: skip
+)
 def test_what_is_not_understood_is_refused_with_its_place(
     text: str, place: str, expected: str, written: Path
 ) -> None:

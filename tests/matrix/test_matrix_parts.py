@@ -91,14 +91,20 @@ def scenarios(draw: st.DrawFn) -> dict[str, Any]:
     scenario=scenarios(),
 )
 def test_a_file_and_options_that_say_the_same_are_the_same_cells(
-    methods: list[str], data: list[str], partitions: list[str], seeds: list[int],
+    methods: list[str],
+    data: list[str],
+    partitions: list[str],
+    seeds: list[int],
     scenario: dict[str, Any],
-) -> None:  # fmt: skip
+) -> None:
     from_options = make_matrix(
-        algorithms=methods, datasets=[",".join(data)], partitions=partitions,
-        seeds=[str(seed) for seed in seeds], settings=[],
+        algorithms=methods,
+        datasets=[",".join(data)],
+        partitions=partitions,
+        seeds=[str(seed) for seed in seeds],
+        settings=[],
         **{key: scenario.get(key) for key in KEYS if key not in ("dataset", "partition")},
-    )  # fmt: skip
+    )
     table = {**scenario, "dataset": data, **({"partition": partitions} if partitions else {})}
     lines = [f"methods = {json.dumps(methods)}", f"seeds = {json.dumps(seeds)}", "[scenario]"]
     lines += [f"{key.replace('_', '-')} = {json.dumps(value)}" for key, value in table.items()]
@@ -121,8 +127,17 @@ def test_a_file_and_options_that_say_the_same_are_the_same_cells(
 
 
 def test_the_keys_are_the_scenario_of_a_request() -> None:
-    machine = {"algorithm", "parameters", "seed", "data_dir", "fallback", "device", "engine",
-               "chunk", "rerun"}  # fmt: skip
+    machine = {
+        "algorithm",
+        "parameters",
+        "seed",
+        "data_dir",
+        "fallback",
+        "device",
+        "engine",
+        "chunk",
+        "rerun",
+    }
     assert set(KEYS) == set(RunRequest.__dataclass_fields__) - machine
 
 

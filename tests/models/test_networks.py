@@ -24,17 +24,30 @@ def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
 def test_the_mlp_is_the_official_one() -> None:
     module = build_mlp(Mlp(), (1, 28, 28), 10)
     assert list(shapes(module).values()) == [
-        (128, 784), (128,), (128, 128), (128,), (10, 128), (10,),
-    ]  # fmt: skip
+        (128, 784),
+        (128,),
+        (128, 128),
+        (128,),
+        (10, 128),
+        (10,),
+    ]
     assert Layout.of(module).columns == 118_282
 
 
 def test_the_lenet_is_the_official_one() -> None:
     module = build_lenet(LeNet(), (3, 32, 32), 10)
     assert list(shapes(module).values()) == [
-        (16, 3, 5, 5), (16,), (32, 16, 5, 5), (32,),
-        (120, 800), (120,), (84, 120), (84,), (10, 84), (10,),
-    ]  # fmt: skip
+        (16, 3, 5, 5),
+        (16,),
+        (32, 16, 5, 5),
+        (32,),
+        (120, 800),
+        (120,),
+        (84, 120),
+        (84,),
+        (10, 84),
+        (10,),
+    ]
 
 
 @given(

@@ -110,9 +110,15 @@ def test_another_seed_is_another_split_and_the_same_data(text, many):
 
 @pytest.mark.parametrize(
     "text",
-    ["iid", "dirichlet", "dirichlet(alpha=0.1)", "quantity(alpha=3)", "pathological",
-     "pathological(classes_per_client=10)"],
-)  # fmt: skip
+    [
+        "iid",
+        "dirichlet",
+        "dirichlet(alpha=0.1)",
+        "quantity(alpha=3)",
+        "pathological",
+        "pathological(classes_per_client=10)",
+    ],
+)
 def test_clients_have_one_distribution_in_all_splits(text, many):
     table = class_counts(build(many, make(text), 20, 3))
     summary = skew_summary(table).set_index("split")
@@ -122,8 +128,9 @@ def test_clients_have_one_distribution_in_all_splits(text, many):
     assert np.allclose(sizes["train"], sizes["test"], atol=0.005)
 
 
-@pytest.mark.parametrize("text", ["dirichlet(alpha=0.1)", "quantity(alpha=0.1)", "iid",
-                                  "pathological"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text", ["dirichlet(alpha=0.1)", "quantity(alpha=0.1)", "iid", "pathological"]
+)
 def test_a_thousand_clients_take_seconds(text, many):
     start = time.process_time()
     federation = build(many, make(text), 1000, 0)
@@ -142,9 +149,10 @@ def test_iid_is_even(many):
 def test_dirichlet_skew_follows_alpha(many):
     skew = [
         skew_summary(class_counts(build(many, make(f"dirichlet(alpha={a})"), 20, 0)))
-        .set_index("split").loc["train", "label_skew"]
+        .set_index("split")
+        .loc["train", "label_skew"]
         for a in (0.05, 0.5, 5, 1000)
-    ]  # fmt: skip
+    ]
     assert skew == sorted(skew, reverse=True)
     assert skew[0] > 0.6
     assert skew[-1] < 0.05
@@ -193,9 +201,13 @@ def owned() -> Pool:
     rng = np.random.default_rng(1)
     owner = np.repeat(np.arange(6), [3, 40, 2, 17, 5, 60])
     return pool_of(
-        rng.integers(0, 4, len(owner)), rng.integers(0, 4, 30), 30, 4,
-        train_owner=owner, test_owner=np.arange(30) % 6,
-    )  # fmt: skip
+        rng.integers(0, 4, len(owner)),
+        rng.integers(0, 4, 30),
+        30,
+        4,
+        train_owner=owner,
+        test_owner=np.arange(30) % 6,
+    )
 
 
 def test_natural_leaves_samples_with_their_owners(owned):
@@ -218,17 +230,25 @@ def test_natural_without_its_clients_says_so(owned):
         build(bare, make("natural"), None, 0)
     with pytest.raises(InputError, match="keeps the 6 clients"):
         build(owned, make("natural"), 5, 0)
-    untested = pool_of([0, 1] * 9, [0, 1, 0], 6, 2, train_owner=np.arange(18) % 3,
-                       test_owner=np.array([0, 0, 2]))  # fmt: skip
+    untested = pool_of(
+        [0, 1] * 9, [0, 1, 0], 6, 2, train_owner=np.arange(18) % 3, test_owner=np.array([0, 0, 2])
+    )
     with pytest.raises(InputError, match="client 1 of the data has no test sample"):
         build(untested, make("natural"), None, 0)
 
 
 @pytest.mark.parametrize(
     "text",
-    ["dirichlet(alpha=0)", "dirichlet(alpha=nan)", "quantity(alpha=-1)", "rotated(train=0)",
-     "pathological(classes_per_client=0)", "dirichlet(alfa=1)", "iid(x=1)"],
-)  # fmt: skip
+    [
+        "dirichlet(alpha=0)",
+        "dirichlet(alpha=nan)",
+        "quantity(alpha=-1)",
+        "rotated(train=0)",
+        "pathological(classes_per_client=0)",
+        "dirichlet(alfa=1)",
+        "iid(x=1)",
+    ],
+)
 def test_parameters_out_of_bounds_or_unknown_are_refused(text):
     with pytest.raises(InputError):
         make(text)
@@ -237,11 +257,18 @@ def test_parameters_out_of_bounds_or_unknown_are_refused(text):
 def test_the_records_are_whole_and_import_no_torch():
     assert REGISTRY.problems == []
     assert REGISTRY.partitioners.names() == [
-        "dirichlet", "iid", "natural", "pathological", "quantity", "rotated",
-    ]  # fmt: skip
+        "dirichlet",
+        "iid",
+        "natural",
+        "pathological",
+        "quantity",
+        "rotated",
+    ]
     for spec in REGISTRY.partitioners.specs():
         assert issubclass(resolve(spec.make, owner=spec.name), Partitioner)
         assert all(info.help for info in describe_parameters(spec.parameters))
-    code = "import pflbench.federation.partitioners as p, sys; p.pflbench_partitioners(); " \
-           "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"  # fmt: skip
+    code = (
+        "import pflbench.federation.partitioners as p, sys; p.pflbench_partitioners(); "
+        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -44,9 +44,15 @@ def test_angles_are_those_of_the_official_setting(digits):
 
 
 def test_sizes_are_the_official_ones_or_what_there_is(digits):
-    large = Pool(np.zeros((60_000, 1, 1, 1), np.uint8), np.arange(60_000) % 10,
-                 np.zeros((10_000, 1, 1, 1), np.uint8), np.arange(10_000) % 10,
-                 10, "large", validation=10_000)  # fmt: skip
+    large = Pool(
+        np.zeros((60_000, 1, 1, 1), np.uint8),
+        np.arange(60_000) % 10,
+        np.zeros((10_000, 1, 1, 1), np.uint8),
+        np.arange(10_000) % 10,
+        10,
+        "large",
+        validation=10_000,
+    )
     for pool, clients, expected in (
         (large, 36, (128, 64, 277)),
         (large, 500, (100, 20, 20)),
@@ -67,8 +73,15 @@ def test_sizes_asked_for_are_kept_or_refused(digits):
 
 
 def test_what_is_not_an_image_is_refused():
-    flat = Pool(np.ones((30, 4), np.float32), np.arange(30) % 2, np.ones((9, 4), np.float32),
-                np.arange(9) % 2, 2, "a table", validation=10)  # fmt: skip
+    flat = Pool(
+        np.ones((30, 4), np.float32),
+        np.arange(30) % 2,
+        np.ones((9, 4), np.float32),
+        np.arange(9) % 2,
+        2,
+        "a table",
+        validation=10,
+    )
     with pytest.raises(InputError, match=r"rotated turns images.*shape \(4,\)"):
         build(flat, RotatedPartitioner(Rotated()), 3, 0)
 

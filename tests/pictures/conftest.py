@@ -39,16 +39,24 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
     rows = [("local", {}), ("fedavg", {}), ("fedavg-ft", {})]
     rows += [
         ("personalized-method", {"a_first_rate": a, "another_number": b, "neighbours": 4})
-        for a in (0.001, 0.01, 0.1) for b in (1, 2)
-    ]  # fmt: skip
+        for a in (0.001, 0.01, 0.1)
+        for b in (1, 2)
+    ]
     rows += [(f"method-{i}", {}) for i in range(11)]
     for place, (name, parameters) in enumerate(rows):
         level = 0.35 + 0.02 * place
         for seed in (0, 1):
             chance = level + 0.05 * rng.normal(size=(6, 70)) + np.linspace(0, 0.2, 6)[:, None]
             correct = rng.binomial(SAMPLES, np.clip(chance, 0.02, 0.98))
-            write(root, name, correct, seed=seed, parameters=parameters, classes=10,
-                  traffic=0 if name == "local" else 1000 * 2 ** (place % 6))  # fmt: skip
+            write(
+                root,
+                name,
+                correct,
+                seed=seed,
+                parameters=parameters,
+                classes=10,
+                traffic=0 if name == "local" else 1000 * 2 ** (place % 6),
+            )
     return opened(root)
 
 

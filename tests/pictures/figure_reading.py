@@ -23,9 +23,10 @@ def parts(figure: Figure, part: str) -> list[Any]:
     """Return one part of all methods."""
     ending = f"-{part}"
     return [
-        a for a in figure.findobj(lambda a: bool(a.get_gid()))
+        a
+        for a in figure.findobj(lambda a: bool(a.get_gid()))
         if str(a.get_gid()).startswith("method-") and str(a.get_gid()).endswith(ending)
-    ]  # fmt: skip
+    ]
 
 
 def data(line: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -70,16 +71,21 @@ def colliding(figure: Figure) -> list[tuple[str, str]]:
         (a, b)
         for i, (a, one) in enumerate(found)
         for b, other in found[i + 1 :]
-        if one[0] + 1 < other[2] and other[0] + 1 < one[2]
-        and one[1] + 1 < other[3] and other[1] + 1 < one[3]
-    ]  # fmt: skip
+        if one[0] + 1 < other[2]
+        and other[0] + 1 < one[2]
+        and one[1] + 1 < other[3]
+        and other[1] + 1 < one[3]
+    ]
 
 
 def outside(figure: Figure) -> list[str]:
     """Return texts that reach beyond the figure by more than a pixel."""
     edge = figure.bbox.extents
     return [
-        text for text, box in boxes(figure).items()
-        if box[0] < edge[0] - 1 or box[1] < edge[1] - 1 or box[2] > edge[2] + 1
+        text
+        for text, box in boxes(figure).items()
+        if box[0] < edge[0] - 1
+        or box[1] < edge[1] - 1
+        or box[2] > edge[2] + 1
         or box[3] > edge[3] + 1
-    ]  # fmt: skip
+    ]

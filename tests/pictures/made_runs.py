@@ -18,10 +18,21 @@ SAMPLES = 20
 
 def scenario(clients: int, rounds: int, partition: str = "iid") -> Scenario:
     return Scenario(
-        dataset="made", fingerprint="3f2a9c10" + "0" * 56, partition=Choice(partition, {}),
-        clients=clients, model=Choice("mlp", {}), rounds=rounds, local_epochs=1, local_steps=None,
-        batch_size=8, lr=0.01, momentum=0.0, weight_decay=0.0, participation=1.0, eval_every=1,
-    )  # fmt: skip
+        dataset="made",
+        fingerprint="3f2a9c10" + "0" * 56,
+        partition=Choice(partition, {}),
+        clients=clients,
+        model=Choice("mlp", {}),
+        rounds=rounds,
+        local_epochs=1,
+        local_steps=None,
+        batch_size=8,
+        lr=0.01,
+        momentum=0.0,
+        weight_decay=0.0,
+        participation=1.0,
+        eval_every=1,
+    )
 
 
 def write(
@@ -59,24 +70,53 @@ def write(
         scenario(clients, rounds, partition), Choice(name, dict(parameters or {}), "1"), seed
     )
     metrics = [
-        {"round": r + 1, "client": c, "split": split, "stage": "personal", "samples": SAMPLES,
-         "correct": int(correct[r, c]), "loss": 0.5, "brier": 0.2, "ece": 0.1}
-        for r in range(rounds) for c in range(clients) for split in ("val", "test")
-    ]  # fmt: skip
+        {
+            "round": r + 1,
+            "client": c,
+            "split": split,
+            "stage": "personal",
+            "samples": SAMPLES,
+            "correct": int(correct[r, c]),
+            "loss": 0.5,
+            "brier": 0.2,
+            "ece": 0.1,
+        }
+        for r in range(rounds)
+        for c in range(clients)
+        for split in ("val", "test")
+    ]
     at = np.arange(1, rounds + 1)
-    costs = {"cohort": clients, "uploads": clients, "steps": 9, "adapt_steps": 0, "train_loss": 0.5,
-             "bytes_down": traffic // 2, "bytes_up": traffic // 2, "client_seconds": seconds,
-             "server_seconds": seconds / 2, "evaluate_seconds": 7.0,
-             "peak_memory_bytes": 10**8}  # fmt: skip
+    costs = {
+        "cohort": clients,
+        "uploads": clients,
+        "steps": 9,
+        "adapt_steps": 0,
+        "train_loss": 0.5,
+        "bytes_down": traffic // 2,
+        "bytes_up": traffic // 2,
+        "client_seconds": seconds,
+        "server_seconds": seconds / 2,
+        "evaluate_seconds": 7.0,
+        "peak_memory_bytes": 10**8,
+    }
     messages = [
-        {"round": r, "direction": direction, "kind": "model", "messages": clients,
-         "bytes": traffic // 2}
-        for r in (-1, *at) for direction in ("up", "down") if traffic
-    ]  # fmt: skip
+        {
+            "round": r,
+            "direction": direction,
+            "kind": "model",
+            "messages": clients,
+            "bytes": traffic // 2,
+        }
+        for r in (-1, *at)
+        for direction in ("up", "down")
+        if traffic
+    ]
     held = [
         {"client": c, "split": split, "class": k, "samples": (10 + c) * (k == c % classes) + k}
-        for c in range(clients) for split in ("train", "val", "test") for k in range(classes)
-    ]  # fmt: skip
+        for c in range(clients)
+        for split in ("train", "val", "test")
+        for k in range(classes)
+    ]
     columns = ["round", "direction", "kind", "messages", "bytes"]
     tables = {
         "metrics": pd.DataFrame(metrics),
@@ -85,8 +125,13 @@ def write(
         "partition": pd.DataFrame(held),
     }
     crossed = (rounds + 1) * (traffic // 2)
-    summary = {"local_steps": 9 * rounds, "adapt_steps": 0, "bytes_up": crossed,
-               "bytes_down": crossed, "seconds": 2.0}  # fmt: skip
+    summary = {
+        "local_steps": 9 * rounds,
+        "adapt_steps": 0,
+        "bytes_up": crossed,
+        "bytes_down": crossed,
+        "seconds": 2.0,
+    }
     store = Store(root, create=True)
     with store.open(cell.to_json(), {"dataset": "made"}, {"started": "now"}) as writer:
         if failed:

@@ -121,10 +121,14 @@ def test_no_words_collide_or_leave_the_page(
 def test_no_words_collide_in_a_diagram_of_ranks(k: int, width: str) -> None:
     names = [f"a-rather-long-name-{i}" for i in range(k)]
     ranked = CriticalDifference(
-        methods=tuple(names), average_ranks=tuple(1 + i * (k - 1.2) / (k - 1) for i in range(k)),
-        critical_difference=k / 4, blocks=("b",) * 6, data_sets=("b",) * 6, friedman_p=0.0001,
+        methods=tuple(names),
+        average_ranks=tuple(1 + i * (k - 1.2) / (k - 1) for i in range(k)),
+        critical_difference=k / 4,
+        blocks=("b",) * 6,
+        data_sets=("b",) * 6,
+        friedman_p=0.0001,
         cliques=tuple(tuple(names[i : i + 3]) for i in range(k - 2)),
-    )  # fmt: skip
+    )
     figure = ranks(ranked, looks_of((name, name) for name in names), width=width)
     assert not colliding(figure)
     assert not outside(figure)

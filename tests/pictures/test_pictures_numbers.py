@@ -174,9 +174,7 @@ def test_gains(small: Drawn, published: Drawn) -> None:
 
 
 def test_gains_are_over_the_row_that_the_board_compares_with(small: Drawn) -> None:
-    rows = [
-        dataclasses.replace(row, baseline=row.label == "helper") for row in small.board.rows
-    ]  # fmt: skip
+    rows = [dataclasses.replace(row, baseline=row.label == "helper") for row in small.board.rows]
     figure = gains(dataclasses.replace(small.board, rows=tuple(rows)), small.looks)
     assert data(artist(figure, small.looks["local"], "line"))[1] == pytest.approx([-20.0] * 8)
     assert not any(word.startswith("helper:") for word in words(figure))
@@ -227,11 +225,14 @@ def test_the_front_of_the_published_boards(published: Drawn, crowd: Drawn) -> No
 
 
 FOUND = CriticalDifference(
-    methods=("a", "b", "c", "d", "e"), average_ranks=(1.2, 1.8, 3.0, 4.2, 4.8),
-    critical_difference=1.5, cliques=(("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")),
-    blocks=("u", "v", "w", "x", "y", "z"), data_sets=("u", "v", "w", "x", "y", "z"),
+    methods=("a", "b", "c", "d", "e"),
+    average_ranks=(1.2, 1.8, 3.0, 4.2, 4.8),
+    critical_difference=1.5,
+    cliques=(("a", "b"), ("b", "c"), ("c", "d"), ("d", "e")),
+    blocks=("u", "v", "w", "x", "y", "z"),
+    data_sets=("u", "v", "w", "x", "y", "z"),
     friedman_p=0.0123,
-)  # fmt: skip
+)
 
 
 def test_ranks() -> None:
@@ -262,9 +263,11 @@ def test_ranks() -> None:
 
 def test_ranks_without_a_test_have_neither_bars_nor_a_critical_difference() -> None:
     found = MeanRanks(
-        methods=("a", "b", "c"), average_ranks=(1.2, 1.8, 3.0), data_sets=("u",),
+        methods=("a", "b", "c"),
+        average_ranks=(1.2, 1.8, 3.0),
+        data_sets=("u",),
         blocks=("u 1", "u 2"),
-    )  # fmt: skip
+    )
     figure = ranks(found, looks_of((name, f"{name}(p=1)") for name in found.methods))
     assert not figure.findobj(lambda a: str(a.get_gid() or "").startswith("clique"))
     shown = " ".join(" ".join(words(figure)).split())
@@ -279,8 +282,10 @@ def test_bubbles_are_the_samples(small: Drawn) -> None:
     table = run.table("partition")
     train = table[(table["split"] == "train") & (table["samples"] > 0)]
     (dots,) = partition(table).axes[0].collections
-    found = {tuple(map(int, at)): size for at, size in
-             zip(dots.get_offsets(), dots.get_sizes(), strict=True)}  # fmt: skip
+    found = {
+        tuple(map(int, at)): size
+        for at, size in zip(dots.get_offsets(), dots.get_sizes(), strict=True)
+    }
     assert set(found) == set(zip(train["client"], train["class"], strict=True))
     areas = np.array([found[c, k] for c, k in zip(train["client"], train["class"], strict=True)])
     assert areas / areas.max() == pytest.approx(train["samples"] / train["samples"].max())

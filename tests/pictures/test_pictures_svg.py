@@ -38,10 +38,14 @@ def all_figures(drawn: Drawn) -> dict[str, Figure]:
     runs = histories(board, drawn.store)
     names = [row.algorithm for row in board.rows if row.measures is not None]
     found = CriticalDifference(
-        methods=tuple(names), average_ranks=tuple(1.0 + i for i in range(len(names))),
-        critical_difference=1.1, cliques=(tuple(names[:2]),), blocks=("b",) * 6,
-        data_sets=("b",) * 6, friedman_p=0.01,
-    )  # fmt: skip
+        methods=tuple(names),
+        average_ranks=tuple(1.0 + i for i in range(len(names))),
+        critical_difference=1.1,
+        cliques=(tuple(names[:2]),),
+        blocks=("b",) * 6,
+        data_sets=("b",) * 6,
+        friedman_p=0.01,
+    )
     return {
         "curves": curves(board, runs, drawn.looks),
         "bytes": curves(board, runs, drawn.looks, x="bytes"),
@@ -140,8 +144,19 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
         text = svg(figure, "x", names=names, words=NASTY)
         found = ElementTree.fromstring(text)
         tags = {e.tag.removeprefix(SVG) for e in found.iter()}
-        assert tags <= {"svg", "g", "path", "defs", "use", "text", "tspan", "title", "clipPath",
-                        "rect", "image"}  # fmt: skip
+        assert tags <= {
+            "svg",
+            "g",
+            "path",
+            "defs",
+            "use",
+            "text",
+            "tspan",
+            "title",
+            "clipPath",
+            "rect",
+            "image",
+        }
         assert "<script" not in text
         assert "\x07" not in text
         if kind in ("curves", "gains", "spread"):
@@ -159,9 +174,10 @@ def test_parts_are_drawn_where_the_numbers_say(small: Drawn, markup: dict[str, s
     look: Any = small.looks["helper"]
     root = ElementTree.fromstring(markup["curves"])
     (line,) = [
-        e for e in root.iter(f"{SVG}g")
+        e
+        for e in root.iter(f"{SVG}g")
         if e.get("data-method") == str(look.number) and e.get("data-part") == "line"
-    ]  # fmt: skip
+    ]
     path = next(e for e in line.iter(f"{SVG}path"))
     points = re.findall(r"([-\d.]+) ([-\d.]+)", str(path.get("d")))
     assert len(points) == 3

@@ -35,8 +35,11 @@ def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> No
     written = done.stdout.split()
     assert set(written) <= {f"{kind}-{board.scenario_id}.pdf" for board in published.boards}
     assert set(written) == {path.name for path in Path().iterdir()}
-    without = [b for b in published.boards if not any(r.algorithm == "local" and r.measures
-                                                      for r in b.rows)]  # fmt: skip
+    without = [
+        b
+        for b in published.boards
+        if not any(r.algorithm == "local" and r.measures for r in b.rows)
+    ]
     missing = len(without) if kind == "gains" else 0
     assert len(written) == len(published.boards) - missing
     for board in without if kind == "gains" else []:
@@ -61,9 +64,10 @@ def test_the_same_results_are_the_same_file(
     Path("matplotlibrc").write_text("font.size: 20\naxes.grid: False\nsvg.fonttype: path\n")
     subprocess.run(
         [sys.executable, "-m", "pflbench", "plot", kind, *map(str, save), f"b.{ending}"],
-        check=True, capture_output=True,
+        check=True,
+        capture_output=True,
         env={**os.environ, "PYTHONHASHSEED": "7", "MPLBACKEND": "pdf", "TZ": "Asia/Tokyo"},
-    )  # fmt: skip
+    )
     assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
 
 
@@ -184,8 +188,13 @@ def test_small_worlds(clients: int, rounds: int, seeds: int, plot: Plot, tmp_pat
     root = tmp_path / "one" / "results"
     for seed in range(seeds):
         for name, correct in (("local", 10), ("same", 10), ("perfect", 20), ("hopeless", 0)):
-            write(root, name, np.full((rounds, clients), correct), seed=seed,
-                  traffic=0 if name == "local" else 1000)  # fmt: skip
+            write(
+                root,
+                name,
+                np.full((rounds, clients), correct),
+                seed=seed,
+                traffic=0 if name == "local" else 1000,
+            )
     for kind in KINDS:
         for x in ("rounds", "bytes", "seconds") if kind == "curves" else ("",):
             options = ("--x", x) if x else ()
@@ -262,6 +271,18 @@ def test_no_state_of_pyplot_is_touched(small: Drawn, tmp_path: Path) -> None:
     )
     for kind in KINDS:
         subprocess.run(
-            [sys.executable, "-c", code, "plot", kind, "--results", str(root_of(small)), "--save",
-             "a.pdf"], check=True, capture_output=True, cwd=tmp_path,
-        )  # fmt: skip
+            [
+                sys.executable,
+                "-c",
+                code,
+                "plot",
+                kind,
+                "--results",
+                str(root_of(small)),
+                "--save",
+                "a.pdf",
+            ],
+            check=True,
+            capture_output=True,
+            cwd=tmp_path,
+        )

@@ -98,8 +98,13 @@ def test_permuted_labels(federation: Federation, share: float, seed: int) -> Non
 
 
 def test_each_permutation_is_the_clients_own_and_changes_something() -> None:
-    whole = [{f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((6, 1, 1, 1))),
-                                                         ("y", np.arange(6)))}] * 30  # fmt: skip
+    whole = [
+        {
+            f"{s}_{p}": v
+            for s in SPLITS
+            for p, v in (("x", np.zeros((6, 1, 1, 1))), ("y", np.arange(6)))
+        }
+    ] * 30
     made = peopled(Federation.from_arrays(whole, 6), "permuted-labels(share=0.5)")
     unlike = np.flatnonzero(groups_of(made))
     assert len(unlike) == 15
@@ -201,9 +206,15 @@ def test_a_population_is_a_federation_of_its_own(
 
 def test_coordinates_join_those_that_are_known() -> None:
     federation = Federation.from_arrays(
-        [{f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((3, 1, 2, 2))),
-                                                     ("y", [0, 1, 2]))}] * 8
-    )  # fmt: skip
+        [
+            {
+                f"{s}_{p}": v
+                for s in SPLITS
+                for p, v in (("x", np.zeros((3, 1, 2, 2))), ("y", [0, 1, 2]))
+            }
+        ]
+        * 8
+    )
     partitioner = RotatedPartitioner(Rotated(step=45))
     known = partitioner.coordinates(8)
     turned = dataclasses.replace(federation, coordinates=known)
@@ -218,12 +229,13 @@ def test_coordinates_join_those_that_are_known() -> None:
 
 def test_foreign_clients_see_their_images_as_the_partition_says() -> None:
     federation = Federation.from_arrays(
-        [{f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((2, 1, 2, 2))),
-                                                     ("y", [0, 1]))}] * 4
-    )  # fmt: skip
+        [{f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((2, 1, 2, 2))), ("y", [0, 1]))}]
+        * 4
+    )
     partitioner = RotatedPartitioner(Rotated(step=90))
-    made = peopled(federation, "foreign(share=0.75)", other=others(2),
-                   transform=partitioner.transform)  # fmt: skip
+    made = peopled(
+        federation, "foreign(share=0.75)", other=others(2), transform=partitioner.transform
+    )
     corner = {0: (0, 0), 1: (1, 0), 2: (1, 1), 3: (0, 1)}  # counter-clockwise
     for i in np.flatnonzero(groups_of(made)):
         x, _ = made.train.client(i)
@@ -231,12 +243,16 @@ def test_foreign_clients_see_their_images_as_the_partition_says() -> None:
 
 
 def test_what_cannot_be_made_is_refused_in_a_sentence() -> None:
-    arrays = {f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((5, 1, 2, 2))),
-                                                         ("y", [0, 1, 2, 0, 1]))}  # fmt: skip
+    arrays = {
+        f"{s}_{p}": v
+        for s in SPLITS
+        for p, v in (("x", np.zeros((5, 1, 2, 2))), ("y", [0, 1, 2, 0, 1]))
+    }
     federation = Federation.from_arrays([arrays] * 6)
     one = Federation.from_arrays([arrays])
-    flat = Federation.from_arrays([{k: v if "_y" in k else np.zeros((5, 4)) for k, v in
-                                    arrays.items()}] * 2)  # fmt: skip
+    flat = Federation.from_arrays(
+        [{k: v if "_y" in k else np.zeros((5, 4)) for k, v in arrays.items()}] * 2
+    )
     with pytest.raises(InputError, match="training samples is 9, too few for the clients"):
         peopled(federation, "foreign(share=0.5)", other=others(3, each=9))
     with pytest.raises(InputError, match=r"shape \(1, 2, 2\) and 4 classes, expected .* 3 classes"):
@@ -252,15 +268,21 @@ def test_what_cannot_be_made_is_refused_in_a_sentence() -> None:
     single = Federation.from_arrays([{**arrays, **{f"{s}_y": [0] * 5 for s in SPLITS}}] * 3, 1)
     with pytest.raises(InputError, match="labels of a single class"):
         peopled(single, "permuted-labels")
-    for text in ("groups(minority=0.6)", "foreign(share=1)", "permuted-labels(share=0)",
-                 "groups(change=colour)", "groups(share=0.2)"):  # fmt: skip
+    for text in (
+        "groups(minority=0.6)",
+        "foreign(share=1)",
+        "permuted-labels(share=0)",
+        "groups(change=colour)",
+        "groups(share=0.2)",
+    ):
         with pytest.raises(InputError):
             make(text)
 
 
 def test_where_a_class_runs_out_others_take_its_place() -> None:
-    arrays = {f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((8, 1, 2, 2))),
-                                                         ("y", [0] * 8))}  # fmt: skip
+    arrays = {
+        f"{s}_{p}": v for s in SPLITS for p, v in (("x", np.zeros((8, 1, 2, 2))), ("y", [0] * 8))
+    }
     federation = Federation.from_arrays([arrays] * 4, classes=3)
     made = peopled(federation, "foreign(share=0.75)", other=others(3, each=30))
     labels = made.train.y.numpy()[np.repeat(groups_of(made), 8) > 0]
@@ -275,6 +297,8 @@ def test_the_records_are_whole_and_import_no_torch() -> None:
     assert REGISTRY.populations.names() == ["foreign", "groups", "permuted-labels"]
     for spec in REGISTRY.populations.specs():
         assert issubclass(resolve(spec.make, owner=spec.name), Population)
-    code = "import pflbench.federation.populations as p, sys; p.pflbench_populations(); " \
-           "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"  # fmt: skip
+    code = (
+        "import pflbench.federation.populations as p, sys; p.pflbench_populations(); "
+        "sys.exit('torch' in sys.modules or 'pandas' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -24,9 +24,10 @@ def by_hand(sigma: float, releases: int, delta: float) -> float:
         alpha = 1 + math.exp(log)
         divergence = releases * 2 * alpha / sigma**2
         return (
-            divergence + math.log((alpha - 1) / alpha)
+            divergence
+            + math.log((alpha - 1) / alpha)
             - (math.log(delta) + math.log(alpha)) / (alpha - 1)
-        )  # fmt: skip
+        )
 
     return float(minimize_scalar(bound, bounds=(-12, 12), method="bounded").fun)
 

@@ -79,8 +79,9 @@ def test_enrolment_has_a_norm_of_its_own() -> None:
         for name in COUNTS:
             assert torch.equal(before[name], after[name])
         assert after["largest"].shape == ()
-    torch.testing.assert_close(changes(played(Gaussian(clip=1e9, noise=0, enrol_clip=0.25))),
-                               changes(played(None)))  # fmt: skip
+    torch.testing.assert_close(
+        changes(played(Gaussian(clip=1e9, noise=0, enrol_clip=0.25))), changes(played(None))
+    )
 
 
 def test_the_noise_has_the_deviation_asked_for() -> None:
@@ -132,9 +133,12 @@ def test_a_message_that_is_not_finite_gives_nothing_away() -> None:
     federation = federation_of()
     rule = Gaussian(clip=1.0, noise=1.0)
     protection = simulate(
-        "telling_methods:Talkative", "telling_methods:Listening", privacy=rule,
-        federation=federation, module=mlp_for(federation),
-    ).privacy  # fmt: skip
+        "telling_methods:Talkative",
+        "telling_methods:Listening",
+        privacy=rule,
+        federation=federation,
+        module=mlp_for(federation),
+    ).privacy
     clients, received = torch.tensor([0, 1]), {"model": torch.zeros(2, 3)}
     ruined = torch.tensor([[torch.inf, 1.0, 2.0], [torch.nan, 0.0, 0.0]])
     told = protection.uploads(4, clients, {"model": ruined}, received)["model"]

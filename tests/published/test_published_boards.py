@@ -35,10 +35,26 @@ def test_the_pages_regenerate_from_the_runs(generator: ModuleType) -> None:
 
 
 MEANS = (
-    "test accuracy", "worst tenth", "last round", "best test", "optimism", "selected round",
-    "hurt %", "beyond error %", "seconds", "client seconds", "server seconds", "round",
-    "rank correlation", "precision %", "NLL", "Brier", "ECE %", "participants", "gap",
-)  # fmt: skip
+    "test accuracy",
+    "worst tenth",
+    "last round",
+    "best test",
+    "optimism",
+    "selected round",
+    "hurt %",
+    "beyond error %",
+    "seconds",
+    "client seconds",
+    "server seconds",
+    "round",
+    "rank correlation",
+    "precision %",
+    "NLL",
+    "Brier",
+    "ECE %",
+    "participants",
+    "gap",
+)
 """Columns of means that differ with the seed."""
 
 
@@ -46,15 +62,17 @@ MEANS = (
 def several(generator: ModuleType) -> list[Board]:
     """Boards of two and three seeds: the README's, one with newcomers, one with groups."""
     official = [
-        run for run in Store(generator.PUBLISHED).runs()
+        run
+        for run in Store(generator.PUBLISHED).runs()
         if (run.cell["scenario"]["dataset"], run.cell["scenario"]["partition"]["name"])
         == generator.FRONT
-    ]  # fmt: skip
+    ]
     studied = [
-        run for run in Store(generator.ROOT / "results" / "studies" / "fedora").runs()
+        run
+        for run in Store(generator.ROOT / "results" / "studies" / "fedora").runs()
         if run.cell["scenario"].get("new_clients")
         or (run.cell["scenario"].get("population") or {}).get("name") == "groups"
-    ]  # fmt: skip
+    ]
     found = [*boards(official, question=Question(target=0.5)), *boards(studied)]
     assert {len(board.seeds) for board in found} == {2, 3}
     return found
@@ -68,9 +86,11 @@ def test_no_mean_is_without_its_deviation_and_nothing_is_cut(
     for board in several:
         cells = [
             (column.header, column.entry(row))
-            for table in VIEWS[columns].tables(board) for column in table for row in board.rows
+            for table in VIEWS[columns].tables(board)
+            for column in table
+            for row in board.rows
             if not column.left and row.measures is not None
-        ]  # fmt: skip
+        ]
         known = [(head, text) for head, text in cells if head in MEANS and "–" not in text]
         assert [cell for cell in known if "±" not in cell[1]] == []
         seen |= {head for head, _ in known}
@@ -86,14 +106,12 @@ def test_a_run_in_a_checkout_finds_its_default_results_folder(generator: ModuleT
     Store(generator.ROOT / "results", create=True)
 
 
-def test_a_headline_number_follows_by_hand_from_the_per_client_table(
-    generator: ModuleType,
-) -> None:
+def test_a_headline_number_follows_by_hand_from_the_per_client_table(generator: ModuleType) -> None:
     runs = [
-        run for run in Store(generator.PUBLISHED).runs()
-        if run.cell["algorithm"]["name"] == "fedora"
-        and run.cell["scenario"]["dataset"] == "mnist"
-    ]  # fmt: skip
+        run
+        for run in Store(generator.PUBLISHED).runs()
+        if run.cell["algorithm"]["name"] == "fedora" and run.cell["scenario"]["dataset"] == "mnist"
+    ]
     means = []
     for run in runs:
         metrics = run.table("metrics")
@@ -146,9 +164,13 @@ def test_published_runs_are_complete_and_name_no_machine(generator: ModuleType) 
     ],
 )
 def test_published_runs_come_near_the_published_figures(
-    generator: ModuleType, dataset: str, partition: str, algorithm: str, published: float,
+    generator: ModuleType,
+    dataset: str,
+    partition: str,
+    algorithm: str,
+    published: float,
     within: float,
-) -> None:  # fmt: skip
+) -> None:
     accuracies = [
         run.summary["test_accuracy"]
         for run in Store(generator.PUBLISHED).runs()

@@ -27,10 +27,11 @@ PAGE = ROOT / "docs" / "statistics.md"
 def runs() -> list[StoredRun]:
     """The published runs on rotated MNIST."""
     return [
-        run for run in Store(PUBLISHED).runs()
+        run
+        for run in Store(PUBLISHED).runs()
         if run.cell["scenario"]["dataset"] == "mnist"
         and run.cell["scenario"]["partition"]["name"] == "rotated"
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +107,10 @@ def test_calibration_follows_from_the_tables(method: str, runs: list[StoredRun])
     parts = of(runs, method)
     line = f"pflbench leaderboard --results {PUBLISHED} --dataset mnist --format csv"
     (row,) = [
-        row for row in csv.DictReader(io.StringIO(call(line)))
+        row
+        for row in csv.DictReader(io.StringIO(call(line)))
         if row["method"] == method and row["partition"].startswith("rotated") and row["runs"]
-    ]  # fmt: skip
+    ]
     for name, column in (("nll", "loss"), ("brier", "brier"), ("ece", "ece")):
         assert float(row[name]) == pytest.approx(np.mean([part[column].mean() for part in parts]))
     for name, column in (("nll_by_samples", "loss"), ("brier_by_samples", "brier")):

@@ -86,8 +86,7 @@ def test_the_command_shows_it(rotated: dict[tuple[str, int], StoredRun], tmp_pat
     run = rotated["fedora", 0]
     picture = tmp_path / "gains.png"
     result = CliRunner().invoke(
-        main,
-        ["show", "transfer", run.id, "--results", str(PUBLISHED), "--save", str(picture)],
+        main, ["show", "transfer", run.id, "--results", str(PUBLISHED), "--save", str(picture)]
     )
     assert result.exit_code == 0, result.stderr
     gain = (by_hand(run) - by_hand(rotated["local", 0])).mean()
@@ -95,9 +94,10 @@ def test_the_command_shows_it(rotated: dict[tuple[str, int], StoredRun], tmp_pat
     assert f"{100 * gain:+.2f}" in line
     assert picture.read_bytes().startswith(b"\x89PNG")
     alone = next(
-        one for one in Store(PUBLISHED).runs()
+        one
+        for one in Store(PUBLISHED).runs()
         if one.cell["scenario"]["partition"]["name"] == "pathological"
-    )  # fmt: skip
+    )
     refused = CliRunner().invoke(main, ["show", "transfer", alone.id, "--results", str(PUBLISHED)])
     assert refused.exit_code == 2
     assert "There is no local run to compare" in refused.stderr

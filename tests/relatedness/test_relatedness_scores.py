@@ -35,8 +35,9 @@ def test_a_measure_that_orders_as_the_truth_does_is_all_right() -> None:
     distance = np.abs(LINE - LINE.T)
     found = learnt((1 / (1 + distance)).tolist())  # another scale, the same order
     assert scores(found, truth) == {
-        "relatedness_rank_correlation": pytest.approx(1.0), "relatedness_precision": 1.0,
-    }  # fmt: skip
+        "relatedness_rank_correlation": pytest.approx(1.0),
+        "relatedness_precision": 1.0,
+    }
     assert scores(learnt(distance.tolist()), truth)["relatedness_rank_correlation"] == (
         pytest.approx(-1.0)
     )

@@ -31,14 +31,24 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for method, parameters in methods.items():
                 for seed in range(SEEDS[partition]):
                     pflbench.run(
-                        method, "npz:points.npz", results=made, partition=partition, seed=seed,
-                        parameters=parameters, **OPTIONS,
-                    )  # fmt: skip
+                        method,
+                        "npz:points.npz",
+                        results=made,
+                        partition=partition,
+                        seed=seed,
+                        parameters=parameters,
+                        **OPTIONS,
+                    )
         with pytest.raises(DivergedError):
             pflbench.run(
-                "fedavg", "npz:points.npz", results=made, partition="iid", seed=0,
-                parameters={"local_lr": 1e30}, **OPTIONS,
-            )  # fmt: skip
+                "fedavg",
+                "npz:points.npz",
+                results=made,
+                partition="iid",
+                seed=0,
+                parameters={"local_lr": 1e30},
+                **OPTIONS,
+            )
     return made
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 OPTIONS: dict[str, Any] = {
-    "rounds": 6, "eval_every": 2, "clients": 8, "model": "mlp(hidden=8)", "local_steps": 3,
+    "rounds": 6,
+    "eval_every": 2,
+    "clients": 8,
+    "model": "mlp(hidden=8)",
+    "local_steps": 3,
     "batch_size": 8,
-}  # fmt: skip
+}
 
 SCENARIOS: dict[str, dict[str, dict[str, float]]] = {
     "iid": {"local": {}, "fedavg": {}, "fedavg-ft": {}, "fedora": {"alpha": 0.5}},

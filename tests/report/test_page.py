@@ -169,10 +169,11 @@ def test_a_verdict_gives_a_gain_its_tone(made: list[Board], shift: float, tone: 
     base = next(row.accuracies for row in board.rows if row.baseline)
     assert base is not None
     rows = [
-        row if row.baseline or row.accuracies is None
+        row
+        if row.baseline or row.accuracies is None
         else dataclasses.replace(row, accuracies=base + shift)
         for row in board.rows
-    ]  # fmt: skip
+    ]
     table = leaderboard(dataclasses.replace(board, rows=tuple(rows)), {})
     at = [head.text for head in table.heads].index("gain over local")
     tones = {
@@ -240,9 +241,10 @@ def test_parameters_off_their_default_are_listed_and_others_not(
 ) -> None:
     (board,) = [b for b in made if "iid" in b.title]
     table = next(
-        t for t in section(document, board).all("table")
+        t
+        for t in section(document, board).all("table")
         if t.heads() == ["method", "parameter", "value", "default"]
-    )  # fmt: skip
+    )
     told = {(row[1], row[2]) for row in table.cells()}
     assert ("alpha", "0.5") in told
     assert ("local_lr", "1e+30") in told
@@ -267,8 +269,9 @@ def test_the_overview_has_every_method_on_every_scenario(
 ) -> None:
     table = document.one("section", id="overview").one("table")
     assert table.heads() == [
-        "method", *(f"{board.title} · {len(board.seeds)} seeds" for board in made)
-    ]  # fmt: skip
+        "method",
+        *(f"{board.title} · {len(board.seeds)} seeds" for board in made),
+    ]
     told = {row[0]: row[1:] for row in table.cells()}
     for i, board in enumerate(made):
         for record in board.records():

@@ -11,9 +11,21 @@ from pflbench.schema.scenario import Cell, Choice, Scenario
 
 def make_cell(seed: int = 0, algorithm: str = "fedavg") -> Cell:
     scenario = Scenario(
-        "mnist", "f" * 64, Choice("iid", {}), 2, Choice("mlp", {}),
-        10, 5, None, 64, 0.005, 0.9, 5e-5, 1.0, 5,
-    )  # fmt: skip
+        "mnist",
+        "f" * 64,
+        Choice("iid", {}),
+        2,
+        Choice("mlp", {}),
+        10,
+        5,
+        None,
+        64,
+        0.005,
+        0.9,
+        5e-5,
+        1.0,
+        5,
+    )
     return Cell(scenario, Choice(algorithm, {"mu": 0.01}, "1"), seed)
 
 

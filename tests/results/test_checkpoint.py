@@ -179,9 +179,7 @@ while True:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX systems")
 def test_killed_while_checkpointing(store: Store, cell: Cell) -> None:
-    command = [
-        sys.executable, "-c", _CHECKPOINTING, str(store.root), json.dumps(cell.to_json()),
-    ]  # fmt: skip
+    command = [sys.executable, "-c", _CHECKPOINTING, str(store.root), json.dumps(cell.to_json())]
     reached = 0
     for pause in (0.003, 0.011):
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:

@@ -29,9 +29,22 @@ from pflbench.runs import execution
 
 PAGE = 4096
 CELL = [
-    "--clients", "5", "--partition", "dirichlet(alpha=0.5)", "--rounds", "4", "--eval-every", "2",
-    "--local-epochs", "1", "--device", "cpu", "--model", "mlp(hidden=16)", "--quiet",
-]  # fmt: skip
+    "--clients",
+    "5",
+    "--partition",
+    "dirichlet(alpha=0.5)",
+    "--rounds",
+    "4",
+    "--eval-every",
+    "2",
+    "--local-epochs",
+    "1",
+    "--device",
+    "cpu",
+    "--model",
+    "mlp(hidden=16)",
+    "--quiet",
+]
 
 
 @contextmanager
@@ -171,9 +184,7 @@ def main() -> None:
             trial.each(what, rooms)
         else:
             trial.sweep(what)
-        report[name] = {
-            "messages": trial.messages, "codes": trial.codes, "left": trial.left,
-        }  # fmt: skip
+        report[name] = {"messages": trial.messages, "codes": trial.codes, "left": trial.left}
     print(json.dumps(report))
 
 

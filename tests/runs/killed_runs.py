@@ -32,10 +32,17 @@ from pflbench.results import RunWriter, Store, checkpoint, files
 from pflbench.runs import Observer, RunInfo, execution
 
 OPTIONS: dict[str, Any] = {
-    "clients": 5, "partition": "dirichlet(alpha=0.5)", "rounds": 25, "eval_every": 6,
-    "participation": 0.6, "local_epochs": 1, "batch_size": 32, "seed": 2, "device": "cpu",
+    "clients": 5,
+    "partition": "dirichlet(alpha=0.5)",
+    "rounds": 25,
+    "eval_every": 6,
+    "participation": 0.6,
+    "local_epochs": 1,
+    "batch_size": 32,
+    "seed": 2,
+    "device": "cpu",
     "model": "mlp(hidden=16)",
-}  # fmt: skip
+}
 
 # Places by name; a checkpoint is written after every round but the last.
 PLACES: dict[str, CodeType] = {

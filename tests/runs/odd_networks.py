@@ -376,9 +376,13 @@ class Normalised(Plain):
     def __init__(self, parameters: Any, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(parameters, shape, classes)
         self.norms = nn.Sequential(
-            nn.LayerNorm(WIDTH), nn.GroupNorm(2, WIDTH), nn.Dropout(0.0), nn.Unflatten(1, (2, 2)),
-            nn.InstanceNorm1d(2), nn.Flatten(),
-        )  # fmt: skip
+            nn.LayerNorm(WIDTH),
+            nn.GroupNorm(2, WIDTH),
+            nn.Dropout(0.0),
+            nn.Unflatten(1, (2, 2)),
+            nn.InstanceNorm1d(2),
+            nn.Flatten(),
+        )
 
     def between(self, h: Tensor) -> Tensor:
         return self.norms(h)
@@ -423,8 +427,10 @@ class Louder(Plain):
 def patched(parameters: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     """Return plain layers, one of which does something else."""
     made = nn.Sequential(
-        nn.Flatten(), nn.Linear(torch.Size(shape).numel(), WIDTH), nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(torch.Size(shape).numel(), WIDTH),
+        nn.ReLU(),
         nn.Linear(WIDTH, classes),
-    )  # fmt: skip
+    )
     made[2].forward = torch.tanh  # type: ignore[method-assign]  # as some people do
     return made

@@ -33,10 +33,12 @@ class Brings:
     def pflbench_algorithms(self) -> list[AlgorithmSpec]:
         return [
             AlgorithmSpec(
-                "two-gradients", "counts double", client=f"{__name__}:TwoGradients",
+                "two-gradients",
+                "counts double",
+                client=f"{__name__}:TwoGradients",
                 server="pflbench.method:AveragingServer",
             )
-        ]  # fmt: skip
+        ]
 
     @hookimpl
     def pflbench_models(self) -> list[ModelSpec]:
@@ -44,10 +46,14 @@ class Brings:
 
         return [
             ModelSpec(
-                "own-mlp", "an mlp", "pflbench.models.networks:build_mlp", "layer_output.", Mlp,
+                "own-mlp",
+                "an mlp",
+                "pflbench.models.networks:build_mlp",
+                "layer_output.",
+                Mlp,
                 version=self.version,
             )
-        ]  # fmt: skip
+        ]
 
     @hookimpl
     def pflbench_partitioners(self) -> list[PartitionerSpec]:

@@ -36,9 +36,13 @@ def modes() -> Modes:
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_training_trains_and_evaluation_evaluates(engine: str, modes: Modes) -> None:
     made = simulate(
-        "pflbench_algorithms.fedavg_ft.client:FedAvgFT", module=Watched(None, (2, 3), 3),
-        head="head.", engine=engine, parameters=FineTuned(epochs=1), probed=True,
-    )  # fmt: skip
+        "pflbench_algorithms.fedavg_ft.client:FedAvgFT",
+        module=Watched(None, (2, 3), 3),
+        head="head.",
+        engine=engine,
+        parameters=FineTuned(epochs=1),
+        probed=True,
+    )
     made.round(0)
     assert modes
     assert {training for training, _ in modes} == {True}

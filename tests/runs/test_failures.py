@@ -40,9 +40,16 @@ def test_a_run_that_diverges_is_kept_as_failed(
     def attempt() -> DivergedError:
         with pytest.raises(DivergedError, match=r"client \d became NaN or infinite") as error:
             pflbench.run(
-                method, federation, lr=1e4, momentum=0.99, rounds=40, eval_every=1,
-                results=results, engine=engine, observers=[heard],
-            )  # fmt: skip
+                method,
+                federation,
+                lr=1e4,
+                momentum=0.99,
+                rounds=40,
+                eval_every=1,
+                results=results,
+                engine=engine,
+                observers=[heard],
+            )
         return error.value
 
     error = attempt()
@@ -130,9 +137,11 @@ def test_an_observer_that_fails_is_passed_over(
 
 
 def test_a_long_reason_is_kept_in_short(
-    algorithm: Callable[..., str], federation: Federation, results: Path,
+    algorithm: Callable[..., str],
+    federation: Federation,
+    results: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     def wordy(self: object, *_: object) -> None:
         raise LookupError("x" * 200_000)
 

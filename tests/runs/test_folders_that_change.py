@@ -132,9 +132,12 @@ def test_a_reproduction_that_is_terminated_leaves_no_folder(folder: Path, data: 
     (folder / "temporary").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", REPRODUCING, "reproduce", run.id, "--quiet"],
-        capture_output=True, text=True, check=False, cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
         env={**os.environ, "TMPDIR": str(folder / "temporary")},
-    )  # fmt: skip
+    )
     assert done.returncode == 143, done.stderr
     assert done.stdout.startswith("['"), "it had no folder there"
     assert "Interrupted; the stored run is as it was." in done.stderr

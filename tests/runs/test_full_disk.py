@@ -13,10 +13,7 @@ from typing import Any
 
 import pytest
 
-OWN_MOUNTS = (
-    ["unshare", "--user", "--map-root-user", "--mount"],
-    ["unshare", "--mount"],
-)
+OWN_MOUNTS = (["unshare", "--user", "--map-root-user", "--mount"], ["unshare", "--mount"])
 """Ways to be allowed to mount a file system that nobody else sees and that goes by itself."""
 
 
@@ -75,8 +72,11 @@ def told(
     where = [dataset, str(disk), str(disk.with_name("elsewhere"))]
     done = subprocess.run(
         [*own_mounts, sys.executable, str(script), *where, *map(str, rooms)],
-        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert done.returncode == 0, done.stderr
     assert not any(disk.iterdir()), "the file system was not of its own"
     report: dict[str, Any] = json.loads(done.stdout)

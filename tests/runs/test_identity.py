@@ -33,8 +33,16 @@ def test_a_run_id_is_of_twelve_hex_digits_and_stays() -> None:
 
 SAME: dict[str, dict[str, Any]] = {
     "defaults written out": {
-        "rounds": 100, "local_epochs": 1, "batch_size": 64, "lr": 5e-3, "momentum": 0.9,
-        "weight_decay": 5e-5, "participation": 1, "eval_every": 10, "seed": 0, "clients": 5,
+        "rounds": 100,
+        "local_epochs": 1,
+        "batch_size": 64,
+        "lr": 5e-3,
+        "momentum": 0.9,
+        "weight_decay": 5e-5,
+        "participation": 1,
+        "eval_every": 10,
+        "seed": 0,
+        "clients": 5,
         "model": "mlp(layers=2, hidden=128)",
         "parameters": {"alpha": 0.8, "top_k": "2", "similarity": "subspace"},
     },
@@ -46,7 +54,7 @@ SAME: dict[str, dict[str, Any]] = {
     "data folder": {"data_dir": Path("nowhere")},
     "fallback": {"fallback": False},
     "texts": {"lr": "0.005", "seed": "0", "rounds": "100"},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("options", SAME.values(), ids=SAME)
@@ -101,9 +109,13 @@ def test_a_methods_version_changes_it(plugin: Callable[..., None]) -> None:
 
 def test_partitions_change_it(digits: str) -> None:
     written = [
-        "iid", "dirichlet(alpha=0.5)", "dirichlet(alpha=0.6)", "quantity",
-        "pathological(classes_per_client=2)", "pathological(classes_per_client=3)",
-    ]  # fmt: skip
+        "iid",
+        "dirichlet(alpha=0.5)",
+        "dirichlet(alpha=0.6)",
+        "quantity",
+        "pathological(classes_per_client=2)",
+        "pathological(classes_per_client=3)",
+    ]
     ids = {planned(dataset=digits, partition=p, clients=4).cell.id for p in written}
     assert len(ids) == len(written)
     by_default = planned(dataset=digits).cell.id

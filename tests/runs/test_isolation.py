@@ -187,9 +187,12 @@ def test_who_draws_from_shared_generators_gets_the_same_numbers_at_every_try(
 
 @pytest.mark.parametrize("how", ["_exit", "execv"])
 def test_a_plugin_that_ends_the_process_fails_its_cell(
-    how: str, algorithm: Callable[..., str], federation: Federation,
-    results: Path, monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    how: str,
+    algorithm: Callable[..., str],
+    federation: Federation,
+    results: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     before = os._exit
     monkeypatch.setattr(rude_plugins.Ending, "how", how)
     name = algorithm("pflbench.method:Client", "rude_plugins:Ending")

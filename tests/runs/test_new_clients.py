@@ -20,13 +20,16 @@ from pflbench.results import Store
 from pflbench.runs import Observer, Result, RunRequest, execution, plan
 from pflbench.schema.new_clients import check, drawn
 
-METHODS = (
-    "local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc",
-)  # fmt: skip
+METHODS = ("local", "local-plus", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc")
 SIZES = (9, 12, 20, 8, 14, 11, 7)
 SHORT: dict[str, Any] = {
-    "rounds": 3, "eval_every": 1, "local_epochs": 1, "batch_size": 4, "lr": 0.05, "device": "cpu",
-}  # fmt: skip
+    "rounds": 3,
+    "eval_every": 1,
+    "local_epochs": 1,
+    "batch_size": 4,
+    "lr": 0.05,
+    "device": "cpu",
+}
 NEW: dict[str, Any] = {"new_clients": 0.4, "shots": "1,all", "onboarding_steps": 6}
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
 
@@ -63,8 +66,9 @@ def test_onboarding_in_the_middle_changes_nothing(method: str, federation: Feder
     assert last["round"].unique().tolist() == [3]
     pd.testing.assert_frame_equal(
         table[table["round"] == 3].drop(columns="seconds").reset_index(drop=True),
-        last.drop(columns="seconds"), check_exact=True,
-    )  # fmt: skip
+        last.drop(columns="seconds"),
+        check_exact=True,
+    )
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "pfedhn"])
@@ -97,8 +101,10 @@ def test_who_is_where(federation: Federation) -> None:
         assert sorted(table["client"].unique()) == held
         assert table["shots"].unique().tolist() == ["0", "1", "all"]
         assert table.groupby("shots", sort=False)["stage"].first().tolist() == [
-            "zero-shot", "k-shot", "k-shot",
-        ]  # fmt: skip
+            "zero-shot",
+            "k-shot",
+            "k-shot",
+        ]
         assert table[table["shots"] == "all"]["labels"].tolist() == [SIZES[c] for c in held]
         assert table["samples"].tolist() == [int(federation.test.sizes[c]) for c in held] * 3
         assert table["steps"].tolist() == [0] * 3 + [6] * 6
@@ -120,18 +126,39 @@ def test_rounds_after_which_clients_join_are_evaluated(federation: Federation) -
 
 def test_newcomers_of_real_digits_gain_from_labels(digits: str) -> None:
     result = pflbench.run(
-        "fedavg", digits, clients=6, partition="iid", rounds=15, eval_every=15, local_epochs=2,
-        batch_size=16, lr=0.1, momentum=0.5, new_clients=0.3, onboarding_steps=30,
-        model="mlp(hidden=32)", device="cpu",
-    )  # fmt: skip
+        "fedavg",
+        digits,
+        clients=6,
+        partition="iid",
+        rounds=15,
+        eval_every=15,
+        local_epochs=2,
+        batch_size=16,
+        lr=0.1,
+        momentum=0.5,
+        new_clients=0.3,
+        onboarding_steps=30,
+        model="mlp(hidden=32)",
+        device="cpu",
+    )
     accuracy = result.summary["onboarding"]["accuracy"]
     assert list(accuracy) == ["0", "1", "5", "all"]
     assert accuracy["0"] > 0.5  # the global model, of clients alike
     alone = pflbench.run(
-        "local", digits, clients=6, partition="iid", rounds=1, local_epochs=1, batch_size=16,
-        lr=0.1, momentum=0.5, new_clients=0.3, onboarding_steps=30, model="mlp(hidden=32)",
+        "local",
+        digits,
+        clients=6,
+        partition="iid",
+        rounds=1,
+        local_epochs=1,
+        batch_size=16,
+        lr=0.1,
+        momentum=0.5,
+        new_clients=0.3,
+        onboarding_steps=30,
+        model="mlp(hidden=32)",
         device="cpu",
-    ).summary["onboarding"]["accuracy"]  # fmt: skip
+    ).summary["onboarding"]["accuracy"]
     assert alone["0"] < 0.3
     assert alone["all"] > alone["1"] > alone["0"]
 
@@ -155,9 +182,12 @@ def test_an_interrupted_run_has_the_same_newcomers(
     for rounds in (2, 3, 4):
         with pytest.raises(KeyboardInterrupt):
             pflbench.run(
-                method, federation, results=tmp_path / "cut", observers=[StopsAfter(rounds)],
+                method,
+                federation,
+                results=tmp_path / "cut",
+                observers=[StopsAfter(rounds)],
                 **options,
-            )  # fmt: skip
+            )
     pflbench.run(method, federation, results=tmp_path / "cut", **options)
     (whole,), (cut,) = (Store(tmp_path / name).runs() for name in ("whole", "cut"))
     assert whole.table("onboarding")["round"].unique().tolist() == [1, 3, 4]
@@ -175,19 +205,22 @@ def test_identity(federation: Federation) -> None:
     assert nobody.cell.id == plain.cell.id
     assert "new_clients" not in plain.cell.to_json()["scenario"]
     ids = {plain.cell.id}
-    for more in (
-        {}, {"onboard_at": "1"}, {"shots": "5"}, {"onboarding_steps": 7}, {"seed": 1},
-    ):  # fmt: skip
+    for more in ({}, {"onboard_at": "1"}, {"shots": "5"}, {"onboarding_steps": 7}, {"seed": 1}):
         ids.add(
             plan(RunRequest("fedavg", federation, **{**SHORT, "new_clients": 0.4, **more})).cell.id
         )
     assert len(ids) == 6
     written = plan(
         RunRequest(
-            "fedavg", federation, **SHORT, new_clients=0.4, shots="all,5,1", onboard_at="3",
+            "fedavg",
+            federation,
+            **SHORT,
+            new_clients=0.4,
+            shots="all,5,1",
+            onboard_at="3",
             onboarding_steps=100,
         )
-    )  # fmt: skip
+    )
     assert written.cell.id in ids  # defaults, written out
 
 
@@ -196,9 +229,11 @@ def test_the_command_repeats_the_run(digits: str) -> None:
     planned = plan(request)
     words = shlex.split(planned.command)
     for option, value in (
-        ("--new-clients", "0.25"), ("--onboard-at", "4,9"), ("--shots", "3"),
+        ("--new-clients", "0.25"),
+        ("--onboard-at", "4,9"),
+        ("--shots", "3"),
         ("--onboarding-steps", "100"),
-    ):  # fmt: skip
+    ):
         assert words[words.index(option) + 1] == value
     again = replace(request, onboard_at="4,9", shots="3", onboarding_steps=100)
     assert plan(again).cell.id == planned.cell.id

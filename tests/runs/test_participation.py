@@ -145,12 +145,12 @@ def test_only_who_is_invited_has_a_row() -> None:
 
 def test_what_could_not_be_forgotten_is_in_the_summary(federation: Federation) -> None:
     said = {
-        (method, rule): pflbench.run(
-            method, federation, participation=rule, **SHORT
-        ).summary["not_forgotten"]
+        (method, rule): pflbench.run(method, federation, participation=rule, **SHORT).summary[
+            "not_forgotten"
+        ]
         for method in ("fedavg", "fedora")
         for rule in ("leave(at=2, forget=true)", "leave(at=2)")
-    }  # fmt: skip
+    }
     assert {key for key, words in said.items() if words} == {("fedavg", "leave(at=2, forget=true)")}
     assert said["fedavg", "leave(at=2, forget=true)"] == "their part in the global model"
 
@@ -183,9 +183,12 @@ def test_an_interrupted_run_goes_on_the_same(
     for rounds in (2, 3, 4, 5):
         with pytest.raises(KeyboardInterrupt):
             pflbench.run(
-                method, federation, results=tmp_path / "stopped",
-                observers=[StopsAfter(rounds)], **options,
-            )  # fmt: skip
+                method,
+                federation,
+                results=tmp_path / "stopped",
+                observers=[StopsAfter(rounds)],
+                **options,
+            )
     pflbench.run(method, federation, results=tmp_path / "stopped", **options)
     (whole,), (stopped,) = (Store(tmp_path / name).runs() for name in ("whole", "stopped"))
     same_run(stopped, whole)
@@ -207,9 +210,19 @@ def same_run(a: StoredRun, b: StoredRun) -> None:
 @pytest.mark.parametrize("rule", [RULES[1], RULES[4], "uniform(fraction=0.5)", "0.5"])
 def test_the_command_of_a_run_runs_it_again(rule: str, digits: str, tmp_path: Path) -> None:
     command = [
-        "run", "--algo", "fedavg", "--dataset", digits, "--clients", "4", "--rounds", "4",
-        "--participation", rule, "--quiet",
-    ]  # fmt: skip
+        "run",
+        "--algo",
+        "fedavg",
+        "--dataset",
+        digits,
+        "--clients",
+        "4",
+        "--rounds",
+        "4",
+        "--participation",
+        rule,
+        "--quiet",
+    ]
     done = CliRunner().invoke(main, [*command, "--results", str(tmp_path / "one")])
     assert done.exit_code == 0, done.output
     (one,) = Store(tmp_path / "one").runs()

@@ -20,9 +20,13 @@ from pflbench.runs.identity import identify
 from pflbench_datasets import embedded
 
 SHORT: dict[str, Any] = {
-    "clients": 8, "rounds": 2, "eval_every": 1, "local_epochs": 1, "partition": "iid",
+    "clients": 8,
+    "rounds": 2,
+    "eval_every": 1,
+    "local_epochs": 1,
+    "partition": "iid",
     "device": "cpu",
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="session")
@@ -42,16 +46,23 @@ def test_a_population_is_a_scenario_of_its_own(digits: str, negatives: Path) -> 
     assert plain.id == spelt.id
     assert "population" not in plain.to_json()["scenario"]
     foreign = f"foreign(dataset=npz:{negatives}, share=0.25)"
-    texts = ["permuted-labels", "permuted-labels(share=0.5)", "groups", "groups(change=turn)",
-             foreign]  # fmt: skip
+    texts = [
+        "permuted-labels",
+        "permuted-labels(share=0.5)",
+        "groups",
+        "groups(change=turn)",
+        foreign,
+    ]
     cells = [plain, *map(cell, texts)]
     assert len({one.scenario.id for one in cells}) == len(cells)
     assert len({one.scenario.fingerprint for one in cells}) == len(cells)
     assert cell("permuted-labels(share=0.25)").id == cells[1].id
     stored = cells[-1].to_json()["scenario"]["population"]
     assert stored == {
-        "name": "foreign", "parameters": {"dataset": "npz", "share": 0.25}, "version": "",
-    }  # fmt: skip
+        "name": "foreign",
+        "parameters": {"dataset": "npz", "share": 0.25},
+        "version": "",
+    }
 
 
 def test_where_the_other_data_lie_decides_nothing(
@@ -138,8 +149,15 @@ def test_a_federation_in_memory_takes_a_population(federation: Federation) -> No
 
 def test_label_permutations_hurt_those_who_average(digits: str) -> None:
     """What the population is for: a common model cannot serve clients with names of their own."""
-    options = {**SHORT, "rounds": 20, "eval_every": 5, "local_epochs": 5, "batch_size": 10,
-               "lr": 0.02, "population": "permuted-labels(share=0.5)"}  # fmt: skip
+    options = {
+        **SHORT,
+        "rounds": 20,
+        "eval_every": 5,
+        "local_epochs": 5,
+        "batch_size": 10,
+        "lr": 0.02,
+        "population": "permuted-labels(share=0.5)",
+    }
     local, fedavg = (pflbench.run(name, digits, **options) for name in ("local", "fedavg"))
     assert local.summary["test_accuracy"] > 0.4
     assert fedavg.summary["test_accuracy"] < local.summary["test_accuracy"] - 0.1
@@ -164,8 +182,10 @@ def test_refusals(digits: str, negatives: Path, tmp_path: Path) -> None:
     refused("divided among clients already", f"foreign(dataset=npz:{divided})")
     colour = tmp_path / "colour.npz"
     np.savez(colour, x=np.zeros((50, 3, 14, 14), dtype=np.uint8), y=np.arange(50) % 10)
-    refused(r"shape \(3, 14, 14\) and 10 classes, expected shape \(1, 14, 14\)",
-            f"foreign(dataset=npz:{colour})")  # fmt: skip
+    refused(
+        r"shape \(3, 14, 14\) and 10 classes, expected shape \(1, 14, 14\)",
+        f"foreign(dataset=npz:{colour})",
+    )
     with pytest.raises(UnknownNameError):
         plan(RunRequest("local", digits, population="group", **SHORT))
     result = CliRunner().invoke(

@@ -166,10 +166,16 @@ def test_the_environment_may_name_the_data_folder(
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"algorithm": 7}, {"dataset": None}, {"dataset": 3}, {"model": 5}, {"partition": ["iid"]},
-        {"parameters": [1]}, {"device": 0}, {"engine": None},
+        {"algorithm": 7},
+        {"dataset": None},
+        {"dataset": 3},
+        {"model": 5},
+        {"partition": ["iid"]},
+        {"parameters": [1]},
+        {"device": 0},
+        {"engine": None},
     ],
-)  # fmt: skip
+)
 def test_arguments_of_another_type(
     wrong: dict[str, Any], federation: Federation, results: Path
 ) -> None:

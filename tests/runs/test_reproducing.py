@@ -196,10 +196,13 @@ def test_a_plugin_that_is_missing_or_of_another_version_is_said(
 ) -> None:
     def brings(version: str) -> pflbench.AlgorithmSpec:
         return pflbench.AlgorithmSpec(
-            name="mine", version=version, summary="A method.",
-            client="pflbench.method:Client", server="pflbench.method:AveragingServer",
+            name="mine",
+            version=version,
+            summary="A method.",
+            client="pflbench.method:Client",
+            server="pflbench.method:AveragingServer",
             parameters=pflbench.NoParameters,
-        )  # fmt: skip
+        )
 
     plugin(algorithms=[brings("1")])
     pflbench.run("mine", digits, results=results, **SMALL)

@@ -54,8 +54,11 @@ def test_runs_killed_at_random_moments(
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, str(script), "1", str(kills), digits, str(tmp_path), *methods],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "damaged" not in done.stderr
     report = json.loads(done.stdout)

@@ -41,9 +41,16 @@ def assert_same_tables(a: pflbench.Result, b: pflbench.Result) -> None:
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_real_digits(method: str, digits: str) -> None:
     result = pflbench.run(
-        method, digits, clients=4, partition="pathological(classes_per_client=2)", lr=0.05,
-        local_epochs=2, batch_size=16, rounds=12, eval_every=4,
-    )  # fmt: skip
+        method,
+        digits,
+        clients=4,
+        partition="pathological(classes_per_client=2)",
+        lr=0.05,
+        local_epochs=2,
+        batch_size=16,
+        rounds=12,
+        eval_every=4,
+    )
     # A client has two of ten classes; one model for all of them has more to tell apart.
     least = 0.5 if method in ("fedavg", "fedprox") else 0.8
     assert result.summary["test_accuracy"] > least

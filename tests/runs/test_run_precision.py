@@ -17,8 +17,13 @@ from pflbench.results import Store
 from pflbench.runs import Observer, RunInfo, execution
 
 SHORT: dict[str, Any] = {
-    "rounds": 3, "eval_every": 3, "local_epochs": 2, "batch_size": 8, "lr": 0.02, "device": "cpu",
-}  # fmt: skip
+    "rounds": 3,
+    "eval_every": 3,
+    "local_epochs": 2,
+    "batch_size": 8,
+    "lr": 0.02,
+    "device": "cpu",
+}
 METHODS = ["local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc"]
 
 

@@ -21,12 +21,22 @@ from pflbench.runs import Observer, RunRequest, execution, plan
 from pflbench.schema.privacy import Gaussian
 
 SHORT: dict[str, Any] = {
-    "rounds": 3, "eval_every": 3, "local_epochs": 2, "batch_size": 8, "lr": 0.02, "device": "cpu",
-}  # fmt: skip
+    "rounds": 3,
+    "eval_every": 3,
+    "local_epochs": 2,
+    "batch_size": 8,
+    "lr": 0.02,
+    "device": "cpu",
+}
 METHODS = {
-    "local": (0, 0), "fedavg": (0, 3), "fedavg-ft": (0, 3), "fedprox": (0, 3), "fedora": (1, 3),
-    "pfedhn": (0, 3), "pfedhn-pc": (0, 3),
-}  # fmt: skip
+    "local": (0, 0),
+    "fedavg": (0, 3),
+    "fedavg-ft": (0, 3),
+    "fedprox": (0, 3),
+    "fedora": (1, 3),
+    "pfedhn": (0, 3),
+    "pfedhn-pc": (0, 3),
+}
 """What each method's clients give away: at enrolment and in rounds."""
 
 
@@ -59,8 +69,9 @@ def test_the_worst_client_is_the_one_that_took_part_most(federation: Federation)
 
 def test_without_noise_epsilon_is_infinite(federation: Federation, tmp_path: Path) -> None:
     for results in (None, tmp_path / "r"):
-        made = pflbench.run("fedavg", federation, privacy="gaussian(noise=0)", results=results,
-                            **SHORT)  # fmt: skip
+        made = pflbench.run(
+            "fedavg", federation, privacy="gaussian(noise=0)", results=results, **SHORT
+        )
         assert float(made.summary["epsilon"]) == float("inf")
     (run,) = Store(tmp_path / "r").runs()
     assert (run.table("privacy")["epsilon"] == float("inf")).all()
@@ -86,9 +97,16 @@ def test_without_the_option_nothing_is_said_of_it(federation: Federation, tmp_pa
 
 def test_a_strong_norm_and_much_noise_cost_accuracy(digits: str) -> None:
     options: dict[str, Any] = {
-        "clients": 6, "partition": "iid", "rounds": 12, "eval_every": 12, "local_epochs": 3,
-        "batch_size": 16, "lr": 0.05, "device": "cpu", "model": "mlp(hidden=16)",
-    }  # fmt: skip
+        "clients": 6,
+        "partition": "iid",
+        "rounds": 12,
+        "eval_every": 12,
+        "local_epochs": 3,
+        "batch_size": 16,
+        "lr": 0.05,
+        "device": "cpu",
+        "model": "mlp(hidden=16)",
+    }
 
     def accuracy(privacy: str | None) -> float:
         result = pflbench.run("fedavg", digits, privacy=privacy, **options)
@@ -137,8 +155,19 @@ def test_without_the_accountant_nothing_starts(
     digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "opacus.accountants", None)
-    words = ["run", "--algo", "fedavg", "--dataset", digits, "--rounds", "1", "--device", "cpu",
-             "--results", str(tmp_path / "r")]  # fmt: skip
+    words = [
+        "run",
+        "--algo",
+        "fedavg",
+        "--dataset",
+        digits,
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path / "r"),
+    ]
     refused = CliRunner().invoke(main, [*words, "--privacy", "gaussian"])
     assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
@@ -148,8 +177,19 @@ def test_without_the_accountant_nothing_starts(
 
 
 def test_the_command_line_has_it(digits: str, tmp_path: Path) -> None:
-    words = ["run", "--algo", "fedora", "--dataset", digits, "--rounds", "1", "--device", "cpu",
-             "--results", str(tmp_path / "r")]  # fmt: skip
+    words = [
+        "run",
+        "--algo",
+        "fedora",
+        "--dataset",
+        digits,
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+        "--results",
+        str(tmp_path / "r"),
+    ]
     for bad in ("gausian(clip=1)", "gaussian(clip=0)"):
         refused = CliRunner().invoke(main, [*words, "--privacy", bad])
         assert refused.exit_code == 2

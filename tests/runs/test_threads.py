@@ -54,8 +54,10 @@ def computed(threads: int, cells: list[tuple[str, str, str]]) -> subprocess.Pope
     env = {name: value for name, value in os.environ.items() if name != "PFLBENCH_DATA"}
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", PROGRAM, str(threads), json.dumps(cells)],
-        stdout=subprocess.PIPE, text=True, env={**env, "OMP_NUM_THREADS": str(threads)},
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**env, "OMP_NUM_THREADS": str(threads)},
+    )
 
 
 @pytest.mark.parametrize(

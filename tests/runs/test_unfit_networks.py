@@ -103,9 +103,17 @@ def test_numbers_that_would_depend_on_what_they_must_not_are_refused(
 
 
 FIT = (
-    "Plain", "Recurrent", "ByValue", "Encoder", "AttentionWithoutDropout", "Normalised",
-    "Remembers", "Tied", "frozen_body", "Louder",
-)  # fmt: skip
+    "Plain",
+    "Recurrent",
+    "ByValue",
+    "Encoder",
+    "AttentionWithoutDropout",
+    "Normalised",
+    "Remembers",
+    "Tied",
+    "frozen_body",
+    "Louder",
+)
 
 
 @pytest.mark.parametrize("build", FIT)
@@ -137,9 +145,7 @@ def test_a_layer_with_a_forward_of_its_own_is_no_plain_layer(
     x, y = federation.test.client(0)
     loss = float(nn.functional.cross_entropy(planned.module(x), y).detach())
     for engine in ("stacked", "sequential"):
-        result = pflbench.run(
-            "local", federation, model=model, rounds=1, lr=1e-30, engine=engine
-        )  # fmt: skip
+        result = pflbench.run("local", federation, model=model, rounds=1, lr=1e-30, engine=engine)
         table = result.metrics
         own = table[(table["client"] == 0) & (table["split"] == "test")]
         assert own["loss"].iloc[0] == pytest.approx(loss, rel=1e-5)
@@ -157,9 +163,22 @@ def test_the_command_line_refuses_what_depends_on_what_it_must_not(
     where = tmp_path / "results"
     called = CliRunner().invoke(
         main,
-        ["run", "--algo", "fedavg", "--dataset", digits, "--model", use(build), "--clients", "3",
-         "--rounds", "1", "--results", str(where)],
-    )  # fmt: skip
+        [
+            "run",
+            "--algo",
+            "fedavg",
+            "--dataset",
+            digits,
+            "--model",
+            use(build),
+            "--clients",
+            "3",
+            "--rounds",
+            "1",
+            "--results",
+            str(where),
+        ],
+    )
     assert called.exit_code == 2
     assert "The model odd" in called.stderr
     assert not list(where.rglob("*.json"))
@@ -191,8 +210,11 @@ def test_probing_changes_no_random_state(build: str, use: Use, federation: Feder
 
 def test_samples_that_are_all_alike_hide_no_dropout(use: Use) -> None:
     x, y = np.zeros((4, 2, 3), dtype=np.float32), np.arange(4) % 3
-    client = {f"{split}_{part}": v for split in ("train", "val", "test")
-              for part, v in (("x", x), ("y", y))}  # fmt: skip
+    client = {
+        f"{split}_{part}": v
+        for split in ("train", "val", "test")
+        for part, v in (("x", x), ("y", y))
+    }
     data = Federation.from_arrays([client, client], classes=3)
     with pytest.raises(InputError, match="draws random numbers"):
         pflbench.run("fedavg", data, model=use("FunctionalDropout"), rounds=1)
@@ -230,8 +252,21 @@ def test_the_command_line_shows_that_a_network_cannot_be_mapped(
 ) -> None:
     called = CliRunner().invoke(
         main,
-        ["run", "--algo", "fedavg", "--dataset", digits, "--model", use("ByValue"), "--clients",
-         "3", "--rounds", "1", "--results", str(tmp_path / "results")],
-    )  # fmt: skip
+        [
+            "run",
+            "--algo",
+            "fedavg",
+            "--dataset",
+            digits,
+            "--model",
+            use("ByValue"),
+            "--clients",
+            "3",
+            "--rounds",
+            "1",
+            "--results",
+            str(tmp_path / "results"),
+        ],
+    )
     assert called.exit_code == 0, called.stderr
     assert "cannot be mapped over clients" in " ".join(called.stderr.split())

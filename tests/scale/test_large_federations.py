@@ -211,8 +211,9 @@ def test_clients_that_enrol_together_say_what_each_says(q: int) -> None:
     sizes = (4, 7, 4, 1, 7, 4)
     federation = federation_of(sizes)
     data = LocalShards(federation.train, federation.val)
-    task = Task(torch.nn.Identity(), Layout(("w",), ((1,),)), torch.zeros(1), 3, Sgd(1.0),
-                LocalBudget(1, 1))  # fmt: skip
+    task = Task(
+        torch.nn.Identity(), Layout(("w",), ((1,),)), torch.zeros(1), 3, Sgd(1.0), LocalBudget(1, 1)
+    )
     client = FedoraClient(Fedora(subspace_dim=q), task)
     alone, together = (
         enrolments(client, data, torch.float32, mapped=mapped) for mapped in (False, True)
@@ -243,9 +244,12 @@ def assert_nothing_is_kept(method: str, rounds: int, windows: int = 10) -> None:
     coarsely. What rounds leave behind grows in every window.
     """
     simulation = made(
-        method, federation=federation_of([2] * 20), participation=0.1, dtype=torch.float32,
+        method,
+        federation=federation_of([2] * 20),
+        participation=0.1,
+        dtype=torch.float32,
         budget=LocalBudget(2, steps=1),
-    )  # fmt: skip
+    )
     process, pages, tensors = psutil.Process(), [], []
     for window in range(windows):
         for r in range(window * rounds, (window + 1) * rounds):

@@ -33,9 +33,12 @@ def histories(draw: st.DrawFn) -> list[tuple[list[int], int]]:
 
 
 @given(
-    puts=histories(), gone=st.lists(st.integers(0, 5), unique=True),
-    place=st.sampled_from(list(PLACES)), adopts=st.booleans(), looks=st.booleans(),
-)  # fmt: skip
+    puts=histories(),
+    gone=st.lists(st.integers(0, 5), unique=True),
+    place=st.sampled_from(list(PLACES)),
+    adopts=st.booleans(),
+    looks=st.booleans(),
+)
 def test_rows_that_are_reset_are_as_if_never_written(
     puts: list[tuple[list[int], int]], gone: list[int], place: str, adopts: bool, looks: bool
 ) -> None:

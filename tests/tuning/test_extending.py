@@ -52,10 +52,15 @@ def study(
 ) -> Study:
     """A study of trials, each a value (None: it failed) and the setting that had it."""
     trials = [
-        Trial(n, {d.name: v for d, v in zip(space, setting, strict=True)},
-              "failed" if value is None else "complete", value, ())
+        Trial(
+            n,
+            {d.name: v for d, v in zip(space, setting, strict=True)},
+            "failed" if value is None else "complete",
+            value,
+            (),
+        )
         for n, (value, setting) in enumerate(values)
-    ]  # fmt: skip
+    ]
     return Study({"dataset": "made"}, name, "1", {}, space, (100,), trials=tuple(trials))
 
 

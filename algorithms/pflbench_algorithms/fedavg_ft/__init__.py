@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import param
 from pflbench.schema.specs import AlgorithmSpec
 
 
@@ -19,11 +18,13 @@ from pflbench.schema.specs import AlgorithmSpec
 class FineTuned:
     """Parameters of fine-tuning."""
 
-    epochs: Annotated[
-        int,
-        Param("local epochs of fine-tuning before each evaluation", ge=1, tune=(1, 20),
-              source="the local budget of the FEDORA setting"),
-    ] = 5  # fmt: skip
+    epochs: int = param(
+        5,
+        "local epochs of fine-tuning before each evaluation",
+        ge=1,
+        tune=(1, 20),
+        source="the local budget of the FEDORA setting",
+    )
 
 
 @hookimpl

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pflbench.schema import plugins
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import param
 from pflbench.schema.specs import AlgorithmSpec, SimilaritySpec, resolve
 
 if TYPE_CHECKING:
@@ -25,29 +25,37 @@ _HERE = "pflbench_algorithms.fedora.similarities"
 class Fedora:
     """Parameters of FEDORA."""
 
-    alpha: Annotated[
-        float,
-        Param("how far parameters propagate over the similarity graph", ge=0, lt=1,
-              tune=(0.1, 0.99), source="official code"),
-    ] = 0.8  # fmt: skip
-    top_k: Annotated[
-        int, Param("neighbours kept for each client", ge=1, tune=(1, 10), source="official code")
-    ] = 2
-    subspace_dim: Annotated[
-        int,
-        Param("dimension q of the subspace that stands for a client's data", ge=1,
-              source="official code"),
-    ] = 1  # fmt: skip
-    temperature: Annotated[
-        float,
-        Param("τ: how sharply similarity decides between neighbours", gt=0,
-              tune=(1, 30), source="official code"),
-    ] = 10.0  # fmt: skip
-    similarity: Annotated[
-        str,
-        Param("how the likeness of two clients is measured", shelf="similarities", since="0.1",
-              source="official code"),
-    ] = "subspace"  # fmt: skip
+    alpha: float = param(
+        0.8,
+        "how far parameters propagate over the similarity graph",
+        ge=0,
+        lt=1,
+        tune=(0.1, 0.99),
+        source="official code",
+    )
+    top_k: int = param(
+        2, "neighbours kept for each client", ge=1, tune=(1, 10), source="official code"
+    )
+    subspace_dim: int = param(
+        1,
+        "dimension q of the subspace that stands for a client's data",
+        ge=1,
+        source="official code",
+    )
+    temperature: float = param(
+        10.0,
+        "τ: how sharply similarity decides between neighbours",
+        gt=0,
+        tune=(1, 30),
+        source="official code",
+    )
+    similarity: str = param(
+        "subspace",
+        "how the likeness of two clients is measured",
+        shelf="similarities",
+        since="0.1",
+        source="official code",
+    )
 
 
 def measure_of(parameters: Fedora) -> Similarity:

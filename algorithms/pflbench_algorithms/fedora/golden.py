@@ -51,10 +51,17 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     simulation = Simulation(
         pflbench_algorithms()[0],
         recording.parameters(Fedora, dict(zip(keys, keys, strict=True)), "fedora"),
-        federation, network.module, network.head, seed=0, sgd=recording.sgd,
-        budget=recording.budget, initial=initial, batches=recording.batches, record=True,
+        federation,
+        network.module,
+        network.head,
+        seed=0,
+        sgd=recording.sgd,
+        budget=recording.budget,
+        initial=initial,
+        batches=recording.batches,
+        record=True,
         engine=choose_engine(engine, network.module, torch.device("cpu")),
-    )  # fmt: skip
+    )
     simulation.enrol()
     server = simulation.server
     assert isinstance(server, FedoraServer)
@@ -62,9 +69,10 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     differences = Differences(recording)
     square = (K, K)
     differences.note(
-        "similarity_normalized", server.S().to_dense(),
+        "similarity_normalized",
+        server.S().to_dense(),
         recording.array("similarity_normalized", square),
-    )  # fmt: skip
+    )
     differences.note("propagation", server.propagation(), recording.array("propagation", square))
     lam = recording.array("lambda", (R, K)).astype(np.float64)
     for r in range(R):

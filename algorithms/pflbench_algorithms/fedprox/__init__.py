@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import param
 from pflbench.schema.specs import AlgorithmSpec
 
 
@@ -19,11 +18,14 @@ from pflbench.schema.specs import AlgorithmSpec
 class FedProx:
     """Parameters of FedProx."""
 
-    mu: Annotated[
-        float,
-        Param("weight of the proximal term", ge=0, tune=(1e-4, 1.0), log=True,
-              source="paper, section 5.1 (tuned over 0.001 to 1)"),
-    ] = 0.01  # fmt: skip
+    mu: float = param(
+        0.01,
+        "weight of the proximal term",
+        ge=0,
+        tune=(1e-4, 1.0),
+        log=True,
+        source="paper, section 5.1 (tuned over 0.001 to 1)",
+    )
 
 
 @hookimpl

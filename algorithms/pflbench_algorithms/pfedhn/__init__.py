@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 from pflbench.schema.hookspecs import hookimpl
-from pflbench.schema.parameters import Param
+from pflbench.schema.parameters import param
 from pflbench.schema.specs import AlgorithmSpec
 
 
@@ -19,51 +18,55 @@ from pflbench.schema.specs import AlgorithmSpec
 class PFedHN:
     """Parameters of pFedHN; the local ones (lr, steps, ...) are the scenario's."""
 
-    lr: Annotated[
-        float,
-        Param("learning rate of the hypernetwork", gt=0, tune=(1e-3, 1e-1), log=True,
-              source="official code"),
-    ] = 1e-2  # fmt: skip
-    embedding_lr: Annotated[
-        float | None,
-        Param("learning rate of the embeddings; none: lr", gt=0, source="official code"),
-    ] = None
-    momentum: Annotated[
-        float, Param("momentum of the hypernetwork's SGD", ge=0, lt=1, source="official code")
-    ] = 0.9
-    weight_decay: Annotated[
-        float, Param("weight decay of the hypernetwork's SGD", ge=0, source="official code")
-    ] = 1e-3
-    clip_norm: Annotated[
-        float, Param("largest gradient norm, of clients and server alike", gt=0,
-                     source="official code")
-    ] = 50.0  # fmt: skip
-    embedding_dim: Annotated[
-        int | None,
-        Param("numbers in a client's embedding; none: 1 + N/4, floored", ge=1,
-              source="official code"),
-    ] = None  # fmt: skip
-    hidden: Annotated[
-        int, Param("units of the hypernetwork's hidden layers", ge=1, source="official code")
-    ] = 100
-    n_hidden: Annotated[
-        int, Param("hidden-to-hidden layers after the first", ge=0, tune=(1, 5),
-                   source="official code")
-    ] = 3  # fmt: skip
-    spectral_norm: Annotated[
-        bool, Param("spectral normalisation of every linear layer", source="official code")
-    ] = False
+    lr: float = param(
+        1e-2,
+        "learning rate of the hypernetwork",
+        gt=0,
+        tune=(1e-3, 1e-1),
+        log=True,
+        source="official code",
+    )
+    embedding_lr: float | None = param(
+        None, "learning rate of the embeddings; none: lr", gt=0, source="official code"
+    )
+    momentum: float = param(
+        0.9, "momentum of the hypernetwork's SGD", ge=0, lt=1, source="official code"
+    )
+    weight_decay: float = param(
+        1e-3, "weight decay of the hypernetwork's SGD", ge=0, source="official code"
+    )
+    clip_norm: float = param(
+        50.0, "largest gradient norm, of clients and server alike", gt=0, source="official code"
+    )
+    embedding_dim: int | None = param(
+        None,
+        "numbers in a client's embedding; none: 1 + N/4, floored",
+        ge=1,
+        source="official code",
+    )
+    hidden: int = param(
+        100, "units of the hypernetwork's hidden layers", ge=1, source="official code"
+    )
+    n_hidden: int = param(
+        3, "hidden-to-hidden layers after the first", ge=0, tune=(1, 5), source="official code"
+    )
+    spectral_norm: bool = param(
+        False, "spectral normalisation of every linear layer", source="official code"
+    )
 
 
 @dataclass(frozen=True)
 class PFedHNPC(PFedHN):
     """Parameters of pFedHN-PC: the same with a larger learning rate."""
 
-    lr: Annotated[
-        float,
-        Param("learning rate of the hypernetwork", gt=0, tune=(1e-3, 1e-1), log=True,
-              source="paper, appendix"),
-    ] = 5e-2  # fmt: skip
+    lr: float = param(
+        5e-2,
+        "learning rate of the hypernetwork",
+        gt=0,
+        tune=(1e-3, 1e-1),
+        log=True,
+        source="paper, appendix",
+    )
 
 
 @hookimpl

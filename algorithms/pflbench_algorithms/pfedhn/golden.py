@@ -59,10 +59,17 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     recording.ignored("n_kernels", "hidden", "model")  # widths, which the heads' sizes show
 
     simulation = Simulation(
-        pflbench_algorithms()[0], _parameters(recording), federation, target.module, target.head,
-        seed=0, sgd=recording.sgd, budget=recording.budget, batches=recording.batches,
+        pflbench_algorithms()[0],
+        _parameters(recording),
+        federation,
+        target.module,
+        target.head,
+        seed=0,
+        sgd=recording.sgd,
+        budget=recording.budget,
+        batches=recording.batches,
         engine=choose_engine(engine, target.module, torch.device("cpu")),
-    )  # fmt: skip
+    )
     server = simulation.server
     assert isinstance(server, PFedHNServer)
     # The official code has a limit for either side; the method has one for both.
@@ -96,9 +103,11 @@ def _parameters(recording: Recording) -> PFedHN:
     }
     recording.implied(**sizes, spectral_norm=False)
     return replace(
-        recording.parameters(PFedHN, _KEYS, "pfedhn"), embedding_dim=sizes["embedding_dim"],
-        hidden=sizes["hidden_dim"], n_hidden=sizes["n_hidden"],
-    )  # fmt: skip
+        recording.parameters(PFedHN, _KEYS, "pfedhn"),
+        embedding_dim=sizes["embedding_dim"],
+        hidden=sizes["hidden_dim"],
+        n_hidden=sizes["n_hidden"],
+    )
 
 
 def _cohorts(recording: Recording) -> list[Tensor]:

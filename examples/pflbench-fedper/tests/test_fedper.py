@@ -52,10 +52,18 @@ def simulation(layers: int, engine: str = "stacked") -> Simulation:
     module = network()
     initial = torch.cat([p.detach().flatten() for p in module.parameters()])
     made = Simulation(
-        pflbench_algorithms()[0], FedPer(personal_layers=layers), federation(), module, "4.",
-        seed=0, sgd=Sgd(0.1, 0.9, 1e-3), budget=LocalBudget(9, steps=2), engine=engine,
-        initial=initial, batches=whole_batch,
-    )  # fmt: skip
+        pflbench_algorithms()[0],
+        FedPer(personal_layers=layers),
+        federation(),
+        module,
+        "4.",
+        seed=0,
+        sgd=Sgd(0.1, 0.9, 1e-3),
+        budget=LocalBudget(9, steps=2),
+        engine=engine,
+        initial=initial,
+        batches=whole_batch,
+    )
     made.enrol()
     return made
 

@@ -188,9 +188,13 @@ class LiveSideBySide(SideBySide):
     ) -> None:
         super().__init__(console, works, quiet=quiet, debug=debug)
         self._live = Live(
-            _Block(self), console=console, refresh_per_second=4, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
+            _Block(self),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def __enter__(self) -> Self:
         """Begin to show."""

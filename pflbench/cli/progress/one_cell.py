@@ -132,9 +132,13 @@ class LiveDisplay(PlainDisplay):
     def __init__(self, console: Console, cells: int) -> None:
         super().__init__(console, cells)
         self._live = Live(
-            _Block(self), console=console, refresh_per_second=4, transient=True,
-            redirect_stdout=False, redirect_stderr=False,
-        )  # fmt: skip
+            _Block(self),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._progress: Progress | None = None
         self._evaluation: Evaluation | None = None
         self._resting = ""

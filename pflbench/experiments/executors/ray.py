@@ -229,9 +229,14 @@ class RayTasks:
         cpus = max(cores(), math.ceil((self.jobs or 0) * self.cpus))
         try:
             self._ray.init(
-                "local", num_cpus=cpus, include_dashboard=False, log_to_driver=False,
-                logging_level=logging.ERROR, object_store_memory=STORE_BYTES, _temp_dir=folder,
-            )  # fmt: skip
+                "local",
+                num_cpus=cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=STORE_BYTES,
+                _temp_dir=folder,
+            )
         except Exception as error:
             raise WorkError(f"Ray cannot be started here: {_first_line(error)}") from error
 

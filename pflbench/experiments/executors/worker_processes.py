@@ -37,9 +37,12 @@ ENOUGH_BYTES = 3 * 2**30
 """A worker that keeps more memory than this after a cell is replaced as well."""
 
 _THREAD_VARIABLES = (
-    "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
-)  # fmt: skip
+)
 
 _PRELOADED = ["pflbench.experiments.executors.worker", "torchvision"]
 """What takes seconds to import, and every cell needs."""
@@ -195,9 +198,11 @@ class _Slot:
         self._events = events
         self._heard, self._said = context.Pipe(duplex=False)
         self._pool: Any = pebble.ProcessPool(
-            max_workers=1, initializer=prepare, initargs=(self._said, environment, threads),
+            max_workers=1,
+            initializer=prepare,
+            initargs=(self._said, environment, threads),
             context=context,
-        )  # fmt: skip
+        )
         self._cells = 0
         self.worn = False
         threading.Thread(target=self._listen, name="listen", daemon=True).start()

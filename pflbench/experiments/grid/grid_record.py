@@ -153,11 +153,14 @@ class Matrix:
 
         made = [
             RunRequest(
-                algorithm=point.method.name, parameters=point.method.arguments, seed=point.seed,
-                **point.scenario, **machine,
+                algorithm=point.method.name,
+                parameters=point.method.arguments,
+                seed=point.seed,
+                **point.scenario,
+                **machine,
             )
             for point in self.points(registry)
-        ]  # fmt: skip
+        ]
         if not made:
             raise InputError("The matrix has no cells: all of them are excluded.")
         return made

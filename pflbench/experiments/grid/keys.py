@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Any
 
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.schema import new_clients
 from pflbench.schema.expressions import Expression, format_scalar, parse_expression
 from pflbench.schema.numbers import number_of, plain_value
-from pflbench.schema.parameters import Param, parse_parameters
+from pflbench.schema.parameters import param, parse_parameters, required
 from pflbench.schema.paths import path_of
 from pflbench.schema.plugins import Registry, Shelf
 from pflbench.schema.privacy import read_privacy
@@ -24,38 +24,32 @@ from pflbench.schema.scenario import check_precision
 class ScenarioKeys:
     """A scenario as asked for; None stands for the data set's reference scenario."""
 
-    dataset: Annotated[str, Param("data set: a name, or name:PATH")]
-    partition: Annotated[str | None, Param("how the data is dealt out to clients")] = None
-    clients: Annotated[int | None, Param("number of clients", ge=1)] = None
-    population: Annotated[str | None, Param("clients unlike the others")] = None
-    model: Annotated[str | None, Param("network architecture")] = None
-    rounds: Annotated[int | None, Param("communication rounds", ge=1)] = None
-    local_epochs: Annotated[
-        int | None, Param("local training of a round in passes over a client's samples, or", ge=1)
-    ] = None
-    local_steps: Annotated[
-        int | None, Param("in steps of one batch each; one of the two", ge=1)
-    ] = None  # fmt: skip
-    batch_size: Annotated[int | None, Param("samples in a local step", ge=1)] = None
-    lr: Annotated[float | None, Param("learning rate of local SGD", gt=0)] = None
-    momentum: Annotated[float | None, Param("momentum of local SGD", ge=0, lt=1)] = None
-    weight_decay: Annotated[float | None, Param("weight decay of local SGD", ge=0)] = None
-    participation: Annotated[
-        float | str | None, Param("share of the clients in a round, or a rule", gt=0, le=1)
-    ] = None
-    eval_every: Annotated[int | None, Param("rounds between evaluations", ge=1)] = None
-    precision: Annotated[str | None, Param("what is computed with")] = None
-    privacy: Annotated[str | None, Param("clipping and noise on all that clients upload")] = None
-    new_clients: Annotated[
-        float | None, Param("share of the clients that are held out and join later", ge=0, lt=1)
-    ] = None
-    onboard_at: Annotated[str | None, Param("rounds after which they join, besides the last")] = (
-        None
+    dataset: str = required("data set: a name, or name:PATH")
+    partition: str | None = param(None, "how the data is dealt out to clients")
+    clients: int | None = param(None, "number of clients", ge=1)
+    population: str | None = param(None, "clients unlike the others")
+    model: str | None = param(None, "network architecture")
+    rounds: int | None = param(None, "communication rounds", ge=1)
+    local_epochs: int | None = param(
+        None, "local training of a round in passes over a client's samples, or", ge=1
     )
-    shots: Annotated[str | None, Param("labelled samples of each class that they join with")] = None
-    onboarding_steps: Annotated[
-        int | None, Param("local steps that each of them may do", ge=1)
-    ] = None  # fmt: skip
+    local_steps: int | None = param(None, "in steps of one batch each; one of the two", ge=1)
+    batch_size: int | None = param(None, "samples in a local step", ge=1)
+    lr: float | None = param(None, "learning rate of local SGD", gt=0)
+    momentum: float | None = param(None, "momentum of local SGD", ge=0, lt=1)
+    weight_decay: float | None = param(None, "weight decay of local SGD", ge=0)
+    participation: float | str | None = param(
+        None, "share of the clients in a round, or a rule", gt=0, le=1
+    )
+    eval_every: int | None = param(None, "rounds between evaluations", ge=1)
+    precision: str | None = param(None, "what is computed with")
+    privacy: str | None = param(None, "clipping and noise on all that clients upload")
+    new_clients: float | None = param(
+        None, "share of the clients that are held out and join later", ge=0, lt=1
+    )
+    onboard_at: str | None = param(None, "rounds after which they join, besides the last")
+    shots: str | None = param(None, "labelled samples of each class that they join with")
+    onboarding_steps: int | None = param(None, "local steps that each of them may do", ge=1)
 
 
 KEYS = tuple(field.name for field in dataclasses.fields(ScenarioKeys))

@@ -74,15 +74,18 @@ def matrix_of(content: Mapping[str, Any], folder: Path, registry: plugins.Regist
         methods=methods,
         seeds=seeds,
         scenarios=scenarios_of(
-            _placed(shared, folder), [_placed(table, folder) for table in tables], registry,
-            shared_place="[scenario]", place=lambda n: f"[[scenarios]] number {n}",
+            _placed(shared, folder),
+            [_placed(table, folder) for table in tables],
+            registry,
+            shared_place="[scenario]",
+            place=lambda n: f"[[scenarios]] number {n}",
         ),
         exclusions=tuple(
             _exclusion(_placed(table, folder), n, registry)
             for n, table in enumerate(_tables(content, "exclude"), start=1)
         ),
         tuning=_tuning(_table(content, "tuning"), seeds) if "tuning" in content else None,
-    )  # fmt: skip
+    )
 
 
 def _exclusion(table: Mapping[str, Any], number: int, registry: plugins.Registry) -> Exclusion:

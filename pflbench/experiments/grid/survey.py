@@ -119,11 +119,14 @@ def survey_all(store: Store) -> list[Standing]:
     """
     return [
         _standing(
-            run.id, cell := run.typed_cell, str(run.labels.get("dataset") or cell.scenario.dataset),
-            run, store,
+            run.id,
+            cell := run.typed_cell,
+            str(run.labels.get("dataset") or cell.scenario.dataset),
+            run,
+            store,
         )
         for run in store.runs()
-    ]  # fmt: skip
+    ]
 
 
 def _standing(
@@ -134,9 +137,7 @@ def _standing(
     holder = None if store is None else store.held(run_id)
     reached = run.reached if run is not None and run.status == "unfinished" else 0
     if holder is not None:
-        return Standing(
-            run_id, cell, dataset, "running", holder=holder, reached=reached, run=run
-        )  # fmt: skip
+        return Standing(run_id, cell, dataset, "running", holder=holder, reached=reached, run=run)
     if run is None:
         return Standing(run_id, cell, dataset, "missing")
     if run.status == "damaged":

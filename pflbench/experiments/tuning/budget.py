@@ -40,8 +40,12 @@ def budgets(studies: Iterable[Study], plan: TuningPlan) -> dict[str, Budget]:
     groups: dict[str, list[Study]] = defaultdict(list)
     for study in studies:
         groups[digest(study.scenario)].append(study)
-    return {study.id: made for group in groups.values() for made in [_budget(group, plan)]
-            for study in group}  # fmt: skip
+    return {
+        study.id: made
+        for group in groups.values()
+        for made in [_budget(group, plan)]
+        for study in group
+    }
 
 
 def _budget(studies: Sequence[Study], plan: TuningPlan) -> Budget:

@@ -156,8 +156,10 @@ class _Search:
             with trusting(path):
                 self._optuna = optuna.create_study(
                     storage=JournalStorage(JournalFileBackend(str(path))),
-                    study_name=target.study.id, direction="maximize", load_if_exists=True,
-                )  # fmt: skip
+                    study_name=target.study.id,
+                    direction="maximize",
+                    load_if_exists=True,
+                )
                 ended = self._ended
                 for trial in ended:
                     self._setting(trial)
@@ -277,9 +279,10 @@ class _Search:
         """Read a trial's outcome from its runs."""
         runs = {run_id: self._store.get(run_id) for run_id in self._runs(trial)}
         failures = [
-            run.failure for run in runs.values()
+            run.failure
+            for run in runs.values()
             if run and run.status == "failed" and run.failure.get("error") not in NO_COMPUTATION
-        ]  # fmt: skip
+        ]
         state: State = "unfinished"
         value, reason = None, ""
         if failures:

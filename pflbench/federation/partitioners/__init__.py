@@ -50,8 +50,6 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:
             parameters=Rotated,
         ),
         PartitionerSpec(
-            "natural",
-            "the clients that the data know",
-            make=f"{_HERE}.natural:NaturalPartitioner",
+            "natural", "the clients that the data know", make=f"{_HERE}.natural:NaturalPartitioner"
         ),
     ]

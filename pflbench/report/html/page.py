@@ -30,11 +30,7 @@ from pflbench.version import __version__
 
 
 def report(
-    boards: Sequence[Board],
-    store: Store,
-    *,
-    title: str,
-    defaults: Defaults = installed_defaults,
+    boards: Sequence[Board], store: Store, *, title: str, defaults: Defaults = installed_defaults
 ) -> Report:
     """Make the record of a report.
 

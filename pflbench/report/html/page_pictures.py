@@ -108,11 +108,13 @@ class Gallery:
         alone = len(board.seeds) == 1
         beside: dict[str, tuple[str, str, Callable[[], Figure]]] = {
             "spread": (
-                "Distribution over clients", _SPREAD.format(seeds=seeds),
+                "Distribution over clients",
+                _SPREAD.format(seeds=seeds),
                 lambda: spread(board, looks, width=half),
             ),
             "gains": (
-                f"Each client's gain over {BASELINE}", _GAINS.format(seeds=seeds),
+                f"Each client's gain over {BASELINE}",
+                _GAINS.format(seeds=seeds),
                 lambda: gains(board, looks, width=half),
             ),
             "pareto": (
@@ -120,7 +122,7 @@ class Gallery:
                 (_PARETO_OF_ONE if alone else _PARETO).format(seeds=seeds),
                 lambda: pareto(board, looks, width=half),
             ),
-        }  # fmt: skip
+        }
         return (
             self._curves(board, f"{prefix}-curves"),
             *(

@@ -94,10 +94,20 @@ def _figure(curves: Sequence[Curve], network: str, target: float | None) -> Figu
     if network:
         _panel(axes[1], curves, _minutes, target)
         axes[1].set_xlabel(f"minutes over {network}")
-    reached_there = Line2D([], [], marker="o", linestyle="", color=FAINT, markersize=4,
-                           label=f"validation reached {target or 0:.1%}")  # fmt: skip
-    legend_below(figure, {curve.look: _key(curve) for curve in curves},
-                 [] if target is None else [reached_there])  # fmt: skip
+    reached_there = Line2D(
+        [],
+        [],
+        marker="o",
+        linestyle="",
+        color=FAINT,
+        markersize=4,
+        label=f"validation reached {target or 0:.1%}",
+    )
+    legend_below(
+        figure,
+        {curve.look: _key(curve) for curve in curves},
+        [] if target is None else [reached_there],
+    )
     return figure
 
 
@@ -138,8 +148,14 @@ def _panel(
             axes.axhline(final, zorder=1.5, **line(look, linewidth=0.9))
             continue
         if len(accuracies) > 1 and len(curves) <= BANDS:
-            axes.fill_between(at, accuracies.min(axis=0), accuracies.max(axis=0), alpha=0.16,
-                              color=look.colour, linewidth=0)  # fmt: skip
+            axes.fill_between(
+                at,
+                accuracies.min(axis=0),
+                accuracies.max(axis=0),
+                alpha=0.16,
+                color=look.colour,
+                linewidth=0,
+            )
         axes.plot(at, accuracies.mean(axis=0), **line(look, linewidth=thick))
         _mark_target(axes, curve, cost, target, look.colour)
     if len(spent) and spent.max() / spent.min() > _LARGE_RATIO:
@@ -153,9 +169,12 @@ def _panel(
 
 
 def _mark_target(
-    axes: Axes, curve: Curve, cost: Callable[[Curve, int], Floats], target: float | None,
+    axes: Axes,
+    curve: Curve,
+    cost: Callable[[Curve, int], Floats],
+    target: float | None,
     colour: str,
-) -> None:  # fmt: skip
+) -> None:
     """Set a mark where each run reached the target: at the test accuracy there."""
     if target is None:
         return
@@ -163,5 +182,12 @@ def _mark_target(
         found = reached(record, target)
         if found is not None:
             place = int(np.flatnonzero(record.test.rounds == found.round)[0])
-            axes.plot(cost(curve, i)[place], 100 * found.test_accuracy, "o", color=colour,
-                      markeredgecolor=PAPER, markersize=4.5, zorder=3)  # fmt: skip
+            axes.plot(
+                cost(curve, i)[place],
+                100 * found.test_accuracy,
+                "o",
+                color=colour,
+                markeredgecolor=PAPER,
+                markersize=4.5,
+                zorder=3,
+            )

@@ -91,8 +91,16 @@ def curves(
     means = {label: np.mean([getattr(run, split) for run in runs[label]], axis=0) for label in rows}
     thick = dict(zip(rows, widths([(costs[row], 100 * means[row]) for row in rows]), strict=True))
     for depth, label in enumerate(reversed(rows)):  # the best above the others
-        _method(axes, looks[label], costs[label], runs[label], split, bands, 2 + 0.01 * depth,
-                thick[label])  # fmt: skip
+        _method(
+            axes,
+            looks[label],
+            costs[label],
+            runs[label],
+            split,
+            bands,
+            2 + 0.01 * depth,
+            thick[label],
+        )
     for label in rows:
         handles[looks[label]] = key(looks[label])
     _scale(axes, costs, x)
@@ -128,26 +136,51 @@ def _unit(x: Against, runs: Mapping[str, Sequence[History]]) -> tuple[float, str
 
 
 def _method(
-    axes: Axes, look: Look, at: Floats, runs: Sequence[History], split: Split, band: bool,
-    depth: float, thick: float,
-) -> None:  # fmt: skip
+    axes: Axes,
+    look: Look,
+    at: Floats,
+    runs: Sequence[History],
+    split: Split,
+    band: bool,
+    depth: float,
+    thick: float,
+) -> None:
     """Draw one method: its band, its line, its mark."""
     accuracy = 100 * np.array([getattr(run, split) for run in runs])  # [S, R]
     chosen = float(np.mean([own[run.selected] for own, run in zip(accuracy, runs, strict=True)]))
     if not at.any():  # nothing was sent
         tag(axes.axhline(chosen, zorder=depth, **line(look, linewidth=1.0)), look, "line")
         place = axes.get_yaxis_transform()
-        mark = axes.plot([1.0], [chosen], transform=place, clip_on=False, zorder=depth + 1,
-                         linestyle="", **spot(look))  # fmt: skip
+        mark = axes.plot(
+            [1.0],
+            [chosen],
+            transform=place,
+            clip_on=False,
+            zorder=depth + 1,
+            linestyle="",
+            **spot(look),
+        )
         tag(mark[0], look, "mark")
         return
     if band:
-        shade = axes.fill_between(at, accuracy.min(axis=0), accuracy.max(axis=0), alpha=0.16,
-                                  color=look.colour, linewidth=0, zorder=depth - 1)  # fmt: skip
+        shade = axes.fill_between(
+            at,
+            accuracy.min(axis=0),
+            accuracy.max(axis=0),
+            alpha=0.16,
+            color=look.colour,
+            linewidth=0,
+            zorder=depth - 1,
+        )
         tag(shade, look, "band")
     alone = spot(look, 2.5) if len(at) == 1 else {}
-    tag(axes.plot(at, accuracy.mean(axis=0), zorder=depth,
-                  **line(look, linewidth=thick), **alone)[0], look, "line")  # fmt: skip
+    tag(
+        axes.plot(at, accuracy.mean(axis=0), zorder=depth, **line(look, linewidth=thick), **alone)[
+            0
+        ],
+        look,
+        "line",
+    )
     there = float(np.mean([np.interp(run.rounds[run.selected], run.rounds, at) for run in runs]))
     mark = axes.plot(
         [there], [chosen], linestyle="", zorder=depth + 1, **spot(look, color=look.colour)
@@ -187,7 +220,14 @@ def _explained(bands: bool, seeds: int) -> list[Artist]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    mark = Line2D([], [], linestyle="", marker="o", color=FAINT, markeredgecolor=FAINT,
-                  label="selected on validation")  # fmt: skip
+    mark = Line2D(
+        [],
+        [],
+        linestyle="",
+        marker="o",
+        color=FAINT,
+        markeredgecolor=FAINT,
+        label="selected on validation",
+    )
     band = Patch(facecolor=FAINT, alpha=0.25, linewidth=0, label=f"range of {seeds} seeds")
     return [mark, *([band] if bands else [])]

@@ -62,8 +62,14 @@ def gains(
         own = axes.plot(at, points, zorder=depth, **line(look, linewidth=1.1), **few)[0]
         tag(own, look, "line")
         hurt = 100 * (measures.hurt or 0.0)
-        mark = axes.plot([hurt], [0], linestyle="", zorder=depth + 1, clip_on=False,
-                         **spot(look, color=look.colour))  # fmt: skip
+        mark = axes.plot(
+            [hurt],
+            [0],
+            linestyle="",
+            zorder=depth + 1,
+            clip_on=False,
+            **spot(look, color=look.colour),
+        )
         tag(mark[0], look, "mark")
         handles[look] = key(look)
         handles[look].set_label(f"{look.label}: {hurt:.1f} % hurt")
@@ -76,7 +82,17 @@ def gains(
     axes.set_ylabel(f"gain over {BASELINE} (points)")
     thousands(axes.yaxis, sign=True)
     gridded(axes)
-    axes.text(0.985, 0.03, "hurt", transform=axes.transAxes, ha="right", va="bottom",
-              color=FAINT, fontsize=SMALL, style="italic", zorder=1.5)  # fmt: skip
+    axes.text(
+        0.985,
+        0.03,
+        "hurt",
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+        color=FAINT,
+        fontsize=SMALL,
+        style="italic",
+        zorder=1.5,
+    )
     legend_below(figure, handles)
     return figure

@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     from pflbench.analysis import Board
 
 COLOURS: Final = (
-    "#0072b2", "#de8f05", "#009e73", "#cc79a7", "#d55e00",
-    "#8a8a1f", "#882255", "#7a5230", "#6a4c9c", "#56b4e9",
-)  # fmt: skip
+    "#0072b2",
+    "#de8f05",
+    "#009e73",
+    "#cc79a7",
+    "#d55e00",
+    "#8a8a1f",
+    "#882255",
+    "#7a5230",
+    "#6a4c9c",
+    "#56b4e9",
+)
 """Told apart by those who see few colours: mostly those of Okabe and Ito (2008)."""
 
 BASELINE_COLOUR: Final = "#767676"
@@ -31,8 +39,12 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
 """One a colour, so that methods are told apart in grey."""
 
 DASHES: Final[tuple[Any, ...]] = (
-    "-", (0, (4, 1.4)), (0, (1, 1.1)), (0, (5, 1.2, 1, 1.2)), (0, (3, 1, 1, 1, 1, 1)),
-)  # fmt: skip
+    "-",
+    (0, (4, 1.4)),
+    (0, (1, 1.1)),
+    (0, (5, 1.2, 1, 1.2)),
+    (0, (3, 1, 1, 1, 1, 1)),
+)
 """Kinds of line, for the variants of a method."""
 
 _SHADES: Final = (0.0, 0.4, -0.35, 0.6)
@@ -171,9 +183,13 @@ def line(look: Look, **settings: Any) -> dict[str, Any]:
 def spot(look: Look, size: float = 4.4, **settings: Any) -> dict[str, Any]:
     """Return matplotlib's settings of a method's marker."""
     return {
-        "marker": look.marker, "markersize": size, "markerfacecolor": look.face,
-        "markeredgecolor": look.edge, "markeredgewidth": 0.8 if look.hollow else 0.5, **settings,
-    }  # fmt: skip
+        "marker": look.marker,
+        "markersize": size,
+        "markerfacecolor": look.face,
+        "markeredgecolor": look.edge,
+        "markeredgewidth": 0.8 if look.hollow else 0.5,
+        **settings,
+    }
 
 
 def key(look: Look, *, with_line: bool = True, with_spot: bool = True) -> Line2D:
@@ -211,8 +227,12 @@ def legend_below(
     tallest = max(sum(lines[i : i + rows]) for i in range(0, len(lines), rows))
     figure.set_figheight(float(figure.get_figheight()) + _ROW * tallest + 0.04)
     # matplotlib leaves out labels that begin with "_": those that are meant are set below
-    made = figure.legend([*methods.values(), *last], [str(i) for i in range(len(short))],
-                         loc="outside lower center", ncols=columns)  # fmt: skip
+    made = figure.legend(
+        [*methods.values(), *last],
+        [str(i) for i in range(len(short))],
+        loc="outside lower center",
+        ncols=columns,
+    )
     for words, text in zip(made.get_texts(), short, strict=True):
         words.set_text(text)
     for look, handle, words in zip(methods, made.legend_handles, made.get_texts(), strict=False):
@@ -265,8 +285,14 @@ def named_rows(axes: Axes, looks: Sequence[Look], width: float) -> tuple[float, 
     axes.set_yticks([])
     axes.set_ylim(len(looks) - 0.55, -0.82)
     for place, look in enumerate(looks):
-        words = axes.text(0.0, place - 0.33, shortened(look.label, width - 0.15, SMALL),
-                          transform=axes.get_yaxis_transform(), fontsize=SMALL, va="bottom",
-                          zorder=6)  # fmt: skip
+        words = axes.text(
+            0.0,
+            place - 0.33,
+            shortened(look.label, width - 0.15, SMALL),
+            transform=axes.get_yaxis_transform(),
+            fontsize=SMALL,
+            va="bottom",
+            zorder=6,
+        )
         tag(words, look, "name")
     return 0.35, 0.28

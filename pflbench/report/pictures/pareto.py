@@ -82,11 +82,15 @@ def pareto(
     from matplotlib.transforms import ScaledTranslation
 
     points = [
-        _Point(looks[row.label], (m.bytes_up + m.bytes_down) / 1e6, 100 * m.test_accuracy,
-               *(100 * (m.test_accuracy if end is None else end) for end in (m.low, m.high)))
+        _Point(
+            looks[row.label],
+            (m.bytes_up + m.bytes_down) / 1e6,
+            100 * m.test_accuracy,
+            *(100 * (m.test_accuracy if end is None else end) for end in (m.low, m.high)),
+        )
         for row, m, _ in measured(board)
         if m.bytes_up is not None and m.bytes_down is not None
-    ]  # fmt: skip
+    ]
     if not points:
         raise InputError(f"No run of scenario {board.scenario_id} recorded its bytes.")
     size = inches(width)
@@ -103,11 +107,24 @@ def pareto(
     for point in points:
         x, look, depth = at[point.look], point.look, 5 if point.look in best else 4
         there = axes.transData + ScaledTranslation(aside[look] / 72, 0, figure.dpi_scale_trans)
-        bar = axes.plot([x, x], [point.low, point.high], color=look.colour, linewidth=1.0,
-                        zorder=depth - 1, solid_capstyle="butt", transform=there)  # fmt: skip
+        bar = axes.plot(
+            [x, x],
+            [point.low, point.high],
+            color=look.colour,
+            linewidth=1.0,
+            zorder=depth - 1,
+            solid_capstyle="butt",
+            transform=there,
+        )
         tag(bar[0], look, "interval")
-        mark = axes.plot([x], [point.accuracy], linestyle="", zorder=depth, transform=there,
-                         **spot(look, 5.2, color=look.colour))  # fmt: skip
+        mark = axes.plot(
+            [x],
+            [point.accuracy],
+            linestyle="",
+            zorder=depth,
+            transform=there,
+            **spot(look, 5.2, color=look.colour),
+        )
         tag(mark[0], look, "mark")
     low, high = min(p.low for p in points), max(p.high for p in points)
     room = 0.07 * max(high - low, 2.0)
@@ -154,8 +171,17 @@ def _zero(axes: Axes, zero: float, end: float) -> None:
     axes.set_xticks(minor, minor=True)
     axes.set_xlim(left, right)
     axes.axvline(end, color=GRID, linewidth=3.2, zorder=1)
-    axes.plot([end], [0], transform=axes.get_xaxis_transform(), clip_on=False, marker=(2, 0, -20),
-              markersize=6, color=INK, linewidth=0, markeredgewidth=0.6)  # fmt: skip
+    axes.plot(
+        [end],
+        [0],
+        transform=axes.get_xaxis_transform(),
+        clip_on=False,
+        marker=(2, 0, -20),
+        markersize=6,
+        color=INK,
+        linewidth=0,
+        markeredgewidth=0.6,
+    )
 
 
 def _front(points: Sequence[_Point]) -> list[_Point]:
@@ -204,9 +230,12 @@ def _aside(points: Sequence[_Point], at: Mapping[Look, float]) -> dict[Look, flo
 
 
 def _labelled(
-    figure: Figure, axes: Axes, points: Sequence[_Point], at: Mapping[Look, float],
+    figure: Figure,
+    axes: Axes,
+    points: Sequence[_Point],
+    at: Mapping[Look, float],
     aside: Mapping[Look, float],
-) -> bool:  # fmt: skip
+) -> bool:
     """Name points beside them; return whether all names found a place."""
     figure.draw_without_rendering()  # what the axes cover is known from here on
     dots = figure.dpi / 72
@@ -226,8 +255,9 @@ def _labelled(
         _steps(axes, [(at[p.look], p.accuracy) for p in _front(points)])
     )
     for (x0, y0), (x1, y1) in itertools.pairwise(step):  # no name on the front's line
-        blocked.append((min(x0, x1) - dots, min(y0, y1) - dots, max(x0, x1) + dots,
-                        max(y0, y1) + dots))  # fmt: skip
+        blocked.append(
+            (min(x0, x1) - dots, min(y0, y1) - dots, max(x0, x1) + dots, max(y0, y1) + dots)
+        )
     area = axes.get_window_extent()
     sizes = [
         (length(p.look.label, SMALL) * figure.dpi + 2 * dots, (SMALL + 1.5) * dots) for p in points
@@ -240,8 +270,9 @@ def _labelled(
     for point, (x, y), label in zip(points, places, found, strict=True):
         left, right = label.x, label.x + label.width
         x_text, y_text = back.transform((left + dots, label.y))
-        words = axes.text(x_text, y_text, point.look.label, fontsize=SMALL,
-                          va="center_baseline", zorder=6)  # fmt: skip
+        words = axes.text(
+            x_text, y_text, point.look.label, fontsize=SMALL, va="center_baseline", zorder=6
+        )
         words.set_in_layout(False)
         tag(words, point.look, "name")
         near = (min(max(x, left), right), label.y)

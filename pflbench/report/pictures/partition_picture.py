@@ -106,8 +106,15 @@ def partition(counts: pd.DataFrame, *, width: Width = "column", title: str = "")
     samples = matrix[client, label]
     across = 72 * min((size - 0.55) / clients, height / classes, 0.3)  # points
     largest = (0.92 * across) ** 2
-    axes.scatter(client, label, s=largest * samples / samples.max(), color=_COLOURS[0],
-                 linewidths=0, zorder=2, clip_on=False)  # fmt: skip
+    axes.scatter(
+        client,
+        label,
+        s=largest * samples / samples.max(),
+        color=_COLOURS[0],
+        linewidths=0,
+        zorder=2,
+        clip_on=False,
+    )
     axes.set_xlim(-0.7, clients - 0.3)
     axes.set_ylim(-0.7, classes - 0.3)
     axes.set_xlabel("client")
@@ -115,8 +122,16 @@ def partition(counts: pd.DataFrame, *, width: Width = "column", title: str = "")
     _whole(axes, classes)
     _name_clients(axes, clients, names)
     gridded(axes)
-    axes.text(1.0, 1.01, f"largest: {samples.max():,} training samples", fontsize=SMALL,
-              color=FAINT, transform=axes.transAxes, ha="right", va="bottom")  # fmt: skip
+    axes.text(
+        1.0,
+        1.01,
+        f"largest: {samples.max():,} training samples",
+        fontsize=SMALL,
+        color=FAINT,
+        transform=axes.transAxes,
+        ha="right",
+        va="bottom",
+    )
     return figure
 
 
@@ -167,15 +182,25 @@ def shades(
     peak = max(float(share.max()) for share in shares.values())
     for axes, split in zip(panels, splits, strict=True):
         image = axes.imshow(
-            shares[split].T, aspect="auto", interpolation="nearest", origin="lower",
-            cmap="Blues", vmin=0.0, vmax=peak,
-        )  # fmt: skip
+            shares[split].T,
+            aspect="auto",
+            interpolation="nearest",
+            origin="lower",
+            cmap="Blues",
+            vmin=0.0,
+            vmax=peak,
+        )
         axes.set_ylabel(f"{SPLIT_WORDS[split]}\nclass" if len(splits) > 1 else "class")
         _whole(axes, classes)
     panels[-1].set_xlabel(words)
     _name_clients(panels[-1], clients, names)
-    bar = figure.colorbar(image, ax=panels, format=PercentFormatter(1.0, decimals=0), aspect=25,
-                          label="share of the client's samples")  # fmt: skip
+    bar = figure.colorbar(
+        image,
+        ax=panels,
+        format=PercentFormatter(1.0, decimals=0),
+        aspect=25,
+        label="share of the client's samples",
+    )
     bar.outline.set_linewidth(0.5)
     return figure
 
@@ -187,8 +212,15 @@ def _sizes(axes: Axes, sizes: dict[Split, NDArray[np.int64]]) -> None:
     clients = len(next(iter(sizes.values())))
     floor = np.zeros(clients)
     for split, colour in zip(sizes, _COLOURS, strict=False):
-        axes.bar(np.arange(clients), sizes[split], bottom=floor, color=colour, linewidth=0,
-                 width=0.9 if clients <= LABELLED else 1.0, label=SPLIT_WORDS[split])  # fmt: skip
+        axes.bar(
+            np.arange(clients),
+            sizes[split],
+            bottom=floor,
+            color=colour,
+            linewidth=0,
+            width=0.9 if clients <= LABELLED else 1.0,
+            label=SPLIT_WORDS[split],
+        )
         floor += sizes[split]
     axes.set_ylabel("samples" if len(sizes) > 1 else "training\nsamples")
     thousands(axes.yaxis)

@@ -105,23 +105,42 @@ def ranks(
         row = i if on_left else k - 1 - i
         y = -head - _STEP * row - 0.05
         edge = margins[0] - 0.04 if on_left else size - margins[1] + 0.04
-        arm = axes.plot([x(rank), x(rank), edge], [0, y, y], color=look.colour, linewidth=1.0,
-                        zorder=2, solid_joinstyle="miter")  # fmt: skip
+        arm = axes.plot(
+            [x(rank), x(rank), edge],
+            [0, y, y],
+            color=look.colour,
+            linewidth=1.0,
+            zorder=2,
+            solid_joinstyle="miter",
+        )
         tag(arm[0], look, "arm")
         mark = axes.plot([x(rank)], [0], linestyle="", zorder=4, clip_on=False, **spot(look, 4.6))
         tag(mark[0], look, "mark")
-        name = axes.text(edge - 0.04 if on_left else edge + 0.04, y, text, fontsize=SMALL,
-                         ha="right" if on_left else "left", va="center_baseline")  # fmt: skip
+        name = axes.text(
+            edge - 0.04 if on_left else edge + 0.04,
+            y,
+            text,
+            fontsize=SMALL,
+            ha="right" if on_left else "left",
+            va="center_baseline",
+        )
         tag(name, look, "name")
     order = dict(zip(found.methods, found.average_ranks, strict=True))
     for clique, level in zip(cliques, levels, strict=True):
         ends = [order[name] for name in clique]
         y = -0.085 - _BAR * level
-        bar = axes.plot([x(min(ends)) - 0.035, x(max(ends)) + 0.035], [y, y], color=INK,
-                        linewidth=2.6, solid_capstyle="butt", zorder=3)  # fmt: skip
+        bar = axes.plot(
+            [x(min(ends)) - 0.035, x(max(ends)) + 0.035],
+            [y, y],
+            color=INK,
+            linewidth=2.6,
+            solid_capstyle="butt",
+            zorder=3,
+        )
         bar[0].set_gid(f"clique-{level}-{'-'.join(str(found.methods.index(n)) for n in clique)}")
-    axes.text(size / 2, -height + _TOP + 0.03, note, fontsize=SMALL, color=FAINT, ha="center",
-              va="bottom")  # fmt: skip
+    axes.text(
+        size / 2, -height + _TOP + 0.03, note, fontsize=SMALL, color=FAINT, ha="center", va="bottom"
+    )
     return figure
 
 
@@ -148,8 +167,14 @@ def _difference(
     words = f"critical difference {difference:.2f}"
     y = 0.27
     if wide > last - first:  # longer than the axis: in words alone
-        axes.text(first, y, f"{words}: more than the axis is long", fontsize=SMALL, va="center",
-                  color=FAINT)  # fmt: skip
+        axes.text(
+            first,
+            y,
+            f"{words}: more than the axis is long",
+            fontsize=SMALL,
+            va="center",
+            color=FAINT,
+        )
         return
     axes.plot([first, first + wide], [y, y], color=INK, linewidth=0.9)
     for at in (first, first + wide):

@@ -29,11 +29,7 @@ _NUMBERED: Final = 60
 _LABEL: Final = 1.0
 """Inches that a client's number and name may take."""
 
-WORDS: Final = {
-    SCORES[0]: "rank correlation",
-    SCORES[1]: "precision",
-    SCORES[2]: "same group",
-}
+WORDS: Final = {SCORES[0]: "rank correlation", SCORES[1]: "precision", SCORES[2]: "same group"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,8 +102,8 @@ def _heat(made: Figure, axes: Axes, matrix: Matrix, title: str, colours: str) ->
 
 
 def _ticks(
-    axes: Axes, drawn: Drawn, groups: NDArray[np.int64] | None, order: NDArray[np.int64],
-) -> None:  # fmt: skip
+    axes: Axes, drawn: Drawn, groups: NDArray[np.int64] | None, order: NDArray[np.int64]
+) -> None:
     """Name clients by their numbers and names, some of many, and part the groups by lines."""
     numbers = drawn.found.numbers[order].tolist()
     n = len(numbers)
@@ -133,20 +129,32 @@ def _bent(start: Matrix, end: Matrix) -> list[Matrix]:
 
 
 def _arrows(
-    axes: Axes, points: Matrix, rows: NDArray[np.intp], columns: NDArray[np.intp], share: Matrix,
+    axes: Axes,
+    points: Matrix,
+    rows: NDArray[np.intp],
+    columns: NDArray[np.intp],
+    share: Matrix,
     colours: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Draw edges bent, so that both directions of a pair show; an arrow points to who is heard."""
     from matplotlib.patches import FancyArrowPatch
 
     for i, j, part, colour in zip(rows, columns, share, colours, strict=True):
         axes.add_patch(
             FancyArrowPatch(
-                tuple(points[i]), tuple(points[j]), connectionstyle="arc3,rad=0.35",
-                arrowstyle="-|>", mutation_scale=7, color=colour, linewidth=0.4 + 1.3 * part,
-                shrinkA=4, shrinkB=5, alpha=0.85, zorder=1,
+                tuple(points[i]),
+                tuple(points[j]),
+                connectionstyle="arc3,rad=0.35",
+                arrowstyle="-|>",
+                mutation_scale=7,
+                color=colour,
+                linewidth=0.4 + 1.3 * part,
+                shrinkA=4,
+                shrinkB=5,
+                alpha=0.85,
+                zorder=1,
             )
-        )  # fmt: skip
+        )
 
 
 def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
@@ -170,16 +178,26 @@ def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
         fine = float(np.clip(60 / n, 0.15, 1.0))
         axes.add_collection(
             LineCollection(
-                _bent(points[rows], points[columns]), colors=colours,
-                linewidths=fine * (0.6 + 2.2 * share), alpha=0.4 + 0.4 * fine, zorder=1,
+                _bent(points[rows], points[columns]),
+                colors=colours,
+                linewidths=fine * (0.6 + 2.2 * share),
+                alpha=0.4 + 0.4 * fine,
+                zorder=1,
             )
-        )  # fmt: skip
+        )
     group = np.zeros(n, dtype=np.int64)
     if truth is not None and truth.groups is not None:
         _, group = np.unique(truth.groups, return_inverse=True)
     fill = [_GROUPS[k % len(_GROUPS)] for k in group]
-    axes.scatter(points[:, 0], points[:, 1], s=float(np.clip(4800 / n, 4, 170)), c=fill, zorder=2,
-                 edgecolors="white", linewidths=0.8 if n <= 200 else 0.2)  # fmt: skip
+    axes.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=float(np.clip(4800 / n, 4, 170)),
+        c=fill,
+        zorder=2,
+        edgecolors="white",
+        linewidths=0.8 if n <= 200 else 0.2,
+    )
     if n <= _NUMBERED:
         for number, (x, y) in zip(found.numbers, points, strict=True):
             axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, zorder=3)
@@ -200,9 +218,16 @@ def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
         if truth.groups is not None:
             names = np.unique(truth.groups)
             handles += [
-                Line2D([], [], marker="o", linestyle="", label=f"group {name}", markersize=7,
-                       color=_GROUPS[k % len(_GROUPS)])
+                Line2D(
+                    [],
+                    [],
+                    marker="o",
+                    linestyle="",
+                    label=f"group {name}",
+                    markersize=7,
+                    color=_GROUPS[k % len(_GROUPS)],
+                )
                 for k, name in enumerate(names[: len(_GROUPS)])
-            ]  # fmt: skip
+            ]
     if handles:
         axes.legend(handles=handles, loc="lower center", ncols=2, frameon=False, fontsize=8)

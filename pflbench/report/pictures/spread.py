@@ -85,8 +85,16 @@ def _method(
     every = np.sort(values.ravel())
     density = _density(every)
     if density is None:
-        dots = axes.plot(every, np.full(len(every), place), linestyle="", marker="o", markersize=3,
-                         color=look.colour, alpha=0.5, markeredgewidth=0)  # fmt: skip
+        dots = axes.plot(
+            every,
+            np.full(len(every), place),
+            linestyle="",
+            marker="o",
+            markersize=3,
+            color=look.colour,
+            alpha=0.5,
+            markeredgewidth=0,
+        )
         tag(dots[0], look, "clients")
     else:
         at, height = density
@@ -95,24 +103,57 @@ def _method(
             if here.any():
                 here = here | np.roll(here, -1) if part == "clients" else here
                 shape = axes.fill_between(
-                    at[here], place - half * height[here], place + half * height[here],
-                    color=look.colour, alpha=alpha, linewidth=0, zorder=2,
-                )  # fmt: skip
+                    at[here],
+                    place - half * height[here],
+                    place + half * height[here],
+                    color=look.colour,
+                    alpha=alpha,
+                    linewidth=0,
+                    zorder=2,
+                )
                 tag(shape, look, part)
         low, middle, high = np.percentile(every, (25, 50, 75))
-        bar = axes.plot([low, high], [place, place], color=look.colour, linewidth=2.4, zorder=3,
-                        solid_capstyle="butt")  # fmt: skip
+        bar = axes.plot(
+            [low, high],
+            [place, place],
+            color=look.colour,
+            linewidth=2.4,
+            zorder=3,
+            solid_capstyle="butt",
+        )
         tag(bar[0], look, "half")
-        gap = axes.plot([middle], [place], linestyle="", marker="|", markersize=4.5, zorder=4,
-                        color=PAPER, markeredgewidth=1.0)  # fmt: skip
+        gap = axes.plot(
+            [middle],
+            [place],
+            linestyle="",
+            marker="|",
+            markersize=4.5,
+            zorder=4,
+            color=PAPER,
+            markeredgewidth=1.0,
+        )
         tag(gap[0], look, "median")
     tenth = 100 * measures.worst_tenth
-    mark = axes.plot([tenth, tenth], [place - 0.95 * half, place + 0.95 * half], color=INK,
-                     linewidth=0.9, zorder=4, solid_capstyle="butt")  # fmt: skip
+    mark = axes.plot(
+        [tenth, tenth],
+        [place - 0.95 * half, place + 0.95 * half],
+        color=INK,
+        linewidth=0.9,
+        zorder=4,
+        solid_capstyle="butt",
+    )
     tag(mark[0], look, "tenth")
-    mean = axes.plot([100 * measures.test_accuracy], [place], linestyle="", zorder=5,
-                     marker=look.marker, markersize=4.6, markerfacecolor=PAPER,
-                     markeredgecolor=look.colour, markeredgewidth=1.0)  # fmt: skip
+    mean = axes.plot(
+        [100 * measures.test_accuracy],
+        [place],
+        linestyle="",
+        zorder=5,
+        marker=look.marker,
+        markersize=4.6,
+        markerfacecolor=PAPER,
+        markeredgecolor=look.colour,
+        markeredgewidth=1.0,
+    )
     tag(mean[0], look, "mean")
 
 
@@ -133,12 +174,24 @@ def _key(figure: Figure) -> None:
     from matplotlib.patches import Patch
 
     handles = [
-        Line2D([], [], linestyle="", marker="o", markerfacecolor=PAPER, markeredgecolor=FAINT,
-               label="mean"),
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker="o",
+            markerfacecolor=PAPER,
+            markeredgecolor=FAINT,
+            label="mean",
+        ),
         Line2D([], [], color=FAINT, linewidth=2.4, label="middle half"),
         Patch(facecolor=FAINT, alpha=0.75, label="worst tenth,"),
         Line2D([], [], linestyle="", marker="|", markersize=7, color=INK, label="its mean"),
-    ]  # fmt: skip
+    ]
     figure.set_figheight(float(figure.get_figheight()) + 0.17)
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles),
-                  handlelength=1.3, columnspacing=1.0)  # fmt: skip
+    figure.legend(
+        handles=handles,
+        loc="outside lower center",
+        ncols=len(handles),
+        handlelength=1.3,
+        columnspacing=1.0,
+    )

@@ -49,9 +49,12 @@ TEXT: Final = 7.0
 """Points: words at the axes."""
 
 _STEPS: Final[tuple[tuple[float, ...], ...]] = (
-    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 4, 5, 7),
-    (1, 2, 5), (1, 3), (1,),
-)  # fmt: skip
+    (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9),
+    (1, 1.5, 2, 3, 4, 5, 7),
+    (1, 2, 5),
+    (1, 3),
+    (1,),
+)
 """Numbers at a logarithmic axis, finest first."""
 
 ACCURACY: Final = "test accuracy (%)"

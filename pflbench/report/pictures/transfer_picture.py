@@ -93,9 +93,10 @@ def _figure(found: Transfer) -> Figure:
 
     table = found.clients
     aspects = [
-        name for name in ASPECTS
+        name
+        for name in ASPECTS
         if not table[name].isna().any() and (name != "coordinate_distance" or varies(table[name]))
-    ]  # fmt: skip
+    ]
     width = 0.8 + 2.7 * max(len(aspects), 1)
     figure = canvas(width, 3.5)
     panels = figure.subplots(1, max(len(aspects), 1), sharey=True, squeeze=False)[0]
@@ -115,16 +116,30 @@ def _figure(found: Transfer) -> Figure:
     figure.suptitle(folded(words, width - 0.2, TEXT), fontsize=TEXT)
     neutral = FAINT if len(groups) > 1 else COLOURS[0]
     handles = [
-        Line2D([], [], linestyle="", marker=mark, markersize=4.5, color=neutral,
-               markerfacecolor=neutral if full else PAPER, label=words)
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=mark,
+            markersize=4.5,
+            color=neutral,
+            markerfacecolor=neutral if full else PAPER,
+            label=words,
+        )
         for words, mark, full in _MARKS
-    ]  # fmt: skip
+    ]
     if len(groups) > 1:
         handles += [
-            Line2D([], [], linestyle="", marker="s", color=colors[group],
-                   label="no group" if group == NO_GROUP else f"group {group}")
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="s",
+                color=colors[group],
+                label="no group" if group == NO_GROUP else f"group {group}",
+            )
             for group in groups
-        ]  # fmt: skip
+        ]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
 
@@ -157,9 +172,16 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str, colors: dict[int, str]) -
     for group, color in colors.items():
         own = table["group"].to_numpy() == group
         for (_, mark, full), here in zip(_MARKS, (~hurt, hurt & ~beyond, beyond), strict=True):
-            axes.scatter(x[own & here], gain[own & here], s=size, marker=mark, zorder=2,
-                         facecolors=color if full else PAPER, edgecolors=color,
-                         linewidths=1.1 if not full else 0.4)  # fmt: skip
+            axes.scatter(
+                x[own & here],
+                gain[own & here],
+                s=size,
+                marker=mark,
+                zorder=2,
+                facecolors=color if full else PAPER,
+                edgecolors=color,
+                linewidths=1.1 if not full else 0.4,
+            )
     most, least = float((gain + error).max()), float((gain - error).min())
     room = 0.06 * (most - least) or 1.0
     axes.set_ylim(min(least, 0) - room, max(most, 0) + room)

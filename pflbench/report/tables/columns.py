@@ -71,7 +71,7 @@ __all__ = [
     "Column",
     "ColumnSet",
     "View",
-]  # fmt: skip
+]
 
 ACCURACY = (
     RANK,
@@ -99,11 +99,7 @@ COSTS = (
     Column("seconds", mean("seconds", seconds)),
 )
 
-TABLES = (
-    (*ACCURACY, *AGAINST_BASELINE),
-    (METHOD, SEEDS, *SELECTION),
-    (METHOD, SEEDS, *COSTS),
-)
+TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, SEEDS, *SELECTION), (METHOD, SEEDS, *COSTS))
 """The comparison; then what selection did; then what whole runs cost."""
 
 Tables = Sequence[Sequence[Column]]
@@ -231,9 +227,7 @@ COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 VIEWS: dict[ColumnSet, View] = {
     "standard": View(
-        HEADLINE,
-        LEGEND,
-        lambda board: (*TABLES[:-1], (*TABLES[-1], *protected(board))),
+        HEADLINE, LEGEND, lambda board: (*TABLES[:-1], (*TABLES[-1], *protected(board)))
     ),
     "tests": View(TESTS_HEADLINE, TESTS_LEGEND, tests, ranking),
     "calibration": View(CALIBRATION_HEADLINE, CALIBRATION_LEGEND, calibration),
@@ -246,8 +240,6 @@ VIEWS: dict[ColumnSet, View] = {
     ),
     "new-clients": View(NEW_CLIENTS_HEADLINE, NEW_CLIENTS_LEGEND, _new_clients),
     "relatedness": View(
-        RELATEDNESS_HEADLINE,
-        RELATEDNESS_LEGEND,
-        lambda _: [(METHOD, *_GAINED, *_RELATED)],
+        RELATEDNESS_HEADLINE, RELATEDNESS_LEGEND, lambda _: [(METHOD, *_GAINED, *_RELATED)]
     ),
 }

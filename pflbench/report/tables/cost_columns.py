@@ -77,10 +77,15 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
         )
 
     def seeds(row: Row) -> str:
-        return NOTHING if row.spent.target_seeds is None else (
-            f"{row.spent.target_seeds} of {len(row.seeds)} seeds" if row.spent.target_seeds
-            else "never"
-        )  # fmt: skip
+        return (
+            NOTHING
+            if row.spent.target_seeds is None
+            else (
+                f"{row.spent.target_seeds} of {len(row.seeds)} seeds"
+                if row.spent.target_seeds
+                else "never"
+            )
+        )
 
     return [
         (
@@ -101,7 +106,4 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
 def cost(board: Board) -> list[Sequence[Column]]:
     """Return the columns of what rows cost."""
     whole = _over_network(board, _mean("network_seconds", seconds))
-    return [
-        (METHOD, *_TRAINING, *_MACHINE, *whole, *protected(board)),
-        *_until_target(board),
-    ]  # fmt: skip
+    return [(METHOD, *_TRAINING, *_MACHINE, *whole, *protected(board)), *_until_target(board)]

@@ -93,9 +93,7 @@ def mean(name: str, show: Callable[[float | None], str] = percent) -> Callable[[
 
 
 def spread(
-    value: float | None,
-    deviation: float | None,
-    show: Callable[[float | None], str] = percent,
+    value: float | None, deviation: float | None, show: Callable[[float | None], str] = percent
 ) -> str:
     """Write a mean over seeds and its standard deviation, where it is known."""
     if value is None or deviation is None:

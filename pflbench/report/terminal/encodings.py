@@ -13,11 +13,33 @@ _LOOKALIKES: Final = {
     **dict.fromkeys("╭╮╯╰┌┐└┘├┤┬┴┼╞╡╪┏┓┗┛╔╗╚╝╠╣╦╩╬", "+"),
     **dict.fromkeys("‘’ʼ", "'"),
     **dict.fromkeys("“”„", '"'),
-    "═": "=", "…": "...", "±": "+-", "×": "x", "·": ".", "•": "*", "†": "*", "≥": ">=",
-    "‡": "**", "↑": "^", "√": "sqrt ",
-    "≤": "<=", "→": "->", "←": "<-", "✓": "+", "✗": "x", "█": "#", "▓": "%", "▒": "+", "░": ".",
-    "α": "alpha", "δ": "delta", "ε": "epsilon", "λ": "lambda", "σ": "sigma", "Π": "Pi",
-}  # fmt: skip
+    "═": "=",
+    "…": "...",
+    "±": "+-",
+    "×": "x",
+    "·": ".",
+    "•": "*",
+    "†": "*",
+    "≥": ">=",
+    "‡": "**",
+    "↑": "^",
+    "√": "sqrt ",
+    "≤": "<=",
+    "→": "->",
+    "←": "<-",
+    "✓": "+",
+    "✗": "x",
+    "█": "#",
+    "▓": "%",
+    "▒": "+",
+    "░": ".",
+    "α": "alpha",
+    "δ": "delta",
+    "ε": "epsilon",
+    "λ": "lambda",
+    "σ": "sigma",
+    "Π": "Pi",
+}
 """What is read in place of a character that an encoding lacks: letters and signs of ASCII."""
 
 HANDLER: Final = "pflbench.lookalikes"
@@ -70,6 +92,11 @@ def _plain_ascii(name: str) -> codecs.CodecInfo | None:
         return None
     plain = codecs.lookup("ascii")
     return codecs.CodecInfo(
-        plain.encode, plain.decode, plain.streamreader, plain.streamwriter,
-        plain.incrementalencoder, plain.incrementaldecoder, name=_ASCII,
-    )  # fmt: skip
+        plain.encode,
+        plain.decode,
+        plain.streamreader,
+        plain.streamwriter,
+        plain.incrementalencoder,
+        plain.incrementaldecoder,
+        name=_ASCII,
+    )

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
-from pflbench import AlgorithmSpec, Param, hookimpl
+from pflbench import AlgorithmSpec, hookimpl, param
 
 
 @dataclass(frozen=True)
 class FedPer:
     """Parameters of FedPer."""
 
-    personal_layers: Annotated[
-        int,
-        Param(
-            "last layers that stay with the client",
-            ge=1,
-            tune=(1, 3),
-            source="the classifier alone",
-        ),
-    ] = 1
+    personal_layers: int = param(
+        1, "last layers that stay with the client", ge=1, tune=(1, 3), source="the classifier alone"
+    )
 
 
 @hookimpl

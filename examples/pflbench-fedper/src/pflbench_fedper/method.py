@@ -10,16 +10,7 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
-from pflbench.method import (
-    AveragingServer,
-    Client,
-    Layout,
-    LocalData,
-    Message,
-    Setup,
-    State,
-    Task,
-)
+from pflbench.method import AveragingServer, Client, Layout, LocalData, Message, Setup, State, Task
 from pflbench_fedper import FedPer
 
 
