@@ -15,7 +15,7 @@ from pflbench.results import Store
 ROOT = Path(__file__).parents[2]
 
 
-STUDIES = ROOT / "results" / "studies"
+STUDIES = ROOT / "studies"
 
 
 def load(name: str) -> ModuleType:
@@ -46,7 +46,7 @@ def test_every_run_is_there_and_complete(study: ModuleType) -> None:
     """As many as the commands say: no row of a table stands on fewer seeds."""
     runs = Store(study.RUNS).runs()
     assert {run.status for run in runs} == {"complete"}
-    script = (ROOT / "results" / "studies" / "fedora.sh").read_text()
+    script = (STUDIES / "fedora.sh").read_text()
     cells, methods = 0, len(study.METHODS)
     for line in script.splitlines():
         words = shlex.split(line, comments=True)

@@ -1,4 +1,4 @@
-"""Fills the tables of docs/studies/comparison.md: python results/studies/comparison.py.
+"""Fills the tables of docs/studies/comparison.md: python studies/comparison.py.
 
 They are those of `results/tuned`, the runs of `results/matrices`, whose methods are tuned alike. A
 test holds the page to what this writes.
@@ -30,7 +30,7 @@ from pflbench.results import Store
 from pflbench.results.tuning_edges import edges
 from pflbench.results.tunings import Study, of_scenario, studies_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies" / "comparison.md"
 RUNS = ROOT / "results" / "tuned"
 

@@ -1,4 +1,4 @@
-"""Writes the published boards from the published runs: python results/boards.py.
+"""Writes the published boards from the published runs: python studies/boards.py.
 
 `results/published` and `results/tuned` are results folders like any other. The boards go into
 `results/README.md`, and the table of the reference scenario into the README's first screen. A test
@@ -25,7 +25,7 @@ FRONT = ("mnist", "rotated")
 _HEAD = """# Published results
 
 Raw runs lie one folder a run in the [results format](../docs/results-format.md), and the boards
-below are generated from them by `python results/boards.py`:
+below are generated from them by `python studies/boards.py`:
 
 - [`tuned`](tuned): every method on three kinds of heterogeneity and two data sets, each with the
   same number of tuning trials, from the matrices in [`matrices`](matrices). The trials lie in

@@ -1,7 +1,7 @@
-"""Fills the tables of docs/studies/fedora.md from stored runs: python results/studies/fedora.py.
+"""Fills the tables of docs/studies/fedora.md from stored runs: python studies/fedora.py.
 
 The runs lie in `results/studies/fedora`, a results folder like any other, and are made by
-`results/studies/fedora.sh`. A test holds the page to what this writes.
+`studies/fedora.sh`. A test holds the page to what this writes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pflbench.analysis.totals import totals
 from pflbench.analysis.transfer import Comparison, Transfer, compare_groups, groups_of, transfer
 from pflbench.results import Store, StoredRun
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "studies" / "fedora.md"
 RUNS = ROOT / "results" / "studies" / "fedora"
 PUBLISHED = ROOT / "results" / "published"
