@@ -18,7 +18,8 @@ from pflbench.schema.realised import (
     participation_in_numbers,
     population_in_numbers,
 )
-from pflbench.schema.scenario import PRECISIONS, Choice, Scenario
+from pflbench.schema.scenario import Choice, Scenario
+from pflbench.schema.scenario_fields import PRECISIONS
 
 Defaults = Callable[[str], Mapping[str, Scalar] | None]
 """An algorithm's default parameters; None if it is not known."""

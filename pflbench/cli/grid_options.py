@@ -11,18 +11,13 @@ from pflbench.experiments.grid import Matrix
 from pflbench.experiments.grid.expansion import methods_of, scenarios_of
 from pflbench.schema.expressions import Expression, parse_expression
 from pflbench.schema.plugins import Registry, installed
+from pflbench.schema.scenario_fields import scenario_fields
 
 
 def make_matrix(
-    *,
-    algorithms: Sequence[str],
-    datasets: Sequence[str],
-    partitions: Sequence[str],
-    seeds: Sequence[str],
-    settings: Sequence[str],
-    **scenario: Any,
+    *, algorithms: Sequence[str], seeds: Sequence[str], settings: Sequence[str], **scenario: Any
 ) -> Matrix:
-    """Return the matrix of these lists and of one scenario, whose other values are single.
+    """Return the matrix of these lists and of the scenario's values by the fields' names.
 
     Raises
     ------
@@ -35,17 +30,16 @@ def make_matrix(
     registry = installed()
     methods = methods_of(_methods(registry, algorithms, read_settings(settings)), registry)
     numbers = read_seeds(seeds)
-    data = listed(datasets)
-    if not (methods and numbers and data):
-        empty = "--algo" if not methods else "--dataset" if not data else "--seed"
-        raise InputError(f"{empty} is empty: expected at least one.")
     said = {key: value for key, value in scenario.items() if value is not None}
-    kinds = {"partition": found} if (found := listed(partitions)) else {}
-    return Matrix(
-        methods=methods,
-        seeds=tuple(numbers),
-        scenarios=scenarios_of({"dataset": data, **kinds, **said}, [], registry),
-    )
+    for field in scenario_fields().values():
+        if field.several and not said.get(field.name):
+            said.pop(field.name, None)
+        elif field.several:
+            said[field.name] = listed(said[field.name])
+    if not (methods and numbers and said.get("dataset")):
+        empty = "--algo" if not methods else "--seed" if said.get("dataset") else "--dataset"
+        raise InputError(f"{empty} is empty: expected at least one.")
+    return Matrix(methods=methods, seeds=tuple(numbers), scenarios=scenarios_of(said, [], registry))
 
 
 def _methods(

@@ -14,6 +14,7 @@ from pflbench.errors import InputError, nearest
 from pflbench.schema.expressions import split_list
 from pflbench.schema.numbers import number_of, whole_of
 from pflbench.schema.paths import path_of
+from pflbench.schema.scenario_fields import ScenarioField
 
 _SETTING = re.compile(r"([a-z][a-z0-9-]*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -140,10 +141,13 @@ COUNT = Number(ge=1, whole=True)
 """A whole number of at least 1."""
 
 
-class ShareOrRule(_Type):
-    """A number in (0, 1], or an expression that is looked up later."""
+class NumberOrRule(_Type):
+    """A number within bounds, or an expression that is looked up later."""
 
-    name = "share or rule"
+    name = "number or rule"
+
+    def __init__(self, number: Number) -> None:
+        self.number = number
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -151,27 +155,26 @@ class ShareOrRule(_Type):
         """Return the number, checked, or the text."""
         if number_of(value) is None:
             return str(value)
-        return Number(gt=0, le=1).convert(value, param, ctx)
+        return self.number.convert(value, param, ctx)
 
 
-class PrecisionName(_Type):
-    """What is computed with, by name."""
+class FieldChoice(_Type):
+    """One of the values that a scenario's field may have."""
 
-    name = "precision"
+    name = "choice"
+
+    def __init__(self, field: ScenarioField) -> None:
+        self.field = field
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name, or fail with what was expected."""
-        from pflbench.schema.scenario import check_precision
-
-        return check_precision(value, param.opts[0] if param is not None else "precision")
+        """Return the value, or fail with what was expected."""
+        return self.field.check_choice(value, self.field.option)
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """Complete the name."""
-        from pflbench.schema.scenario import PRECISIONS
-
-        return [CompletionItem(name) for name in PRECISIONS if name.startswith(incomplete)]
+        """Complete the value."""
+        return [CompletionItem(name) for name in self.field.choices if name.startswith(incomplete)]
 
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]

@@ -11,48 +11,60 @@ import rich_click as click
 from click.core import ParameterSource
 
 from pflbench.cli.option_types import (
-    COUNT,
+    FieldChoice,
     Number,
+    NumberOrRule,
     PathText,
-    PrecisionName,
-    ShareOrRule,
     complete,
     complete_setting,
 )
 from pflbench.errors import InputError
+from pflbench.schema.scenario_fields import (
+    MATRIX,
+    NEW_CLIENTS,
+    SCENARIO,
+    ScenarioField,
+    scenario_fields,
+)
 
 if TYPE_CHECKING:
     from pflbench.experiments.grid import Matrix
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_MATRIX = ["--algo", "--dataset", "--partition", "--seed", "--set", "--matrix"]
-_SCENARIO = [
-    "--clients",
-    "--population",
-    "--model",
-    "--rounds",
-    "--local-epochs",
-    "--local-steps",
-    "--batch-size",
-    "--lr",
-    "--momentum",
-    "--weight-decay",
-    "--participation",
-    "--eval-every",
-    "--precision",
-    "--privacy",
-]
-_NEW_CLIENTS = ["--new-clients", "--onboard-at", "--shots", "--onboarding-steps"]
-
+_FIELDS = scenario_fields()
 _MATRIX_FILE = "matrix_file"
-_LISTS = ("algorithms", "datasets", "partitions", "seeds", "settings")
-_NAMES = (
-    _MATRIX_FILE,
-    *_LISTS,
-    *(option[2:].replace("-", "_") for option in (*_SCENARIO, *_NEW_CLIENTS)),
-)
+_LISTS = ("algorithms", "seeds", "settings")
+_NAMES = (_MATRIX_FILE, *_LISTS, *_FIELDS)
 """The options by the names that a command's function has for them."""
+
+
+def field_option(field: ScenarioField) -> Callable[[F], F]:
+    """Return what adds the option of a scenario's field."""
+    kind: FieldChoice | NumberOrRule | Number | None = None
+    if field.choices:
+        kind = FieldChoice(field)
+    elif field.type == "float or str":
+        kind = NumberOrRule(Number(**field.limits))
+    elif field.type != "str":
+        kind = Number(**field.limits, whole=field.type == "int")
+    return click.option(
+        field.option,
+        metavar=field.metavar,
+        type=kind,
+        multiple=field.several,
+        default=field.default,
+        show_default=field.default is not None,
+        shell_complete=complete(field.shelf, several=field.several) if field.shelf else None,
+        help=field.sentence(),
+    )
+
+
+def _of_panel(panel: str) -> list[str]:
+    return [field.option for field in _FIELDS.values() if field.panel == panel]
+
+
+_MATRIX = ["--algo", *_of_panel(MATRIX), "--seed", "--set", "--matrix"]
 
 _OPTIONS = (
     click.option(
@@ -71,22 +83,6 @@ _OPTIONS = (
         help="Method to run: see [cyan]pflbench list algorithms[/cyan].",
     ),
     click.option(
-        "--dataset",
-        "datasets",
-        metavar="NAME",
-        multiple=True,
-        shell_complete=complete("datasets", several=True),
-        help="Data set: a name, or name:PATH for your own data.",
-    ),
-    click.option(
-        "--partition",
-        "partitions",
-        metavar="EXPR",
-        multiple=True,
-        shell_complete=complete("partitioners", several=True),
-        help="How the data is given out to clients, such as dirichlet(alpha=0.1).",
-    ),
-    click.option(
         "--seed",
         "seeds",
         metavar="N",
@@ -103,84 +99,7 @@ _OPTIONS = (
         shell_complete=complete_setting,
         help="Set a hyper-parameter: see [cyan]pflbench show ALGO[/cyan].",
     ),
-    click.option("--clients", metavar="N", type=COUNT, help="Number of clients."),
-    click.option(
-        "--population",
-        metavar="EXPR",
-        shell_complete=complete("populations"),
-        help="Clients unlike the others, such as permuted-labels(share=0.25).",
-    ),
-    click.option(
-        "--model", metavar="EXPR", shell_complete=complete("models"), help="Network architecture."
-    ),
-    click.option("--rounds", metavar="N", type=COUNT, help="Communication rounds."),
-    click.option(
-        "--local-epochs",
-        metavar="N",
-        type=COUNT,
-        help="Local training in a round: passes over a client's samples, or ...",
-    ),
-    click.option(
-        "--local-steps",
-        metavar="N",
-        type=COUNT,
-        help="... steps of one batch each; one of the two.",
-    ),
-    click.option("--batch-size", metavar="N", type=COUNT, help="Samples in a local step."),
-    click.option("--lr", metavar="X", type=Number(gt=0), help="Learning rate of local SGD."),
-    click.option("--momentum", metavar="X", type=Number(ge=0, lt=1), help="Momentum of local SGD."),
-    click.option(
-        "--weight-decay", metavar="X", type=Number(ge=0), help="Weight decay of local SGD."
-    ),
-    click.option(
-        "--participation",
-        metavar="SHARE|EXPR",
-        type=ShareOrRule(),
-        shell_complete=complete("participations"),
-        help="Share of the clients that train in a round, or a rule such as dropout(p=0.2).",
-    ),
-    click.option(
-        "--eval-every",
-        metavar="N",
-        type=COUNT,
-        help="Rounds between evaluations of the personal models.",
-    ),
-    click.option(
-        "--precision",
-        metavar="float32|bfloat16|float64",
-        type=PrecisionName(),
-        default="float32",
-        show_default=True,
-        help="What is computed with; bfloat16: the matrix products and convolutions alone.",
-    ),
-    click.option(
-        "--privacy",
-        metavar="EXPR",
-        help="Clip all that clients upload and add noise, as in gaussian(clip=1, noise=1).",
-    ),
-    click.option(
-        "--new-clients",
-        metavar="SHARE",
-        type=Number(ge=0, lt=1),
-        help="Share of the clients that are held out, and join when training is over.",
-    ),
-    click.option(
-        "--onboard-at",
-        metavar="ROUNDS",
-        help="Rounds after which they join as well, such as 10,50.",
-    ),
-    click.option(
-        "--shots",
-        metavar="LIST",
-        help="Labelled samples of each class that they join with, whole numbers or all; "
-        "default: 1,5,all. They always join without labels, too.",
-    ),
-    click.option(
-        "--onboarding-steps",
-        metavar="N",
-        type=COUNT,
-        help="Local steps that each of them may do; default: 100.",
-    ),
+    *map(field_option, _FIELDS.values()),
 )
 
 
@@ -194,9 +113,9 @@ def cells_options(*more: str) -> Callable[[F], F]:
             "Matrix (each may be a list, or given several times)", options=[*_MATRIX, *more]
         ),
         click.option_panel(
-            "Scenario (default: the data set's reference scenario)", options=_SCENARIO
+            "Scenario (default: the data set's reference scenario)", options=_of_panel(SCENARIO)
         ),
-        click.option_panel("New clients", options=_NEW_CLIENTS),
+        click.option_panel(NEW_CLIENTS, options=_of_panel(NEW_CLIENTS)),
     )
     return lambda command: reduce(lambda made, add: add(made), [*_OPTIONS, *panels][::-1], command)
 

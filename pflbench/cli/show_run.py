@@ -29,7 +29,8 @@ from pflbench.schema.realised import (
     participation_in_numbers,
     population_in_numbers,
 )
-from pflbench.schema.scenario import PRECISIONS, Choice, digest
+from pflbench.schema.scenario import Choice, digest
+from pflbench.schema.scenario_fields import PRECISIONS
 
 if TYPE_CHECKING:
     from pflbench.analysis.network import NamedNetwork

@@ -20,14 +20,8 @@ from pflbench.schema.new_clients import NewClients
 from pflbench.schema.parameters import Scalar, parameters_of_identity, parse_parameters
 from pflbench.schema.privacy import Gaussian, read_privacy
 from pflbench.schema.realised import marked
-from pflbench.schema.scenario import (
-    Cell,
-    Choice,
-    Precision,
-    Scenario,
-    check_precision,
-    without_path,
-)
+from pflbench.schema.scenario import Cell, Choice, Scenario, check_precision, without_path
+from pflbench.schema.scenario_fields import Precision
 from pflbench.schema.settings import Settings, parse_settings
 from pflbench.schema.specs import AlgorithmSpec, ModelSpec
 

@@ -14,7 +14,7 @@ from pflbench.schema.expressions import parse_expression
 from pflbench.schema.new_clients import Listed, NewClients, check
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import required
-from pflbench.schema.scenario import PRECISIONS
+from pflbench.schema.scenario_fields import PRECISIONS
 
 RERUN = ("missing", "always")
 

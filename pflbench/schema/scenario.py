@@ -10,19 +10,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, cast
 
-from pflbench.errors import InputError, nearest
 from pflbench.schema.new_clients import NewClients
 from pflbench.schema.parameters import Scalar
+from pflbench.schema.scenario_fields import PRECISIONS, Precision, scenario_fields
 
 SCHEMA = 1
 """Version of the identity's form: part of every identity."""
-
-Precision = Literal["float32", "bfloat16", "float64"]
-"""What is computed with: the first is the default, which no identity mentions."""
-
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def check_precision(text: str, name: str = "precision") -> Precision:
@@ -33,12 +28,7 @@ def check_precision(text: str, name: str = "precision") -> Precision:
     InputError
         There is none.
     """
-    for known in PRECISIONS:
-        if text == known:
-            return known
-    expected = f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}"
-    meant = nearest(text, PRECISIONS)
-    raise InputError(f"{name} {text!r} is not valid: expected {expected}.{meant}")
+    return cast("Precision", scenario_fields()["precision"].check_choice(text, name))
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
+import pytest
 from documents import DOCS, ROOT, blocks, section, table
 
 from pflbench.experiments.grid import read_matrix
 from pflbench.experiments.grid.estimate import BASE_BYTES, BASES, ROWS
-from pflbench.experiments.grid.keys import ScenarioKeys
 from pflbench.experiments.grid.reading import FILE_KEYS, TUNING_KEYS
-from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.scenario_fields import scenario_fields
 
 PAGE = DOCS / "matrix.md"
 
@@ -22,18 +23,16 @@ def test_every_key_of_the_file_is_in_a_table() -> None:
         assert all(row["Meaning"] for row in rows)
 
 
-def test_the_keys_of_a_scenario_are_told_with_their_bounds() -> None:
-    rows = {row["Key"]: row for row in table(section(PAGE, "Scenarios"))}
-    infos = describe_parameters(ScenarioKeys)
-    assert list(rows) == [info.name for info in infos]
-    for info in infos:
-        kind = info.type.removesuffix(" or none")
-        expected = f"{kind} {info.bounds}".strip()
-        if info.name == "participation":
-            expected = f"a number {info.bounds}, or text"
-        assert rows[info.name] == {"Key": info.name, "Value": expected, "Meaning": info.help}, (
-            info.name
-        )
+@pytest.mark.parametrize("page", ["command-line.md", "matrix.md"])
+def test_the_tables_of_scenario_fields_are_those_that_the_tool_writes(page: str) -> None:
+    found = importlib.util.spec_from_file_location("tables", ROOT / "tools" / "tables.py")
+    assert found is not None
+    assert found.loader is not None
+    tables = importlib.util.module_from_spec(found)
+    found.loader.exec_module(tables)
+    text = (DOCS / page).read_text("utf-8")
+    assert len(tables.rows(page)) == len(scenario_fields()) >= 20
+    assert text == tables.rewritten(page, text), "run: python tools/tables.py"
 
 
 def test_the_file_that_is_shown_is_what_is_said_of_it(tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from pflbench.cli.grid_options import make_matrix
 from pflbench.errors import InputError
 from pflbench.experiments.grid import read_matrix
-from pflbench.experiments.grid.keys import KEYS, ScenarioKeys
+from pflbench.experiments.grid.keys import KEYS
 from pflbench.experiments.grid.sharding import Shard
 from pflbench.runs import RunRequest
 from pflbench.runs.request import Numbers
 from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.scenario_fields import ScenarioRequest
 
 # Shards
 
@@ -99,8 +100,8 @@ def test_a_file_and_options_that_say_the_same_are_the_same_cells(
 ) -> None:
     from_options = make_matrix(
         algorithms=methods,
-        datasets=[",".join(data)],
-        partitions=partitions,
+        dataset=[",".join(data)],
+        partition=partitions,
         seeds=[str(seed) for seed in seeds],
         settings=[],
         **{key: scenario.get(key) for key in KEYS if key not in ("dataset", "partition")},
@@ -142,7 +143,7 @@ def test_the_keys_are_the_scenario_of_a_request() -> None:
 
 
 def test_the_bounds_are_those_of_a_request() -> None:
-    ours = {info.name: info.bounds for info in describe_parameters(ScenarioKeys)}
+    ours = {info.name: info.bounds for info in describe_parameters(ScenarioRequest)}
     for info in describe_parameters(Numbers):
         if info.name != "seed":
             assert ours[info.name] == info.bounds, info.name

@@ -18,7 +18,7 @@ from pflbench.report.terminal.screen import literal
 from pflbench.report.terminal.units import duration, size
 from pflbench.runs.observer import Observer
 from pflbench.schema.error_text import plain
-from pflbench.schema.scenario import PRECISIONS
+from pflbench.schema.scenario_fields import PRECISIONS
 
 if TYPE_CHECKING:
     from pflbench.runs import Result

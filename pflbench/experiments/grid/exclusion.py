@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from pflbench.experiments.grid.keys import EXPRESSIONS, KEYS, resolve_key
+from pflbench.experiments.grid.keys import FIELDS, KEYS, resolve_key
 from pflbench.schema.expressions import Expression, parse_expression
 from pflbench.schema.plugins import Registry
-from pflbench.schema.scenario import PRECISIONS
 from pflbench.schema.settings import parse_settings
 
 EXCLUDE_KEYS = ("method", "seed", *KEYS)
@@ -57,7 +56,8 @@ def _in_full(scenario: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
     reference = dataclasses.asdict(registry.get(registry.datasets, name).reference)
     if "local_steps" in scenario or "local_epochs" in scenario:
         reference.update(local_steps=None, local_epochs=None)
-    return {"precision": PRECISIONS[0], **reference, **scenario}
+    usual = {name: field.default for name, field in FIELDS.items()}
+    return {**usual, **reference, **scenario}
 
 
 def _is(key: str, said: Any, wanted: Any, registry: Registry) -> bool:
@@ -65,7 +65,7 @@ def _is(key: str, said: Any, wanted: Any, registry: Registry) -> bool:
         return bool(said == wanted)
     if key == "dataset" and ":" not in wanted:
         return bool(said.partition(":")[0] == wanted)
-    if key in EXPRESSIONS or key == "privacy":
+    if FIELDS[key].is_expression:
         return _is_expression(key, said, wanted, registry)
     return bool(said == wanted)
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from pflbench.errors import InputError
 from pflbench.experiments.grid.keys import (
+    FIELDS,
     KEYS,
-    LISTS,
     RIVALS,
     at,
     check_scenario,
@@ -101,13 +101,18 @@ def values_of(key: str, value: Any) -> list[Any]:
 def texts_of(key: str, value: Any) -> list[str]:
     """Return a key's values as texts, each once."""
     several = value if isinstance(value, list | tuple) else [value]
-    if key in LISTS and not any(isinstance(item, list | tuple) for item in several):
+    if _is_list(key) and not any(isinstance(item, list | tuple) for item in several):
         several = [several]
     if not several:
         raise InputError(f"{key} is empty: expected at least one value.")
     with at(key):
-        texts = [_joined(item) if key in LISTS else scalar_text(item) for item in several]
+        texts = [_joined(item) if _is_list(key) else scalar_text(item) for item in several]
     return list(dict.fromkeys(texts))
+
+
+def _is_list(key: str) -> bool:
+    """Whether a value of a key is a list by itself: a list of lists is several values."""
+    return key in FIELDS and FIELDS[key].sequence
 
 
 def _joined(value: Any) -> str:

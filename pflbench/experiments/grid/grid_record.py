@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pflbench.errors import InputError
 from pflbench.experiments.grid.exclusion import Exclusion
-from pflbench.experiments.grid.keys import FEDERATION
+from pflbench.experiments.grid.keys import FIELDS
 from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression
 
@@ -169,6 +169,8 @@ class Matrix:
         """Group the scenarios, each group and each data set in the order of appearance."""
         groups: dict[str, dict[tuple[Any, ...], list[Mapping[str, Any]]]] = defaultdict(dict)
         for scenario in self.scenarios:
-            federation = tuple(scenario.get(key) for key in FEDERATION)
+            federation = tuple(
+                scenario.get(key) for key, field in FIELDS.items() if field.federation
+            )
             groups[scenario["dataset"]].setdefault(federation, []).append(scenario)
         return [group for one in groups.values() for group in one.values()]

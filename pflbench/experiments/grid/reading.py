@@ -11,14 +11,13 @@ from pflbench.errors import InputError
 from pflbench.experiments.grid.exclusion import EXCLUDE_KEYS, Exclusion
 from pflbench.experiments.grid.expansion import methods_of, scenarios_of, texts_of
 from pflbench.experiments.grid.grid_record import Matrix, TuningPlan, seeds_apart
-from pflbench.experiments.grid.keys import EXPRESSIONS, at, known_key, read_value, resolve_key
+from pflbench.experiments.grid.keys import FIELDS, at, known_key, read_value, resolve_key
 from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression, parse_expression
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import describe_parameters
 from pflbench.schema.paths import path_below, path_of, read_text
 from pflbench.schema.plugins import Shelf
-from pflbench.schema.scenario import check_precision
 from pflbench.schema.settings import describe_settings, parse_settings
 
 FILE_KEYS = ("methods", "seeds", "scenario", "scenarios", "exclude", "tuning")
@@ -115,18 +114,21 @@ def _check_named(key: str, value: Any, registry: plugins.Registry) -> None:
     """Check what an exclusion names, as far as it goes without what it leaves open."""
     if key == "dataset":
         registry.get(registry.datasets, value.partition(":")[0])
-    elif key in EXPRESSIONS and isinstance(value, str):
-        shelf: Shelf[Any] = getattr(registry, EXPRESSIONS[key][0])
-        expression = parse_expression(value, kind=shelf.kind, example=EXPRESSIONS[key][1])
+        return
+    if not isinstance(value, str):
+        return
+    field = FIELDS[key]
+    field.check_choice(value)
+    if field.is_expression and field.shelf:
+        shelf: Shelf[Any] = getattr(registry, field.shelf)
+        expression = parse_expression(value, kind=shelf.kind, example=field.example)
         spec = registry.get(shelf, expression.name)
         if expression.arguments and not any(
             info.required for info in describe_parameters(spec.parameters)
         ):
             resolve_key(key, value, registry)
-    elif key == "privacy":
+    elif field.is_expression:
         resolve_key(key, value, registry)
-    elif key == "precision":
-        check_precision(value)
 
 
 def _check_method(text: str, registry: plugins.Registry) -> None:
