@@ -111,20 +111,20 @@ class UnknownNameError(InputError):
 class DivergedError(WorkError):
     """A loss became NaN or infinite: in a step of local training, or (step None) after it.
 
-    `newcomer` says that the client was one that joined after the round, `name` what the data call
+    `new_client` says that the client was one that joined after the round, `name` what the data call
     it.
     """
 
     def __init__(
-        self, round: int, client: int, step: int | None, *, newcomer: bool = False, name: str = ""
+        self, round: int, client: int, step: int | None, *, new_client: bool = False, name: str = ""
     ) -> None:
-        self.round, self.client, self.step, self.newcomer = round, client, step, newcomer
+        self.round, self.client, self.step, self.new_client = round, client, step, new_client
         which = "training loss" if step is not None else "loss"
         where = f", local step {step}" if step is not None else " and was found at its evaluation"
         who = f"client {client}" if name in ("", str(client)) else f"client {client} ({name})"
-        who += ", a newcomer," if newcomer else ""
+        who += ", a new client," if new_client else ""
         super().__init__(
-            f"The {which} of {who} became NaN or infinite {'after' if newcomer else 'in'} round "
+            f"The {which} of {who} became NaN or infinite {'after' if new_client else 'in'} round "
             f"{round}{where}. "
             "A smaller learning rate is the usual cure."
         )

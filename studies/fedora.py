@@ -175,7 +175,7 @@ def relatedness(study: Study) -> str:
     return pages.table(head, rows)
 
 
-def newcomers(study: Study) -> str:
+def new_clients(study: Study) -> str:
     """Tell what clients get that join after training."""
     rows = []
     for method in METHODS:
@@ -300,7 +300,7 @@ def tables() -> dict[str, Callable[[], str]]:
         "foreign": lambda: populations(study, FOREIGN),
         "groups": lambda: populations(study, GROUPS),
         "relatedness": lambda: relatedness(study),
-        "newcomers": lambda: newcomers(study),
+        "new_clients": lambda: new_clients(study),
         "churn": lambda: churn(study),
         "cost": lambda: cost(study),
         "privacy": lambda: privacy(study),

@@ -145,7 +145,7 @@ class Row:
         Comparison with the baseline of each group of clients by itself, all seeds together;
         empty where there are no groups or no baseline.
     onboarded
-        What newcomers got, if the scenario holds clients out.
+        What new clients got, if the scenario holds clients out.
     spent
         What its runs cost beyond what `measures` has.
     tuned

@@ -1,4 +1,4 @@
-"""What newcomers got under a method, after the last round: read from the summaries of runs."""
+"""What new clients got under a method, after the last round: read from the summaries of runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Onboarded:
     Attributes
     ----------
     accuracy
-        The newcomers', by shots ("0": zero-shot), those with the most labels last; empty if no
+        The new clients', by shots ("0": zero-shot), those with the most labels last; empty if no
         client was held out.
     participants
         The participants', after the same round.
@@ -33,7 +33,7 @@ class Onboarded:
 
     @property
     def gap(self) -> float | None:
-        """The participants' accuracy minus that of newcomers with the most labels."""
+        """The participants' accuracy minus that of new clients with the most labels."""
         if self.participants is None or not self.accuracy:
             return None
         return self.participants - list(self.accuracy.values())[-1]

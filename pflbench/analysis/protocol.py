@@ -196,15 +196,15 @@ NEW_CLIENTS_HEADLINE = (
 NEW_CLIENTS_LEGEND = (
     ("±", _DEVIATION),
     ("participants", "the clients that trained, after the same round."),
-    ("zero-shot", "newcomers that have inputs and no labels."),
+    ("zero-shot", "new clients that have inputs and no labels."),
     (
         "k-shot",
-        "newcomers with k labelled samples of each class that they hold, or with all they have, "
+        "new clients with k labelled samples of each class that they hold, or with all they have, "
         "each within the scenario's budget of local steps.",
     ),
     (
         "gap",
-        "participants minus newcomers with the most labels, in points. They are different "
+        "participants minus new clients with the most labels, in points. They are different "
         "clients: a client cannot be both.",
     ),
 )

@@ -30,7 +30,7 @@ class Record:
     participation
         Its table of who took part; None in runs that are older than that table.
     onboarding
-        Its table of newcomers; None if no client was held out. They are in no other table here.
+        Its table of new clients; None if no client was held out. They are in no other table here.
     train_samples
         Training samples by client number, of the participants.
     val, test

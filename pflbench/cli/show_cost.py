@@ -308,7 +308,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
 
 
 def _joining(rows: Sequence[_Row]) -> Table:
-    """Return what joining cost a newcomer after the last round."""
+    """Return what joining cost a new client after the last round."""
     made = table(
         "Method",
         "Labels",
@@ -317,7 +317,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
         "Gradients",
         "Seconds",
         "Test accuracy",
-        title=f"Joining after the last round: mean of a newcomer, {_of_seeds(rows)}",
+        title=f"Joining after the last round: mean of a new client, {_of_seeds(rows)}",
     )
     for row in rows:
         tables = [r.onboarding for r in row.records if r.onboarding is not None]

@@ -1,4 +1,4 @@
-"""What `pflbench show onboarding` prints: how newcomers fared in a run."""
+"""What `pflbench show onboarding` prints: how new clients fared in a run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pflbench.schema.new_clients import shots_in_words
 
 
 def show_onboarding(run_id: str, results: Path) -> None:
-    """Print a table for each round after which newcomers joined.
+    """Print a table for each round after which new clients joined.
 
     Raises
     ------
@@ -39,8 +39,8 @@ def show_onboarding(run_id: str, results: Path) -> None:
         show(_table(int(str(r)), part, participants, len(test.clients)))
     show(
         "Test accuracy: mean over clients. The gap is the participants' accuracy after the same "
-        "round minus the newcomers', in points; they are different clients. k-shot: k labelled "
-        "samples of each class. Labels, bytes, steps and seconds: mean of a newcomer."
+        "round minus the new clients', in points; they are different clients. k-shot: k labelled "
+        "samples of each class. Labels, bytes, steps and seconds: mean of a new client."
     )
 
 

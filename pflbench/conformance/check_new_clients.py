@@ -18,7 +18,7 @@ from pflbench.conformance.lab import (
     snapshot,
 )
 from pflbench.engine import Simulation
-from pflbench.engine.new_client_training import Joined, Newcomers
+from pflbench.engine.new_client_training import Joined, NewClientTraining
 from pflbench.schema.new_clients import ALL, NOTHING
 
 CHECKS = Catalogue()
@@ -31,15 +31,15 @@ _ENGINES = ("sequential", "stacked")
 
 
 @CHECKS.add("new clients join, with labels and without")
-def newcomers_join(subject: Subject) -> None:
+def new_clients_join(subject: Subject) -> None:
     """Before the first round and later, also where not everybody took part."""
     for engine in _ENGINES:
         for rounds in (0, 2):
-            sim, newcomers = _made(subject, engine, participation=0.6)
+            sim, new_clients = _made(subject, engine, participation=0.6)
             _play(sim, rounds)
             models = {}
             for shots in _EVERY_SHOTS:
-                joined = _join(newcomers, shots, rounds)
+                joined = _join(new_clients, shots, rounds)
                 what = f"Joining with {shots} labels of a class after {rounds} rounds ({engine})"
                 expected = (len(_HELD), sim.task.layout.columns)
                 if tuple(joined.models.shape) != expected or not joined.models.isfinite().all():
@@ -47,23 +47,23 @@ def newcomers_join(subject: Subject) -> None:
                 models[shots] = joined.models
             if not differs({"": models[ALL]}, {"": models[NOTHING]}):
                 raise CheckFailed(
-                    f"After {rounds} rounds, newcomers with labels have the models of those that "
+                    f"After {rounds} rounds, new clients with labels have the models of those that "
                     f"have none ({engine})."
                 )
 
 
 @CHECKS.add("new clients change nobody else")
-def newcomers_change_nobody(subject: Subject) -> None:
+def new_clients_change_nobody(subject: Subject) -> None:
     """State and personal models stay bit for bit; the run goes on as if nobody had joined."""
     for engine in _ENGINES:
-        visited, newcomers = _made(subject, engine)
+        visited, new_clients = _made(subject, engine)
         alone, _ = _made(subject, engine)
         for r in range(3):
             visited.round(r)
             alone.round(r)
             before = _seen(visited)
             for shots in _EVERY_SHOTS:
-                _join(newcomers, shots, r + 1)
+                _join(new_clients, shots, r + 1)
             what = f"A run that new clients joined after round {r + 1} ({engine})"
             expect_same(_seen(visited), before, 0.0, what)
         expect_same(
@@ -72,27 +72,27 @@ def newcomers_change_nobody(subject: Subject) -> None:
 
 
 @CHECKS.add("new clients: stacked equals sequential")
-def newcomers_stacked_equals_sequential(subject: Subject) -> None:
+def new_clients_stacked_equals_sequential(subject: Subject) -> None:
     """Models, and what joining cost."""
     one, other = (_made(subject, engine) for engine in ("stacked", "sequential"))
     for sim, _ in (one, other):
         _play(sim, 2)
     for shots in _EVERY_SHOTS:
-        stacked, sequential = (_join(newcomers, shots, 2) for _, newcomers in (one, other))
+        stacked, sequential = (_join(new_clients, shots, 2) for _, new_clients in (one, other))
         what = f"New clients with {shots} labels of a class, stacked and sequential"
         expect_same(_numbers(stacked), _numbers(sequential), CLOSE, what)
 
 
 @CHECKS.add("a new client joins as if alone")
-def newcomers_join_alone(subject: Subject) -> None:
+def new_clients_join_alone(subject: Subject) -> None:
     """Whoever joins along with it, it ends with the same model for the same bytes."""
     for engine in _ENGINES:
-        sim, newcomers = _made(subject, engine)
+        sim, new_clients = _made(subject, engine)
         _play(sim, 2)
         for shots in _EVERY_SHOTS:
-            together = _numbers(_join(newcomers, shots, 2))
+            together = _numbers(_join(new_clients, shots, 2))
             for k in range(len(_HELD)):
-                alone = _numbers(_join(newcomers, shots, 2, [k]))
+                alone = _numbers(_join(new_clients, shots, 2, [k]))
                 own = {name: rows[[k]] for name, rows in together.items()}
                 what = f"A new client with {shots} labels of a class, alone and among others"
                 expect_same(alone, own, CLOSE, f"{what} ({engine})")
@@ -100,11 +100,11 @@ def newcomers_join_alone(subject: Subject) -> None:
 
 def _made(
     subject: Subject, engine: str, participation: float = 1.0
-) -> tuple[Simulation, Newcomers]:
+) -> tuple[Simulation, NewClientTraining]:
     data = federation(_SIZES)
     there = np.setdiff1d(np.arange(len(_SIZES)), _HELD)
     sim = simulation(subject, data.only(there), engine=engine, participation=participation)
-    return sim, Newcomers(sim, data.only(_HELD), _HELD.tolist())
+    return sim, NewClientTraining(sim, data.only(_HELD), _HELD.tolist())
 
 
 def _play(sim: Simulation, rounds: int) -> None:
@@ -113,9 +113,9 @@ def _play(sim: Simulation, rounds: int) -> None:
 
 
 def _join(
-    newcomers: Newcomers, shots: str, rounds: int, who: Sequence[int] = range(len(_HELD))
+    new_clients: NewClientTraining, shots: str, rounds: int, who: Sequence[int] = range(len(_HELD))
 ) -> Joined:
-    return newcomers.join(who, shots, _STEPS, rounds)
+    return new_clients.join(who, shots, _STEPS, rounds)
 
 
 def _seen(sim: Simulation) -> dict[str, torch.Tensor]:

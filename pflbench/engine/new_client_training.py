@@ -1,6 +1,6 @@
 """Onboarding: clients that were never trained on join, with labels or without.
 
-A newcomer has a place in no round, and the server keeps nothing of it: what joining computes is
+A new client has a place in no round, and the server keeps nothing of it: what joining computes is
 read off the simulation's client, server and engine, and measured. The simulation does not change.
 """
 
@@ -38,15 +38,15 @@ ZERO_SHOT: Final = "zero-shot"
 K_SHOT: Final = "k-shot"
 
 TRAINED: Final = "/trained"
-"""Under what name the uploads of newcomers hold the model that training ended with."""
+"""Under what name the uploads of new clients hold the model that training ended with."""
 
 _TOGETHER = 256
-"""Newcomers that join together, so that not all their models are in memory at once."""
+"""New clients that join together, so that not all their models are in memory at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """What became of K newcomers.
+    """What became of K new clients.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ class Joined:
     seconds: float
 
 
-class Newcomers:
+class NewClientTraining:
     """The clients that are held out of a simulation.
 
     Parameters
@@ -78,7 +78,7 @@ class Newcomers:
     simulation
         Of the participants.
     federation
-        The newcomers' data.
+        The new clients' data.
     numbers
         [K] what numbers they go by: these name their random streams.
     """
@@ -89,21 +89,21 @@ class Newcomers:
         self.simulation, self.federation = simulation, federation
         self.numbers = [int(number) for number in numbers]
         if len(self.numbers) != federation.clients:
-            raise ValueError(f"{federation.clients} newcomers have {len(self.numbers)} numbers")
+            raise ValueError(f"{federation.clients} new clients have {len(self.numbers)} numbers")
 
     @steady()
     def table(self, r: int, plan: NewClients) -> pd.DataFrame:
-        """Onboard all newcomers after r rounds, without labels and as often as the plan says.
+        """Onboard all new clients after r rounds, without labels and as often as the plan says.
 
         Returns
         -------
         round, client, stage, shots, labels, samples, correct, loss, bytes_down, bytes_up, steps,
-        seconds: one row for each newcomer and number of shots, metrics on its test split.
+        seconds: one row for each new client and number of shots, metrics on its test split.
 
         Raises
         ------
         DivergedError
-            A newcomer's training loss or its model's loss became NaN or infinite.
+            A new client's training loss or its model's loss became NaN or infinite.
         """
         frames = []
         for shots in (NOTHING, *plan.shots):
@@ -113,17 +113,17 @@ class Newcomers:
                     joined = self.join(who, shots, plan.steps, r)
                     frames.append(self._measured(who, joined, r, shots))
                 except DivergedError as error:
-                    raise DivergedError(r, error.client, error.step, newcomer=True) from None
+                    raise DivergedError(r, error.client, error.step, new_client=True) from None
         return pd.concat(frames, ignore_index=True)
 
     @steady()
     def join(self, who: Sequence[int], shots: str, steps: int, r: int = 0) -> Joined:
-        """Onboard some newcomers, each as if alone.
+        """Onboard some new clients, each as if alone.
 
         Parameters
         ----------
         who
-            Their places among the newcomers, not their numbers.
+            Their places among the new clients, not their numbers.
         shots
             Labelled samples of each class, as a text: "0" for none, "all" for all there are.
         steps
@@ -185,7 +185,7 @@ class Newcomers:
         return y
 
     def _data(self, who: Sequence[int], shots: str, drawn: list[np.ndarray]) -> LocalShards:
-        """Return what newcomers may see: given some labels, only the samples that have one."""
+        """Return what new clients may see: given some labels, only the samples that have one."""
         train = self.federation.train.only(who)
         if shots == NOTHING:
             train = Shards(train.x, torch.full_like(train.y, -1), train.offsets)
@@ -210,7 +210,7 @@ class Newcomers:
 
 
 class _Joining:
-    """K newcomers while they join: see `pflbench.method.Joining`."""
+    """K new clients while they join: see `pflbench.method.Joining`."""
 
     def __init__(
         self,
@@ -235,7 +235,7 @@ class _Joining:
             numbers=numbers,
             role=f"privacy of newcomers {shots}, round {rounds}",
         )
-        with simulation.crossing.call("enrol of a newcomer"):
+        with simulation.crossing.call("enrol of a new client"):
             told = self._enrol()
             simulation.crossing.fit_messages(told)
         self.messages = self._privacy.enrolment(told, self._places)
@@ -278,7 +278,7 @@ class _Joining:
         return uploads
 
     def models(self, served: Rows) -> Tensor:
-        """Do the steps that are left from what newcomers are served; return the models [K, P]."""
+        """Do the steps that are left from what new clients are served; return the models [K, P]."""
         served = self._receive(served)
         kept = self._client.personal_model == "kept"
         if self.steps_left:
@@ -289,8 +289,8 @@ class _Joining:
         return engine.personal(client, self._states, {} if kept else served)
 
     def _receive(self, rows: Rows) -> Rows:
-        """Let newcomers take what they are sent; the first of it may change what they keep."""
-        self._simulation.crossing.fit_rows(rows, self.count, "newcomers")
+        """Let new clients take what they are sent; the first of it may change what they keep."""
+        self._simulation.crossing.fit_rows(rows, self.count, "new clients")
         rows = {name: tensor.detach() for name, tensor in rows.items()}
         self.bytes_down += sum(_bytes_each(tensor) for tensor in rows.values())
         if not self._greeted:
@@ -301,7 +301,7 @@ class _Joining:
 
     def _train(self, received: Rows, steps: int) -> Rows:
         if not 1 <= steps <= self.steps_left:
-            raise ValueError(f"newcomers have {self.steps_left} steps left, not {steps}")
+            raise ValueError(f"new clients have {self.steps_left} steps left, not {steps}")
         done = slice(self.steps_done, self.steps_done + steps)
         self.steps_done, self.steps_left = self.steps_done + steps, self.steps_left - steps
         work = LocalWork(

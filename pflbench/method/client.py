@@ -69,17 +69,17 @@ class Client(Generic[P]):
         """
         return {"samples": torch.tensor(len(data.train.y), dtype=torch.int64)}
 
-    # When it joins as a newcomer, after training began
+    # When it joins as a new client, after training began
 
     def enrol_unlabelled(self, data: Samples) -> Message:
-        """Return what a newcomer without labels uploads: of its inputs alone, every label is -1.
+        """Return what a new client without labels uploads: of its inputs alone, every label is -1.
 
         Called unmapped.
         """
         return {}
 
     def join(self, state: State, received: Message) -> State:
-        """Return what a newcomer keeps, given its initial state and the first that it receives."""
+        """Return what a new client keeps, given its initial state and its first message."""
         return state
 
     # Every round

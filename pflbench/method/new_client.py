@@ -1,4 +1,4 @@
-"""Newcomers: clients that join after training began, as a method's server sees them."""
+"""New clients: clients that join after training began, as a method's server sees them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _BLOCK = 256
 
 
 class Joining(Protocol):
-    """K newcomers that join together, each as if alone. They have no numbers at the server.
+    """K new clients that join together, each as if alone. They have no numbers at the server.
 
     Attributes
     ----------
     count
-        Number of newcomers K.
+        Number of new clients K.
     participants
         [M] the numbers of the clients that are there.
     messages
-        What each newcomer enrolled with: `Client.enrol` of its labelled samples, or
+        What each new client enrolled with: `Client.enrol` of its labelled samples, or
         `Client.enrol_unlabelled` of its inputs.
     labelled
-        Whether the newcomers have labels, and so can train.
+        Whether the new clients have labels, and so can train.
     steps_left
         Local steps that each of them may still do; 0 without labels.
     """
@@ -50,7 +50,7 @@ class Joining(Protocol):
     def steps_left(self) -> int: ...  # noqa: D102
 
     def train(self, received: Rows, steps: int | None = None) -> Rows:
-        """Send rows [K, ...], let the newcomers train as in a round, and return their uploads.
+        """Send rows [K, ...], let the new clients train as in a round, and return their uploads.
 
         Parameters
         ----------

@@ -78,7 +78,7 @@ class Server(Generic[P]):
         return {}
 
     def onboard(self, joining: Joining) -> Rows:
-        """Return what newcomers are served [K, ...]; must change nothing.
+        """Return what new clients are served [K, ...]; must change nothing.
 
         Called with labels and without. Steps that are left are then done from there, by the
         client's own rule. The default is the mean of what the clients there are served: the

@@ -46,7 +46,7 @@ class Similarity:
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
         """Return what is compared [K, ...] of K clients, given what they told, stacked.
 
-        `clients` are their numbers [K], or None for newcomers, who have none.
+        `clients` are their numbers [K], or None for new clients, who have none.
         """
         return told
 

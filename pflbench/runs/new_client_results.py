@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 
 from pflbench.engine import Simulation
-from pflbench.engine.new_client_training import Newcomers
+from pflbench.engine.new_client_training import NewClientTraining
 from pflbench.errors import DivergedError
 from pflbench.federation import Federation
 from pflbench.federation.client_names import shown
 from pflbench.schema.new_clients import NewClients, drawn
 
 TABLE: Final = "onboarding"
-"""The table of newcomers, and their key in the summary."""
+"""The table of new clients, and their key in the summary."""
 
 _CLIENT: Final = "client"
 """The column that holds a client's number."""
@@ -33,7 +33,7 @@ class HeldOut:
         The clients of the run: all of them, unless some are held out.
     numbers
         [M] their numbers in the whole federation.
-    newcomers
+    new clients
         The others, if there are any.
     new_numbers
         Their numbers.
@@ -41,7 +41,7 @@ class HeldOut:
 
     participants: Federation
     numbers: np.ndarray
-    newcomers: Federation | None = None
+    new_clients: Federation | None = None
     new_numbers: np.ndarray | None = None
 
 
@@ -68,7 +68,7 @@ def hold_out(federation: Federation, new: NewClients | None, seed: int) -> HeldO
 
 
 class Onboarding:
-    """What becomes of the newcomers of one run; of a run without any, nothing.
+    """What becomes of the new clients of one run; of a run without any, nothing.
 
     Parameters
     ----------
@@ -80,21 +80,21 @@ class Onboarding:
 
     def __init__(self, held: HeldOut, new: NewClients | None, simulation: Simulation) -> None:
         self._held, self._new = held, new
-        self._newcomers = (
+        self._new_clients = (
             None
-            if held.newcomers is None or held.new_numbers is None
-            else Newcomers(simulation, held.newcomers, held.new_numbers.tolist())
+            if held.new_clients is None or held.new_numbers is None
+            else NewClientTraining(simulation, held.new_clients, held.new_numbers.tolist())
         )
         self._tables: list[pd.DataFrame] = []
 
     def due(self, done: int) -> bool:
-        """Return whether newcomers join after so many rounds."""
+        """Return whether new clients join after so many rounds."""
         return self._new is not None and done in self._new.onboard_at
 
     def play(self, done: int) -> None:
         """Onboard them, if that is due."""
-        if self._new is not None and self._newcomers is not None and self.due(done):
-            self._tables.append(self._newcomers.table(done, self._new))
+        if self._new is not None and self._new_clients is not None and self.due(done):
+            self._tables.append(self._new_clients.table(done, self._new))
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Return the table so far; none if nobody is held out, or before anybody joined."""
@@ -121,10 +121,10 @@ class Onboarding:
     def renumbered(self, error: DivergedError) -> DivergedError:
         """Return an error of the simulation with the client's number and name in the federation."""
         held = self._held
-        if error.newcomer:
-            assert held.newcomers is not None
+        if error.new_client:
+            assert held.new_clients is not None
             assert held.new_numbers is not None
-            names, numbers = held.newcomers.names, held.new_numbers
+            names, numbers = held.new_clients.names, held.new_numbers
             place = int(np.flatnonzero(numbers == error.client)[0])
         else:
             names, numbers, place = held.participants.names, held.numbers, error.client
@@ -132,7 +132,7 @@ class Onboarding:
             error.round,
             int(numbers[place]),
             error.step,
-            newcomer=error.newcomer,
+            new_client=error.new_client,
             name="" if names is None else shown(names[place]),
         )
 

@@ -81,7 +81,7 @@ class Result:
 
     @property
     def onboarding(self) -> pd.DataFrame:
-        """Per newcomer, round and number of labels, where clients were held out: accuracy, cost."""
+        """Accuracy and cost per new client, round and number of labels; empty without any."""
         table = self._table("onboarding")
         return table.assign(accuracy=table["correct"] / table["samples"])
 

@@ -22,16 +22,16 @@ Listed = str | int | Sequence[str | int] | None
 """Several values: a text with commas, a sequence, or one of them alone."""
 
 NOTHING = "0"
-"""No labels: so newcomers join in any case."""
+"""No labels: so new clients join in any case."""
 
 ALL = "all"
 """As many labels as a client has."""
 
 SHOTS = ("1", "5", ALL)
-"""Labelled samples of each class with which newcomers join, unless asked otherwise."""
+"""Labelled samples of each class with which new clients join, unless asked otherwise."""
 
 STEPS = 100
-"""Local steps of a newcomer, unless asked otherwise: a few rounds' worth in the reference
+"""Local steps of a new client, unless asked otherwise: a few rounds' worth in the reference
 scenarios (two of 50 steps, ten of 10), enough for fine-tuning on few samples to settle and for
 a method that joins by exchanging messages to do so several times; the same for every k, so that
 accuracy against k shows what labels bring and not what steps do."""
@@ -50,7 +50,7 @@ class NewClients:
     shots
         Labelled samples of each class, as texts of whole numbers or "all".
     steps
-        Local steps that each newcomer has.
+        Local steps that each new client has.
     """
 
     share: float
@@ -155,7 +155,7 @@ def check(
 
 
 def drawn(new: NewClients, clients: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw who is held out: the participants' and the newcomers' numbers, ascending.
+    """Draw who is held out: the participants' and the new clients' numbers, ascending.
 
     Raises
     ------
@@ -165,12 +165,12 @@ def drawn(new: NewClients, clients: int, seed: int) -> tuple[np.ndarray, np.ndar
     if clients < 2:
         raise InputError("A federation of one client can hold none out: expected 2 or more.")
     held = stream(seed, "new-clients").choice(clients, new.count(clients), replace=False)
-    newcomers = np.sort(held).astype(np.int64)
-    return np.setdiff1d(np.arange(clients), newcomers), newcomers
+    new_clients = np.sort(held).astype(np.int64)
+    return np.setdiff1d(np.arange(clients), new_clients), new_clients
 
 
 def labelled(y: np.ndarray, shots: str, seed: int, client: int) -> np.ndarray:
-    """Draw a newcomer's labelled samples: indices into its labels y [n], ascending.
+    """Draw a new client's labelled samples: indices into its labels y [n], ascending.
 
     With fewer labels it has a part of those that it has with more: of each class the first ones of
     one permutation. A class of which it has fewer than asked for is taken whole.

@@ -300,7 +300,7 @@ class NotANumber(Client[Any]):
 
 
 class ExpectsLabels(AveragingServer[Any]):
-    """Takes up newcomers by what only those with labels tell."""
+    """Takes up new clients by what only those with labels tell."""
 
     def onboard(self, joining: Joining) -> Rows:
         told = torch.stack([message["samples"] for message in joining.messages])
@@ -308,7 +308,7 @@ class ExpectsLabels(AveragingServer[Any]):
 
 
 class WastesLabels(AveragingServer[Any]):
-    """Lets newcomers train, and gives them the global model all the same."""
+    """Lets new clients train, and gives them the global model all the same."""
 
     def onboard(self, joining: Joining) -> Rows:
         model = self.w.expand(joining.count, -1)
@@ -317,8 +317,8 @@ class WastesLabels(AveragingServer[Any]):
         return {"model": model}
 
 
-class LearnsFromNewcomers(AveragingServer[Any]):
-    """Keeps what newcomers upload."""
+class LearnsFromNewClients(AveragingServer[Any]):
+    """Keeps what new clients upload."""
 
     def onboard(self, joining: Joining) -> Rows:
         if joining.labelled:
@@ -334,8 +334,8 @@ class BranchingJoin(Keeping):
         return {"w": state["w"] / 2} if float(state["w"].sum()) > 0 else state
 
 
-class MixesNewcomers(AveragingServer[Any]):
-    """Gives newcomers the mean of what they made together."""
+class MixesNewClients(AveragingServer[Any]):
+    """Gives new clients the mean of what they made together."""
 
     def onboard(self, joining: Joining) -> Rows:
         model = self.w.expand(joining.count, -1)

@@ -98,13 +98,17 @@ CASES = [
     Case("bytes_are_counted", subject_of(server="OneForAll"), "a row for each"),
     Case("serving_changes_nothing", subject_of(server="RestlessServer"), "asked twice"),
     Case("finite_metrics", subject_of("NotANumber"), "NaN or infinite"),
-    Case("newcomers_join", subject_of(server="ExpectsLabels"), "samples"),
-    Case("newcomers_join", subject_of(server="WastesLabels"), "those that have none"),
+    Case("new_clients_join", subject_of(server="ExpectsLabels"), "samples"),
+    Case("new_clients_join", subject_of(server="WastesLabels"), "those that have none"),
     Case(
-        "newcomers_change_nobody", subject_of(server="LearnsFromNewcomers"), "the state 'server/w'"
+        "new_clients_change_nobody",
+        subject_of(server="LearnsFromNewClients"),
+        "the state 'server/w'",
     ),
-    Case("newcomers_stacked_equals_sequential", subject_of("BranchingJoin", "NoServer"), "item()"),
-    Case("newcomers_join_alone", subject_of(server="MixesNewcomers"), "alone and among others"),
+    Case(
+        "new_clients_stacked_equals_sequential", subject_of("BranchingJoin", "NoServer"), "item()"
+    ),
+    Case("new_clients_join_alone", subject_of(server="MixesNewClients"), "alone and among others"),
     Case("churn_in_any_engine", subject_of("CountsChunks"), "with churn"),
     Case(
         "churn_resumed", subject_of(server="broken_by_churn:LateComersOutsideState"), "with churn"

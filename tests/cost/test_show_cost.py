@@ -139,7 +139,7 @@ def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
     assert len(rows) == joined["shots"].nunique()
     assert rows[-1].endswith(f"{accuracy:.2%}")
     assert f" {own['steps'].mean():,.0f} " in rows[-1]
-    # Newcomers enrol in no round: only the four participants are waited for.
+    # New clients enrol in no round: only the four participants are waited for.
     record = read(fedora)
     assert len(record.train_samples) == 4
     over = read_network("lte").network

@@ -40,7 +40,7 @@ RUN = (
 
 
 @pytest.mark.slow
-def test_newcomers_are_those_of_one_process(torchrun: Start, folder: Path, data: str) -> None:
+def test_new_clients_are_those_of_one_process(torchrun: Start, folder: Path, data: str) -> None:
     done = torchrun("-m", "pflbench", *RUN, "--dataset", data, "--results", "shared")
     assert done.returncode == 0, done.stderr
     alone = CliRunner().invoke(main, [*RUN, "--dataset", data, "--results", "alone"])

@@ -60,7 +60,7 @@ MEANS = (
 
 @pytest.fixture(scope="module")
 def several(generator: ModuleType) -> list[Board]:
-    """Boards of two and three seeds: the README's, one with newcomers, one with groups."""
+    """Boards of two and three seeds: the README's, one with new clients, one with groups."""
     official = [
         run
         for run in Store(generator.PUBLISHED).runs()

@@ -10,7 +10,7 @@ import torch
 from small_federations import federation_of, simulate
 from torch import Tensor
 
-from pflbench.engine.new_client_training import Newcomers
+from pflbench.engine.new_client_training import NewClientTraining
 from pflbench.schema.new_clients import check
 from pflbench_algorithms.fedavg_ft import FineTuned
 
@@ -53,14 +53,14 @@ def test_training_trains_and_evaluation_evaluates(engine: str, modes: Modes) -> 
 
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
-def test_newcomers_are_evaluated_in_evaluation_mode(engine: str, modes: Modes) -> None:
+def test_new_clients_are_evaluated_in_evaluation_mode(engine: str, modes: Modes) -> None:
     made = simulate(module=Watched(None, (2, 3), 3), head="head.", engine=engine, probed=True)
     made.round(0)
     modes.clear()
-    newcomers = Newcomers(made, federation_of((6, 7)), [5, 6])
+    new_clients = NewClientTraining(made, federation_of((6, 7)), [5, 6])
     plan = check(0.4, rounds=1, shots="1", steps=2)
     assert plan is not None
-    table = newcomers.table(1, plan)
+    table = new_clients.table(1, plan)
     assert set(table["stage"]) == {"zero-shot", "k-shot"}
     assert {training for training, _ in modes} == {True, False}
 

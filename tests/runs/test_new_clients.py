@@ -1,4 +1,4 @@
-"""Runs with new clients: who takes part, what is kept of newcomers, and that a run can go on."""
+"""Runs with new clients: who takes part, what is kept of new clients, and that a run can go on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_onboarding_in_the_middle_changes_nothing(method: str, federation: Feder
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "pfedhn"])
-def test_nothing_of_newcomers_reaches_anybody(method: str, federation: Federation) -> None:
+def test_nothing_of_new_clients_reaches_anybody(method: str, federation: Federation) -> None:
     there, held = held_out()
     x = federation.train.x.clone()
     for client in held:
@@ -124,7 +124,7 @@ def test_rounds_after_which_clients_join_are_evaluated(federation: Federation) -
     assert sorted(result.metrics["round"].unique()) == [2, 4, 5]
 
 
-def test_newcomers_of_real_digits_gain_from_labels(digits: str) -> None:
+def test_new_clients_of_real_digits_gain_from_labels(digits: str) -> None:
     result = pflbench.run(
         "fedavg",
         digits,
@@ -173,7 +173,7 @@ class StopsAfter(Observer):
 
 
 @pytest.mark.parametrize("method", ["local", "fedavg", "fedora", "pfedhn", "pfedhn-pc"])
-def test_an_interrupted_run_has_the_same_newcomers(
+def test_an_interrupted_run_has_the_same_new_clients(
     method: str, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {**SHORT, **NEW, "rounds": 4, "onboard_at": "1,3"}

@@ -38,7 +38,7 @@ class FedoraClient(Client[Fedora]):
         return self.measure.describe_inputs(data, self.task) or {}
 
     def join(self, state: State, received: Message) -> State:
-        """Begin as a newcomer with what similar clients have: w = r."""
+        """Begin as a new client with what similar clients have: w = r."""
         return {"w": received["model"]}
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:

@@ -60,17 +60,17 @@ def neighbours(
 def listening(
     measure: Similarity, new: Rows, known: Rows, top_k: int, temperature: float
 ) -> tuple[Tensor, Tensor]:
-    """Return each newcomer's most similar clients of N [K, k], and their weights [K, k].
+    """Return each new client's most similar clients of N [K, k], and their weights [K, k].
 
     Parameters
     ----------
     measure, new, known
         How two clients are compared, and what `Similarity.prepare` made of what they told.
     """
-    newcomers, clients = (len(next(iter(rows.values()))) for rows in (new, known))
+    new_clients, clients = (len(next(iter(rows.values()))) for rows in (new, known))
     k, nearest, closeness = min(top_k, clients), [], []
     rows = max(1, _TOGETHER // (clients * measure.numbers_per_pair))
-    for begin in range(0, newcomers, rows):
+    for begin in range(0, new_clients, rows):
         block = {name: tensor[begin : begin + rows] for name, tensor in new.items()}
         values, indices = torch.topk(measure.compare(block, known, k), k, dim=1)
         closeness.append(values)

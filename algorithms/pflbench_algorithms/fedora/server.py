@@ -119,9 +119,9 @@ class FedoraServer(Server[Fedora]):
         return {"model": self.uploads.mix(*self._some_propagation(clients))}
 
     def onboard(self, joining: Joining) -> Rows:
-        """Return newcomers' rows of SΠW: what their neighbours receive, weighted by similarity.
+        """Return new clients' rows of SΠW: what their neighbours receive, weighted by similarity.
 
-        A newcomer is a client that listens and that nobody listens to: added to the graph, its
+        A new client is a client that listens and that nobody listens to: added to the graph, its
         row of Π would be αsΠ and a share 1 - α of its own model, which it does not have yet.
         Whose message cannot be compared is as like one client as like another.
         """

@@ -221,7 +221,7 @@ class Random(Similarity):
         return self.describe(data, task)
 
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
-        """Draw a direction [64] for each client, and one for all newcomers."""
+        """Draw a direction [64] for each client, and one for all new clients."""
         count = len(told["present"])
         if clients is None:
             drawn = _directions(setup.seed, "random similarity of newcomers", 1).expand(count, -1)
@@ -243,7 +243,7 @@ class Truth(Similarity):
     """1 - |a - b|²/2, with a and b the clients' true coordinates: what no method can know.
 
     For clients turned by angles all around the circle it is the cosine of the angle between them.
-    Of newcomers nothing is known: they are at the centre, as like one client as like another.
+    Of new clients nothing is known: they are at the centre, as like one client as like another.
     """
 
     @property

@@ -31,7 +31,7 @@ class _Head(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *outputs: Any) -> tuple[Tensor, Tensor | None, Tensor, None]:
         (g,), (x, weight) = outputs, ctx.saved_tensors
-        asked = ctx.needs_input_grad[1]  # newcomers' embeddings are fitted under frozen heads
+        asked = ctx.needs_input_grad[1]  # new clients' embeddings are fitted under frozen heads
         by_weight = torch.mm(g.T, x, out=ctx.memory) if asked else None
         return g @ weight, by_weight, g.sum(dim=0), None
 

@@ -18,10 +18,10 @@ from pflbench_algorithms.pfedhn import PFedHN
 from pflbench_algorithms.pfedhn.network import Hypernetwork
 
 EXCHANGES = 10
-"""Exchanges with the server in which a newcomer fits its embedding, if it has as many steps."""
+"""Exchanges with the server in which a new client fits its embedding, if it has as many steps."""
 
 ONBOARDING_LR = 1.0
-"""Learning rate of a newcomer's embedding: it has ten updates where participants have thousands,
+"""Learning rate of a new client's embedding: it has ten updates where participants have thousands,
 and with theirs it would stay where it began (note.md says what was measured)."""
 
 
@@ -85,7 +85,7 @@ class PFedHNServer(Server[PFedHN]):
             return {"model": self.network(clients)}
 
     def onboard(self, joining: Joining) -> Rows:
-        """Fit an embedding for each newcomer, h frozen; without labels the participants' mean.
+        """Fit an embedding for each new client, h frozen; without labels the participants' mean.
 
         As in the paper's experiment on novel clients only the embedding is learnt. It begins at the
         mean of the participants', and follows the rule of `aggregate` in steps of its own size.
@@ -101,7 +101,7 @@ class PFedHNServer(Server[PFedHN]):
             sent = {"model": W.detach()}
             delta = joining.train(sent, min(steps, joining.steps_left))["delta"]
             (g,) = torch.autograd.grad(W, E, grad_outputs=delta)
-            # Each newcomer's own norm: nobody's fit depends on who joins along with it.
+            # Each new client's own norm: nobody's fit depends on who joins along with it.
             norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
             E.grad = g * (self.parameters.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             optimiser.step()

@@ -197,7 +197,7 @@ def _budgets(board: Board) -> str:
 
 
 def _new_clients(board: Board) -> list[Sequence[Column]]:
-    """Return the columns of newcomers, for the shots that the scenario has."""
+    """Return the columns of new clients, for the shots that the scenario has."""
     shots = list(dict.fromkeys(s for row in board.rows for s in row.onboarded.accuracy))
 
     def entry(s: str) -> Callable[[Row], str]:

@@ -1,4 +1,4 @@
-"""Newcomers: what they see, what they begin with, how they train, and that nothing of it stays."""
+"""New clients: what they see, where they begin, how they train, and that nothing of it stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from pflbench import Federation
 from pflbench.engine import Simulation
 from pflbench.engine.batches import draw_batches
-from pflbench.engine.new_client_training import Newcomers
+from pflbench.engine.new_client_training import NewClientTraining
 from pflbench.errors import DivergedError
 from pflbench.federation import Shards
 from pflbench.method import LocalBudget
@@ -33,7 +33,7 @@ STEPS = 7
 
 def made(
     method: str, federation: Federation | None = None, rounds: int = 2, **options: Any
-) -> tuple[Simulation, Newcomers]:
+) -> tuple[Simulation, NewClientTraining]:
     """A method's simulation after some rounds, and two clients that were held out."""
     federation = federation or federation_of(SIZES)
     registry = plugins.installed()
@@ -52,15 +52,15 @@ def made(
     sim.enrol()
     for r in range(rounds):
         sim.round(r)
-    return sim, Newcomers(sim, federation.only(HELD), HELD.tolist())
+    return sim, NewClientTraining(sim, federation.only(HELD), HELD.tolist())
 
 
-def joined(newcomers: Newcomers, shots: str) -> Tensor:
-    return newcomers.join([0, 1], shots, STEPS, 2).models
+def joined(new_clients: NewClientTraining, shots: str) -> Tensor:
+    return new_clients.join([0, 1], shots, STEPS, 2).models
 
 
 def loss_on_labels(federation: Federation, models: Tensor, sim: Simulation) -> float:
-    """Mean loss of newcomers' models on their own training samples."""
+    """Mean loss of new clients' models on their own training samples."""
     losses = []
     for k, client in enumerate(HELD):
         x, y = federation.train.client(int(client))
@@ -69,14 +69,14 @@ def loss_on_labels(federation: Federation, models: Tensor, sim: Simulation) -> f
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_of_newcomers_stays(method: str) -> None:
-    visited, newcomers = made(method, rounds=0)
+def test_nothing_of_new_clients_stays(method: str) -> None:
+    visited, new_clients = made(method, rounds=0)
     alone, _ = made(method, rounds=0)
     for r in range(3):
         visited.round(r)
         alone.round(r)
         for shots in (NOTHING, "1", ALL):
-            newcomers.join([0, 1], shots, STEPS, r + 1)
+            new_clients.join([0, 1], shots, STEPS, r + 1)
     for name, value in alone.state().items():
         assert torch.equal(visited.state()[name], value), name
     everyone = alone.everyone
@@ -85,15 +85,15 @@ def test_nothing_of_newcomers_stays(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_newcomers_learn_from_labels_within_their_budget(method: str) -> None:
+def test_new_clients_learn_from_labels_within_their_budget(method: str) -> None:
     federation = federation_of(SIZES)
-    sim, newcomers = made(method, federation, rounds=20)
-    cold = newcomers.join([0, 1], NOTHING, 60, 20)
+    sim, new_clients = made(method, federation, rounds=20)
+    cold = new_clients.join([0, 1], NOTHING, 60, 20)
     assert cold.steps.tolist() == [0, 0]
     assert cold.labels.tolist() == [0, 0]
-    few = newcomers.join([0, 1], "1", 60, 20)
+    few = new_clients.join([0, 1], "1", 60, 20)
     assert few.labels.tolist() == [len(np.unique(federation.train.client(int(c))[1])) for c in HELD]
-    warm = newcomers.join([0, 1], ALL, 60, 20)
+    warm = new_clients.join([0, 1], ALL, 60, 20)
     assert warm.labels.tolist() == [20, 14]
     assert warm.steps.tolist() == [60, 60]
     begun, ended = (loss_on_labels(federation, j.models, sim) for j in (cold, warm))
@@ -102,13 +102,13 @@ def test_newcomers_learn_from_labels_within_their_budget(method: str) -> None:
 
 def test_the_default_is_the_global_model_and_then_plain_local_training() -> None:
     federation = federation_of(SIZES)
-    sim, newcomers = made("fedavg", federation)
+    sim, new_clients = made("fedavg", federation)
     w0 = sim.server.w
-    cold = newcomers.join([0, 1], NOTHING, STEPS, 2)
+    cold = new_clients.join([0, 1], NOTHING, STEPS, 2)
     assert torch.equal(cold.models, w0.expand(2, -1))
     assert cold.bytes_down.tolist() == [w0.nbytes] * 2
     assert cold.bytes_up.tolist() == [0, 0]
-    few = newcomers.join([0, 1], "2", STEPS, 2)
+    few = new_clients.join([0, 1], "2", STEPS, 2)
     assert few.bytes_down.tolist() == [w0.nbytes] * 2
     assert few.bytes_up.tolist() == [8, 8]  # what FedAvg enrols with: a count
     for k, client in enumerate(HELD):
@@ -125,16 +125,16 @@ def test_the_default_is_the_global_model_and_then_plain_local_training() -> None
         torch.testing.assert_close(few.models[k], w.detach())
 
 
-def test_local_newcomers_begin_with_the_initial_model() -> None:
-    sim, newcomers = made("local")
-    assert torch.equal(joined(newcomers, NOTHING), sim.task.initial.expand(2, -1))
-    assert newcomers.join([0], ALL, STEPS, 2).bytes_down.tolist() == [0]
+def test_local_new_clients_begin_with_the_initial_model() -> None:
+    sim, new_clients = made("local")
+    assert torch.equal(joined(new_clients, NOTHING), sim.task.initial.expand(2, -1))
+    assert new_clients.join([0], ALL, STEPS, 2).bytes_down.tolist() == [0]
 
 
 @pytest.mark.parametrize("shots", [NOTHING, ALL])
-def test_fedora_serves_newcomers_what_similar_clients_receive(shots: str) -> None:
+def test_fedora_serves_new_clients_what_similar_clients_receive(shots: str) -> None:
     federation = federation_of(SIZES)
-    sim, newcomers = made("fedora", federation)
+    sim, new_clients = made("fedora", federation)
     server = sim.server
     U = torch.stack([direction(federation, int(c), labels=True) for c in THERE])
     received = server.propagation() @ server.W
@@ -147,7 +147,7 @@ def test_fedora_serves_newcomers_what_similar_clients_receive(shots: str) -> Non
         return rows
 
     vars(server)["onboard"] = watched
-    models = newcomers.join([0, 1], shots, STEPS, 2).models
+    models = new_clients.join([0, 1], shots, STEPS, 2).models
     for k, client in enumerate(HELD):
         u = direction(federation, int(client), labels=shots == ALL)
         similarity = (U[:, : len(u)] @ u).abs()
@@ -168,14 +168,14 @@ def direction(federation: Federation, client: int, *, labels: bool) -> Tensor:
 
 
 def test_pfedhn_fits_an_embedding_and_nothing_else() -> None:
-    sim, newcomers = made("pfedhn")
+    sim, new_clients = made("pfedhn")
     network = sim.server.network
     mean = network.embeddings.weight.detach().mean(dim=0, keepdim=True)
     with torch.no_grad():
         row = network.rows(mean)
-    torch.testing.assert_close(joined(newcomers, NOTHING), row.expand(2, -1))
+    torch.testing.assert_close(joined(new_clients, NOTHING), row.expand(2, -1))
     size = row[0].nbytes
-    told = newcomers.join([0, 1], ALL, 25, 2)
+    told = new_clients.join([0, 1], ALL, 25, 2)
     assert told.steps.tolist() == [25, 25]
     # Nine exchanges of three steps at most, and the model in the end.
     assert told.bytes_up.tolist() == [9 * size] * 2
@@ -183,9 +183,9 @@ def test_pfedhn_fits_an_embedding_and_nothing_else() -> None:
 
 
 def test_pfedhn_pc_trains_a_classifier_along() -> None:
-    sim, newcomers = made("pfedhn-pc")
+    sim, new_clients = made("pfedhn-pc")
     head = sim.task.layout.head_columns()
-    cold, warm = joined(newcomers, NOTHING), joined(newcomers, ALL)
+    cold, warm = joined(new_clients, NOTHING), joined(new_clients, ALL)
     assert torch.equal(cold[:, head], sim.task.initial[head].expand(2, -1))
     assert not torch.equal(warm[:, head], cold[:, head])
 
@@ -203,15 +203,15 @@ def changed(federation: Federation, split: str, client: int, kept: np.ndarray | 
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "pfedhn"])
 def test_with_few_labels_no_other_sample_is_seen(method: str) -> None:
     federation = federation_of(SIZES)
-    _, newcomers = made(method, federation)
+    _, new_clients = made(method, federation)
     y = federation.train.client(2)[1].numpy()
     kept = labelled(y, "2", 3, 2)
     assert 0 < len(kept) < len(y)
     for other in (changed(federation, "train", 2, kept), changed(federation, "val", 2, None)):
         _, elsewhere = made(method, other)
-        assert torch.equal(joined(elsewhere, "2"), joined(newcomers, "2"))
+        assert torch.equal(joined(elsewhere, "2"), joined(new_clients, "2"))
     _, elsewhere = made(method, changed(federation, "train", 2, kept))
-    assert not torch.equal(joined(elsewhere, ALL), joined(newcomers, ALL))
+    assert not torch.equal(joined(elsewhere, ALL), joined(new_clients, ALL))
 
 
 @pytest.mark.parametrize("method", ["fedavg", "fedora"])
@@ -239,30 +239,30 @@ def test_samples_with_fewer_labels_are_a_part_of_those_with_more() -> None:
 
 
 @pytest.mark.parametrize("method", ["fedora", "pfedhn"])
-def test_what_newcomers_upload_is_protected_each_by_itself(method: str) -> None:
+def test_what_new_clients_upload_is_protected_each_by_itself(method: str) -> None:
     _, open_ = made(method)
-    _, newcomers = made(method, privacy=Gaussian(clip=1.0, noise=0.5))
-    protected = joined(newcomers, ALL)
+    _, new_clients = made(method, privacy=Gaussian(clip=1.0, noise=0.5))
+    protected = joined(new_clients, ALL)
     assert not torch.allclose(protected, joined(open_, ALL))
-    assert torch.equal(joined(newcomers, ALL), protected)
+    assert torch.equal(joined(new_clients, ALL), protected)
     for k in range(2):
-        alone = newcomers.join([k], ALL, STEPS, 2).models[0]
+        alone = new_clients.join([k], ALL, STEPS, 2).models[0]
         torch.testing.assert_close(alone, protected[k])
 
 
-def test_a_newcomer_that_diverges_is_named() -> None:
+def test_a_new_client_that_diverges_is_named() -> None:
     federation = federation_of(SIZES)
     train = federation.train
     huge = replace(federation, train=Shards(train.x * 1e30, train.y, train.offsets))
     sim, _ = made("fedavg", federation, dtype=torch.float32)
-    newcomers = Newcomers(sim, huge.only(HELD), HELD.tolist())
-    with pytest.raises(DivergedError, match=r"client \d, a newcomer, .* after round 2") as caught:
-        newcomers.table(2, NewClients(0.3, (2,), (ALL,), STEPS))
+    new_clients = NewClientTraining(sim, huge.only(HELD), HELD.tolist())
+    with pytest.raises(DivergedError, match=r"client \d, a new client, .* after round 2") as caught:
+        new_clients.table(2, NewClients(0.3, (2,), (ALL,), STEPS))
     assert caught.value.client in HELD.tolist()
 
 
 def test_a_server_may_not_spend_more_than_the_budget() -> None:
-    sim, newcomers = made("fedavg")
+    sim, new_clients = made("fedavg")
     w = sim.server.w
 
     def greedy(joining: Any) -> Any:
@@ -272,6 +272,6 @@ def test_a_server_may_not_spend_more_than_the_budget() -> None:
 
     vars(sim.server)["onboard"] = greedy
     with pytest.raises(ValueError, match="7 steps left, not 8"):
-        joined(newcomers, ALL)
+        joined(new_clients, ALL)
     with pytest.raises(ValueError, match="0 steps left, not 1"):
-        joined(newcomers, NOTHING)
+        joined(new_clients, NOTHING)
