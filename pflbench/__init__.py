@@ -23,6 +23,9 @@ from pflbench.schema.specs import (
 from pflbench.version import __version__
 
 if TYPE_CHECKING:
+    from pflbench.analysis import Board, leaderboard
+    from pflbench.engine import Simulated, simulate
+    from pflbench.experiments.matrix_runs import CellOutcome, run_matrix
     from pflbench.federation import Federation
     from pflbench.method import Client, Server
     from pflbench.runs import Agreement, Result, reproduce, run
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Agreement",
     "AlgorithmSpec",
+    "Board",
+    "CellOutcome",
     "Client",
     "DatasetSpec",
     "Federation",
@@ -45,22 +50,32 @@ __all__ = [
     "Server",
     "ShareOf",
     "SimilaritySpec",
+    "Simulated",
     "__version__",
     "hookimpl",
+    "leaderboard",
     "param",
     "reproduce",
     "required",
     "run",
+    "run_matrix",
+    "simulate",
 ]
 
 _LAZY = {
     "Agreement": "pflbench.runs",
+    "Board": "pflbench.analysis",
+    "CellOutcome": "pflbench.experiments.matrix_runs",
     "Client": "pflbench.method",
     "Federation": "pflbench.federation",
     "Result": "pflbench.runs",
     "Server": "pflbench.method",
+    "Simulated": "pflbench.engine",
+    "leaderboard": "pflbench.analysis",
     "reproduce": "pflbench.runs",
     "run": "pflbench.runs",
+    "run_matrix": "pflbench.experiments.matrix_runs",
+    "simulate": "pflbench.engine",
 }
 
 

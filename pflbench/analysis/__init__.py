@@ -12,6 +12,7 @@ from pflbench.analysis.over_data_sets import (
     critical_difference,
 )
 from pflbench.analysis.significance import PairedTest, paired_tests
+from pflbench.analysis.stored_boards import leaderboard
 from pflbench.analysis.transfer import Comparison, Transfer, transfer
 from pflbench.analysis.tuning_notes import with_tuning
 
@@ -29,6 +30,7 @@ __all__ = [
     "Transfer",
     "boards",
     "critical_difference",
+    "leaderboard",
     "paired_tests",
     "transfer",
     "with_tuning",

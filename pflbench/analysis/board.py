@@ -266,11 +266,17 @@ class Board:
             for row in self.rows
         ]
 
-    def frame(self) -> pd.DataFrame:
-        """Return `records` as a data frame."""
+    def to_frame(self) -> pd.DataFrame:
+        """Return a tidy frame: a row for each method, with the columns of `--format csv`."""
         import pandas as pd
 
         return pd.DataFrame(self.records())
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows of the board."""
+        from pflbench.analysis.board_html import html_table  # which reads boards
+
+        return html_table(self)
 
 
 def _interval(row: Row) -> str:

@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pflbench.engine import Simulation, build_network, choose_engine
+from pflbench.engine.given import head_of
 from pflbench.federation import Federation, Shards
 from pflbench.method import LocalBudget, Sgd
 from pflbench.schema import plugins
@@ -72,7 +73,7 @@ def workload(model: str, clients: int) -> Workload:
     build = resolve(spec.build, owner=f"model {model!r}")
     shape = SHAPES[model]
     module = build_network(build, parameters, shape, CLASSES, seed=0, name=model)
-    return Workload(model, _federation(clients, shape), module, spec.head)
+    return Workload(model, _federation(clients, shape), module, head_of(module, spec.head))
 
 
 def simulation(

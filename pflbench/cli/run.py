@@ -100,7 +100,8 @@ def run(
             from pflbench.experiments.tuning.chosen import requests_of
 
             requests = requests_of(matrix, results, fallback=not no_fallback, **options)
-            from pflbench.cli.run_cells import check_all, run_all, run_together
+            from pflbench.cli.run_cells import run_all
+            from pflbench.experiments.matrix_runs import works_of
 
         if dry_run:
             from pflbench.cli.status_table import rehearse
@@ -112,9 +113,9 @@ def run(
         # Checking may download data, which shows a bar of its own.
         how = {"quiet": quiet, "debug": ctx.obj.debug}
         if group is not None:
-            return run_together(check_all(requests, results, group, part), results, group, **how)
+            return run_all(works_of(requests, results, group, part), results, group, **how)
         with where.make() as executor:  # workers get ready meanwhile
-            return run_all(check_all(requests, results, None, part), results, executor, **how)
+            return run_all(works_of(requests, results, shard=part), results, executor, **how)
 
 
 def _interrupted(ctx: click.Context) -> int:

@@ -6,24 +6,22 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import rich_click as click
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pflbench.analysis import Board, Question, boards, with_tuning
+from pflbench.analysis import Board, leaderboard
 from pflbench.cli.option_types import listed
-from pflbench.errors import DamagedError, UnknownNameError
+from pflbench.errors import DamagedError
 from pflbench.report.tables.columns import ColumnSet
 from pflbench.report.tables.escape import plain
 from pflbench.report.tables.render import Format, render, renderable, renderable_together
 from pflbench.report.terminal.screen import literal, on_terminal, show, table
 from pflbench.report.terminal.units import duration, size
 from pflbench.results import Store, StoredRun
-from pflbench.results.run_lookup import the_one
-from pflbench.results.tunings import studies_of
 from pflbench.schema.realised import (
     new_clients_in_numbers,
     participation_in_numbers,
@@ -31,9 +29,6 @@ from pflbench.schema.realised import (
 )
 from pflbench.schema.scenario import Choice, digest
 from pflbench.schema.scenario_fields import PRECISIONS
-
-if TYPE_CHECKING:
-    from pflbench.analysis.network import NamedNetwork
 
 _SHOWN = frozenset(("dataset", "fingerprint", "partition", "population", "model"))
 """Parts of a scenario that `show run` writes in a form of their own."""
@@ -146,38 +141,14 @@ def select_boards(
     target: float | None = None,
     network: str | None = None,
 ) -> list[Board]:
-    """Return the boards of a results folder, filtered.
-
-    Raises
-    ------
-    InputError
-        A scenario or a data set is named that there is no run of.
-    """
-    question = Question(target, None if network is None else _network(network))
-    runs = Store(results).runs()
-    names = set(listed(datasets))
-    known = {name for run in runs for name in _dataset_names(run)}
-    for name in sorted(names):
-        if name not in known:
-            raise UnknownNameError("data set with results", name, known)
-    chosen = [run for run in runs if not names or names & _dataset_names(run)]
-    made = with_tuning(boards(chosen, question=question), studies_of(results))
-    if not scenarios:
-        return made
-    by_id = {board.scenario_id: board for board in made}
-    ids = dict.fromkeys(the_one(start, by_id, "scenario") for start in listed(scenarios))
-    return [by_id[one] for one in ids]
-
-
-def _network(text: str) -> NamedNetwork:
-    from pflbench.analysis.network import read_network  # with pandas, for those who ask for it
-
-    return read_network(text)
-
-
-def _dataset_names(run: StoredRun) -> set[str]:
-    """Both names of a run's data set: as written (npz:PATH) and as registered (npz)."""
-    return {run.cell["scenario"]["dataset"], str(run.labels.get("dataset", ""))} - {""}
+    """Return the boards of a results folder that the options of a command choose."""
+    return leaderboard(
+        results,
+        scenarios=listed(scenarios),
+        datasets=listed(datasets),
+        target=target,
+        network=network,
+    )
 
 
 def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "standard") -> None:

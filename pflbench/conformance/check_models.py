@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
 from pflbench.engine.drawing import drawing_weights
+from pflbench.engine.given import head_of
 from pflbench.engine.initial import build_network, own_weights
 from pflbench.engine.mapping import UNLIKE, unmapped
 from pflbench.engine.probe import probe
@@ -36,7 +37,7 @@ def has_a_head(subject: Subject) -> None:
     """No buffers; the head's name prefix finds some but not all parameters."""
     assert isinstance(subject.spec, ModelSpec)
     for module, _, _ in _networks(subject):
-        layout = Layout.of(module, subject.spec.head)
+        layout = Layout.of(module, head_of(module, subject.spec.head))
         head = layout.head_columns()
         if not head.any() or head.all():
             raise CheckFailed(

@@ -11,6 +11,7 @@ from pflbench.engine.drawing import drawing_weights
 from pflbench.engine.fitting import fit_engine
 from pflbench.engine.initial import build_network
 from pflbench.engine.round_report import ROUND_COLUMNS, Register, RoundReport
+from pflbench.engine.simulate import Simulated, simulate
 from pflbench.engine.simulation import Simulation
 from pflbench.engine.threads import Sharing
 
@@ -20,6 +21,7 @@ __all__ = [
     "Register",
     "RoundReport",
     "Sharing",
+    "Simulated",
     "Simulation",
     "build_network",
     "choose_device",
@@ -28,4 +30,5 @@ __all__ = [
     "choose_types",
     "drawing_weights",
     "fit_engine",
+    "simulate",
 ]

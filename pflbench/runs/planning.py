@@ -21,8 +21,9 @@ from pflbench.engine import (
 )
 from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
+from pflbench.engine.given import check_head, head_of
 from pflbench.engine.privacy_accounting import accountant
-from pflbench.errors import ImportChangesError, InputError, UnknownNameError
+from pflbench.errors import ImportChangesError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.isolation import Guard
 from pflbench.method import Layout, LocalBudget, Sgd
@@ -164,7 +165,8 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
             seed=cell.seed,
             name=found.model.name,
         )
-    layout = Layout.of(module, found.model.head, name=found.model.name)
+    head = head_of(module, found.model.head)
+    layout = Layout.of(module, head, name=found.model.name)
     engine, fallback = fit_engine(
         request.engine,
         module,
@@ -175,11 +177,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         types=types,
         name=found.model.name,
     )
-    if found.model.head and not any(map(layout.in_head, layout.names)):
-        raise InputError(
-            f"The head {found.model.head!r} of the model {found.model.name} is no prefix of its "
-            f"trained parameters ({', '.join(layout.names[-3:])})."
-        )
+    check_head(layout, found.model.name)
     held = hold_out(federation, found.new_clients, cell.seed)
     parameters = read.settings.parameters
     participation = found.participating.make(Census(held.participants, cell.seed))
@@ -193,7 +191,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
         federation=federation,
         participation=participation,
         module=module,
-        head=found.model.head,
+        head=head,
         metrics={
             m.name: resolve(m.function, owner=f"metric {m.name!r}")
             for m in registry.metrics.specs()

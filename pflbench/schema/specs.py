@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -18,12 +19,15 @@ from pflbench.schema.parameters import NoParameters
 EVERY_METHODS = frozenset({"local_lr"})
 """Names of parameters that every method has (`pflbench.schema.settings`): none may have its own."""
 
+Target = str | Callable[..., Any]
+"""Code that a record names: "module:attribute"; the object itself in a record of no plugin."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-def resolve(target: str, *, owner: str) -> Any:
-    """Import what "module:attribute" names.
+def resolve(target: Target, *, owner: str) -> Any:
+    """Import what "module:attribute" names; an object is returned as it is.
 
     Raises
     ------
@@ -32,6 +36,8 @@ def resolve(target: str, *, owner: str) -> Any:
     InputError
         The module cannot be imported or lacks the attribute; the message names the owner.
     """
+    if not isinstance(target, str):
+        return target
     module, _, attribute = target.partition(":")
     try:
         with importing(module, owner):
@@ -44,14 +50,14 @@ def resolve(target: str, *, owner: str) -> Any:
         ) from error
 
 
-def _check(kind: str, name: str, *targets: str) -> None:
+def _check(kind: str, name: str, *targets: Target) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
             f"{name!r} is not a name for {kind}: lower-case words joined by hyphens, "
             "such as 'my-method'"
         )
     for target in targets:
-        if not _TARGET.fullmatch(target):
+        if isinstance(target, str) and not _TARGET.fullmatch(target):
             raise ValueError(f"{target!r} of {kind} {name!r} is not of the form 'module:attribute'")
 
 
@@ -78,8 +84,8 @@ class AlgorithmSpec:
 
     name: str
     summary: str
-    client: str
-    server: str
+    client: Target
+    server: Target
     parameters: type = NoParameters
     paper: str = ""
     version: str = "1"
@@ -215,15 +221,15 @@ class ModelSpec:
         `build(parameters, input_shape: tuple[int, ...], classes: int) -> torch.nn.Module`.
     head
         Name prefix of the classifier's parameters ("layer_output."); methods that keep a
-        private head ask for it.
+        private head ask for it. None for the last layer that is trained.
     version
         Part of every run's identity: change it when the network changes.
     """
 
     name: str
     summary: str
-    build: str
-    head: str
+    build: Target
+    head: str | None
     parameters: type = NoParameters
     version: str = ""
 
@@ -257,7 +263,7 @@ class MetricSpec:
 
     name: str
     summary: str
-    function: str
+    function: Target
 
     def __post_init__(self) -> None:
         _check("a metric", self.name, self.function)

@@ -429,7 +429,7 @@ def test_boards_do_not_depend_on_the_order_of_runs(store: Store, make_run: MakeR
 def test_records_make_a_frame(store: Store, make_run: MakeRun) -> None:
     make_run("fedora", 0, FEDORA[0], parameters={"alpha": 0.5})
     make_run("local", 0, None)
-    frame = boards(store.runs(), defaults)[0].frame()
+    frame = boards(store.runs(), defaults)[0].to_frame()
     assert frame["test_accuracy"].tolist()[0] == pytest.approx(0.6)
     assert frame["test_accuracy"].isna().tolist() == [False, True, True, True]
     assert frame["parameters"].tolist() == ['{"alpha": 0.5}', "{}", "{}", "{}"]

@@ -6,6 +6,7 @@ from pflbench.experiments.executors.cell_runs import run_cells
 from pflbench.experiments.executors.choice import EXECUTORS, make_executor
 from pflbench.experiments.executors.executor import Executor, Outcome, Watch, Work, do
 from pflbench.experiments.executors.in_process import Here
+from pflbench.experiments.executors.together import run_together
 
 __all__ = [
     "EXECUTORS",
@@ -17,4 +18,5 @@ __all__ = [
     "do",
     "make_executor",
     "run_cells",
+    "run_together",
 ]

@@ -11,7 +11,9 @@ from pflbench.experiments.executors.in_process import Here
 EXECUTORS = ("auto", "here", "processes", "ray")
 
 
-def make_executor(name: str = "auto", jobs: int | None = None, **options: Any) -> Executor:
+def make_executor(
+    name: str = "auto", jobs: int | None = None, *, main: bool = True, **options: Any
+) -> Executor:
     """Return an executor, not yet entered.
 
     Parameters
@@ -21,6 +23,8 @@ def make_executor(name: str = "auto", jobs: int | None = None, **options: Any) -
         cluster; "auto": here if there is one job, else in processes.
     jobs
         Cells that run at a time; None for one, and on a Ray cluster for as many as it has room for.
+    main
+        Whether worker processes import the script that starts them, as of `Processes`.
     options
         Those of `RayTasks`.
 
@@ -46,4 +50,4 @@ def make_executor(name: str = "auto", jobs: int | None = None, **options: Any) -
         return Here()
     from pflbench.experiments.executors.worker_processes import Processes
 
-    return Processes(jobs or 1)
+    return Processes(jobs or 1, main=main)

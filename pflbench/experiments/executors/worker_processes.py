@@ -18,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import forkserver
 from queue import Empty, SimpleQueue
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import pebble
@@ -72,10 +72,13 @@ class Processes:
     ----------
     jobs
         Cells that run at a time, at least 1.
+    main
+        Whether workers import the script that starts them. A script that does its work without
+        `if __name__ == "__main__":` would begin it again in each.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs, self.threads = jobs, threads_of(jobs)
+    def __init__(self, jobs: int, *, main: bool = True) -> None:
+        self.jobs, self.threads, self.main = jobs, threads_of(jobs), main
         self._events: SimpleQueue[tuple[str, Any, Any]] = SimpleQueue()
         self._slots: list[_Slot] = []
         self._idle: list[_Slot] = []
@@ -85,6 +88,8 @@ class Processes:
 
     def __enter__(self) -> Self:
         """Set the thread variables that workers start with, and start what they are forked from."""
+        if not self.main:
+            self._stack.enter_context(_main_unseen())
         capped = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
         self._stack.enter_context(environment(capped))
         before = _server()
@@ -298,6 +303,20 @@ def _context() -> Any:
         if before is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
+
+
+@contextmanager
+def _main_unseen() -> Iterator[None]:
+    """Let workers that start in the body of a `with` not import the script of this process.
+
+    `multiprocessing` looks for it under this name alone; the script's own code keeps its names.
+    """
+    before = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = before
 
 
 @contextmanager
