@@ -7,7 +7,8 @@ and a round of many clients costs no more than one of few.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import traceback
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from numbers import Real
@@ -47,6 +48,33 @@ class Crossing:
         """Guard a call whose result is not checked, or checked in the body."""
         with self.guard(place):
             yield
+
+    @contextmanager
+    def reading(
+        self, given: Rows, giver: str, sent: Callable[[], Collection[str]]
+    ) -> Iterator[None]:
+        """Say what client code in the body missed of what the server gave.
+
+        Parameters
+        ----------
+        given
+            What the client half may read.
+        giver
+            The server's method that it comes from.
+        sent
+            Returns names that clients received in rounds: what lacks is one of them.
+        """
+        try:
+            yield
+        except KeyError as error:
+            missed = error.args[0] if error.args else None
+            if missed not in sent() or missed in given:
+                raise
+            reader = traceback.extract_tb(error.__traceback__)[-1].name
+            raise Misfit(
+                f"{reader} reads {missed!r}, which {giver} does not give: expected what send "
+                "gives, or a client half that does without"
+            ) from error
 
     def rows(self, place: str, give: Callable[[], Rows], count: int) -> Rows:
         """Return what the server gives for `count` clients, a row each, detached."""

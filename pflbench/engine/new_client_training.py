@@ -9,7 +9,9 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -286,7 +288,8 @@ class _Joining:
             if not kept:
                 return trained
         engine, client = self._simulation.engine, self._simulation.client
-        return engine.personal(client, self._states, {} if kept else served)
+        with self._reading(served):
+            return engine.personal(client, self._states, {} if kept else served)
 
     def _receive(self, rows: Rows) -> Rows:
         """Let new clients take what they are sent; the first of it may change what they keep."""
@@ -296,8 +299,13 @@ class _Joining:
         if not self._greeted:
             self._greeted = True
             stacked = self._simulation.engine.name == "stacked"
-            self._states = _each(self._client.join, self._states, rows, self.count, stacked)
+            with self._reading(rows):
+                self._states = _each(self._client.join, self._states, rows, self.count, stacked)
         return rows
+
+    def _reading(self, rows: Rows) -> AbstractContextManager[None]:
+        sim = self._simulation
+        return sim.crossing.reading(rows, "onboard", partial(sim.traffic.kinds, "down"))
 
     def _train(self, received: Rows, steps: int) -> Rows:
         if not 1 <= steps <= self.steps_left:
@@ -312,7 +320,7 @@ class _Joining:
             data=self._data,
             batches=[drawn[done] for drawn in self._batches],
         )
-        with torch.enable_grad():
+        with torch.enable_grad(), self._reading(received):
             trained = self._simulation.engine.train(work)
         refuse_divergence(trained, self._numbers, self._rounds - 1)
         self._states = trained.states

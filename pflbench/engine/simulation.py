@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -293,7 +294,8 @@ class Simulation:
                     "serve", lambda: self.server.serve(clients), len(clients)
                 )
             with self.crossing.call("personal"):
-                models = self.engine.personal(self.client, self._taken(clients), served)
+                with self.crossing.reading(served, "serve", partial(self.traffic.kinds, "down")):
+                    models = self.engine.personal(self.client, self._taken(clients), served)
                 self.crossing.fit_models(models, len(clients))
             return models
 
@@ -335,7 +337,7 @@ class Simulation:
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of everything that rounds change, flat and named."""
-        return whole(self.server, self._states)
+        return whole(self.server, self._states, self.crossing)
 
     def parts(self) -> Iterator[dict[str, Tensor]]:
         """Yield what `state` returns in parts, for a checkpoint: take each before the next round.
@@ -343,11 +345,11 @@ class Simulation:
         Only one is in memory at a time, and rows that are still what they were at the beginning
         are left out.
         """
-        return in_parts(self.server, self._states)
+        return in_parts(self.server, self._states, self.crossing)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
         """Take up what `state` returned, or, having played no round, a part of `parts`."""
-        take_up(state, self.server, self._states, self.device)
+        take_up(state, self.server, self._states, self.device, self.crossing)
 
     def _train(self, r: int, who: Attendance, received: Rows) -> Trained | None:
         """Let those train whose upload will arrive; nobody else changes."""

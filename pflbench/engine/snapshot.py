@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pflbench.engine.crossing import Crossing, named_tensors
 from pflbench.method import RowStore, Server
 
 _CLIENT, _SERVER = "client/", "server/"
@@ -16,18 +17,21 @@ _SMALL_PART = 2**26
 """Bytes up to which parts of a checkpoint are put together."""
 
 
-def whole(server: Server[Any], states: Mapping[str, RowStore]) -> dict[str, Tensor]:
+def whole(
+    server: Server[Any], states: Mapping[str, RowStore], crossing: Crossing
+) -> dict[str, Tensor]:
     """Return a copy of what a server and the clients' states hold, flat and named."""
-    return {
-        **{_CLIENT + name: store.whole().clone() for name, store in states.items()},
-        **{_SERVER + name: value.clone() for name, value in server.state().items()},
-    }
+    with crossing.call("state"):
+        own = {_SERVER + name: value.clone() for name, value in named_tensors(server.state())}
+    return {**{_CLIENT + name: store.whole().clone() for name, store in states.items()}, **own}
 
 
-def in_parts(server: Server[Any], states: Mapping[str, RowStore]) -> Iterator[dict[str, Tensor]]:
+def in_parts(
+    server: Server[Any], states: Mapping[str, RowStore], crossing: Crossing
+) -> Iterator[dict[str, Tensor]]:
     """Yield what `whole` returns in parts, small ones together, without rows nobody wrote."""
     small: dict[str, Tensor] = {}
-    for part in _every_part(server, states):
+    for part in _every_part(server, states, crossing):
         size = sum(tensor.nbytes for tensor in (*small.values(), *part.values()))
         if size > _SMALL_PART or small.keys() & part.keys():
             yield small
@@ -41,6 +45,7 @@ def take_up(
     server: Server[Any],
     states: Mapping[str, RowStore],
     device: torch.device,
+    crossing: Crossing,
 ) -> None:
     """Put back what `whole` returned, or a part that `in_parts` yielded."""
     own = {
@@ -49,14 +54,24 @@ def take_up(
         if name.startswith(_SERVER)
     }
     if own:
-        server.restore(own)
+        with crossing.call("restore"):
+            server.restore(own)
     for name, store in states.items():
         if _CLIENT + name in state:
             store.restore(state, _CLIENT + name)
 
 
-def _every_part(server: Server[Any], states: Mapping[str, RowStore]) -> Iterator[dict[str, Tensor]]:
-    for part in server.parts():
-        yield {_SERVER + name: value for name, value in part.items()}
+def _every_part(
+    server: Server[Any], states: Mapping[str, RowStore], crossing: Crossing
+) -> Iterator[dict[str, Tensor]]:
+    with crossing.call("parts"):
+        parts = iter(server.parts())
+    while True:
+        with crossing.call("parts"):  # not while whoever asks for the next part does other things
+            part = next(parts, None)
+            own = {} if part is None else {_SERVER + n: t for n, t in named_tensors(part)}
+        if part is None:
+            break
+        yield own
     for name, store in states.items():
         yield from store.parts(_CLIENT + name)

@@ -43,6 +43,10 @@ class Traffic:
             self._add(round, direction, kind, len(each), sum(each))
         return sum(map(sum, sizes.values()))
 
+    def kinds(self, direction: Direction) -> frozenset[str]:
+        """Return the kinds of message that went in a direction so far."""
+        return frozenset(line[2] for line in self._lines if line[1] == direction)
+
     def total(self, direction: Direction) -> int:
         """Return all bytes of a direction so far."""
         return self._total[direction]

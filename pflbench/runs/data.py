@@ -27,6 +27,7 @@ from pflbench.federation.assembly import fingerprint_of, number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.federation.skew import unseen_classes
 from pflbench.isolation import Guard
+from pflbench.runs.making import maker
 from pflbench.runs.participation_plan import is_expression
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.schema import plugins
@@ -302,8 +303,8 @@ def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partition
     expression = parse_expression(text, kind="partition")
     spec = registry.get(registry.partitioners, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    make = resolve(spec.make, owner=f"partitioner {spec.name!r}")
-    return Choice(spec.name, parameters_of_identity(parameters), spec.version), make(parameters)
+    choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
+    return choice, maker(spec, "partitioner")(parameters)
 
 
 def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population, type]:
@@ -311,9 +312,8 @@ def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Populati
     expression = parse_expression(text, kind="population")
     spec = registry.get(registry.populations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    make = resolve(spec.make, owner=f"population {spec.name!r}")
     choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
-    return choice, make(parameters), spec.parameters
+    return choice, maker(spec, "population")(parameters), spec.parameters
 
 
 def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:

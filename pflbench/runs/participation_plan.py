@@ -10,13 +10,13 @@ from typing import Any, Final
 from pflbench.errors import InputError
 from pflbench.federation import Census, Participation
 from pflbench.federation.participation import NEVER
+from pflbench.runs.making import maker
 from pflbench.schema import plugins
 from pflbench.schema.expressions import parse_expression
 from pflbench.schema.numbers import number_of
 from pflbench.schema.parameters import parameters_of_identity, parse_parameters
 from pflbench.schema.realised import written as in_words
 from pflbench.schema.scenario import Choice
-from pflbench.schema.specs import resolve
 
 PLAIN: Final = "uniform"
 """The participation that a plain number stands for; it is the number in every identity."""
@@ -81,7 +81,7 @@ def participating(value: float | str, registry: plugins.Registry) -> Participati
     expression = parse_expression(str(value), kind="participation", example="dropout(p=0.2)")
     spec = registry.get(registry.participations, expression.name)
     parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    make = resolve(spec.make, owner=f"participation {spec.name!r}")
+    make = maker(spec, "participation")
     if spec.name == PLAIN:
         return Participating(parameters.fraction, partial(make, parameters))
     choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)

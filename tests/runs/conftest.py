@@ -60,6 +60,18 @@ class Plugin:
         return self.records.get("models", [])
 
     @hookimpl
+    def pflbench_partitioners(self) -> list[Any]:
+        return self.records.get("partitioners", [])
+
+    @hookimpl
+    def pflbench_populations(self) -> list[Any]:
+        return self.records.get("populations", [])
+
+    @hookimpl
+    def pflbench_participations(self) -> list[Any]:
+        return self.records.get("participations", [])
+
+    @hookimpl
     def pflbench_metrics(self) -> list[Any]:
         return self.records.get("metrics", [])
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pflbench.method import AveragingServer, Client, Rows, State
+from pflbench.method import AveragingServer, Client, LocalData, Rows, State
 from pflbench.models import Mlp
 from pflbench.models.networks import build_mlp
 
@@ -104,3 +105,54 @@ class Returning(Client[Any]):
 def build_in_float64(parameters: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     torch.set_default_dtype(torch.float64)
     return build_mlp(Mlp(), shape, classes)
+
+
+class Keeping(AveragingServer[Any]):
+    """Does something when its state is asked for, or put back, as a test says."""
+
+    how: ClassVar[dict[str, Any]] = {}
+
+    def state(self) -> dict[str, Any]:  # type: ignore[override]
+        return {**super().state(), **self._do("state")}
+
+    def parts(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+        yield {**super().state(), **self._do("parts")}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self._do("restore")
+        super().restore(state)
+
+    def _do(self, place: str) -> Any:
+        return self.how.get(place, dict)()
+
+
+class Controlled(AveragingServer[Any]):
+    """Sends a second message in rounds, and not to those whom it serves."""
+
+    def send(self, round: int, cohort: Tensor) -> Rows:
+        return {**super().send(round, cohort), "control": torch.zeros(len(cohort), 1)}
+
+
+class ControlledClient(Client[Any]):
+    """Reads the second message in `start`."""
+
+    def start(self, state: State, received: State, data: LocalData) -> tuple[State, State]:
+        carry, context = super().start(state, received, data)
+        return {**carry, "w": carry["w"] + 0 * received["control"]}, context
+
+
+class CuriousClient(Client[Any]):
+    """Reads the second message in `personal`."""
+
+    def personal(self, state: State, served: State) -> Tensor:
+        return super().personal(state, served) + 0 * served["control"]
+
+
+def make_by_changing(*arguments: Any) -> Any:
+    """Change what all code shares, instead of making a partitioner, population or participation."""
+    torch.set_float32_matmul_precision("medium")
+
+
+def make_by_failing(*arguments: Any) -> Any:
+    """Fail instead."""
+    return {}["lost"]

@@ -14,8 +14,10 @@ from rude_plugins import Returning, Sending
 
 import pflbench
 from pflbench import Federation
+from pflbench.engine import Simulation
 from pflbench.errors import PluginError
 from pflbench.results import Store
+from pflbench.runs import RunRequest, plan
 from pflbench.schema.error_text import sentence
 
 SHORT: dict[str, Any] = {"rounds": 2, "local_steps": 2, "eval_every": 1}
@@ -207,3 +209,65 @@ def test_an_error_of_pytorch_over_what_a_plugin_gave_is_laid_to_the_plugin(
     said = sentence(error.value)
     assert "pflbench itself" not in said
     assert re.search(r"'in-test'", said)
+
+
+KEEPS: dict[str, tuple[Callable[[], Any], str]] = {
+    "a changed mode": (
+        lambda: torch.set_float32_matmul_precision("medium") or {},
+        "it set PyTorch's precision of matrix products",
+    ),
+    "an error": (lambda: {}["lost"], "KeyError: 'lost'"),
+    "no tensor": (lambda: {"n": 3}, "'n' is of type int: expected a tensor"),
+}
+
+
+@pytest.mark.parametrize("place", ["state", "parts", "restore"])
+@pytest.mark.parametrize("case", KEEPS)
+def test_keeping_what_a_server_knows(
+    case: str,
+    place: str,
+    algorithm: Callable[..., str],
+    federation: Federation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gives, words = KEEPS[case]
+    name = algorithm("pflbench.method:Client", "rude_plugins:Keeping")
+    planned = plan(RunRequest(name, federation, **SHORT))
+    sim = Simulation(
+        planned.spec,
+        None,
+        federation,
+        planned.module,
+        planned.head,
+        seed=0,
+        sgd=planned.sgd,
+        budget=planned.budget,
+    )
+    sim.enrol()
+    kept = sim.state()
+    monkeypatch.setattr(rude_plugins.Keeping, "how", {place: gives})
+    calls = {
+        "state": sim.state,
+        "parts": lambda: list(sim.parts()),
+        "restore": lambda: sim.restore(kept),
+    }
+    if (case, place) == ("no tensor", "restore"):
+        calls[place]()  # nothing is given back
+        return
+    with pytest.raises((PluginError, KeyError)) as caught:
+        calls[place]()
+    assert re.search(rf"'in-test' .*{words}", sentence(caught.value))
+    assert isinstance(caught.value, KeyError) or f"in {place}:" in str(caught.value)
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+@pytest.mark.parametrize("half", ["ControlledClient", "CuriousClient"])
+def test_a_message_of_rounds_that_others_are_not_given(
+    half: str, engine: str, algorithm: Callable[..., str], federation: Federation
+) -> None:
+    name = algorithm(f"rude_plugins:{half}", "rude_plugins:Controlled")
+    where = ("start", "onboard") if half == "ControlledClient" else ("personal", "serve")
+    with pytest.raises(
+        PluginError, match=f"{where[0]} reads 'control', which {where[1]} does not give"
+    ):
+        pflbench.run(name, federation, engine=engine, new_clients=0.2, **SHORT)

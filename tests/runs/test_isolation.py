@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import sys
@@ -17,13 +18,21 @@ import rude_plugins
 import torch
 
 import pflbench
-from pflbench import AlgorithmSpec, Federation, ModelSpec
+from pflbench import (
+    AlgorithmSpec,
+    Federation,
+    ModelSpec,
+    ParticipationSpec,
+    PartitionerSpec,
+    PopulationSpec,
+)
 from pflbench.ending import unending
 from pflbench.errors import ImportChangesError, PluginError
 from pflbench.isolation import put, read
 from pflbench.models import Mlp
 from pflbench.results import Store
 from pflbench.runs import RunRequest, plan
+from pflbench.schema.error_text import sentence
 
 SHORT: dict[str, Any] = {"rounds": 2, "local_steps": 2, "eval_every": 1}
 
@@ -209,3 +218,28 @@ def test_a_forked_child_may_end_as_it_likes(federation: Federation) -> None:
         if not child:
             os._exit(7)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"),
+    [
+        ("partition", PartitionerSpec),
+        ("population", PopulationSpec),
+        ("participation", ParticipationSpec),
+    ],
+)
+def test_a_plugin_that_is_rude_when_it_is_constructed_is_named(
+    kind: str, record: type[Any], plugin: Callable[..., None], digits: str
+) -> None:
+    shelf = "partitioners" if kind == "partition" else f"{kind}s"
+    spec = record("rude", "of a test", make="rude_plugins:make_by_changing")
+    plugin(**{shelf: [spec]})
+    options: dict[str, Any] = {"clients": 3, kind: "rude", **SHORT}
+    with pytest.raises(
+        PluginError, match=r"'rude' \(plugin in-test\), in its construction: it set"
+    ):
+        pflbench.run("local", digits, **options)
+    plugin(**{shelf: [dataclasses.replace(spec, make="rude_plugins:make_by_failing")]})
+    with pytest.raises(KeyError) as caught:
+        pflbench.run("local", digits, **options)
+    assert "'rude' (plugin in-test)" in sentence(caught.value)
