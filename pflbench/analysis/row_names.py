@@ -19,7 +19,7 @@ from pflbench.schema.realised import (
     population_in_numbers,
 )
 from pflbench.schema.scenario import Choice, Scenario
-from pflbench.schema.scenario_fields import PRECISIONS
+from pflbench.schema.scenario_fields import PRECISIONS, SettledFields, scenario_fields
 
 Defaults = Callable[[str], Mapping[str, Scalar] | None]
 """An algorithm's default parameters; None if it is not known."""
@@ -78,6 +78,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         listed = [f"{sizes[k]:,} {word}" for k, word in words.items() if k in sizes]
         data += f" ({', '.join(listed)} samples)"
     precision = "" if s.precision == PRECISIONS[0] else f", in {s.precision}"
+    others = "".join(f", {words}" for words in _others(s))
     privacy = ""
     if s.privacy is not None:
         privacy = f"; uploads under {_expression(s.privacy.name, _given(s.privacy))}"
@@ -96,7 +97,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
         f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
-        f"{s.weight_decay:g}{precision}{privacy}; evaluated {evaluated}{new}. "
+        f"{s.weight_decay:g}{precision}{others}{privacy}; evaluated {evaluated}{new}. "
         f"Scenario {s.id}."
     )
 
@@ -122,7 +123,16 @@ def title(dataset: str, scenario: Scenario) -> str:
     words += attendance(s)
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
-    return " · ".join(words)
+    return " · ".join([*words, *_others(s)])
+
+
+def _others(scenario: Scenario) -> list[str]:
+    """Name the settled fields off their default that have no words of their own above."""
+    return [
+        f"{field.name.replace('_', ' ')} {value}"
+        for field in dataclasses.fields(SettledFields)
+        if field.name != "precision" and (value := getattr(scenario, field.name)) != field.default
+    ]
 
 
 def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
@@ -146,12 +156,13 @@ def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
 def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
     """Return in words what a scenario has that others of its title have not."""
     words = []
-    for field in dataclasses.fields(Scenario):
-        own: Any = getattr(scenario, field.name)
-        if own is not None and any(getattr(rival, field.name) != own for rival in rivals):
-            said = own[:8] if field.name == "fingerprint" else own
-            said = own.words() if field.name == "new_clients" else said
-            words.append(f"{field.name.replace('_', ' ')} {said}")
+    table = (name for name in scenario_fields() if hasattr(scenario, name))
+    for name in ("fingerprint", *table):
+        own: Any = getattr(scenario, name)
+        if own is not None and any(getattr(rival, name) != own for rival in rivals):
+            said = own[:8] if name == "fingerprint" else own
+            said = own.words() if name == "new_clients" else said
+            words.append(f"{name.replace('_', ' ')} {said}")
     return words
 
 

@@ -41,8 +41,10 @@ _NAMES = (_MATRIX_FILE, *_LISTS, *_FIELDS)
 
 def field_option(field: ScenarioField) -> Callable[[F], F]:
     """Return what adds the option of a scenario's field."""
-    kind: FieldChoice | NumberOrRule | Number | None = None
-    if field.choices:
+    kind: FieldChoice | NumberOrRule | Number | type[bool] | None = None
+    if field.type == "bool":
+        kind = bool
+    elif field.choices:
         kind = FieldChoice(field)
     elif field.type == "float or str":
         kind = NumberOrRule(Number(**field.limits))

@@ -30,7 +30,7 @@ from pflbench.errors import InputError
 from pflbench.federation import Federation, Participation
 from pflbench.method import Client, Layout, LocalBudget, Server, Sgd
 from pflbench.schema.parameters import param, parse_parameters, required
-from pflbench.schema.scenario import check_precision
+from pflbench.schema.scenario_fields import check_precision
 from pflbench.schema.specs import AlgorithmSpec
 
 

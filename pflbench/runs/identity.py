@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,13 @@ from pflbench.runs.participation_plan import Participating, is_expression, parti
 from pflbench.runs.relatedness_setup import named_plugins
 from pflbench.runs.request import RunRequest, new_clients_of
 from pflbench.schema import plugins
-from pflbench.schema.expressions import format_scalar, list_item, parse_expression
+from pflbench.schema.expressions import Expression, format_scalar, list_item, parse_expression
 from pflbench.schema.new_clients import NewClients
-from pflbench.schema.parameters import Scalar, parameters_of_identity, parse_parameters
+from pflbench.schema.parameters import parameters_of_identity, parse_parameters
 from pflbench.schema.privacy import Gaussian, read_privacy
 from pflbench.schema.realised import marked
-from pflbench.schema.scenario import Cell, Choice, Scenario, check_precision, without_path
-from pflbench.schema.scenario_fields import Precision
+from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
+from pflbench.schema.scenario_fields import scenario_fields, settled
 from pflbench.schema.settings import Settings, parse_settings
 from pflbench.schema.specs import AlgorithmSpec, ModelSpec
 
@@ -36,14 +37,16 @@ class Named:
         What was asked for.
     spec, settings
         The method.
-    precision, privacy
+    settled
+        Checked, by name.
+    privacy
         Resolved; None for uploads that nothing is done to.
     """
 
     request: RunRequest
     spec: AlgorithmSpec
     settings: Settings
-    precision: Precision
+    settled: Mapping[str, Any]
     privacy: tuple[Choice, Gaussian] | None
 
 
@@ -101,9 +104,8 @@ def named(request: RunRequest, registry: plugins.Registry) -> Named:
     spec = registry.get(registry.algorithms, request.algorithm)
     settings = parse_settings(spec, request.parameters)
     named_plugins(settings.parameters, registry)
-    precision = check_precision(request.precision)
     privacy = None if request.privacy is None else read_privacy(request.privacy)
-    return Named(request, spec, settings, precision, privacy)
+    return Named(request, spec, settings, settled(request), privacy)
 
 
 def with_data(named: Named, registry: plugins.Registry) -> Identified:
@@ -132,11 +134,11 @@ def with_data(named: Named, registry: plugins.Registry) -> Identified:
         fingerprint=want.fingerprint,
         partition=want.partition,
         model=Choice(model.name, parameters_of_identity(model_parameters), model.version),
-        precision=named.precision,
         participation=taking_part,
         privacy=None if named.privacy is None else named.privacy[0],
         population=None if want.population is None else want.population[0],
         new_clients=new,
+        **named.settled,
         **{**chosen, "clients": want.clients},
     )
     algorithm = Choice(named.spec.name, named.settings.of_identity(scenario.lr), named.spec.version)
@@ -157,36 +159,13 @@ def command_for(cell: Cell, dataset: str) -> str:
     Where data and results lie on a machine is not in it: that is for whoever calls it. A
     federation in memory has none: the text is empty then.
     """
-    s = cell.scenario
-    if s.partition.name == IN_MEMORY.partition:
+    if cell.scenario.partition.name == IN_MEMORY.partition:
         return ""
     words = ["pflbench", "run", "--algo", cell.algorithm.name]
-    words += ["--dataset", list_item(dataset)]
-    words += ["--partition", _call(s.partition)]
-    if s.population is not None:
-        words += ["--population", _call(s.population)]
-    words += ["--clients", str(s.clients), "--model", _call(s.model), "--rounds", str(s.rounds)]
-    if s.local_epochs is not None:
-        words += ["--local-epochs", str(s.local_epochs)]
-    else:
-        words += ["--local-steps", str(s.local_steps)]
-    for option in (
-        "batch_size",
-        "lr",
-        "momentum",
-        "weight_decay",
-        "participation",
-        "eval_every",
-        "precision",
-    ):
-        value = getattr(s, option)
-        if option == "eval_every" and s.eval_every > s.rounds:  # the data set's own, not reached
-            continue
-        written = _call(value) if isinstance(value, Choice) else str(value)
-        words += ["--" + option.replace("_", "-"), written]
-    if s.privacy is not None:
-        words += ["--privacy", _call(s.privacy)]
-    words += [] if s.new_clients is None else s.new_clients.options()
+    for name, value in {**cell.scenario.asked(), "dataset": list_item(dataset)}.items():
+        if value is not None:
+            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += [scenario_fields()[name].option, text]
     for name, value in cell.algorithm.parameters.items():
         words += ["--set", f"{cell.algorithm.name}.{name}={format_scalar(value)}"]
     words += ["--seed", str(cell.seed)]
@@ -197,12 +176,4 @@ def population_label(population: Choice | None) -> dict[str, str]:
     """Return the label that keeps a path in a population, which its identity leaves out."""
     if population is None or without_path(population) == population:
         return {}
-    return {"population": _call(population)}
-
-
-def _call(choice: Choice) -> str:
-    arguments: list[tuple[str, Scalar]] = list(choice.parameters.items())
-    if not arguments:
-        return choice.name
-    inside = ", ".join(f"{name}={format_scalar(value)}" for name, value in arguments)
-    return f"{choice.name}({inside})"
+    return {"population": str(Expression(population.name, population.parameters))}

@@ -151,7 +151,7 @@ def plan(request: RunRequest, registry: plugins.Registry | None = None) -> Plann
     if read.privacy is not None:
         accountant()  # that it is missing is said before a run
     device = choose_device(request.device)
-    types = choose_types(read.precision, device)
+    types = choose_types(read.settled["precision"], device)
     found = with_data(read, registry)
     data = sourced(found.wanted)
     federation, cell = data.federation, found.cell

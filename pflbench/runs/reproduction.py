@@ -22,7 +22,6 @@ from pflbench.runs.observer import Observer
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.request import RunRequest
 from pflbench.schema import plugins
-from pflbench.schema.expressions import Expression
 from pflbench.schema.numbers import number_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario import Choice
@@ -190,40 +189,12 @@ def reproduce(
 def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
     """Return what asks for a stored run again, from its cell and labels."""
     cell = stored.typed_cell
-    s, new = cell.scenario, cell.scenario.new_clients
-    own = stored.labels.get("population")
-    population = None if s.population is None else own or _written(s.population)
+    asked = cell.scenario.asked()
+    asked["dataset"] = dataset or stored.labels.get("dataset", asked["dataset"])
+    asked["population"] = stored.labels.get("population", asked["population"])
     return RunRequest(
-        algorithm=cell.algorithm.name,
-        parameters=dict(cell.algorithm.parameters),
-        dataset=dataset or str(stored.labels.get("dataset", s.dataset)),
-        seed=cell.seed,
-        partition=_written(s.partition),
-        clients=s.clients,
-        model=_written(s.model),
-        rounds=s.rounds,
-        local_epochs=s.local_epochs,
-        local_steps=s.local_steps,
-        batch_size=s.batch_size,
-        lr=s.lr,
-        momentum=s.momentum,
-        weight_decay=s.weight_decay,
-        participation=s.participation
-        if isinstance(s.participation, float | int)
-        else _written(s.participation),
-        eval_every=None if s.eval_every > s.rounds else s.eval_every,  # the data set's own
-        precision=s.precision,
-        population=population,
-        privacy=None if s.privacy is None else _written(s.privacy),
-        new_clients=None if new is None else new.share,
-        onboard_at=None if new is None else new.onboard_at,
-        shots=None if new is None else new.shots,
-        onboarding_steps=None if new is None else new.steps,
+        cell.algorithm.name, parameters=dict(cell.algorithm.parameters), seed=cell.seed, **asked
     )
-
-
-def _written(choice: Choice) -> str:
-    return str(Expression(choice.name, choice.parameters))
 
 
 def _find(start: str, results: Path) -> StoredRun:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import NoneType
 from typing import Any, Literal
 
 from pflbench.errors import InputError
@@ -14,14 +14,14 @@ from pflbench.schema.expressions import parse_expression
 from pflbench.schema.new_clients import Listed, NewClients, check
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import required
-from pflbench.schema.scenario_fields import PRECISIONS
+from pflbench.schema.scenario_fields import ScenarioFields, scenario_fields
 
 RERUN = ("missing", "always")
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """One run as asked for; None stands for the data set's reference scenario.
+class RunRequest(ScenarioFields):
+    """One run as asked for: the fields of a scenario, and how to run it.
 
     Attributes
     ----------
@@ -35,21 +35,8 @@ class RunRequest:
         Where to look for data first; None for the environment's PFLBENCH_DATA, if it is set.
     fallback
         Whether an embedded last resort may stand in for a data set that cannot be had.
-    population
-        Which clients are unlike the others, such as "permuted-labels(share=0.25)"; None for
-        what the partition gives.
-    participation
-        Share of the clients in a round, or an expression such as "dropout(p=0.2)".
-    new_clients
-        Share of the clients that are held out and join later; None for nobody.
-    onboard_at, shots, onboarding_steps
-        How they join: after which rounds besides the last ("10,50"), with how many labelled
-        samples of each class ("1,5,all"), within how many local steps; None for the defaults.
-    precision
-        What is computed with: "float32", "bfloat16" (matrix products and convolutions alone) or
-        "float64".
-    privacy
-        What is done to all that clients upload: "gaussian(clip=1, noise=1)"; None for nothing.
+    onboard_at, shots
+        As texts ("10,50", "1,5,all") or sequences.
     device, engine
         "auto" or a name; they do not belong to a run's identity.
     chunk
@@ -62,27 +49,11 @@ class RunRequest:
 
     algorithm: str
     dataset: str | Federation = "mnist"
-    partition: str | None = None
-    clients: int | None = None
-    model: str | None = None
-    rounds: int | None = None
-    local_epochs: int | None = None
-    local_steps: int | None = None
-    batch_size: int | None = None
-    lr: float | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
-    participation: float | str | None = None
-    eval_every: int | None = None
-    population: str | None = None
-    new_clients: float | None = None
-    onboard_at: Listed = None
-    shots: Listed = None
-    onboarding_steps: int | None = None
-    precision: str = PRECISIONS[0]
-    privacy: str | None = None
+    # From Python they may be sequences, too.
+    onboard_at: Listed = dataclasses.field(default=None, kw_only=True)  # type: ignore[assignment]
+    shots: Listed = dataclasses.field(default=None, kw_only=True)  # type: ignore[assignment]
     seed: int = 0
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     data_dir: Path | str | None = None
     fallback: bool = True
     device: str = "auto"
@@ -94,18 +65,26 @@ class RunRequest:
         for name, kinds, expected in (
             ("algorithm", str, "a method's name"),
             ("dataset", (str, Federation), "a data set's name or a Federation"),
-            ("partition", (str, NoneType), "an expression such as 'iid', or None"),
-            ("population", (str, NoneType), "an expression such as 'groups', or None"),
-            ("model", (str, NoneType), "an expression such as 'mlp', or None"),
             ("parameters", Mapping, "a mapping of names to values"),
-            ("precision", str, "a precision's name"),
-            ("privacy", (str, NoneType), "an expression such as 'gaussian(clip=1)', or None"),
             ("device", str, "a device's name"),
             ("engine", str, "an engine's name"),
         ):
             value = getattr(self, name)
             if not isinstance(value, kinds):
                 raise InputError(f"{name} = {value!r} is not valid: expected {expected}.")
+        for field in scenario_fields().values():
+            value = getattr(self, field.name)
+            if field.is_expression and field.type == "str":
+                if not isinstance(value, str | None):
+                    raise InputError(
+                        f"{field.name} = {value!r} is not valid: expected an expression such as "
+                        f"{field.example!r}, or None."
+                    )
+            elif field.choices and not isinstance(value, str):
+                raise InputError(
+                    f"{field.name} = {value!r} is not valid: expected one of "
+                    f"{', '.join(field.choices)}."
+                )
         chunk = None if self.chunk is None else whole_of(self.chunk)
         if self.chunk is not None and (chunk is None or chunk < 1):
             raise InputError(
@@ -114,20 +93,26 @@ class RunRequest:
         object.__setattr__(self, "chunk", chunk)
 
 
+def _bounded(name: str) -> Any:
+    """Declare a number of the scenario with the bounds that the field has."""
+    field = scenario_fields()[name]
+    return required(field.help, **field.limits)
+
+
 @dataclass(frozen=True)
 class Numbers:
-    """The bounds of a scenario's numbers, in the form of parameters."""
+    """A scenario's numbers, none of them left to the reference scenario."""
 
-    clients: int | None = required("clients of the federation", ge=1)
-    rounds: int = required("communication rounds", ge=1)
-    local_epochs: int | None = required("local epochs of a round", ge=1)
-    local_steps: int | None = required("local steps of a round", ge=1)
-    batch_size: int = required("samples of a local step", ge=1)
-    lr: float = required("learning rate of local SGD", gt=0)
-    momentum: float = required("momentum of local SGD", ge=0, lt=1)
-    weight_decay: float = required("weight decay of local SGD", ge=0)
-    participation: float = required("share of clients in a round", gt=0, le=1)
-    eval_every: int = required("rounds between evaluations", ge=1)
+    clients: int | None = _bounded("clients")
+    rounds: int = _bounded("rounds")
+    local_epochs: int | None = _bounded("local_epochs")
+    local_steps: int | None = _bounded("local_steps")
+    batch_size: int = _bounded("batch_size")
+    lr: float = _bounded("lr")
+    momentum: float = _bounded("momentum")
+    weight_decay: float = _bounded("weight_decay")
+    participation: float = _bounded("participation")
+    eval_every: int = _bounded("eval_every")
     seed: int = required("names every random stream", ge=0)
 
 

@@ -67,18 +67,14 @@ class NewClients:
         when, shots = list(self.onboard_at), list(self.shots)
         return {"share": self.share, "onboard_at": when, "shots": shots, "steps": self.steps}
 
-    def options(self) -> list[str]:
-        """Return the options of the command line that say the same."""
-        return [
-            "--new-clients",
-            str(self.share),
-            "--onboard-at",
-            ",".join(map(str, self.onboard_at)),
-            "--shots",
-            ",".join(self.shots),
-            "--onboarding-steps",
-            str(self.steps),
-        ]
+    def asked(self) -> dict[str, Any]:
+        """Return the fields of a request that say the same."""
+        return {
+            "new_clients": self.share,
+            "onboard_at": self.onboard_at,
+            "shots": self.shots,
+            "onboarding_steps": self.steps,
+        }
 
     def words(self, number: str = "") -> str:
         """Say it, as a part of a sentence; `number`: how many clients that is."""

@@ -10,25 +10,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
+from pflbench.schema.expressions import Expression
 from pflbench.schema.new_clients import NewClients
 from pflbench.schema.parameters import Scalar
-from pflbench.schema.scenario_fields import PRECISIONS, Precision, scenario_fields
+from pflbench.schema.scenario_fields import SettledFields, scenario_fields
 
 SCHEMA = 1
 """Version of the identity's form: part of every identity."""
-
-
-def check_precision(text: str, name: str = "precision") -> Precision:
-    """Return the precision of that name.
-
-    Raises
-    ------
-    InputError
-        There is none.
-    """
-    return cast("Precision", scenario_fields()["precision"].check_choice(text, name))
 
 
 @dataclass(frozen=True)
@@ -56,8 +46,10 @@ def without_path(choice: Choice) -> Choice:
 
 
 @dataclass(frozen=True)
-class Scenario:
+class Scenario(SettledFields):
     """Data set × partitioner × model × local budget × rounds × participation.
+
+    Besides these it has the fields of `SettledFields`, which stand in it as asked for.
 
     Attributes
     ----------
@@ -77,8 +69,6 @@ class Scenario:
         Share of clients in a round, in (0, 1], drawn uniformly, or a resolved choice.
     eval_every
         Personal models are evaluated after every so many rounds, and after the last.
-    precision
-        Type of what is computed; with "bfloat16" only matrix products and convolutions are.
     privacy
         What is done to all that clients upload; None for nothing.
     population
@@ -101,7 +91,6 @@ class Scenario:
     weight_decay: float
     participation: float | Choice
     eval_every: int
-    precision: Precision = PRECISIONS[0]
     privacy: Choice | None = None
     population: Choice | None = None
     new_clients: NewClients | None = None
@@ -127,6 +116,25 @@ class Scenario:
             if getattr(self, field.name) == field.default:
                 del values[field.name]
         return values
+
+    def asked(self) -> dict[str, Any]:
+        """Return the fields of a request that asks for this scenario, in the table's order.
+
+        Where `eval_every` is the data set's own and not reached, it is None: a request may not
+        ask for it.
+        """
+        asked = {name: getattr(self, name, None) for name in scenario_fields()}
+        asked["new_clients"] = None
+        if self.new_clients is not None:
+            asked.update(self.new_clients.asked())
+        if self.eval_every > self.rounds:
+            asked["eval_every"] = None
+        return {
+            name: str(Expression(value.name, value.parameters))
+            if isinstance(value, Choice)
+            else value
+            for name, value in asked.items()
+        }
 
 
 @dataclass(frozen=True)

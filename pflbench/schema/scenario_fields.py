@@ -16,7 +16,7 @@ from functools import cache
 from typing import Any, Literal, TypeVar, get_args
 
 from pflbench.errors import InputError, nearest
-from pflbench.schema.parameters import describe_parameters, param, required
+from pflbench.schema.parameters import describe_parameters, param, parse_parameters, required
 
 T = TypeVar("T")
 
@@ -46,7 +46,6 @@ class _Shown:
     page: str = ""
     usual: str = ""
     rival: str = ""
-    choices: tuple[str, ...] = ()
     several: bool = False
     sequence: bool = False
     federation: bool = False
@@ -82,8 +81,8 @@ def scenario_field(
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferencedFields:
-    """Fields whose default is the data set's; None stands for its reference scenario."""
+class DatasetField:
+    """The data set, which a request from Python may hold in memory."""
 
     dataset: str = scenario_field(
         REQUIRED,
@@ -94,6 +93,12 @@ class ReferencedFields:
         several=True,
         federation=True,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferencedFields:
+    """Fields whose default is the data set's; None stands for its reference scenario."""
+
     partition: str | None = scenario_field(
         None,
         "how the data is given out to clients",
@@ -154,17 +159,16 @@ class SettledFields:
     be what runs without it did, and never change: no identity mentions it.
     """
 
-    precision: str = scenario_field(
+    precision: Precision = scenario_field(  # noqa: RUF009 - a field, not one shared value
         PRECISIONS[0],
         "what is computed with; bfloat16: the matrix products and convolutions alone",
         page="scenarios.md#precision",
-        choices=PRECISIONS,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScenarioRequest(SettledFields, ReferencedFields):
-    """A scenario as asked for: the whole table, in its order.
+class ScenarioFields(SettledFields, ReferencedFields):
+    """All fields but the data set, in the order of the table.
 
     Those below are resolved to records of the stored scenario; None stands for nothing.
     """
@@ -206,6 +210,11 @@ class ScenarioRequest(SettledFields, ReferencedFields):
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScenarioRequest(ScenarioFields, DatasetField):
+    """A scenario as a command line or a matrix file asks for it: the whole table."""
+
+
 @dataclass(frozen=True)
 class ScenarioField:
     """One field, as its option, key and documentation show it.
@@ -224,6 +233,8 @@ class ScenarioField:
         The same in signs, such as "≥ 1".
     help
         One line, lower case, no full stop.
+    choices
+        The only values, if there are but few.
     metavar
         Placeholder of the value in `--help`.
     panel
@@ -238,8 +249,6 @@ class ScenarioField:
         The default in words, where `default` is None for nothing said.
     rival
         The field that may not be given beside it.
-    choices
-        The only values, if there are but few.
     several
         Whether the option may be given several times and as a list.
     sequence
@@ -254,6 +263,7 @@ class ScenarioField:
     limits: Mapping[str, Any]
     bounds: str
     help: str
+    choices: tuple[str, ...]
     metavar: str
     panel: str
     shelf: str
@@ -261,7 +271,6 @@ class ScenarioField:
     page: str
     usual: str
     rival: str
-    choices: tuple[str, ...]
     several: bool
     sequence: bool
     federation: bool
@@ -302,6 +311,33 @@ class ScenarioField:
         raise InputError(f"{name or self.name} {value!r} is not valid: expected {expected}.{meant}")
 
 
+def check_precision(text: str) -> Precision:
+    """Return the precision of that name.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    return typing.cast("Precision", scenario_fields()["precision"].check_choice(text))
+
+
+def settled(asked: SettledFields) -> dict[str, Any]:
+    """Return the settled fields of a request, checked.
+
+    Raises
+    ------
+    InputError
+        A value is not valid.
+    """
+    values = {field.name: getattr(asked, field.name) for field in dataclasses.fields(SettledFields)}
+    for name, value in values.items():
+        if isinstance(value, str):
+            scenario_fields()[name].check_choice(value)
+    read = parse_parameters(SettledFields, values, owner="run")
+    return {name: getattr(read, name) for name in values}
+
+
 @cache
 def scenario_fields() -> Mapping[str, ScenarioField]:
     """Return the fields by name, in their order."""
@@ -317,12 +353,14 @@ def _described(
     field: dataclasses.Field[Any], hint: Any, help: str, infos: Mapping[str, Any]
 ) -> ScenarioField:
     shown: _Shown = field.metadata[_META]
-    kinds = [kind.__name__ for kind in typing.get_args(hint) or (hint,) if kind is not type(None)]
+    choices = get_args(hint) if typing.get_origin(hint) is Literal else ()
+    arms = (str,) if choices else get_args(hint) or (hint,)
+    kinds = [kind.__name__ for kind in arms if kind is not type(None)]
     meta = field.metadata["pflbench"]
     limits = {sign: getattr(meta, sign) for sign in _COMPARE}
     made = {name: getattr(shown, name) for name in _Shown.__dataclass_fields__}
     usual = {"int": "N", "float": "X"}.get(kinds[0], "NAME")
-    made["metavar"] = shown.metavar or "|".join(shown.choices) or usual
+    made["metavar"] = shown.metavar or "|".join(choices) or usual
     return ScenarioField(
         name=field.name,
         type=" or ".join(kinds),
@@ -330,5 +368,6 @@ def _described(
         limits={sign: bound for sign, bound in limits.items() if bound is not None},
         bounds=infos[field.name].bounds,
         help=help,
+        choices=choices,
         **made,
     )

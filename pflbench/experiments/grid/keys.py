@@ -77,6 +77,7 @@ def read_value(key: str, text: str) -> Any:
     """
     given: dict[str, Any] = {"dataset": "", key: text}
     field = FIELDS[key]
+    field.check_choice(text)
     if field.type != "float or str":
         value = getattr(parse_parameters(ScenarioRequest, given, owner="scenario"), key)
         if value is None:  # "none" is what a key that is left out says
