@@ -20,9 +20,16 @@ settings.register_profile("pflbench", deadline=None)
 settings.load_profile("pflbench")
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse names with an address in them: each worker would know other tests."""
+    """Mark slow tests, and refuse names with an address: each worker would know other tests.
+
+    `mostly_slow("fedora")` leaves the tests whose name has "fedora" in the plain run.
+    """
     for item in items:
+        mostly = item.get_closest_marker("mostly_slow")
+        if mostly and not any(kept in item.name for kept in mostly.args):
+            item.add_marker("slow")
         if " at 0x" in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid}: give this parameter an id of its own.")
 

@@ -148,6 +148,7 @@ class Clumsy(Client):
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_that_raises_is_named_and_debug_shows_where(
     process: Process, folder: Path, data: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -24,6 +24,7 @@ def failures(found: Report) -> list[tuple[str, str]]:
     return [(one.check, one.reason) for one in found.outcomes if one.status == "failed"]
 
 
+@pytest.mark.mostly_slow("fedavg]", "fedora]")
 @pytest.mark.parametrize("name", BUILT_IN["algorithm"])
 def test_algorithms(name: str) -> None:
     found = report("algorithm", name)
@@ -32,6 +33,7 @@ def test_algorithms(name: str) -> None:
     assert [one.check for one in found.outcomes] == [one.name for one in checks_of("algorithm")]
 
 
+@pytest.mark.mostly_slow("iid", "mlp", "uniform", "groups", "subspace")
 @pytest.mark.parametrize(
     ("kind", "name"),
     [
@@ -46,6 +48,7 @@ def test_partitioners_and_models(kind: str, name: str) -> None:
     assert found.passed
 
 
+@pytest.mark.mostly_slow("partitioner", "population")
 @pytest.mark.parametrize(
     "kind", ["algorithm", "partitioner", "population", "participation", "model", "similarity"]
 )
@@ -62,7 +65,7 @@ def test_no_check_is_skipped_by_everybody(kind: str) -> None:
 def test_skips_say_why() -> None:
     skipped = [
         one
-        for name in BUILT_IN["algorithm"]
+        for name in ("fedavg", "fedora")
         for one in report("algorithm", name).outcomes
         if one.status == "skipped"
     ]

@@ -193,6 +193,7 @@ def registry() -> Registry:
     return made
 
 
+@pytest.mark.slow
 def test_check_reports_as_it_goes(registry: Registry) -> None:
     told: list[Outcome] = []
     report = check("lost", registry=registry, told=told.append)

@@ -149,6 +149,7 @@ def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
     assert timeline(record, over).set_up == pytest.approx(waited)
 
 
+@pytest.mark.mostly_slow("svg")
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_picture(ending: str, folder: Path, tmp_path: Path) -> None:
     picture, again = tmp_path / f"cost.{ending}", tmp_path / f"again.{ending}"

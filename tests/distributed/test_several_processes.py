@@ -144,6 +144,7 @@ def test_the_command_line_speaks_with_one_voice(folder: Path, data: str, torchru
     assert [p.name for p in folder.rglob("*.holder")] == []
 
 
+@pytest.mark.slow
 def test_what_one_process_cannot_do_ends_in_both(folder: Path, data: str, two: StartTwo) -> None:
     methods = "raises,raises-first,out-of-step,diverges,fedavg"
     first, second = two("run", "--algo", methods, "--dataset", data, *COMMAND, "--quiet")
@@ -197,6 +198,7 @@ def test_interrupted_killed_and_taken_up_again(
     assert len(resumed.environment["earlier"]) == 2
 
 
+@pytest.mark.slow
 def test_processes_with_other_data_do_not_start(folder: Path, data: str, two: StartTwo) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()

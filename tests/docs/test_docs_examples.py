@@ -99,6 +99,7 @@ def play(page: Path, command_line: Call) -> None:
             call(command_line, step)
 
 
+@pytest.mark.slow
 def test_the_quickstart_runs(command_line: Call, folder: Path) -> None:
     play(DOCS / "quickstart.md", command_line)
     runs = Store(folder / "results").runs()
@@ -169,6 +170,7 @@ def registry(
             del sys.modules[name]
 
 
+@pytest.mark.slow
 def test_the_plugins_keep_the_rules(registry: plugins.Registry) -> None:
     assert not registry.problems
     for name in (

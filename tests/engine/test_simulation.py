@@ -161,6 +161,7 @@ def test_a_given_initial_model_and_given_batches_are_used() -> None:
 # Going on
 
 
+@pytest.mark.mostly_slow("fedora", "fedavg")
 @EVERY_METHOD
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("after", [0, 1, 3])

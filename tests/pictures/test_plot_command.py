@@ -53,6 +53,7 @@ def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> No
         assert b"/FontFile2" in content  # whole outlines, which publishers ask for
 
 
+@pytest.mark.mostly_slow("curves", "spread-svg")
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_results_are_the_same_file(
@@ -82,6 +83,7 @@ def test_svg_files_hold_text_and_every_id_once(plot: Plot, small: Drawn) -> None
             assert "mixed" in " ".join(root.itertext())
 
 
+@pytest.mark.mostly_slow("column")
 @pytest.mark.parametrize(("width", "pixels"), [("column", 1020), ("page", 2100), ("5", 1500)])
 def test_widths(width: str, pixels: int, plot: Plot, crowd: Drawn) -> None:
     for kind in KINDS:
@@ -180,6 +182,7 @@ def test_ranks_over_five_scenarios(plot: Plot, tmp_path: Path) -> None:
     assert "5 blocks" in shown
 
 
+@pytest.mark.mostly_slow("2-1-2")
 @pytest.mark.parametrize("clients", [1, 2, 9])
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("seeds", [1, 2])
@@ -259,6 +262,7 @@ def test_nothing_complete(plot: Plot, tmp_path: Path) -> None:
     assert "There is no results folder" in done.stderr
 
 
+@pytest.mark.slow
 def test_no_state_of_pyplot_is_touched(small: Drawn, tmp_path: Path) -> None:
     code = (
         "import sys; from pflbench.cli.main import main\n"

@@ -180,6 +180,7 @@ def test_groups(federation: Federation, minority: float, seed: int) -> None:
     assert len(set(names.values())) == len(names)
 
 
+@pytest.mark.mostly_slow("groups(minority", "permuted")
 @pytest.mark.parametrize("text", ["permuted-labels", "foreign", "groups", "groups(change=turn)"])
 @given(federation=federations(), seed=st.integers(0, 2**32))
 def test_a_population_is_a_federation_of_its_own(

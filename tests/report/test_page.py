@@ -300,6 +300,7 @@ def test_options_choose_title_and_scenarios(
     assert not page.all("section", id="overview")
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_file(results: Path, page: str, write: Report) -> None:
     assert write(results) == page
 
@@ -332,6 +333,7 @@ def test_an_empty_folder_is_no_report(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_runs_of_two_machines_are_pointed_out(
     results: Path, tmp_path: Path, made: list[Board], write: Report
 ) -> None:
@@ -422,6 +424,7 @@ def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
     assert board.title in second.one("a").text
 
 
+@pytest.mark.slow
 def test_methods_are_ranked_over_scenarios_and_tested_over_data_sets(
     document: Element, results: Path, made: list[Board]
 ) -> None:

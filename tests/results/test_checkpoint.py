@@ -177,6 +177,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kill -9 is of POSIX systems")
 def test_killed_while_checkpointing(store: Store, cell: Cell) -> None:
     command = [sys.executable, "-c", _CHECKPOINTING, str(store.root), json.dumps(cell.to_json())]

@@ -124,6 +124,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are of POSIX systems")
 def test_a_reproduction_that_is_terminated_leaves_no_folder(folder: Path, data: str) -> None:
     command = ["run", "--algo", "fedavg", "--dataset", data, *SMALL]

@@ -38,6 +38,7 @@ def disk(tmp_path: Path) -> Path:
     return disk
 
 
+@pytest.mark.slow
 def test_full_but_for_a_little(digits: str, disk: Path, own_mounts: list[str]) -> None:
     report = told(own_mounts, digits, disk, rooms=(0, 3))
     assert all(files_of(of["messages"], disk) for of in report.values())

@@ -56,6 +56,7 @@ def expect_equal_for_participants(a: Result, b: Result) -> None:
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize("method", METHODS)
 def test_onboarding_in_the_middle_changes_nothing(method: str, federation: Federation) -> None:
     often = pflbench.run(method, federation, onboard_at="1,2", **SHORT, **NEW)
@@ -172,6 +173,7 @@ class StopsAfter(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize("method", ["local", "fedavg", "fedora", "pfedhn", "pfedhn-pc"])
 def test_an_interrupted_run_has_the_same_new_clients(
     method: str, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

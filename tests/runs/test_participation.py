@@ -166,6 +166,7 @@ def test_ages_of_uploads_are_columns_of_rounds(federation: Federation) -> None:
 # Going on
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize(
     ("method", "rule"),
     [

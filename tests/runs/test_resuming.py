@@ -97,6 +97,7 @@ class StopsAfter(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize("method", ["local", "fedavg", "fedprox", *METHODS])
 def test_interrupted_in_every_round(
     method: str, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -38,6 +38,7 @@ def assert_same_tables(a: pflbench.Result, b: pflbench.Result) -> None:
     )
 
 
+@pytest.mark.mostly_slow("fedora", "local]")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_learns_real_digits(method: str, digits: str) -> None:
     result = pflbench.run(
