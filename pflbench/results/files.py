@@ -218,7 +218,12 @@ _LENIENT = json.JSONDecoder(object_pairs_hook=_once)
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a data frame as Parquet with page checksums; its index is not kept."""
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    write_file(path, lambda temporary: pq.write_table(arrow, temporary, write_page_checksum=True))
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # Arrow takes a path with a colon for an address
+            pq.write_table(arrow, file, write_page_checksum=True)
+
+    write_file(path, write)
 
 
 def read_arrow(

@@ -86,6 +86,19 @@ def test_whatever_stands_in_a_name_is_part_of_it(
     assert Store(f"./{name} R").get(identify(request).cell.id) is not None
 
 
+@pytest.mark.parametrize("name", ["a:b", "s3:R", "file:R", "C:\\R", "a:b/~c", "http:/x", "R%20#1?"])
+def test_a_results_folder_whose_name_reads_as_an_address_is_a_folder(
+    name: str, folder: Path, data: str, pflbench: Call
+) -> None:
+    done = pflbench("run", "--algo", "local", "--dataset", data, *SMALL, "--results", name)
+    assert done.exit_code == 0, done.stderr
+    assert [run.status for run in Store(folder / name).runs()] == ["complete"]
+    for command in ("leaderboard", "status"):
+        assert pflbench(command, "--results", name).exit_code == 0
+    assert pflbench("plot", "curves", "--results", name, "--save", f"{name}/c.svg").exit_code == 0
+    assert (folder / name / "c.svg").is_file()
+
+
 NOT_UTF8 = os.fsdecode(b"m\xfcnchen")
 
 
