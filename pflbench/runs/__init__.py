@@ -2,8 +2,9 @@
 
 from pflbench.runs.data import Sourced, source
 from pflbench.runs.distributed import joined
-from pflbench.runs.execution import execute, run
+from pflbench.runs.execution import execute
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
+from pflbench.runs.one_run import run
 from pflbench.runs.planning import PlannedRun, plan
 from pflbench.runs.reproduction import Agreement, reproduce
 from pflbench.runs.request import RunRequest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,7 @@ from pflbench.errors import (
     InputError,
     PflbenchError,
     PluginError,
-    UnknownNameError,
 )
-from pflbench.federation import Federation
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
@@ -31,9 +28,8 @@ from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.observing import Told, installed_observers
-from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.planning import PlannedRun
 from pflbench.runs.relatedness_setup import relatedness_of
-from pflbench.runs.request import RunRequest, method_of
 from pflbench.runs.result import Result
 from pflbench.runs.reuse import take
 from pflbench.runs.writers import InMemory, Shared, Writer
@@ -45,59 +41,6 @@ CHECKPOINT_SECONDS = 15.0
 
 CHECKPOINT_COST = CHECKPOINT_SECONDS / 20
 """Seconds of writing; a checkpoint that takes longer is written less often, in proportion."""
-
-
-def run(
-    algorithm: str,
-    dataset: str | Federation = "mnist",
-    *,
-    results: Path | str | None = None,
-    observers: Iterable[Observer] = (),
-    group: Group = ALONE,
-    **options: Any,
-) -> Result:
-    """Run one cell and return its result.
-
-    Parameters
-    ----------
-    algorithm
-        A method's name: "fedora"; or with parameters, which may also stand in `parameters`:
-        "fedprox(mu=0.1)".
-    dataset
-        A data set's name, `name:PATH`, or a federation (`Federation.from_arrays`).
-    results
-        A results folder; None keeps nothing on disk.
-    observers
-        Told of the rounds, besides those that plugins bring.
-    group
-        The processes that share the run's clients out (`pflbench.runs.joined`): each calls this
-        with the same arguments, and the first one keeps the results and tells observers.
-    options
-        Anything else of `RunRequest`: partition, clients, rounds, seed, parameters, ...
-
-    Raises
-    ------
-    InputError
-        Something cannot be done as asked; nothing was started or written.
-    DivergedError
-        A training loss became NaN or infinite; the failed run is kept.
-
-    Examples
-    --------
-    >>> import pflbench
-    >>> result = pflbench.run("fedora", "mnist", rounds=20, seed=1)  # doctest: +SKIP
-    >>> result.summary["test_accuracy"]  # doctest: +SKIP
-    """
-    known = {field.name for field in fields(RunRequest)} - {"algorithm", "dataset"}
-    for name in options:
-        if name not in known:
-            raise UnknownNameError("option of run", name, known)
-    algorithm, parameters = method_of(algorithm, options.pop("parameters", {}))
-    with group.together():
-        stored = None if results is None or not group.first else results
-        store = None if stored is None else Store(stored, missing_ok=True)
-        planned = plan(RunRequest(algorithm, dataset, parameters=parameters, **options))
-        return execute(planned, store, observers, group)
 
 
 def execute(

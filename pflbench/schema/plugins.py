@@ -119,6 +119,17 @@ class Registry:
         ways = [f"{spec.name}:{name}" for spec in self.datasets.specs() if spec.takes_path]
         return f" A path follows the name of a data set: {' or '.join(ways)}." if ways else ""
 
+    def joined_by(self, owner: str, records: Iterable[Spec]) -> Registry:
+        """Return a copy that has these records, too, in place of others of their names."""
+        made = Registry()
+        made.problems, made.modules = list(self.problems), dict(self.modules)
+        for own, copied in zip(self.shelves, made.shelves, strict=True):
+            copied.entries = {name: list(entries) for name, entries in own.entries.items()}
+        for spec in records:
+            (shelf,) = (shelf for shelf in made.shelves if isinstance(spec, shelf.record))
+            shelf.entries[spec.name] = [(owner, spec)]
+        return made
+
     def add(self, plugin: object, owner: str) -> None:
         """Ask one plugin (a module or object with hook implementations) for its records.
 
