@@ -24,7 +24,7 @@ from pflbench.results.files import (
 from pflbench.results.locking import RunLock, holder, locked, note_path
 from pflbench.results.opening import reopen, start
 from pflbench.results.run_lookup import the_one
-from pflbench.results.stored import CHECKPOINT, SUMMARY, StoredRun, is_run_id, load
+from pflbench.results.stored import CHECKPOINT, SUMMARY, StoredRun, is_run_id, load, unreadable
 from pflbench.results.writer import RunWriter
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario import digest
@@ -118,7 +118,7 @@ class Store:
         if not self._runs.exists():
             return []
         try:
-            names = sorted(entry.name for entry in os.scandir(self._runs) if entry.is_dir())
+            names = sorted(entry.name for entry in os.scandir(self._runs) if _is_folder(entry))
         except OSError as error:
             raise InputError(f"{self._runs} cannot be read: {error.strerror}.") from error
         return [name for name in names if is_run_id(name)]
@@ -177,6 +177,8 @@ class Store:
                             return run
             except FileNotFoundError:
                 return None
+            except OSError as error:
+                return unreadable(folder, error)
 
     def open(
         self,
@@ -369,11 +371,20 @@ class Store:
             self._runs.mkdir(exist_ok=True)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # as a link to itself: one such entry does not hide the others
+        return True
+
+
 def _there(folder: Path) -> bool:
     try:
         mode = folder.stat().st_mode  # once: it may come and go
     except FileNotFoundError:
         return False
+    except OSError:  # of it alone, which is said where it is read
+        return True
     if not stat.S_ISDIR(mode):
         raise InputError(f"The results folder is damaged: {folder} is not a folder.")
     return True

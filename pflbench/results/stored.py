@@ -193,6 +193,12 @@ def damaged(run: StoredRun, error: DamagedError) -> StoredRun:
     return _damaged(run.folder, run.cell, run.labels, error)
 
 
+def unreadable(folder: Path, error: OSError) -> StoredRun:
+    """Return a run of whose folder nothing can be read."""
+    said = f"{folder} cannot be read: {error.strerror or error}"
+    return _damaged(folder, {}, {}, DamagedError(folder, said, again=False))
+
+
 def _damaged(
     folder: Path, cell: Mapping[str, Any], labels: Mapping[str, Any], error: DamagedError
 ) -> StoredRun:

@@ -262,6 +262,23 @@ def test_a_link_or_a_pipe_for_a_file_is_damage(store: Store, cell: Cell, tables:
         check_damaged(store, cell, f"{name} is damaged: it is a pipe, and a plain file is")
 
 
+def test_a_run_whose_folder_cannot_be_read_hides_no_other(
+    store: Store, cell: Cell, other_cell: Cell, tables: Tables
+) -> None:
+    """A link to itself stands for whatever makes the system refuse a folder."""
+    complete(store, cell, tables)
+    loop = complete(store, other_cell, tables)
+    loop.rename(store.root / "aside")
+    loop.symlink_to(loop.name)
+    assert set(store.ids()) == {cell.id, other_cell.id}
+    with pytest.warns(DamagedRunWarning, match=rf"{loop.name} cannot be read: .*links\.$"):
+        (run,) = store.runs()
+    assert run.id == cell.id
+    lost = store.get(other_cell.id)
+    assert lost is not None
+    assert lost.status == "damaged"
+
+
 def test_whatever_was_added_or_changed_since_the_end_is_damage(
     store: Store, cell: Cell, tables: Tables
 ) -> None:
