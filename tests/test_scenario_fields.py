@@ -16,8 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import pflbench
+from pflbench.errors import InputError
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify
+from pflbench.schema.scenario_fields import ScenarioField, scenario_fields
 
 ROOT = Path(__file__).parents[1]
 
@@ -40,7 +43,8 @@ from pflbench.analysis.row_names import describe, title, titles
 from pflbench.cli.main import main
 from pflbench.experiments.grid import read_matrix
 from pflbench.results import Store
-from pflbench.runs.identity import command_for
+from pflbench.runs import RunRequest
+from pflbench.runs.identity import identify
 from pflbench.runs.reproduction import request_of
 
 def call(*words):
@@ -57,7 +61,7 @@ found["off"] = call(*run, *off, "--results", "off")
 found["mistyped"] = call(*run, "--optimiser", "adm")
 found["beyond"] = call(*run, "--dampening", "2")
 try:
-    pflbench.run("local", "npz:points.npz", dampening=2)
+    identify(RunRequest("local", "npz:points.npz", dampening=2))
 except pflbench.errors.InputError as error:
     found["python"] = str(error)
 for name in ("plain", "off"):
@@ -131,6 +135,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         RunRequest("local", f"npz:{folder / 'points.npz'}", clients=3, rounds=1, partition="iid")
     ).cell.id
     return values
+
+
+@pytest.mark.parametrize("field", scenario_fields().values(), ids=lambda field: field.name)
+def test_run_takes_every_field_as_an_argument(field: ScenarioField) -> None:
+    given = {field.name: field.default, "dataset": "nowhere"}
+    with pytest.raises(InputError, match="data set 'nowhere'"):
+        pflbench.run("local", **given)
 
 
 def test_options_are_in_the_help_with_default_and_placeholder(found: dict[str, Any]) -> None:
