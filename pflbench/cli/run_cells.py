@@ -60,7 +60,8 @@ def _watch(
 
 
 def _print_table(works: Sequence[Work], store: Store) -> None:
-    runs = [run for work in works if (run := store.get(work.run_id)) is not None]
+    found = (store.get(work.run_id) for work in works)
+    runs = [run for run in found if run is not None and run.cell]  # of others it was said
     if too_many(runs):
         print_where(runs, store.root)
         return
