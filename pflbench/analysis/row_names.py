@@ -19,7 +19,7 @@ from pflbench.schema.realised import (
     population_in_numbers,
 )
 from pflbench.schema.scenario import Choice, Scenario
-from pflbench.schema.scenario_fields import PRECISIONS, SettledFields, scenario_fields
+from pflbench.schema.scenario_fields import PRECISIONS, scenario_fields
 
 Defaults = Callable[[str], Mapping[str, Scalar] | None]
 """An algorithm's default parameters; None if it is not known."""
@@ -126,12 +126,18 @@ def title(dataset: str, scenario: Scenario) -> str:
     return " · ".join([*words, *_others(s)])
 
 
+_WORDED = ("precision", "privacy", "population", "new_clients")
+"""Fields with a default for which `describe` and `title` have words."""
+
+
 def _others(scenario: Scenario) -> list[str]:
-    """Name the settled fields off their default that have no words of their own above."""
+    """Name what is off its default and has no words of its own above: no field is silent."""
     return [
         f"{field.name.replace('_', ' ')} {value}"
-        for field in dataclasses.fields(SettledFields)
-        if field.name != "precision" and (value := getattr(scenario, field.name)) != field.default
+        for field in dataclasses.fields(Scenario)
+        if field.name not in _WORDED
+        and field.default is not dataclasses.MISSING
+        and (value := getattr(scenario, field.name)) != field.default
     ]
 
 
