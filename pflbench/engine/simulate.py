@@ -29,6 +29,7 @@ from pflbench.engine.simulation import Simulation
 from pflbench.errors import InputError
 from pflbench.federation import Federation, Participation
 from pflbench.method import Client, Layout, LocalBudget, Server, Sgd
+from pflbench.schema.numbers import number_of
 from pflbench.schema.parameters import param, parse_parameters, required
 from pflbench.schema.scenario_fields import check_precision
 from pflbench.schema.specs import AlgorithmSpec
@@ -181,10 +182,14 @@ def simulate(
             f"federation = {federation!r} is not valid: expected a pflbench.Federation, such as "
             "Federation.from_arrays makes."
         )
-    if not isinstance(participation, Participation) and not 0 < participation <= 1:
-        raise InputError(
-            f"participation = {participation!r} is not valid: expected a number > 0 and ≤ 1."
-        )
+    if not isinstance(participation, Participation):
+        share = number_of(participation)
+        if share is None or not 0 < share <= 1:
+            raise InputError(
+                f"participation = {participation!r} is not valid: expected a number > 0 and ≤ 1, "
+                "or a Participation."
+            )
+        participation = float(share)
     asked = {name: value for name, value in locals().items() if name in _NAMES}
     n = parse_parameters(_Numbers, asked, owner="simulate")
     if n.local_epochs is not None and n.local_steps is not None:

@@ -123,6 +123,7 @@ def test_a_metric_handed_over_is_a_column() -> None:
         ({"lr": -1}, "simulate.lr = -1"),
         ({"local_epochs": 1, "local_steps": 1}, "both given"),
         ({"participation": 0}, "participation = 0"),
+        ({"participation": "half"}, "participation = 'half'"),
         ({"head": "fc."}, "'fc.' of the model small is no prefix"),
         ({"parameters": {"mu": 1}}, "'mu'"),
         ({"engine": "stakced"}, "stacked"),
