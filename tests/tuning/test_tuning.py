@@ -120,6 +120,25 @@ def test_a_search_killed_while_it_writes_goes_on(
     assert {path.suffix for path in studies.iterdir()} == {".json", ".journal"}
 
 
+@pytest.mark.parametrize("fault", ["damaged", "gone"])
+def test_a_trial_whose_run_is_damaged_or_gone_is_run_again(
+    requests: list[RunRequest], tmp_path: Path, fault: str
+) -> None:
+    whole = tune_all(requests, tmp_path)
+    store = Store(tmp_path / "tuning")
+    for study, number in zip(whole, (0, 2), strict=True):
+        folder = tmp_path / "tuning" / "runs" / study.trials[number].runs[0]
+        if fault == "gone":
+            shutil.rmtree(folder)
+        else:
+            table = folder / "metrics.parquet"
+            table.write_bytes(table.read_bytes()[:-100])
+    assert tune_all(requests, tmp_path) == whole
+    assert {run.status for run in store.runs()} == {"complete"}
+    for journal in tmp_path.rglob("*.journal"):  # each trial is told of once
+        assert journal.read_text().count("datetime_complete") == 3
+
+
 def test_a_lock_that_cannot_be_made_is_nobody_elses(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:

@@ -106,7 +106,7 @@ def _ahead(searches: Iterable[_Search], plan: TuningPlan) -> dict[_Search, Budge
     """Return the searches that have fewer trials than they are to have."""
     wanted = budgets([search.study for search in searches], plan)
     each = {search: wanted[search.target.study.id] for search in searches}
-    return {search: budget for search, budget in each.items() if search.ended < budget.trials}
+    return {s: budget for s, budget in each.items() if s.lost or s.ended < budget.trials}
 
 
 def _announce(ahead: Mapping[_Search, Budget], plan: TuningPlan, further: Further) -> None:
@@ -164,12 +164,22 @@ class _Search:
                 for trial in ended:
                     self._setting(trial)
         self._asked: FrozenTrial | None = None
+        self._path = path
         self._records = [self._record(trial) for trial in ended]
         for trial, record in zip(ended, self._records, strict=True):
-            both = trial.state == TrialState.COMPLETE and record.state == "complete"
-            if both and trial.value != record.value:
-                said, had = trial.value, record.value
-                raise damaged(path, f"it says {said} of a trial whose runs say {had}")
+            self._compare(trial, record)
+
+    def _compare(self, trial: FrozenTrial, record: Trial) -> None:
+        """Refuse a journal that says another value of a trial than its runs."""
+        both = trial.state == TrialState.COMPLETE and record.state == "complete"
+        if both and trial.value != record.value:
+            said, had = trial.value, record.value
+            raise damaged(self._path, f"it says {said} of a trial whose runs say {had}")
+
+    @property
+    def lost(self) -> list[int]:
+        """Numbers of the trials that have ended and of which a run is damaged or gone."""
+        return [record.number for record in self._records if record.state == "unfinished"]
 
     @property
     def _ended(self) -> list[FrozenTrial]:
@@ -182,8 +192,8 @@ class _Search:
 
     @property
     def ended(self) -> int:
-        """How many trials have ended."""
-        return len(self._records)
+        """How many trials have ended, and their runs are there."""
+        return len(self._records) - len(self.lost)
 
     @property
     def study(self) -> Study:
@@ -191,15 +201,17 @@ class _Search:
         return dataclasses.replace(self.target.study, trials=tuple(self._records))
 
     def ask(self, trials: int) -> list[Work]:
-        """Return the runs of the next trial, or of the one that was interrupted.
+        """Return the runs of a trial that lost one, of one that was interrupted, or of the next.
 
         Parameters
         ----------
         trials
             How many the study is to have, to be said with each run.
         """
-        self._asked = self._interrupted() or self._next()
-        which = f"trial {self.ended + 1} of {trials}"
+        lost = self.lost
+        self._asked = self._ended[lost[0]] if lost else self._interrupted() or self._next()
+        number = lost[0] if lost else self.ended
+        which = f"trial {number + 1} of {max(trials, number + 1)}"
         return [
             Work(run_id, request, self._store.root, f"{which}: {self.target.title}")
             for run_id, request in self._runs(self._asked).items()
@@ -218,12 +230,16 @@ class _Search:
         if record.state == "unfinished":
             stopped = next(outcomes[run] for run in record.runs if not outcomes[run].done)
             raise WorkError(f"A trial of {self.target.title} was stopped: {stopped.message}")
-        with writing(self._results / FOLDER / STUDIES):
-            if record.value is None:
-                self._optuna.tell(self._asked.number, state=TrialState.FAIL)
-            else:
-                self._optuna.tell(self._asked.number, record.value)
-        self._records.append(record)
+        if self._asked.state in _ENDED:  # one that had lost a run
+            self._compare(self._asked, record)
+            self._records[record.number] = record
+        else:
+            with writing(self._results / FOLDER / STUDIES):
+                if record.value is None:
+                    self._optuna.tell(self._asked.number, state=TrialState.FAIL)
+                else:
+                    self._optuna.tell(self._asked.number, record.value)
+            self._records.append(record)
         self.write()
         return record
 
