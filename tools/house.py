@@ -148,7 +148,7 @@ def short(room: str) -> str:
 
 def svg(house: House) -> str:
     """Draw the floors, the highest at the top."""
-    width, row, pad = 900, 58, 8
+    width, row, pad = 1040, 58, 8
     top = max(house.floors.values())
     height = top * row + 2 * pad
     parts = [
