@@ -155,12 +155,6 @@ def run(
             raise UnknownNameError("option of run", name, known)
         asked[name] = value
     handed = HandedOver(algorithm, model, head, metrics)
-    if results is not None and handed.what:
-        raise InputError(
-            f"results = {str(results)!r} is not possible with {handed.what} handed over: a stored "
-            "run is found again by names and versions, and this has none. Leave results out, or "
-            "bring it in a plugin (docs/write-a-plugin.md)."
-        )
     asked["parameters"] = {} if parameters is None else parameters
     if isinstance(algorithm, str):
         asked["algorithm"], asked["parameters"] = method_of(algorithm, asked["parameters"])
@@ -169,5 +163,11 @@ def run(
         if handed.what:
             registry, named = handed.joined_to(registry, asked)
             asked.update(named)
+            if results is not None:
+                raise InputError(
+                    f"results = {str(results)!r} is not possible with {handed.what} handed over: a "
+                    "stored run is found again by names and versions, and this has none. Leave "
+                    "results out, or bring it in a plugin (docs/write-a-plugin.md)."
+                )
         store = None if results is None or not group.first else Store(results, missing_ok=True)
         return execute(plan(RunRequest(**asked), registry), store, observers, group)

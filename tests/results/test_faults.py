@@ -49,7 +49,11 @@ def full_disk(monkeypatch: pytest.MonkeyPatch, at: int | None) -> Iterator[list[
         def call(*args: Any, **options: Any) -> Any:
             result = real(*args, **options)
             if strike(name):
-                path = Path(args[path_at])
+                target = args[path_at]
+                if hasattr(target, "flush"):  # an open file
+                    target.flush()
+                    target = target.name
+                path = Path(target)
                 os.truncate(path, path.stat().st_size // 2)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return result
