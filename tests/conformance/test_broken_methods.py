@@ -145,6 +145,7 @@ def test_a_broken_method_is_caught(case: Case) -> None:
     assert "\n" not in found.reason
 
 
+@pytest.mark.slow
 def test_a_record_that_imports_torch_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

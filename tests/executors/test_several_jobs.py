@@ -28,6 +28,7 @@ RUN = (
 )
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_stops_no_other(start: Start, folder: Path, data: str) -> None:
     command = (*RUN, "--algo", "fedprox(mu=1e30),local,fedavg", "--jobs", "2")
     running = start(*command)
@@ -47,6 +48,7 @@ def test_a_cell_that_fails_stops_no_other(start: Start, folder: Path, data: str)
     assert err.count("there already, run ") == 2
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_jobs(
     start: Start, folder: Path, data: str, one_thread: None
 ) -> None:

@@ -40,6 +40,7 @@ def at_work(start: Start, folder: Path) -> subprocess.Popen[str]:
     return running
 
 
+@pytest.mark.mostly_slow("Ctrl-C")
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
     how: str, start: Start, folder: Path, data: str
@@ -60,7 +61,7 @@ def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
 
 STRUCK = """
 import os, signal, sys, threading, time
-from pflbench.executors import processes
+from pflbench.experiments.executors import worker_processes
 
 def strike(owner, name, how, delay):
     act = getattr(owner, name)
@@ -73,9 +74,9 @@ def strike(owner, name, how, delay):
 if __name__ == "__main__":
     how, when = getattr(signal, sys.argv.pop(1)), sys.argv.pop(1)
     if when == "server":  # it still imports what workers need
-        strike(processes.Processes, "run", how, 0.05)
+        strike(worker_processes.Processes, "run", how, 0.05)
     else:  # the first worker is being begun
-        strike(processes._Slot, "start", how, 0.02)
+        strike(worker_processes._Slot, "start", how, 0.02)
     from pflbench.cli.main import main
     main()
 """
@@ -94,6 +95,7 @@ def test_a_command_stopped_while_workers_start_says_so_in_one_line(
     assert wait_until(lambda: not of_session(running.pid), seconds=10)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, data: str) -> None:
     running = at_work(start, folder)
     running.kill()
@@ -102,6 +104,7 @@ def test_workers_end_with_a_command_that_is_killed(start: Start, folder: Path, d
         Store(folder / "results").reset(run.id)
 
 
+@pytest.mark.slow
 def test_a_search_that_is_stopped_says_how_to_go_on_and_leaves_nothing(
     start: Start, folder: Path, data: str
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_killed_worker_loses_no_cell_and_changes_no_number(
         assert_same(killed, whole)
 
 
+@pytest.mark.slow
 def test_a_cell_whose_workers_all_die_fails_with_the_reason(folder: Path, data: str) -> None:
     heard = in_processes(folder, jobs=1, kills=3)
     reason = "The worker process died, signal 9, 3 times."

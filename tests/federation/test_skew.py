@@ -139,6 +139,7 @@ def test_the_picture_fits_any_terminal(clients, classes, width, encoding):
     assert all(int(size.replace(",", "")) in counts.sum(axis=1) for size in sizes)
 
 
+@pytest.mark.mostly_slow("30]")
 @pytest.mark.parametrize("clients", [1, 30, 400])
 def test_a_saved_picture_is_a_picture(clients, tmp_path):
     counts = np.random.default_rng(0).poisson(2, size=(clients, 10)) + 1

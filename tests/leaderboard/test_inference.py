@@ -47,6 +47,7 @@ def test_one_seed_has_no_interval() -> None:
     assert np.isnan(high).all()
 
 
+@pytest.mark.slow
 def test_holms_correction_is_statsmodels() -> None:
     p = np.random.default_rng(1).random((20, 15)) ** 4
     for one, corrected in zip(p, holm(p), strict=True):

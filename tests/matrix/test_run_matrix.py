@@ -104,6 +104,7 @@ def test_all_parts_together_run_each_cell_once() -> None:
     assert set().union(*parts) == whole
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_not_begun_again_by_its_workers(folder: Path) -> None:
     (folder / "script.py").write_text(SCRIPT)
     ended = subprocess.run(

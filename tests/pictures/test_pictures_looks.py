@@ -103,7 +103,7 @@ def figures(drawn: Drawn, width: Any) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.mostly_slow("column")
+@pytest.mark.slow
 @pytest.mark.parametrize("width", ["column", "page", 5.5])
 def test_no_words_collide_or_leave_the_page(
     width: Any, published: Drawn, small: Drawn, crowd: Drawn

@@ -53,7 +53,7 @@ def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> No
         assert b"/FontFile2" in content  # whole outlines, which publishers ask for
 
 
-@pytest.mark.mostly_slow("curves", "spread-svg")
+@pytest.mark.mostly_slow("spread-svg")
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_results_are_the_same_file(

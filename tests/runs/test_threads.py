@@ -25,9 +25,9 @@ import pandas as pd, torch
 
 torch.set_num_threads(int(sys.argv[1]))
 import pflbench
-from pflbench.engine import crew
+from pflbench.engine import threads as pool
 
-found, cores, side_by_side = {}, set(), crew.side_by_side
+found, cores, side_by_side = {}, set(), pool.side_by_side
 
 def watched(jobs, many):
     cores.add(many)

@@ -269,7 +269,9 @@ def assert_nothing_is_kept(method: str, rounds: int, windows: int = 10) -> None:
 def bytes_of_tensors() -> int:
     """Return the bytes of all tensors that Python holds, each storage once."""
     storages = (
-        thing.untyped_storage() for thing in gc.get_objects() if type(thing) is torch.Tensor
+        thing.untyped_storage()
+        for thing in gc.get_objects()
+        if type(thing) is torch.Tensor and thing.layout == torch.strided
     )
     return sum({storage.data_ptr(): storage.nbytes() for storage in storages}.values())
 
