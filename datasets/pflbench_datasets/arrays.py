@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,8 @@ from pflbench.federation.checks import check_inputs, check_labels, count_classes
 from pflbench.federation.client_names import as_unicode, natural_order, shown
 from pflbench.federation.clients import ARRAYS, check_clients
 from pflbench.federation.images import check_pixels, remarks_on
-from pflbench.schema.content import described, regular
+from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
+from pflbench.schema.content import regular
 from pflbench_datasets.folders import DataFolder, is_folder
 from pflbench_datasets.holdout import hold_out
 
@@ -122,46 +122,26 @@ def _federation(root: Path) -> ClientArrays:
 
 
 def _read(path: Path, known: Sequence[str], *, required: Sequence[str]) -> dict[str, np.ndarray]:
-    """Read the arrays of one archive; nothing in it is ever unpickled or written to disk."""
-    what = described(path)
-    expected = f"expected an .npz archive, such as np.savez(path, {required[0]}=..., ...) writes"
-    if "zip archive" not in what:
-        raise InputError(f"npz: {path} is {what}, {expected}.")
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        # numpy's own words may advise to unpickle, which nobody is ever to do
-        raise InputError(
-            f"npz: {path} is a damaged or truncated zip archive, {expected}."
-        ) from error
-    with archive:
-        names = [name.removesuffix(".npy") for name in archive.zip.namelist()]
+    """Read the arrays of one archive, some of the `known` ones and all that are required."""
+
+    def accept(names: Sequence[str]) -> None:
         for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"npz: {path} holds several arrays {name!r}, expected one.")
             if name not in known:
                 raise InputError(f"npz: {path} holds an array {name!r}.{suggestion(name, known)}")
         for name in required:
             if name not in names:
                 raise InputError(f"npz: {path} lacks {name}: it must hold {', '.join(required)}.")
-        return {name: _array(archive, name, path) for name in names}
 
-
-def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     try:
-        array = archive[name]
-    except MemoryError as error:
-        raise InputError(f"npz: {name} of {path} is too large for the memory.") from error
-    except Exception as error:  # a malformed member can raise nearly anything
-        if "allow_pickle=False" in str(error):
-            raise InputError(
-                f"npz: {name} of {path} holds Python objects, which are never unpickled: "
-                "store a plain array of numbers, or of text by np.array(values, dtype=str)."
-            ) from error
-        raise InputError(f"npz: {name} of {path} is damaged or truncated.") from error
-    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
-        raise InputError(f"npz: {name} of {path} is not a NumPy array.")
-    return array
+        return read_archive(path, "npz", accept)
+    except NoArchiveError as error:
+        raise InputError(
+            f"npz: {path} {error}, expected an .npz archive, such as "
+            f"np.savez(path, {required[0]}=..., ...) writes."
+        ) from error
+    except ArchiveError as error:
+        where = f"{error.member} of {path}" if error.member else path
+        raise InputError(f"npz: {where} {error}.") from error
 
 
 def _owners(client: np.ndarray, n: int, path: Path) -> tuple[tuple[str, ...], np.ndarray]:

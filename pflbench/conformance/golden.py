@@ -9,7 +9,6 @@ described in docs/golden.md. A method replays it in the function that its record
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Federation
 from pflbench.method import LocalBudget, Sgd
-from pflbench.schema.content import described, regular
+from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
 from pflbench.schema.specs import AlgorithmSpec, resolve
@@ -312,35 +311,15 @@ def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    """Read a recording's arrays; NumPy's own words, which may advise to unpickle, are not shown."""
+    """Read a recording's arrays."""
     if not path.exists():
         raise InputError(f"There is no recording {path}.")
-    regular(path, "recording")
-    what = described(path)
-    if "zip archive" not in what:
-        raise InputError(f"{path} is not a recording: it is {what}, expected an .npz archive.")
     try:
-        archive = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+        return read_archive(path, "recording")
+    except NoArchiveError as error:
         raise InputError(
-            f"{path} is not a recording: it is a damaged or truncated zip archive."
+            f"{path} is not a recording: it {error}, expected an .npz archive."
         ) from error
-    with archive:
-        names = [name.removesuffix(".npy") for name in archive.zip.namelist()]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"The recording {path} is damaged: it holds {name!r} twice.")
-        return {name: _array(archive, name, path) for name in names}
-
-
-def _array(archive: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
-    try:
-        array = archive[name]
-    except Exception as error:  # a malformed member can raise nearly anything
-        raise InputError(
-            f"The recording {path} is damaged: {name!r} cannot be read. Expected an array of "
-            "numbers or text; Python objects are never unpickled."
-        ) from error
-    if not isinstance(array, np.ndarray):  # a member that is no .npy file comes as bytes
-        raise InputError(f"The recording {path} is damaged: {name!r} is not a NumPy array.")
-    return array
+    except ArchiveError as error:
+        what = repr(error.member) if error.member else "it"
+        raise InputError(f"The recording {path} is damaged: {what} {error}.") from error
