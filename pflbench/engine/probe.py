@@ -35,6 +35,10 @@ _REPEATS = 8
 _REPEATED = 100.0
 """Units in the last place by which the same computation may differ: memory moves its last bit."""
 
+_SIZES = (2, 3, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256, 512, 1000)
+_NUMBERS = 2**18
+"""Batches that a network is tried on, and the most numbers in one of more than `SAMPLES`."""
+
 _ROUNDING = {torch.float64: 5e6}
 _ROUNDING_ELSE = 1e4
 """Units in the last place by which the same numbers may differ, computed among others."""
@@ -95,6 +99,7 @@ def probe(
                 probed, w, x = exact, w.double(), x.double()
         for training in (True, False):
             probed.refuse_company(w, x, training)
+            probed.refuse_sizes(w, x, training)
 
 
 def spread(x: Tensor, count: int = SAMPLES) -> Tensor:
@@ -284,6 +289,22 @@ class _Probe:
                 "numbers would depend on the engine and on padding. Normalise with GroupNorm or "
                 "LayerNorm."
             )
+
+    def refuse_sizes(self, w: Tensor, x: Tensor, training: bool) -> None:
+        """Refuse outputs that depend on how many samples the batch has."""
+        whole = self.outputs(w, x, training)
+        for size in _SIZES:
+            if size > SAMPLES and size * x[0].numel() > _NUMBERS:
+                return
+            again = torch.arange(size, device=x.device) % len(x)
+            some = x[again]
+            if differ(self.outputs(w, some, training), whole[again]):
+                where = self._unlike_layer(w, x, some, training)
+                raise InputError(
+                    f"{self.who} lets a sample's output depend on the size of its batch "
+                    f"{_mode(training)}, by {where}: {size} samples give other outputs than "
+                    f"{len(x)}. {_EXPECTED}"
+                )
 
     def _gradient(self, w: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the first sample's outputs; the others are padding."""

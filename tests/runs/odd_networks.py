@@ -150,6 +150,23 @@ class Place(Plain):
         return h + torch.arange(len(h), dtype=h.dtype)[:, None]
 
 
+class LargeBatch(Plain):
+    def between(self, h: Tensor) -> Tensor:
+        return h * 2 if len(h) > 20 else h
+
+
+class PairOfSamples(Plain):
+    def between(self, h: Tensor) -> Tensor:
+        return h if self.training or len(h) != 2 else h * 2
+
+
+class ScaledBySize(Plain):
+    """As a sum over the batch is, where a mean was meant."""
+
+    def between(self, h: Tensor) -> Tensor:
+        return h * len(h)
+
+
 class _Shared(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, h: Tensor) -> Tensor:

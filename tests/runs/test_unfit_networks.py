@@ -23,6 +23,7 @@ from pflbench.runs import RunRequest, plan
 Use = Callable[..., str]
 DRAWS = "The model odd draws random numbers in {} mode in {},"
 OTHERS = "output depend on other samples of its batch in {} mode, by {}:"
+SIZE = "output depend on the size of its batch in {} mode, by {}"
 KEEPS = "keeps something between calls in training mode: its {} changes"
 OWN = "its own forward"
 
@@ -45,6 +46,9 @@ REFUSED = {
     "AverageAtEvaluation": OTHERS.format("evaluation", OWN),
     "AttentionOverSamples": OTHERS.format("training", OWN),
     "Place": OTHERS.format("training", OWN),
+    "LargeBatch": SIZE.format("training", OWN) + ": 32 samples give other outputs than 16.",
+    "PairOfSamples": SIZE.format("evaluation", OWN) + ": 2 samples give other outputs than 16.",
+    "ScaledBySize": OTHERS.format("training", OWN),
     "SharedGradient": "lets a sample's gradient depend on other samples",
     # State
     "Counter": KEEPS.format("calls"),
