@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG", "WORLD_SIZE", "RANK"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def unreadable(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
+    """Close a folder, as far as the system tells: permissions do not bind root."""
+
+    def close(folder: Path) -> None:
+        opened = os.open
+
+        def refused(path: os.PathLike[str] | str, flags: int, mode: int = 0o777) -> int:
+            if Path(path).absolute() == folder.absolute():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+            return opened(path, flags, mode)
+
+        monkeypatch.setattr(os, "open", refused)
+
+    return close
 
 
 @pytest.fixture

@@ -127,6 +127,7 @@ def _plain(value: Any, allow_nan: bool) -> Any:
 
 
 _KINDS = (
+    (stat.S_ISREG, "a file"),
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISLNK, "a link"),
     (stat.S_ISFIFO, "a pipe"),
@@ -275,13 +276,49 @@ def to_frame(path: Path, table: pa.Table) -> pd.DataFrame:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and what is in it, at once for whoever looks: it is renamed first."""
-    if not folder.exists():
+    """Remove a folder and what is in it, at once for whoever looks: it is renamed first.
+
+    What stands in its place, such as a link, is removed itself.
+    """
+    if not os.path.lexists(folder):
         return
     with writing(folder):
         doomed = temporary_name(folder)
         folder.replace(doomed)
-        shutil.rmtree(doomed)
+        _remove(doomed)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse what is in a folder's place; a link to a folder is one.
+
+    Raises
+    ------
+    FileNotFoundError
+        Nothing is there.
+    DamagedError
+        Something else is there: a file, or a link that leads nowhere.
+    """
+    mode = folder.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        try:
+            mode = folder.stat().st_mode
+        except FileNotFoundError:
+            pass  # where it leads
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+    if not stat.S_ISDIR(mode):
+        kind = next(words for fits, words in _KINDS if fits(mode))
+        if stat.S_ISLNK(mode):
+            kind += " that leads nowhere"
+        raise DamagedError(folder, f"{folder} is damaged: it is {kind}, and a folder is expected")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 @contextmanager
@@ -317,10 +354,7 @@ def remove_temporaries(folder: Path, name: str = "*") -> None:
     """Remove what processes killed while writing left in a folder, for one name or for all."""
     with writing(folder):
         for left in folder.glob(f".{name}.*.tmp"):
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left)
-            else:
-                left.unlink()
+            _remove(left)
 
 
 def _line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -28,12 +29,12 @@ def start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) 
             new.mkdir()
             write_json(new / RUN, run)
             write_json(new / ENVIRONMENT, environment)
-            if folder.exists():
+            if os.path.lexists(folder):
                 folder.replace(old)
             new.replace(folder)
             sync_folder(folder.parent)
         except BaseException:
-            if old.exists() and not folder.exists():
+            if os.path.lexists(old) and not os.path.lexists(folder):
                 old.rename(folder)
             shutil.rmtree(new, ignore_errors=True)
             raise

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from pflbench.errors import InputError, Notice, UnknownNameError, WorkError
+from pflbench.errors import DamagedError, InputError, Notice, UnknownNameError, WorkError
 from pflbench.results.examining import examined
 from pflbench.results.files import (
+    check_folder,
     pinned,
     read_json,
     remove_folder,
@@ -104,8 +104,7 @@ class Store:
         InputError
             The text is not a run id, or the run was written by another version.
         """
-        folder = self._folder(run_id)
-        return self._load(folder, examine=examine) if _there(folder) else None
+        return self._load(self._folder(run_id), examine=examine)
 
     def ids(self) -> list[str]:
         """Return the ids of all runs, also of those that are damaged, in their order.
@@ -118,7 +117,7 @@ class Store:
         if not self._runs.exists():
             return []
         try:
-            names = sorted(entry.name for entry in os.scandir(self._runs) if _is_folder(entry))
+            names = sorted(entry.name for entry in self._runs.iterdir())
         except OSError as error:
             raise InputError(f"{self._runs} cannot be read: {error.strerror}.") from error
         return [name for name in names if is_run_id(name)]
@@ -166,6 +165,7 @@ class Store:
         """Load a run that another process may be removing or replacing just now."""
         while True:
             try:
+                check_folder(folder)
                 with pinned(folder) as same:
                     try:
                         run = examined(load(folder)) if examine else load(folder)
@@ -177,7 +177,7 @@ class Store:
                             return run
             except FileNotFoundError:
                 return None
-            except OSError as error:
+            except (OSError, DamagedError) as error:
                 return unreadable(folder, error)
 
     def open(
@@ -226,7 +226,7 @@ class Store:
             # What processes left that were killed here; nobody else writes beside this run now.
             remove_temporaries(self._runs, run_id)
             run = {"cell": cell_json, "labels": labels}
-            there = examined(load(folder)) if _there(folder) and not replace else None
+            there = None if replace else self._load(folder)
             if there is not None and there.damage is not None and not there.damage.again:
                 raise there.damage
             if there is None or there.status == "damaged":
@@ -279,7 +279,7 @@ class Store:
             It cannot be removed.
         """
         folder = self._folder(run_id)
-        if not _there(folder):
+        if not os.path.lexists(folder):
             return
         lock = RunLock(self._locks, run_id)
         try:
@@ -369,22 +369,3 @@ class Store:
                     write_json(self.root / MARKER, _FORMAT)
         with writing(self._runs):
             self._runs.mkdir(exist_ok=True)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # as a link to itself: one such entry does not hide the others
-        return True
-
-
-def _there(folder: Path) -> bool:
-    try:
-        mode = folder.stat().st_mode  # once: it may come and go
-    except FileNotFoundError:
-        return False
-    except OSError:  # of it alone, which is said where it is read
-        return True
-    if not stat.S_ISDIR(mode):
-        raise InputError(f"The results folder is damaged: {folder} is not a folder.")
-    return True

@@ -193,10 +193,12 @@ def damaged(run: StoredRun, error: DamagedError) -> StoredRun:
     return _damaged(run.folder, run.cell, run.labels, error)
 
 
-def unreadable(folder: Path, error: OSError) -> StoredRun:
+def unreadable(folder: Path, error: OSError | DamagedError) -> StoredRun:
     """Return a run of whose folder nothing can be read."""
-    said = f"{folder} cannot be read: {error.strerror or error}"
-    return _damaged(folder, {}, {}, DamagedError(folder, said, again=False))
+    if isinstance(error, OSError):
+        said = f"{folder} cannot be read: {error.strerror or error}"
+        error = DamagedError(folder, said, again=False)
+    return _damaged(folder, {}, {}, error)
 
 
 def _damaged(
