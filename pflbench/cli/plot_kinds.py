@@ -26,7 +26,7 @@ from pflbench.report.pictures import (
     spread,
 )
 from pflbench.report.pictures.saving import check_picture, save_figure
-from pflbench.report.pictures.style import inches
+from pflbench.report.pictures.style import drawing_package, inches
 from pflbench.results import Store
 
 if TYPE_CHECKING:
@@ -73,12 +73,13 @@ def draw_all(
     Raises
     ------
     InputError
-        Nothing can be drawn, several scenarios would be written into one file, or the width or the
-        file's name is not one; nothing is written then.
+        Nothing can be drawn, several scenarios would be written into one file, the width or the
+        file's name is not one, or matplotlib is not installed; nothing is written then.
     WorkError
         A file cannot be written.
     """
     inches(wanted.width)
+    drawing_package()
     if save is not None:
         check_picture(save)
     boards = select_boards(results, scenarios, datasets)

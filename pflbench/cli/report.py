@@ -46,7 +46,7 @@ def report(
     if not out.absolute().parent.is_dir():
         raise InputError(f"There is no folder {str(out.parent)!r} to write a report in.")
     from pflbench.cli.show_run import select_boards
-    from pflbench.report.html import render
+    from pflbench.report.html import check_packages, render
     from pflbench.report.html import report as record
     from pflbench.report.terminal.screen import waiting
     from pflbench.report.terminal.units import size
@@ -54,6 +54,7 @@ def report(
     from pflbench.results.files import write_file
 
     with waiting("writing the report"):
+        check_packages()
         boards = select_boards(results, scenarios, datasets)
         page = render(record(boards, Store(results), title=title)).encode("utf-8", "replace")
         write_file(out, lambda part: part.write_bytes(page))

@@ -17,6 +17,7 @@ from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.shared_options import data_options, device_option, engine_option, results_option
 from pflbench.cli.torchrun import processes, several
 from pflbench.errors import InputError
+from pflbench.extras import needed
 
 if TYPE_CHECKING:
     from pflbench.experiments.grid import Matrix, TuningPlan
@@ -107,6 +108,7 @@ def tune(
         )
     with processes(ctx.obj, partial(_interrupted, ctx)):
         with waiting("loading", show=not quiet):
+            needed("optuna", "pflbench tune", "tune")
             matrix = take_matrix(ctx, options)
             plan = _plan(
                 matrix,

@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from pflbench.errors import InputError
+from pflbench.extras import needed
 from pflbench.schema.privacy import Gaussian
 
 _SENSITIVITY: Final = 2.0
@@ -35,14 +35,7 @@ def accountant() -> Any:
     InputError
         It cannot be imported.
     """
-    try:
-        from opacus.accountants import RDPAccountant
-    except Exception as error:  # a package made for another version of torch raises anything
-        raise InputError(
-            "Privacy needs the accountant of Opacus, which cannot be imported "
-            f"({type(error).__name__}: {error}): pip install 'pflbench[privacy]'."
-        ) from error
-    return RDPAccountant
+    return needed("opacus.accountants", "Privacy", "privacy").RDPAccountant
 
 
 def epsilon(rule: Gaussian, enrolments: int, rounds: int) -> float:

@@ -145,7 +145,7 @@ def test_without_ray_the_way_to_get_it_is_said(
     monkeypatch.setitem(sys.modules, "ray", None)  # as Python marks what cannot be imported
     done = CliRunner().invoke(main, [*CELLS, "--executor", "ray"])
     assert done.exit_code == 2
-    assert "which is not installed: pip install 'pflbench[ray]'" in " ".join(done.stderr.split())
+    assert "--executor ray needs Ray: pip install 'pflbench[ray]'" in " ".join(done.stderr.split())
     assert not (folder / "results").exists()
 
 

@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +28,7 @@ from pflbench.experiments.executors.lost_cells import ATTEMPTS, again, lost
 from pflbench.experiments.executors.ray_worker import marked, run_cell, surroundings
 from pflbench.experiments.executors.worker_environment import environment
 from pflbench.experiments.executors.worker_processes import cores
+from pflbench.extras import needed
 from pflbench.schema.error_text import one_line, sentence
 
 CELLS_OF_A_WORKER = 16
@@ -97,7 +97,7 @@ class RayTasks:
         self._running: dict[Any, Work] = {}
         self._stack = ExitStack()
         with environment(_QUIET, _RAYS_OWN):
-            self._ray = _import_ray()
+            self._ray = needed("ray", "--executor ray", "ray")
 
     def __enter__(self) -> Self:
         """Make ready; Ray is started, or the cluster found, when there is a cell to run."""
@@ -284,15 +284,6 @@ class RayTasks:
         with suppress(Exception):  # so that no worker holds a run's lock when this process ends
             self._ray.wait([*self._running], num_returns=len(self._running), timeout=5.0)
         self._running.clear()
-
-
-def _import_ray() -> Any:
-    try:
-        return import_module("ray")
-    except ImportError as error:
-        raise InputError(
-            "--executor ray needs Ray, which is not installed: pip install 'pflbench[ray]'"
-        ) from error
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from importlib.resources import files
 from typing import Any, Final
 
-import jinja2
-from markupsafe import Markup
-
+from pflbench.extras import needed
 from pflbench.report.html.page_record import Report
 from pflbench.report.tables.escape import plain
 
@@ -28,7 +27,13 @@ def render(report: Report) -> str:
     """Write a report as HTML.
 
     Every text of the record is escaped; only pictures, which the record says are markup, are not.
+
+    Raises
+    ------
+    InputError
+        Jinja is not installed.
     """
+    jinja2, markup = template_packages()
     here = files(__package__)
     script, style, page = (
         here.joinpath(name).read_text(encoding="utf-8")
@@ -38,19 +43,33 @@ def render(report: Report) -> str:
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
-        finalize=_harmless,
+        finalize=partial(_harmless, markup),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.from_string(page).render(
+    rendered: str = environment.from_string(page).render(
         report=report,
         policy=_POLICY.format(script=digest),
-        script=Markup(script),
-        style=Markup(style),
-        svg=Markup,
+        script=markup(script),
+        style=markup(style),
+        svg=markup,
     )
+    return rendered
 
 
-def _harmless(value: Any) -> Any:
+def template_packages() -> tuple[Any, type[str]]:
+    """Return Jinja, and the type of text that is markup already.
+
+    Raises
+    ------
+    InputError
+        Jinja is not installed.
+    """
+    jinja2 = needed("jinja2", "The HTML report", "report")
+    markup: type[str] = needed("markupsafe", "The HTML report", "report").Markup
+    return jinja2, markup
+
+
+def _harmless(markup: type[str], value: Any) -> Any:
     """Take out of a text what people cannot see: control and direction characters."""
-    return value if isinstance(value, Markup) else plain(str(value))
+    return value if isinstance(value, markup) else plain(str(value))

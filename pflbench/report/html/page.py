@@ -11,6 +11,7 @@ from pflbench.analysis.protocol import HEADLINE
 from pflbench.analysis.row_names import Defaults, installed_defaults
 from pflbench.errors import InputError
 from pflbench.report.html.commands import joined
+from pflbench.report.html.markup import template_packages
 from pflbench.report.html.page_pictures import Gallery
 from pflbench.report.html.page_record import Command, Method, Report, Section
 from pflbench.report.html.page_tables import (
@@ -24,9 +25,22 @@ from pflbench.report.html.page_tables import (
 )
 from pflbench.report.html.run_environments import environments, period, told_by
 from pflbench.report.pictures import Look, looks, variables
+from pflbench.report.pictures.style import drawing_package
 from pflbench.results import Store, StoredRun
 from pflbench.results.stored import Status
 from pflbench.version import __version__
+
+
+def check_packages() -> None:
+    """Raise if a package that reports need is not installed.
+
+    Raises
+    ------
+    InputError
+        It is matplotlib or Jinja.
+    """
+    drawing_package("The HTML report")
+    template_packages()
 
 
 def report(
@@ -48,8 +62,10 @@ def report(
     Raises
     ------
     InputError
-        There is no board, or a run's tables are missing or damaged.
+        There is no board, a run's tables are missing or damaged, or a package that reports need is
+        not installed.
     """
+    check_packages()
     if not boards:
         raise InputError(f"There are no runs in {store.root}: nothing to report.")
     wanted = {run_id for board in boards for run_id in _ids(board)}

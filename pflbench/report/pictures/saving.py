@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pflbench.errors import InputError, WorkError
+from pflbench.report.pictures.style import drawing_package, styled
 from pflbench.schema.paths import path_of
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def check_picture(path: Path | str) -> str:
     Raises
     ------
     pflbench.errors.InputError
-        Another ending, or a folder that is not there.
+        Another ending, a folder that is not there, or matplotlib is not installed.
     """
     path = path_of(path, "picture")
     ending = path.suffix.lower().lstrip(".")
@@ -35,6 +36,7 @@ def check_picture(path: Path | str) -> str:
         )
     if not path.parent.is_dir():
         raise InputError(f"There is no folder {str(path.parent)!r} to save a picture in.")
+    drawing_package()
     return ending
 
 
@@ -44,16 +46,12 @@ def save_figure(draw: Callable[[], Figure], path: Path | str) -> None:
     Raises
     ------
     pflbench.errors.InputError
-        Another ending, or a folder that is not there.
+        Another ending, a folder that is not there, or matplotlib is not installed.
     pflbench.errors.WorkError
         The file cannot be written.
     """
     ending = check_picture(path)
     path = path_of(path, "picture")
-    from pflbench.report.pictures.style import (
-        styled,  # with matplotlib: half a second, for pictures alone
-    )
-
     # no date and no random names inside, so that the same picture gives the same file
     stamp = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[ending]
     image = io.BytesIO()

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from pflbench.errors import InputError
+from pflbench.extras import needed
 from pflbench.schema.numbers import number_of
 
 if TYPE_CHECKING:
@@ -126,14 +127,29 @@ def styled(*, text: float = TEXT, small: float = SMALL) -> Iterator[None]:
     ----------
     text, small
         Points of words at the axes, and of ticks and legends.
-    """
-    import matplotlib
 
+    Raises
+    ------
+    InputError
+        Matplotlib is not installed.
+    """
+    matplotlib = drawing_package()
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_settings(text, small))  # type: ignore[arg-type]  # names as str
+        matplotlib.rcParams.update(_settings(text, small))
         yield
+
+
+def drawing_package(by: str = "A picture") -> Any:
+    """Return matplotlib, which `by` needs.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+    """
+    return needed("matplotlib", by, "report")
 
 
 def drawn(draw: Callable[P, T]) -> Callable[P, T]:

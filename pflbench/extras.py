@@ -1,0 +1,39 @@
+"""Packages that only some commands need, as the extras of `pip install 'pflbench[report]'`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from pflbench.errors import InputError
+
+_TITLES: Final = {"jinja2": "Jinja", "opacus": "Opacus", "optuna": "Optuna", "ray": "Ray"}
+"""What people call a package whose module has another name."""
+
+
+def needed(module: str, by: str, extra: str) -> Any:
+    """Return a module of a package that an extra installs.
+
+    Parameters
+    ----------
+    module
+        What is imported.
+    by
+        What needs it, which begins the sentence: "The HTML report".
+    extra
+        The extra that has it: "report".
+
+    Raises
+    ------
+    InputError
+        It is not installed, or cannot be imported.
+    """
+    try:
+        return import_module(module)
+    except Exception as error:  # a package made for another version of torch raises anything
+        package = module.partition(".")[0]
+        missing = isinstance(error, ModuleNotFoundError) and error.name in (module, package)
+        why = "" if missing else f", which cannot be imported ({type(error).__name__}: {error})"
+        raise InputError(
+            f"{by} needs {_TITLES.get(package, package)}{why}: pip install 'pflbench[{extra}]'."
+        ) from error
