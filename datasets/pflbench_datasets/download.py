@@ -1,4 +1,8 @@
-"""Downloads: streamed with a progress bar to a temporary file, verified, then moved in place."""
+"""Downloads: by pooch to a temporary file, verified, then moved in place.
+
+The published checksums are those of the files unpacked, which pooch does not compare; so pooch
+brings the files, and they are verified here.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,12 @@ import socket
 import tempfile
 import threading
 import time
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -30,6 +34,9 @@ from pflbench_datasets.collection import (
 
 READ_SECONDS = 20.0
 """How long a connected mirror may stay silent."""
+
+_CHUNK = 2**16
+"""Bytes that are written at a time."""
 
 
 class DownloadError(Exception):
@@ -159,37 +166,86 @@ def _stream(url: str, path: Path, progress: Progress) -> None:
     Raises
     ------
     _RefusedError
-        An HTTP error, a broken connection, or a body that ends early.
+        An HTTP error, a broken connection, or a body that is too long or ends early.
     """
+    import pooch  # with requests: for those alone who download
+    import requests
+
     name = url.rsplit("/", 1)[-1]
-    request = urllib.request.Request(url, headers={"User-Agent": "pflbench"})
-    with path.open("wb") as file:
-        try:
-            # An opener of its own: the shared one remembers the proxies of its first use.
-            opener = urllib.request.build_opener()
-            with opener.open(request, timeout=READ_SECONDS) as answer:
-                length = answer.headers.get("Content-Length", "")
-                total = int(length) if length.isdecimal() else None
-                task = progress.add_task(name, total=total)
-                received = 0
-                while block := answer.read(1 << 16):
-                    received += len(block)
-                    if received > LARGEST:
-                        raise _RefusedError(f"{name} is far too long")
-                    file.write(block)
-                    progress.advance(task, len(block))
-        except urllib.error.HTTPError as error:
-            raise _RefusedError(f"{name}: HTTP {error.code} {error.reason}") from error
-        except (
-            urllib.error.URLError,
-            http.client.HTTPException,
-            ConnectionError,
-            TimeoutError,
-        ) as error:
-            reason = getattr(error, "reason", error)
-            raise _RefusedError(f"{name}: {getattr(reason, 'strerror', '') or reason}") from error
-    if total is not None and received != total:
-        raise _RefusedError(f"{name} ended after {received:,} of {total:,} bytes")
+    bar = _Bar(name, progress)
+    fetch = pooch.HTTPDownloader(
+        progressbar=bar,
+        chunk_size=_CHUNK,
+        timeout=READ_SECONDS,
+        headers={"User-Agent": "pflbench", "Accept-Encoding": "identity"},
+        hooks={"response": _as_published},
+    )
+    try:
+        fetch(url, str(path), None)
+    except requests.HTTPError as error:
+        answer = error.response
+        assert answer is not None  # pooch has it raised of an answer
+        raise _RefusedError(f"{name}: HTTP {answer.status_code} {answer.reason}") from error
+    except (requests.RequestException, ValueError) as error:  # the second: a length in words
+        raise _RefusedError(_broken(name, error)) from error
+    received = path.stat().st_size
+    if bar.total and received != bar.total:
+        raise _RefusedError(f"{name} ended after {received:,} of {bar.total:,} bytes")
+
+
+def _as_published(answer: Any, **_: object) -> None:
+    """Keep a file packed that the server calls a packed page: requests would unpack it."""
+    answer.raw.headers.discard("Content-Encoding")
+
+
+def _broken(name: str, error: BaseException) -> str:
+    """Say how a connection ended, by the first cause that says it plainly."""
+    said = f"{name}: {error}"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, http.client.IncompleteRead) and cause.expected is not None:
+            received = int(cause.partial)  # urllib3's is a number
+            return f"{name} ended after {received:,} of {received + cause.expected:,} bytes"
+        if isinstance(cause, TimeoutError):
+            return f"{name}: silent for {READ_SECONDS:g} s"
+        if isinstance(cause, OSError) and cause.strerror:
+            said = f"{name}: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return said
+
+
+class _Bar:
+    """Shows what pooch tells of a file that arrives, and refuses one that is far too long."""
+
+    def __init__(self, name: str, progress: Progress) -> None:
+        self._name, self._progress = name, progress
+        self._task = progress.add_task(name, total=None)
+        self._total = self._received = 0
+
+    @property
+    def total(self) -> int:
+        """Bytes that the mirror announced; 0 if it did not."""
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
+        self._progress.update(self._task, total=total or None)
+
+    def update(self, size: int) -> None:
+        """Count bytes."""
+        self._received += size
+        if max(self._received, self._total) > LARGEST:
+            raise _RefusedError(f"{self._name} is far too long")
+        self._progress.advance(self._task, size)
+
+    def reset(self) -> None:
+        """Begin to count again."""
+        self._received = 0
+        self._progress.reset(self._task)
+
+    def close(self) -> None:
+        """Leave the bar to its owner."""
 
 
 @contextmanager

@@ -75,6 +75,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
             status, body, length = made.answers.get(self.path, (404, b"", 0))
             self.send_response(status)
             self.send_header("Content-Length", str(length))
+            if self.path in made.encoded:
+                self.send_header("Content-Encoding", "gzip")
             self.end_headers()
             self.wfile.write(body)
 

@@ -109,11 +109,18 @@ def cifar_batch(n: int, classes: int, key: str, seed: int) -> dict[str, Any]:
 
 @dataclass
 class Server:
-    """What a mirror answers: path to (status, body, announced length)."""
+    """What a mirror answers: path to (status, body, announced length).
+
+    Attributes
+    ----------
+    encoded
+        Paths whose body it calls a page packed with gzip.
+    """
 
     url: str
     answers: dict[str, tuple[int, bytes, int]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    encoded: set[str] = field(default_factory=set)
 
     def serve(self, files: dict[str, bytes]) -> None:
         for name, body in files.items():

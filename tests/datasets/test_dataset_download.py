@@ -18,6 +18,7 @@ from rich.console import Console
 
 from pflbench.errors import InputError
 from pflbench.federation import DataRequest
+from pflbench_datasets import download as download_module
 from pflbench_datasets.batches import load_cifar10
 from pflbench_datasets.download import DownloadError, download
 from pflbench_datasets.idx import MNIST, load_fashion_mnist, load_mnist
@@ -159,6 +160,40 @@ def test_nothing_is_downloaded_for_a_damaged_folder_of_the_user(
             places=places,
         )
     assert server.asked == []
+
+
+def test_a_file_that_a_mirror_calls_a_packed_page_stays_packed(
+    mnist: Files, server: Server, places: Places
+) -> None:
+    mnist = served(mnist, server)
+    server.encoded.add(f"/{TRAIN_IMAGES}.gz")
+    pool = load_mnist(ONLINE, collection=mnist.collection, places=places)
+    np.testing.assert_array_equal(pool.train_x[:, 0], mnist.arrays[TRAIN_IMAGES])
+    assert left_over(places, mnist) == set()
+
+
+def test_a_mirror_that_falls_silent_is_left(
+    mnist: Files, server: Server, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "READ_SECONDS", 0.2)
+    mnist = served(mnist, server)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # it takes connections, and no more
+        mute = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        alone = replace(mnist.collection, mirrors=(mute,))
+        with pytest.raises(DownloadError, match=r"silent for 0\.2 s"):
+            download(alone, places.cache)
+        both = replace(mnist.collection, mirrors=(mute, server.url))
+        assert load_mnist(ONLINE, collection=both, places=places).notice == ""
+
+
+def test_a_file_far_too_long_is_not_stored(
+    mnist: Files, server: Server, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download_module, "LARGEST", 100)
+    mnist = served(mnist, server)
+    with pytest.raises(DownloadError, match="is far too long"):
+        download(mnist.collection, places.cache)
+    assert left_over(places, mnist) == set()
 
 
 def test_a_server_that_is_down_leads_to_the_last_resort(mnist: Files, places: Places) -> None:
