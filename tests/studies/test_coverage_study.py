@@ -72,14 +72,14 @@ def test_statistics_quotes_the_study(data: dict[str, dict[str, float]]) -> None:
     rates = [
         100 * one[f"error_{luck}"] for one in before for luck in ("equal", "thrice", "failing")
     ]
-    assert f"earlier versions on {min(rates):.0f} to {max(rates):.0f} % as soon as" in page
+    assert f"earlier versions on {min(rates):.0f} to {max(rates):.0f} %, if seeds have" in page
     five, ten, twenty = (data[f"power/equal/100/{seeds}"] for seeds in (5, 10, 20))
-    assert f"five seeds see 2 points in {100 * five['power_2_chosen']:.0f} of 100 pairs" in page
+    assert f"five seeds detect 2 points in {100 * five['power_2_chosen']:.0f} of 100 pairs" in page
     assert five["power_5_chosen"] > 0.99
-    assert f"ten seeds see 2 points in {100 * ten['power_2_chosen']:.0f}, twenty" in page
-    assert f"see 1 point in {100 * twenty['power_1_chosen']:.0f}." in page
+    assert f"ten seeds detect 2 points in {100 * ten['power_2_chosen']:.0f}, twenty" in page
+    assert f"detect 1 point in {100 * twenty['power_1_chosen']:.0f}." in page
     assert f"2 points with five seeds in {100 * five['power_2_plain']:.0f}." in page
     few = data["power/equal/10/5"]["power_2_chosen"]
-    assert f"five seeds then see 2 points in {100 * few:.0f};" in page
+    assert f"five seeds then detect 2 points in {100 * few:.0f};" in page
     pooled = [100 * data[f"compared/pooled/{n}"]["error_thrice"] for n in (5, 10)]
-    assert f"calls equals different on {pooled[0]:.0f} to {pooled[1]:.0f} % of boards" in page
+    assert f"calls equal rows different on {pooled[0]:.0f} to {pooled[1]:.0f} % of boards" in page

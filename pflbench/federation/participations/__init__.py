@@ -1,4 +1,4 @@
-"""The participations that come with the package: who takes part in which round, and how."""
+"""The built-in participations: which clients take part in which round, and how."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def pflbench_participations() -> Sequence[ParticipationSpec]:
     return [
         ParticipationSpec(
             "uniform",
-            "each round a share of the clients, drawn uniformly: what a plain number stands for",
+            "each round a share of the clients, drawn uniformly; a plain number means this rule",
             make="pflbench.federation:Participation",
             parameters=Uniform,
         ),
         ParticipationSpec(
             "by-size",
-            "each round a share of the clients, each as likely as it has many training samples",
+            "each round a share of the clients, with probability proportional to training samples",
             make=f"{_HERE}.drawn:BySizeParticipation",
             parameters=BySize,
         ),
@@ -55,13 +55,13 @@ def pflbench_participations() -> Sequence[ParticipationSpec]:
         ),
         ParticipationSpec(
             "leave",
-            "a share of the clients leaves for good; the server may be told to forget them",
+            "a share of the clients leaves for good, and the server may have to forget them",
             make=f"{_HERE}.scheduled:LeaveParticipation",
             parameters=Leave,
         ),
         ParticipationSpec(
             "by-label",
-            "a client's most frequent label decides when in a cycle of rounds it is there",
+            "a client's most frequent label decides when in a cycle of rounds it is present",
             make=f"{_HERE}.scheduled:ByLabelParticipation",
             parameters=ByLabel,
         ),

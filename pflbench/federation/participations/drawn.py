@@ -32,24 +32,24 @@ class BySizeParticipation(Participation):
 
 
 class DropoutParticipation(Participation):
-    """Each invited client fails with the same probability, whoever else is invited."""
+    """Each invited client fails with the same probability, independently of the others."""
 
     parameters: Dropout
 
     def uploads(self, round: int, invited: np.ndarray) -> np.ndarray:
-        """Draw a number for every client, so that a client's luck does not hang on the cohort."""
+        """Draw a number for every client, so that a client's luck does not depend on the cohort."""
         luck = stream(self.census.seed, "dropout", round).random(self.census.clients)
         holds: np.ndarray = luck[invited] >= self.parameters.p
         return holds
 
 
 class StragglersParticipation(Participation):
-    """Who is slow is drawn once for the run."""
+    """The slow clients are drawn once for the run."""
 
     parameters: Stragglers
 
     def work(self, round: int, invited: np.ndarray) -> np.ndarray:
-        """Return a part for those that are slow."""
+        """Return a share below 1 for the slow clients."""
         n = self.census.clients
         order = stream(self.census.seed, "stragglers").permutation(n)
         slow = order[: SOME.count(self.parameters.share, n)]

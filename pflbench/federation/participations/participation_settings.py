@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pflbench.schema.parameters import param
 from pflbench.schema.shares import ShareOf
 
-_WORDS = "share of the clients there that are invited to a round"
+_WORDS = "share of the present clients that is invited to a round"
 
 SOME = ShareOf(before="perhaps none")
 """The clients that are slow, join or leave."""
@@ -18,7 +18,7 @@ def _fraction(default: float) -> float:
 
 
 def _fraction_of_some(default: float) -> float:
-    """Declare the share where clients come and go."""
+    """Declare the share for rules under which clients come and go."""
     return param(default, _WORDS, gt=0, le=1, share_of=ShareOf(when="when all are there"))
 
 
@@ -70,7 +70,7 @@ class Leave:
     at: int = param(10, "first round without the first of those that leave", ge=1)
     share: float = param(0.5, "share of the clients that leave", ge=0, le=1, share_of=SOME)
     over: int = param(1, "rounds over which they leave, evenly", ge=1)
-    forget: bool = param(False, "whether the server is to forget them")
+    forget: bool = param(False, "whether the server must forget them")
     fraction: float = _fraction_of_some(1.0)
 
 
@@ -81,7 +81,7 @@ class ByLabel:
     period: int = param(10, "rounds of a cycle", ge=1)
     awake: float = param(
         0.5,
-        "share of a cycle in which a client is there",
+        "share of a cycle in which a client is present",
         gt=0,
         le=1,
         share_of=ShareOf("period", "rounds"),

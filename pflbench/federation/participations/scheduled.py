@@ -1,4 +1,4 @@
-"""Participations in which it follows from the round who is there."""
+"""Participations in which the round decides which clients are present."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pflbench.streams import stream
 
 
 class JoinParticipation(Participation):
-    """Who joins late, and in which order, is drawn once for the run."""
+    """The clients that join late, and their order, are drawn once for the run."""
 
     parameters: Join
 
     def arrivals(self) -> np.ndarray:
-        """Return 0 for those that are there from the beginning."""
+        """Return 0 for clients that are present from the beginning."""
         return _schedule(self.census, "joining", super().arrivals(), self.parameters)
 
 
 class LeaveParticipation(Participation):
-    """Who leaves, and in which order, is drawn once for the run."""
+    """The clients that leave, and their order, are drawn once for the run."""
 
     parameters: Leave
 
@@ -30,12 +30,12 @@ class LeaveParticipation(Participation):
         self.forgets = parameters.forget
 
     def departures(self) -> np.ndarray:
-        """Return `NEVER` for those that stay."""
+        """Return `NEVER` for clients that stay."""
         return _schedule(self.census, "leaving", super().departures(), self.parameters)
 
 
 class ByLabelParticipation(Participation):
-    """The labels come one after the other over a cycle, each for as many rounds."""
+    """Labels take turns over a cycle, each for the same number of rounds."""
 
     parameters: ByLabel
 
@@ -44,7 +44,7 @@ class ByLabelParticipation(Participation):
         self.cycle = parameters.period
 
     def available(self, round: int) -> np.ndarray:
-        """Return those whose label's time it is; that of label c begins at c/C of the cycle."""
+        """Return clients whose label has its turn; that of label c begins at c/C of the cycle."""
         period = self.parameters.period
         begins = self.census.dominant * period // self.census.classes
         awake = count_of(self.parameters.awake, period)
@@ -53,7 +53,7 @@ class ByLabelParticipation(Participation):
 
 
 def _schedule(census: Census, role: str, otherwise: np.ndarray, p: Join | Leave) -> np.ndarray:
-    """Give a share of the clients, in an order drawn, rounds [N] that are spread evenly."""
+    """Give a share of the clients, in a drawn order, evenly spread rounds [N]."""
     order = stream(census.seed, role).permutation(census.clients)
     some = order[: SOME.count(p.share, census.clients)]
     rounds = otherwise.copy()
