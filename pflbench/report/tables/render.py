@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -241,16 +240,18 @@ def _command(row: Row) -> str:
 
 
 def _csv(boards: Sequence[Board]) -> str:
-    out = io.StringIO()
-    records = [record for board in boards for record in board.records()]
-    if records:
-        writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
-        writer.writeheader()
-        for record in records:
-            writer.writerow(
-                {k: escape.cell(v) if isinstance(v, str) else v for k, v in record.items()}
-            )
-    return out.getvalue()
+    records = [
+        {k: escape.cell(v) if isinstance(v, str) else v for k, v in record.items()}
+        for board in boards
+        for record in board.records()
+    ]
+    if not records:
+        return ""
+    import pandas as pd  # the other formats do without
+
+    # As objects: a whole number stays one in a column in which others are missing.
+    text: str = pd.DataFrame(records, dtype=object).to_csv(index=False, lineterminator="\n")
+    return text
 
 
 def _latex(board: Board, view: View) -> str:
