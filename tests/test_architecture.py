@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -25,17 +26,21 @@ def house() -> ModuleType:
     return module
 
 
-def test_rooms_are_few_and_import_in_no_circle(house: ModuleType) -> None:
-    read = house.read_house()
+@pytest.fixture(scope="module")
+def read(house: ModuleType) -> Any:
+    """Return the house as it is."""
+    return house.read_house()
+
+
+def test_rooms_are_few_and_import_in_no_circle(read: Any) -> None:
     assert read.circles == []
     assert read.files == []
     assert len(read.lines) <= 24
     assert max(read.floors.values()) <= 11
 
 
-def test_no_import_runs_upward(house: ModuleType) -> None:
+def test_no_import_runs_upward(read: Any) -> None:
     """The order of the floors is also the order in which docs/architecture.md names them."""
-    read = house.read_house()
     for (room, imported), why in read.arrows.items():
         assert read.floors[room] > read.floors[imported], why
 

@@ -168,8 +168,9 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
     """Load the plugins of the entry points given (default: all installed) and of `extra`."""
     registry = Registry()
     chosen = entry_points(group=GROUP) if points is None else points
-    for point in sorted(set(chosen), key=lambda p: (p.dist.name if p.dist else "", p.name)):
-        owner = f"{point.dist.name}:{point.name}" if point.dist else point.name
+    named = cache(lambda dist: str(dist.name))  # each look reads the metadata of the distribution
+    owned = {p: f"{named(p.dist)}:{p.name}" if p.dist else p.name for p in chosen}
+    for point, owner in sorted(owned.items(), key=lambda item: item[1].rpartition(":")[::2]):
         try:
             with put_back(point.module):
                 plugin = point.load()

@@ -44,6 +44,7 @@ def test_recordings_that_cannot_be_replayed(pflbench: Call, folder: Path) -> Non
         assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_method_that_keeps_the_rules_passes(pflbench: Call) -> None:
     result = pflbench("check", "fedprox")
     assert result.exit_code == 0, result.stdout

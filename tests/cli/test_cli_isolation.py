@@ -52,7 +52,7 @@ def _runs(folder: Path) -> dict[str, StoredRun]:
     return {run.cell["algorithm"]["name"]: run for run in Store(folder).runs()}
 
 
-@pytest.mark.mostly_slow("1]")
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_only_the_cells_of_plugins_that_disturb_others_fail(
     jobs: str, process: Process, folder: Path, data: str, site: Path

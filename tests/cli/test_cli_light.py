@@ -33,6 +33,7 @@ def light(*arguments: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.mostly_slow("--local-epochs", "-fedora]", "top_k", "rotated", "-alpha")
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
@@ -60,6 +61,7 @@ def test_help_lists_and_records_need_no_torch(arguments: tuple[str, ...], part: 
     assert part in light(*arguments)
 
 
+@pytest.mark.mostly_slow("le-", "dataset npz", "set fedora.al", "show partition")
 @pytest.mark.parametrize(
     ("words", "completed"),
     [

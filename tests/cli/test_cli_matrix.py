@@ -313,6 +313,7 @@ def test_many_boards_are_not_printed_at_the_end(pflbench: Call, folder: Path, da
     ]
 
 
+@pytest.mark.slow
 def test_the_example_runs(pflbench: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> str:
         raise DownloadError("no network")

@@ -44,6 +44,7 @@ def test_a_plan_for_people_and_for_scripts(pflbench: Call, ran: Path) -> None:
     assert files(ran) == before
 
 
+@pytest.mark.slow
 def test_methods_and_scenarios_are_chosen(pflbench: Call, ran: Path) -> None:
     (plan,) = json.loads(pflbench("plan", "--algo", "fedprox", "--format", "json").stdout)
     assert [row["method"] for row in plan["rows"]] == ["fedprox"]

@@ -56,6 +56,7 @@ def test_wrong_neighbours_are_marked(pflbench: Call, folder: Path, data: str) ->
     assert 1 - strangers.sum() / 20 == pytest.approx(stored.summary["relatedness_same_group"])
 
 
+@pytest.mark.mostly_slow("svg")
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_its_picture_is_saved(pflbench: Call, folder: Path, data: str, ending: str) -> None:
     run(pflbench, "--algo", "fedora", "--dataset", data, *GROUPS, *SHORT)
@@ -70,6 +71,7 @@ def test_its_picture_is_saved(pflbench: Call, folder: Path, data: str, ending: s
     assert files(folder) == sorted([*before, f"graph.{ending}"])
 
 
+@pytest.mark.slow
 def test_the_same_picture_is_the_same_file(pflbench: Call, folder: Path, data: str) -> None:
     run(pflbench, "--algo", "fedora", "--dataset", data, *GROUPS, *SHORT)
     (stored,) = Store(folder / "results").runs()

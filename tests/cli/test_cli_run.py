@@ -236,6 +236,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(
         assert run.summary["bytes_up"] == twin.summary["bytes_up"]
 
 
+@pytest.mark.mostly_slow("more0", "more2")
 @pytest.mark.parametrize("more", [(), ("--jobs", "2"), ("--quiet",), ("--quiet", "--jobs", "2")])
 def test_a_damaged_checkpoint_is_a_sentence_and_none_where_only_the_table_is_wanted(
     more: tuple[str, ...], pflbench: Call, folder: Path, data: str, monkeypatch: pytest.MonkeyPatch
@@ -259,6 +260,7 @@ def test_a_damaged_checkpoint_is_a_sentence_and_none_where_only_the_table_is_wan
     assert said.count("the run starts again.") == ("--quiet" not in more)
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_live_display(folder: Path, data: str) -> None:
     ours, theirs = pytest.importorskip("pty").openpty()
     running = start(folder, data, "--rounds", "400", "--eval-every", "10", stderr=theirs)

@@ -59,6 +59,7 @@ def on_a_terminal(
     return b"".join(parts).decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("display", ["transfer", "onboarding", "cost"])
 def test_no_number_is_cut_off(
     display: str, one_thread: None, pflbench: Call, folder: Path, data: str

@@ -94,6 +94,7 @@ def test_options_say_what_to_tune(pflbench: Call, folder: Path, data: str) -> No
     assert (len(study.trials), study.scenario["rounds"], study.seeds) == (2, 1, (0, 4))
 
 
+@pytest.mark.slow
 def test_trials_are_continued_where_the_best_is_at_the_end_of_what_was_tried(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:

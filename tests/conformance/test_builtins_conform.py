@@ -24,13 +24,16 @@ def failures(found: Report) -> list[tuple[str, str]]:
     return [(one.check, one.reason) for one in found.outcomes if one.status == "failed"]
 
 
-@pytest.mark.mostly_slow("fedavg]", "fedora]")
+@pytest.mark.mostly_slow("fedavg]")
 @pytest.mark.parametrize("name", BUILT_IN["algorithm"])
 def test_algorithms(name: str) -> None:
     found = report("algorithm", name)
     assert failures(found) == []
     assert found.passed
     assert [one.check for one in found.outcomes] == [one.name for one in checks_of("algorithm")]
+    skipped = [one for one in found.outcomes if one.status == "skipped"]
+    assert skipped
+    assert all(one.reason for one in skipped)
 
 
 @pytest.mark.mostly_slow("iid", "mlp", "uniform", "groups", "subspace")
@@ -48,7 +51,7 @@ def test_partitioners_and_models(kind: str, name: str) -> None:
     assert found.passed
 
 
-@pytest.mark.mostly_slow("partitioner", "population")
+@pytest.mark.mostly_slow("population")
 @pytest.mark.parametrize(
     "kind", ["algorithm", "partitioner", "population", "participation", "model", "similarity"]
 )
@@ -60,17 +63,6 @@ def test_no_check_is_skipped_by_everybody(kind: str) -> None:
             assert statuses == {"skipped"}
         else:
             assert "passed" in statuses, one.title
-
-
-def test_skips_say_why() -> None:
-    skipped = [
-        one
-        for name in ("fedavg", "fedora")
-        for one in report("algorithm", name).outcomes
-        if one.status == "skipped"
-    ]
-    assert skipped
-    assert all(one.reason for one in skipped)
 
 
 @pytest.mark.slow

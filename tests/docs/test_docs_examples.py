@@ -116,7 +116,7 @@ def test_the_quickstart_runs(command_line: Call, folder: Path) -> None:
     [
         "engine.md",
         "results-format.md",
-        "python.md",
+        pytest.param("python.md", marks=pytest.mark.slow),
         pytest.param("scenarios.md", marks=pytest.mark.slow),
         pytest.param("command-line.md", marks=pytest.mark.slow),
     ],

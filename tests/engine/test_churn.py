@@ -61,6 +61,7 @@ def test_who_fails_is_sent_to_and_counted_and_does_nothing(method: str, engine: 
     assert last["work"].tolist() == [1, 0, 1, 0]
 
 
+@pytest.mark.mostly_slow("budget1-fedora", "budget0-pfedhn]", "budget1-keeps")
 @EVERY_METHOD
 @pytest.mark.parametrize("budget", [LocalBudget(4, epochs=2), LocalBudget(4, steps=7)])
 def test_partial_work_is_the_same_in_every_engine_and_chunk(

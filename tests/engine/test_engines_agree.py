@@ -63,7 +63,7 @@ def assert_alike(
     assert steps == other_steps
 
 
-@pytest.mark.mostly_slow("AllTerms")
+@pytest.mark.mostly_slow("steps-AllTerms")
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda c: c.partition(":")[2])
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_every_place_of_a_client_in_every_chunk(client: str, budget: str) -> None:

@@ -68,6 +68,7 @@ def loss_on_labels(federation: Federation, models: Tensor, sim: Simulation) -> f
     return float(torch.stack(losses).mean())
 
 
+@pytest.mark.mostly_slow("[fedora]", "[pfedhn]")
 @pytest.mark.parametrize("method", METHODS)
 def test_nothing_of_new_clients_stays(method: str) -> None:
     visited, new_clients = made(method, rounds=0)
@@ -84,6 +85,7 @@ def test_nothing_of_new_clients_stays(method: str) -> None:
     assert visited.traffic.table().equals(alone.traffic.table())
 
 
+@pytest.mark.mostly_slow("[fedora]", "[local]")
 @pytest.mark.parametrize("method", METHODS)
 def test_new_clients_learn_from_labels_within_their_budget(method: str) -> None:
     federation = federation_of(SIZES)
@@ -200,6 +202,7 @@ def changed(federation: Federation, split: str, client: int, kept: np.ndarray | 
     return replace(federation, **{split: Shards(x, shards.y, shards.offsets)})
 
 
+@pytest.mark.mostly_slow("[fedora]")
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "pfedhn"])
 def test_with_few_labels_no_other_sample_is_seen(method: str) -> None:
     federation = federation_of(SIZES)

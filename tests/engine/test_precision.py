@@ -115,6 +115,7 @@ def test_engines_agree_to_the_rounding_of_bfloat16(make: Any) -> None:
     assert (stacked[1] - sequential[1]).norm() < 0.2 * moved
 
 
+@pytest.mark.mostly_slow("bfloat16")
 @pytest.mark.parametrize("make", [small, images])
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize(

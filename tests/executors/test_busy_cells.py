@@ -78,7 +78,8 @@ def test_a_busy_cell_that_fails_elsewhere_is_not_run_again(
     assert watch.heard == ["local busy", "waiting for local", "local failed"]
 
 
-@pytest.mark.parametrize("jobs", ["1", pytest.param("2", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
 def test_two_commands_on_one_folder_run_each_cell_once(
     jobs: str, start: Start, folder: Path, data: str
 ) -> None:

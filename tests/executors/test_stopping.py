@@ -40,7 +40,7 @@ def at_work(start: Start, folder: Path) -> subprocess.Popen[str]:
     return running
 
 
-@pytest.mark.mostly_slow("Ctrl-C")
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["Ctrl-C", "SIGTERM"])
 def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
     how: str, start: Start, folder: Path, data: str
@@ -82,6 +82,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.mostly_slow("SIGTERM")
 @pytest.mark.parametrize(("how", "when"), [("SIGINT", "worker"), ("SIGTERM", "server")])
 def test_a_command_stopped_while_workers_start_says_so_in_one_line(
     how: str, when: str, start_code: Start, folder: Path, data: str

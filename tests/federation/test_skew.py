@@ -139,7 +139,7 @@ def test_the_picture_fits_any_terminal(clients, classes, width, encoding):
     assert all(int(size.replace(",", "")) in counts.sum(axis=1) for size in sizes)
 
 
-@pytest.mark.mostly_slow("30]")
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [1, 30, 400])
 def test_a_saved_picture_is_a_picture(clients, tmp_path):
     counts = np.random.default_rng(0).poisson(2, size=(clients, 10)) + 1
@@ -150,6 +150,7 @@ def test_a_saved_picture_is_a_picture(clients, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["partition.png"]
 
 
+@pytest.mark.mostly_slow("svg")
 @pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.PDF", b"%PDF")])
 def test_one_partition_is_one_file(name, start, three, tmp_path):
     save_picture(three, tmp_path / name)

@@ -69,6 +69,7 @@ PERTURBED = {
 CASES = [(name, *case) for name, cases in PERTURBED.items() for case in cases]
 
 
+@pytest.mark.mostly_slow("test_loss", "lambda")
 @pytest.mark.parametrize(("name", "array", "quantity"), CASES)
 def test_a_perturbed_recording_fails(name: str, array: str, quantity: str, tmp_path: Path) -> None:
     arrays = load(HERE / f"{name}.npz")
@@ -82,6 +83,7 @@ def test_a_perturbed_recording_fails(name: str, array: str, quantity: str, tmp_p
     assert max(others.values()) <= TOLERANCE
 
 
+@pytest.mark.mostly_slow("stacked")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("key", "value", "quantity"),
@@ -172,6 +174,7 @@ def pfedhn_with_a_lenet() -> Arrays:
     )
 
 
+@pytest.mark.mostly_slow("lenet-stacked", "mlp-stacked")
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     ("name", "make"),

@@ -171,6 +171,7 @@ def test_a_rank_on_a_data_set_is_the_mean_rank_over_its_blocks() -> None:
     )
 
 
+@pytest.mark.slow
 def test_equal_methods_are_seldom_told_apart_however_many_partitions_a_data_set_has() -> None:
     """Partitions of one data set that agree are no further proof."""
     rng = np.random.default_rng(0)

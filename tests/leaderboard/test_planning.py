@@ -48,6 +48,7 @@ def test_two_rows_need_what_the_t_test_needs(std: float, effect: float) -> None:
     assert plan.whole.seeds == needed.seeds
 
 
+@pytest.mark.slow
 def test_more_rows_need_more_seeds_and_a_larger_effect_fewer() -> None:
     rng = np.random.default_rng(0)
     few = {name: list(0.5 + 0.01 * rng.normal(size=6)) for name in ("local", "a")}
@@ -61,6 +62,7 @@ def test_more_rows_need_more_seeds_and_a_larger_effect_fewer() -> None:
     assert (one or MOST_SEEDS) < other
 
 
+@pytest.mark.slow
 def test_the_interval_of_three_seeds_is_wide_and_holds_the_truth() -> None:
     rng = np.random.default_rng(1)
     truth = seeds_of(0.01 * np.sqrt(2), 0.02)
@@ -76,6 +78,7 @@ def test_the_interval_of_three_seeds_is_wide_and_holds_the_truth() -> None:
     assert np.median(widths) > 5
 
 
+@pytest.mark.slow
 def test_a_board_of_the_planned_size_shows_the_effect_as_often_as_asked_for() -> None:
     """What the plan promises is what the verdict of boards then does."""
     rng = np.random.default_rng(2)

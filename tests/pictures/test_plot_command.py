@@ -28,6 +28,7 @@ def root_of(drawn: Drawn) -> Path:
     return drawn.store.root
 
 
+@pytest.mark.mostly_slow("curves", "gains")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> None:
     done = plot(kind, "--results", PUBLISHED)
@@ -83,7 +84,7 @@ def test_svg_files_hold_text_and_every_id_once(plot: Plot, small: Drawn) -> None
             assert "mixed" in " ".join(root.itertext())
 
 
-@pytest.mark.mostly_slow("column")
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "pixels"), [("column", 1020), ("page", 2100), ("5", 1500)])
 def test_widths(width: str, pixels: int, plot: Plot, crowd: Drawn) -> None:
     for kind in KINDS:
@@ -205,6 +206,7 @@ def test_small_worlds(clients: int, rounds: int, seeds: int, plot: Plot, tmp_pat
             assert (done.exit_code, done.stderr) == (0, ""), (kind, done.output)
 
 
+@pytest.mark.mostly_slow("2-3")
 @pytest.mark.parametrize(("seeds", "methods"), [(1, 3), (2, 3), (2, 13)])
 def test_a_report_speaks_of_a_range_where_a_band_is_drawn(
     seeds: int, methods: int, tmp_path: Path
@@ -221,6 +223,7 @@ def test_a_report_speaks_of_a_range_where_a_band_is_drawn(
     assert ("range over seeds" in told.words) == bool(bands)
 
 
+@pytest.mark.slow
 def test_only_the_baseline(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "only" / "results"
     write(root, "local", [[5, 6], [8, 9]], traffic=0)

@@ -19,9 +19,12 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no chromium, chromium-browser or google-chrome here"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no chromium, chromium-browser or google-chrome here"
+    ),
+    pytest.mark.slow,
+]
 
 DESKTOP = {"width": 1400, "height": 900}
 PHONE = {"width": 360, "height": 740}

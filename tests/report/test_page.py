@@ -354,6 +354,7 @@ def test_runs_of_two_machines_are_pointed_out(
     assert "not comparable" not in section(document, other).text
 
 
+@pytest.mark.slow
 def test_the_published_results_fit_on_a_page(write: Report) -> None:
     published = Path(__file__).parents[2] / "results" / "published"
     started = time.process_time()

@@ -94,6 +94,7 @@ ACTS: dict[str, tuple[Act, str]] = {
 }
 
 
+@pytest.mark.mostly_slow("a failed run", "a rerun")
 @pytest.mark.parametrize("act", ACTS)
 def test_no_space_at_any_point(
     tmp_path: Path,
@@ -210,6 +211,7 @@ assert writer.restore().round == 1
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are of POSIX systems")
 def test_a_limit_of_the_system_itself(store: Store, cell: Cell) -> None:
     done = subprocess.run(

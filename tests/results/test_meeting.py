@@ -105,7 +105,7 @@ def test_reading_what_another_process_changes(root: Path, tmp_path: Path, cell: 
     other = fork(lambda: change(root, cell, journal))
     try:
         seen, deadline = set(), time.monotonic() + PATIENCE
-        while (len(seen) < 4 or lines(journal) < 100) and time.monotonic() < deadline:
+        while (len(seen) < 4 or lines(journal) < 40) and time.monotonic() < deadline:
             assert os.waitpid(other, os.WNOHANG) == (0, 0), "the other process failed"
             run = store.get(cell.id)
             seen.add(run.status if run else "missing")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from small_federations import federation_of
 
 from pflbench import AlgorithmSpec, Federation, ModelSpec, hookimpl
 from pflbench.schema import plugins
+from pflbench.schema.plugins import Registry
 from pflbench_datasets import embedded
 
 
@@ -80,21 +82,31 @@ class Plugin:
         return self.records.get("observers", [])
 
 
+@cache
+def _installed() -> Registry:
+    return plugins.load()
+
+
+def _becomes_installed(registry: Registry) -> None:
+    """Let modules that imported `installed` meet a registry, without its being loaded again."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plugins, "load", lambda: registry)
+        plugins.installed.cache_clear()
+        plugins.installed()
+
+
 @pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def plugin() -> Iterator[Callable[..., None]]:
     """Install records for the time of a test, beside what is installed."""
 
-    load = plugins.load
-
     def install(**records: list[Any]) -> None:
-        registry = load(extra={"in-test": Plugin(**records)})
+        registry = _installed().joined_by("in-test", ())
+        registry.add(Plugin(**records), "in-test")
         assert not [p for p in registry.problems if p.plugin == "in-test"]
-        monkeypatch.setattr(plugins, "load", lambda: registry)
-        plugins.installed.cache_clear()  # modules that imported it meet the records as well
+        _becomes_installed(registry)
 
     yield install
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    _becomes_installed(_installed())
 
 
 @pytest.fixture

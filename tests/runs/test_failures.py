@@ -30,6 +30,7 @@ class Heard(Observer):
         self.errors.append(error)
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "local"])
 def test_a_run_that_diverges_is_kept_as_failed(

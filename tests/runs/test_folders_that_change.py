@@ -45,6 +45,7 @@ GOING: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.mostly_slow("removed")
 @pytest.mark.parametrize("how", GOING)
 def test_a_results_folder_that_goes_during_a_run_is_not_made_again(
     how: str, folder: Path, data: str, plugin: Callable[..., None], monkeypatch: pytest.MonkeyPatch

@@ -163,6 +163,7 @@ COMMANDS: list[dict[str, Any]] = [
 ]
 
 
+@pytest.mark.mostly_slow("[pfedhn]", "fedora0", "fedavg1", "local0")
 @pytest.mark.parametrize("options", COMMANDS, ids=lambda o: o["algorithm"])
 def test_the_command_runs_the_same_cell(
     options: dict[str, Any], digits_file: Path, tmp_path: Path, results: Path

@@ -73,6 +73,7 @@ def plain(federation: Federation) -> Any:
     return pflbench.run("fedavg", federation, **SHORT).metrics
 
 
+@pytest.mark.mostly_slow("default type", "threads", "[numpy")
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_plugin_that_changes_what_all_share_fails_its_own_cell_and_is_named(
     change: str,

@@ -72,6 +72,7 @@ def test_onboarding_in_the_middle_changes_nothing(method: str, federation: Feder
     )
 
 
+@pytest.mark.mostly_slow("[fedora]")
 @pytest.mark.parametrize("method", ["fedavg", "fedora", "pfedhn"])
 def test_nothing_of_new_clients_reaches_anybody(method: str, federation: Federation) -> None:
     there, held = held_out()

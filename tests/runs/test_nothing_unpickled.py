@@ -65,6 +65,7 @@ def test_it_would_be_noticed(unpickled: list[str]) -> None:
     assert any("pathlib" in name for name in unpickled)
 
 
+@pytest.mark.mostly_slow("[fedora]")
 @pytest.mark.parametrize("method", ["fedora", "pfedhn", "fedavg-ft"])
 def test_resuming_and_reading(
     method: str,

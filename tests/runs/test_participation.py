@@ -112,6 +112,7 @@ def test_what_is_no_participation_is_refused(participation: Any, said: str, resu
 # What is stored
 
 
+@pytest.mark.mostly_slow("[fedora-")
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("method", ["fedora", "fedavg", "local"])
 def test_the_tables_agree(rule: str, method: str, federation: Federation) -> None:
@@ -166,7 +167,7 @@ def test_ages_of_uploads_are_columns_of_rounds(federation: Federation) -> None:
 # Going on
 
 
-@pytest.mark.mostly_slow("fedora")
+@pytest.mark.mostly_slow("fedora-join(at=3, share=0.6", "fedora-leave", "fedora-dropout(p=1)")
 @pytest.mark.parametrize(
     ("method", "rule"),
     [

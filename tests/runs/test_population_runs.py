@@ -147,6 +147,7 @@ def test_a_federation_in_memory_takes_a_population(federation: Federation) -> No
     assert federation.groups is None
 
 
+@pytest.mark.slow
 def test_label_permutations_hurt_those_who_average(digits: str) -> None:
     """What the population is for: a common model cannot serve clients with names of their own."""
     options = {

@@ -20,7 +20,6 @@ from pflbench.runs import Observer, RunInfo, execution
 TIMINGS = ["client_seconds", "server_seconds", "evaluate_seconds", "peak_memory_bytes"]
 TABLES = {"metrics", "rounds", "messages", "partition", "participation", "clients"}
 METHODS = ("fedora", "pfedhn", "pfedhn-pc", "fedavg-ft")
-KILLED = ("fedora", "pfedhn", "fedavg-ft")
 
 
 def tables_of(run: StoredRun) -> list[str]:
@@ -42,14 +41,9 @@ def assert_equal_runs(a: StoredRun, b: StoredRun) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="attempts are forks of one process")
-@pytest.mark.parametrize(
-    ("kills", "methods"),
-    [(4, ("fedora",)), pytest.param(20, KILLED, marks=pytest.mark.slow)],
-    ids=["four", "twenty"],
-)
-def test_runs_killed_at_random_moments(
-    kills: int, methods: tuple[str, ...], digits: str, tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_runs_killed_at_random_moments(digits: str, tmp_path: Path) -> None:
+    kills, methods = 20, ("fedora", "pfedhn", "fedavg-ft")
     script = Path(__file__).with_name("killed_runs.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

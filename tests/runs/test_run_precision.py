@@ -27,6 +27,7 @@ SHORT: dict[str, Any] = {
 METHODS = ["local", "fedavg", "fedavg-ft", "fedprox", "fedora", "pfedhn", "pfedhn-pc"]
 
 
+@pytest.mark.mostly_slow("[fedora]", "[pfedhn]")
 @pytest.mark.parametrize("method", METHODS)
 def test_methods_agree_across_precisions(method: str, federation: Federation) -> None:
     losses = {
@@ -39,6 +40,7 @@ def test_methods_agree_across_precisions(method: str, federation: Federation) ->
     assert np.abs(losses["bfloat16"] - losses["float32"]).max() > 1e-5
 
 
+@pytest.mark.mostly_slow("bfloat16-stacked", "float64-sequential")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("precision", ["bfloat16", "float64"])
 def test_an_interrupted_run_goes_on_in_its_precision(

@@ -76,6 +76,7 @@ class Interrupts(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.mostly_slow("[fedora]")
 @pytest.mark.parametrize("method", ["local", "fedora", "pfedhn-pc"])
 def test_a_run_with_its_rows_in_files_is_resumed_from_parts(
     method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

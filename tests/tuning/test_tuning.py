@@ -60,6 +60,7 @@ def test_what_is_written_is_what_is_read(requests: list[RunRequest], tmp_path: P
     assert {s.id: s for s in studies} == {s.id: s for s in studies_of(tmp_path)}
 
 
+@pytest.mark.mostly_slow("1]")
 @pytest.mark.parametrize("after", [0, 1, 4])
 def test_an_interrupted_search_tries_the_same(
     requests: list[RunRequest], tmp_path: Path, after: int
@@ -70,6 +71,7 @@ def test_an_interrupted_search_tries_the_same(
     assert tune_all(requests, tmp_path / "parts") == whole
 
 
+@pytest.mark.mostly_slow("_suggest")
 @pytest.mark.parametrize("at", ["ask", "_suggest"])
 def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
     digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
@@ -100,6 +102,7 @@ def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
     assert again == whole
 
 
+@pytest.mark.mostly_slow("half")
 @pytest.mark.parametrize("left", ["half a line", "a lock"])
 def test_a_search_killed_while_it_writes_goes_on(
     requests: list[RunRequest], tmp_path: Path, left: str, monkeypatch: pytest.MonkeyPatch
@@ -120,6 +123,7 @@ def test_a_search_killed_while_it_writes_goes_on(
     assert {path.suffix for path in studies.iterdir()} == {".json", ".journal"}
 
 
+@pytest.mark.mostly_slow("damaged]")
 @pytest.mark.parametrize("fault", ["damaged", "gone"])
 def test_a_trial_whose_run_is_damaged_or_gone_is_run_again(
     requests: list[RunRequest], tmp_path: Path, fault: str
@@ -330,6 +334,7 @@ def test_a_board_says_what_was_tuned(requests: list[RunRequest], tmp_path: Path)
     assert any(note.startswith("Nothing is tuned") for note in bare.notes)
 
 
+@pytest.mark.slow
 def test_every_method_tries_the_same_learning_rates(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
@@ -342,6 +347,7 @@ def test_every_method_tries_the_same_learning_rates(
     assert len(set(weights)) == (4 if one.algorithm == "fedprox" else 0)
 
 
+@pytest.mark.slow
 def test_no_method_profits_from_more_trials_than_the_others(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
@@ -365,6 +371,7 @@ def test_no_method_profits_from_more_trials_than_the_others(
     assert any("3 trials each" in note for note in board.notes)
 
 
+@pytest.mark.slow
 def test_a_worker_that_died_is_no_verdict_on_a_setting(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
