@@ -63,7 +63,7 @@ def show_partition(
         head,
         Text(plain(federation.source), style="dim"),
         *_groups(federation.groups, names),
-        *([Text(plain(sourced.remark))] if sourced.remark else []),
+        *([Text(plain(sourced.remarks))] if sourced.remarks else []),
         "",
         PartitionPicture(counts, names=names),
         skew_table(counts),

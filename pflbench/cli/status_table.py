@@ -70,7 +70,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None 
     cells = share_of(checked(requests, store), shard)
     tell_notices(cells.values())
     standings = survey({k: (v.cell, v.dataset) for k, v in cells.items()}, store)
-    again = {key for key, found in cells.items() if found.named.request.rerun == "always"}
+    again = {key for key, found in cells.items() if found.request.rerun == "always"}
     experience = Experience(store.runs())
     estimates = {
         s.run_id: experience.estimate(cells[s.run_id])
@@ -83,7 +83,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None 
 
 def tell_notices(cells: Iterable[Identified]) -> None:
     """Say on stderr what must be known of the cells' data, as before a run."""
-    for notice in dict.fromkeys(cell.notice for cell in cells if cell.notice):
+    for notice in dict.fromkeys(cell.said_of_data for cell in cells if cell.said_of_data):
         warn(f"Notice: {plain(notice)}")
 
 

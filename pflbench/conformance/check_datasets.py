@@ -10,9 +10,8 @@ import numpy as np
 from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, ClientArrays, DataRequest, Pool, build
-from pflbench.schema.expressions import parse_expression
-from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
+from pflbench.schema.plugin_choice import choose
 from pflbench.schema.plugins import Registry, Shelf, installed
 from pflbench.schema.specs import DatasetSpec, resolve
 
@@ -66,9 +65,8 @@ def _spec(subject: Subject) -> DatasetSpec:
 
 
 def _part(registry: Registry, shelf: Shelf[Any], text: str) -> tuple[Any, Any]:
-    expression = parse_expression(text, kind=shelf.kind)
-    spec = registry.get(shelf, expression.name)
-    return spec, parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
+    found = choose(text, shelf, registry, example="dirichlet(alpha=0.1)")
+    return found.spec, found.parameters
 
 
 def _load(subject: Subject) -> Pool | ClientArrays:

@@ -199,7 +199,7 @@ def works_of(
     if group.local_rank:
         group.meet("data")
     found = checked(requests, store, partial(device_for, group=group))
-    cells = {run_id: one.named.request for run_id, one in share_of(found, shard).items()}
+    cells = share_of(found, shard)
     if not group.local_rank:
         group.meet("data")
     ids = group.share_json(list(cells))
@@ -209,7 +209,9 @@ def works_of(
             "process needs the same command, data and plugins."
         )
     group.meet("start")
-    return [Work(run_id, request, results, title(request)) for run_id, request in cells.items()]
+    return [
+        Work(run_id, one.request, results, title(one.request), one) for run_id, one in cells.items()
+    ]
 
 
 def title(request: RunRequest) -> str:

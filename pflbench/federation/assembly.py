@@ -70,7 +70,7 @@ def build(
         val=shards["val"],
         test=shards["test"],
         classes=data.classes,
-        fingerprint=fingerprint_of(data),
+        fingerprint=data.fingerprint,
         source=data.source,
         index_hashes=hashes,
         coordinates=partitioner.coordinates(clients),
@@ -249,26 +249,4 @@ def _hash_indices(index: list[Indices]) -> str:
     content = ContentHash()
     for part in index:
         content.integers(part)
-    return content.hexdigest()
-
-
-def fingerprint_of(pool: Pool) -> str:
-    """Return SHA-256 (hex) over everything that a data set handed over."""
-    content = ContentHash()
-    for array in (pool.train_x, pool.test_x):
-        content.inputs(array)
-    for labels in (pool.train_y, pool.test_y):
-        content.integers(labels)
-    for owners in (pool.train_owner, pool.test_owner):
-        content.value(owners is not None)
-        if owners is not None:
-            content.integers(owners)
-    content.value((pool.classes, pool.validation))
-    if pool.val_x is not None and pool.val_y is not None:
-        content.inputs(pool.val_x)
-        content.integers(pool.val_y)
-        if pool.val_owner is not None:
-            content.integers(pool.val_owner)
-    for numbers in (pool.mean, pool.std):
-        content.value(None if numbers is None else tuple(float(v) for v in numbers))
     return content.hexdigest()

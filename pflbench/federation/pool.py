@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from pflbench.federation.arrays import ContentHash
 from pflbench.federation.splits import Split
 
 
@@ -84,6 +86,28 @@ class Pool:
     val_owner: np.ndarray | None = None
     client_names: tuple[str, ...] | None = None
     remark: str = ""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over everything that a data set handed over."""
+        content = ContentHash()
+        for array in (self.train_x, self.test_x):
+            content.inputs(array)
+        for labels in (self.train_y, self.test_y):
+            content.integers(labels)
+        for owners in (self.train_owner, self.test_owner):
+            content.value(owners is not None)
+            if owners is not None:
+                content.integers(owners)
+        content.value((self.classes, self.validation))
+        if self.val_x is not None and self.val_y is not None:
+            content.inputs(self.val_x)
+            content.integers(self.val_y)
+            if self.val_owner is not None:
+                content.integers(self.val_owner)
+        for numbers in (self.mean, self.std):
+            content.value(None if numbers is None else tuple(float(v) for v in numbers))
+        return content.hexdigest()
 
     def samples(self, split: Split) -> tuple[np.ndarray, np.ndarray]:
         """Return the inputs and labels that a split's samples are taken from."""

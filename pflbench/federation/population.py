@@ -19,7 +19,7 @@ from torch import Tensor
 from pflbench.errors import InputError
 from pflbench.federation.allocation import Indices
 from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
-from pflbench.federation.assembly import check_pool, fingerprint_of, normalise, splits_of
+from pflbench.federation.assembly import check_pool, normalise, splits_of
 from pflbench.federation.pool import Pool
 from pflbench.federation.shards import Federation, Shards
 from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
@@ -64,7 +64,7 @@ class Outsiders:
                 f"shape {shape} and {pool.classes} classes, expected shape "
                 f"{federation.input_shape} and {federation.classes} classes."
             )
-        self.fingerprint = fingerprint_of(pool)
+        self.fingerprint = pool.fingerprint
         if self.fingerprint == federation.fingerprint:
             raise InputError(
                 f"Clients of {pool.source} are no strangers among clients of the same data: "
@@ -289,7 +289,7 @@ def populate(
 
 def populated_fingerprint(before: str, name: str, other: Pool | None) -> str:
     """Return the fingerprint that `populate` gives a federation, without making one."""
-    return _populated(before, _term(name, None if other is None else fingerprint_of(other)))
+    return _populated(before, _term(name, None if other is None else other.fingerprint))
 
 
 def _term(name: str, outsiders: str | None) -> str:

@@ -1,6 +1,6 @@
 """Runs: from what somebody asks for to a stored result."""
 
-from pflbench.runs.data import Sourced, source
+from pflbench.runs.data import ResolvedData, source
 from pflbench.runs.distributed import joined
 from pflbench.runs.execution import execute
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
@@ -16,10 +16,10 @@ __all__ = [
     "Observer",
     "PlannedRun",
     "Progress",
+    "ResolvedData",
     "Result",
     "RunInfo",
     "RunRequest",
-    "Sourced",
     "execute",
     "joined",
     "plan",

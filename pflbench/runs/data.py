@@ -1,21 +1,17 @@
-"""From a request to its federation: data set, reference scenario, partition."""
+"""From a request to its federation: data set, reference scenario, partition, population."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pflbench.errors import InputError
 from pflbench.federation import (
     ClientArrays,
-    DataRequest,
     Federation,
     Partitioner,
     Pool,
@@ -23,21 +19,22 @@ from pflbench.federation import (
     build,
     populate,
 )
-from pflbench.federation.assembly import fingerprint_of, number_of_clients
+from pflbench.federation.assembly import number_of_clients
 from pflbench.federation.population import check_other, populated_fingerprint
 from pflbench.federation.skew import unseen_classes
 from pflbench.isolation import Guard
-from pflbench.runs.making import maker
-from pflbench.runs.participation_plan import is_expression
+from pflbench.runs.data_cache import PROCESS, DataCache
 from pflbench.runs.request import Numbers, RunRequest
-from pflbench.schema import plugins
-from pflbench.schema.error_text import named
-from pflbench.schema.expressions import parse_expression
-from pflbench.schema.parameters import parameters_of_identity, parse_parameters
+from pflbench.schema.numbers import number_of
+from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
-from pflbench.schema.realised import marked
+from pflbench.schema.plugin_choice import Chosen, choose
+from pflbench.schema.plugins import Registry, installed
 from pflbench.schema.scenario import Choice, without_path
-from pflbench.schema.specs import DatasetSpec, Reference, resolve
+from pflbench.schema.scenario_fields import scenario_fields
+from pflbench.schema.specs import DatasetSpec, Reference
+
+T = TypeVar("T")
 
 IN_MEMORY = Reference(
     partition="as-is", clients=None, model="mlp", rounds=100, local_epochs=1, eval_every=10
@@ -49,8 +46,8 @@ KNOWN_CLIENTS = "natural"
 
 
 @dataclass(frozen=True, eq=False)
-class Sourced:
-    """A request's data, and what its numbers resolve to.
+class ResolvedData:
+    """A request's data with what is made of them.
 
     Attributes
     ----------
@@ -60,56 +57,27 @@ class Sourced:
         The model's expression: as asked for, or the reference's.
     numbers
         Every number of the scenario, checked.
-    partition, federation
-        Resolved, and made.
-    population
-        Resolved, or None.
-    notice
-        One line that says what stands in for the data asked for, or "".
-    remark
-        One line that a run must say of the data and their partition, or "".
-    """
-
-    written: str
-    model: str
-    numbers: Numbers
-    partition: Choice
-    federation: Federation
-    notice: str
-    remark: str
-    population: Choice | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Wanted:
-    """A request's data before any federation is made of it.
-
-    Attributes
-    ----------
-    written, model, numbers, partition, notice
-        As of `Sourced`.
-    remark
-        What a run must say of the data, whatever their partition.
     data
         What the data set handed over, or the federation in memory.
-    partitioner
-        Makes the partition; None for a federation in memory.
+    partition, partitioner
+        Resolved, and what makes it; None for a federation in memory.
     population
         Resolved, with what makes it; None if there is none.
     other
         The data set that the population takes samples from, if it does.
+    cache
+        Where the federation is kept.
     """
 
     written: str
     model: str
     numbers: Numbers
-    partition: Choice
     data: Pool | ClientArrays | Federation
+    partition: Choice
     partitioner: Partitioner | None
     population: tuple[Choice, Population] | None
     other: Pool | None
-    notice: str
-    remark: str = ""
+    cache: DataCache
 
     @property
     def clients(self) -> int:
@@ -123,69 +91,107 @@ class Wanted:
         """SHA-256 (hex) of the data; a pool's needs no federation."""
         if not isinstance(self.data, Pool):
             return self.federation.fingerprint
-        own = _fingerprint(self.data)
         if self.population is None:
-            return own
-        return populated_fingerprint(own, _population_name(self.population[0]), self.other)
+            return self.data.fingerprint
+        name = _population_name(self.population[0])
+        return populated_fingerprint(self.data.fingerprint, name, self.other)
+
+    @property
+    def notice(self) -> str:
+        """One line that says what stands in for the data asked for, or ""."""
+        return _together(*(data.notice for data in self._loaded))
+
+    @property
+    def remark(self) -> str:
+        """What a run must say of the data, whatever their partition, or ""."""
+        return _together(*(data.remark for data in self._loaded))
+
+    @property
+    def remarks(self) -> str:
+        """One line that a run must say of the data and their partition, or ""."""
+        made = self.federation
+        return _together(self.remark, made.remark, unseen_classes(made))
+
+    @property
+    def _loaded(self) -> list[Pool | ClientArrays]:
+        both = (self.data, self.other)
+        return [data for data in both if isinstance(data, Pool | ClientArrays)]
 
     @property
     def federation(self) -> Federation:
         """The federation, made now, or the last one made."""
-        if isinstance(self.data, Federation):
-            made = self.data
-        else:
-            assert self.partitioner is not None  # only a federation in memory has none
-            made = _build(self.data, self.partition, self.partitioner, self.numbers)
-        return made if self.population is None else self._populated(made, *self.population)
+        made, seed = self.data, self.numbers.seed
+        if not isinstance(made, Federation):
+            of = (made, str(self.partition), self.numbers.clients, seed)
+            made = self.cache.last("federation", of, self._build)
+        if self.population is None:
+            return made
+        before = (made, self.other, str(self.population[0]), seed)
+        change = partial(self._populate, made, *self.population)
+        return self.cache.last("population", before, change)
 
-    def _populated(self, made: Federation, choice: Choice, maker: Population) -> Federation:
+    def _build(self) -> Federation:
+        assert not isinstance(self.data, Federation)
+        numbers = self.numbers
+        with Guard(lambda: f"The partition {self.partition}")("making the federation"):
+            return build(self.data, self.partitioner, numbers.clients, numbers.seed)
+
+    def _populate(self, made: Federation, choice: Choice, maker: Population) -> Federation:
         """Make some clients unlike the others."""
-        seed = self.numbers.seed
-        key = (id(made), id(self.other), str(choice), seed)
-        if key not in _peopled:
-            _peopled.clear()
-            with Guard(lambda: f"The population {choice}")("changing the federation"):
-                federation = populate(
-                    made,
-                    maker,
-                    seed,
-                    name=_population_name(choice),
-                    shown=str(without_path(choice)),
-                    other=self.other,
-                    transform=None if self.partitioner is None else self.partitioner.transform,
-                )
-            _peopled[key] = ((made, self.other), federation)
-        return _peopled[key][1]
+        with Guard(lambda: f"The population {choice}")("changing the federation"):
+            return populate(
+                made,
+                maker,
+                self.numbers.seed,
+                name=_population_name(choice),
+                shown=str(without_path(choice)),
+                other=self.other,
+                transform=None if self.partitioner is None else self.partitioner.transform,
+            )
 
 
-def source(request: RunRequest, registry: plugins.Registry | None = None) -> Sourced:
-    """Make the federation that a request's run has, whatever its algorithm.
+def read_choices(request: RunRequest, registry: Registry) -> dict[str, Chosen]:
+    """Read every text of a request that names a plugin, by the name of its field.
 
     Raises
     ------
     InputError
-        The data cannot be had, or the partition cannot be made.
+        A text has another form, there is no such plugin, or a parameter is not valid.
     """
-    return sourced(wanted(request, registry))
+    return {
+        name: choose_field(name, text, registry)
+        for name, field in scenario_fields().items()
+        if field.shelf and is_expression(text := getattr(request, name)) and field.is_expression
+    }
 
 
-def sourced(want: Wanted) -> Sourced:
-    """Make the federation that is wanted."""
-    federation = want.federation
-    remark = _together(want.remark, federation.remark, unseen_classes(federation))
-    return Sourced(
-        want.written,
-        want.model,
-        want.numbers,
-        want.partition,
-        federation,
-        want.notice,
-        remark,
-        None if want.population is None else want.population[0],
-    )
+def choose_field(name: str, text: str, registry: Registry) -> Chosen:
+    """Read the text of one field."""
+    field = scenario_fields()[name]
+    shelf = getattr(registry, field.shelf)
+    return choose(text, shelf, registry, kind=name, example=field.example)
 
 
-def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wanted:
+def is_expression(value: object) -> bool:
+    """Return whether a value is written as a name rather than as a number."""
+    return isinstance(value, str) and number_of(value) is None
+
+
+def source(request: RunRequest, registry: Registry | None = None) -> ResolvedData:
+    """Resolve a request's data, whatever its algorithm.
+
+    Raises
+    ------
+    InputError
+        The data cannot be had, or something about it cannot be as asked.
+    """
+    registry = registry or installed()
+    return resolve_data(request, registry, read_choices(request, registry), PROCESS)
+
+
+def resolve_data(
+    request: RunRequest, registry: Registry, chosen: Mapping[str, Chosen], cache: DataCache
+) -> ResolvedData:
     """Load a request's data and resolve everything about it, making no federation yet.
 
     Raises
@@ -193,26 +199,19 @@ def wanted(request: RunRequest, registry: plugins.Registry | None = None) -> Wan
     InputError
         The data cannot be had, or something about it cannot be as asked.
     """
-    registry = registry or plugins.installed()
-    population = None if request.population is None else _population(request.population, registry)
+    unlike = chosen.get("population")
+    population: Population | None = None if unlike is None else unlike.maker()()
     if isinstance(request.dataset, Federation):
-        want = _in_memory(request, request.dataset)
+        found = _in_memory(request, request.dataset, cache)
     else:
-        want = _of_data_set(request, request.dataset, registry)
-    if population is None:
-        return want
-    written, other = population[1].other(), None
+        found = _of_data_set(request, request.dataset, registry, chosen, cache)
+    if unlike is None or population is None:
+        return found
+    written, other = population.other(), None
     if written is not None:
-        spec, path = _dataset(written, registry)
-        other = check_other(_data(spec, path, request), written)
-    choice, maker, parameters = population
-    return dataclasses.replace(
-        want,
-        population=(marked(choice, parameters, want.clients), maker),
-        other=other,
-        notice=_together(want.notice, "" if other is None else other.notice),
-        remark=_together(want.remark, "" if other is None else other.remark),
-    )
+        other = check_other(cache.load(*_data_set(written, registry), request), written)
+    marked = unlike.marked(found.clients).choice
+    return dataclasses.replace(found, population=(marked, population), other=other)
 
 
 def _together(*remarks: str) -> str:
@@ -220,26 +219,39 @@ def _together(*remarks: str) -> str:
     return " ".join(filter(None, dict.fromkeys(remarks)))
 
 
-def _of_data_set(request: RunRequest, written: str, registry: plugins.Registry) -> Wanted:
-    spec, path = _dataset(written, registry)
-    reference = spec.reference
+def _of_data_set(
+    request: RunRequest,
+    written: str,
+    registry: Registry,
+    chosen: Mapping[str, Chosen],
+    cache: DataCache,
+) -> ResolvedData:
+    spec, path = _data_set(written, registry)
+    reference, partition = spec.reference, chosen.get("partition")
     _numbers(request, reference)  # before anything is loaded, and again when its clients are known
-    if request.partition is not None:
-        _partition(request.partition, registry)
-    data = _data(spec, path, request)
-    if request.partition is None and _knows_clients(data):
-        reference = dataclasses.replace(reference, partition=KNOWN_CLIENTS)
-    partition, partitioner = _partition(request.partition or reference.partition, registry)
-    if partitioner.keeps_clients and _knows_clients(data):
+    partitioner: Partitioner | None = None if partition is None else partition.maker()()
+    data = cache.load(spec, path, request)
+    knows = isinstance(data, ClientArrays) or data.train_owner is not None
+    if partition is None or partitioner is None:
+        text = KNOWN_CLIENTS if knows else reference.partition
+        partition = choose_field("partition", text, registry)
+        partitioner = partition.maker()()
+    if partitioner.keeps_clients and knows:
         reference = dataclasses.replace(reference, clients=None)  # as many as the data know
-    numbers = _numbers(request, reference)
-    model = request.model or reference.model
-    return Wanted(
-        written, model, numbers, partition, data, partitioner, None, None, data.notice, data.remark
+    return ResolvedData(
+        written,
+        request.model or reference.model,
+        _numbers(request, reference),
+        data,
+        partition.choice,
+        partitioner,
+        None,
+        None,
+        cache,
     )
 
 
-def _in_memory(request: RunRequest, federation: Federation) -> Wanted:
+def _in_memory(request: RunRequest, federation: Federation, cache: DataCache) -> ResolvedData:
     if request.partition is not None:
         raise InputError("A federation in memory is partitioned already: expected no partition.")
     numbers = _numbers(request, IN_MEMORY)
@@ -248,7 +260,7 @@ def _in_memory(request: RunRequest, federation: Federation) -> Wanted:
             f"The federation in memory has {federation.clients} clients, not {numbers.clients}."
         )
     model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
-    return Wanted("arrays", model, numbers, as_is, federation, None, None, None, "")
+    return ResolvedData("arrays", model, numbers, federation, as_is, None, None, None, cache)
 
 
 def _population_name(choice: Choice) -> str:
@@ -256,11 +268,7 @@ def _population_name(choice: Choice) -> str:
     return f"{shown} {shown.version}".strip()
 
 
-def _knows_clients(data: Pool | ClientArrays) -> bool:
-    return isinstance(data, ClientArrays) or data.train_owner is not None
-
-
-def _dataset(written: str, registry: plugins.Registry) -> tuple[DatasetSpec, Path | None]:
+def _data_set(written: str, registry: Registry) -> tuple[DatasetSpec, Path | None]:
     name, colon, path = written.partition(":")
     spec = registry.get(registry.datasets, name)
     if spec.takes_path and not path:
@@ -277,15 +285,13 @@ def _numbers(request: RunRequest, reference: Reference) -> Numbers:
             "Local epochs and local steps are both given: expected one of them "
             "(--local-epochs or --local-steps)."
         )
-    given: dict[str, Any] = {"seed": request.seed}
     own_budget = request.local_epochs is not None or request.local_steps is not None
+    given: dict[str, Any] = {}
     for field in dataclasses.fields(Numbers):
-        if field.name == "seed":
-            continue
         value = getattr(request, field.name)
         is_budget = field.name in ("local_epochs", "local_steps")
         if field.name == "participation" and is_expression(value):
-            value = None  # it has no number; what it has instead is read when the run is planned
+            value = None  # it has no number; what it has instead is its rule
         if value is None and not (is_budget and own_budget):
             value = getattr(reference, field.name)
         given[field.name] = value
@@ -297,78 +303,3 @@ def _numbers(request: RunRequest, reference: Reference) -> Numbers:
             "evaluated in any case."
         )
     return numbers
-
-
-def _partition(text: str, registry: plugins.Registry) -> tuple[Choice, Partitioner]:
-    expression = parse_expression(text, kind="partition")
-    spec = registry.get(registry.partitioners, expression.name)
-    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
-    return choice, maker(spec, "partitioner")(parameters)
-
-
-def _population(text: str, registry: plugins.Registry) -> tuple[Choice, Population, type]:
-    """Return a population, what makes it, and the class of its parameters."""
-    expression = parse_expression(text, kind="population")
-    spec = registry.get(registry.populations, expression.name)
-    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
-    return choice, maker(spec, "population")(parameters), spec.parameters
-
-
-def _data(spec: DatasetSpec, path: Path | None, request: RunRequest) -> Pool | ClientArrays:
-    # A user's own files may change from one call to the next; the field's data sets do not.
-    load = _load_once if path is None else _load_steady if _steady.get() else _load
-    folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
-    return load(spec, path, path_of(folder, "data_dir") if folder else None, request.fallback)
-
-
-@contextmanager
-def steady_files() -> Iterator[None]:
-    """Take users' own files not to change during the body of a `with`: each is loaded once.
-
-    What the identities of a matrix's cells are asked for in.
-    """
-    token = _steady.set(True)
-    try:
-        yield
-    finally:
-        _steady.reset(token)
-        _load_steady.cache_clear()
-
-
-_steady: ContextVar[bool] = ContextVar("_steady", default=False)
-
-
-def _load(
-    spec: DatasetSpec, path: Path | None, data_dir: Path | None, fallback: bool
-) -> Pool | ClientArrays:
-    load = resolve(spec.load, owner=f"data set {spec.name!r}")
-    with Guard(partial(named, spec))("load"):
-        data: Pool | ClientArrays = load(
-            DataRequest(name=spec.name, path=path, data_dir=data_dir, fallback=fallback)
-        )
-    return data
-
-
-_load_once = lru_cache(maxsize=2)(_load)
-_load_steady = lru_cache(maxsize=2)(_load)
-_fingerprint = lru_cache(maxsize=2)(fingerprint_of)
-
-_peopled: dict[tuple[int, int, str, int], tuple[tuple[Federation, Pool | None], Federation]] = {}
-"""The last federation that was populated, with what it was made from: a matrix asks for it once
-a method."""
-
-_built: dict[tuple[int, str, int | None, int], tuple[Pool | ClientArrays, Federation]] = {}
-
-
-def _build(
-    data: Pool | ClientArrays, partition: Choice, partitioner: Partitioner, numbers: Numbers
-) -> Federation:
-    """Build a federation, or return the last one built: a matrix asks for it once a method."""
-    key = (id(data), str(partition), numbers.clients, numbers.seed)
-    if key not in _built:
-        _built.clear()
-        with Guard(lambda: f"The partition {partition}")("making the federation"):
-            _built[key] = (data, build(data, partitioner, numbers.clients, numbers.seed))
-    return _built[key][1]

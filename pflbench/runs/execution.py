@@ -27,7 +27,7 @@ from pflbench.results import Store, StoredRun, client_table, selected_round, wor
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
-from pflbench.runs.observing import Told, installed_observers
+from pflbench.runs.observing import Told, observers_of
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.relatedness_setup import relatedness_of
 from pflbench.runs.result import Result
@@ -78,7 +78,7 @@ def _follow(planned: PlannedRun, group: Group) -> Result:
 def _lead(
     planned: PlannedRun, store: Store | None, observers: Iterable[Observer], group: Group
 ) -> Result:
-    told = Told([*observers, *installed_observers()])
+    told = Told([*observers, *observers_of(planned.registry)])
     if store is None:
         group.share_json([planned.cell.id, None])
         return _Execution(planned, InMemory(planned), told, None, group).play()

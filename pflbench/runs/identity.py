@@ -7,150 +7,161 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
-from pflbench.runs.data import IN_MEMORY, Wanted, wanted
-from pflbench.runs.participation_plan import Participating, is_expression, participating
-from pflbench.runs.relatedness_setup import named_plugins
+from pflbench.federation import Census, Participation
+from pflbench.runs.data import IN_MEMORY, ResolvedData, choose_field, read_choices, resolve_data
+from pflbench.runs.data_cache import PROCESS, DataCache
 from pflbench.runs.request import RunRequest, new_clients_of
 from pflbench.schema import plugins
-from pflbench.schema.expressions import Expression, format_scalar, list_item, parse_expression
+from pflbench.schema.expressions import Expression, format_scalar, list_item
 from pflbench.schema.new_clients import NewClients
-from pflbench.schema.parameters import parameters_of_identity, parse_parameters
+from pflbench.schema.plugin_choice import Chosen, with_plugins
 from pflbench.schema.privacy import Gaussian, read_privacy
-from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
 from pflbench.schema.scenario_fields import scenario_fields, settled
 from pflbench.schema.settings import Settings, parse_settings
-from pflbench.schema.specs import AlgorithmSpec, ModelSpec
+from pflbench.schema.specs import AlgorithmSpec
+
+PLAIN: Final = "uniform"
+"""The participation that a plain number stands for; it is the number in every identity."""
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
+class Read:
     """A request whose names and texts are read and checked; its data is not looked at yet.
 
     Attributes
     ----------
     request
         What was asked for.
+    registry
+        Where its names were looked up.
     spec, settings
         The method.
     settled
         Checked, by name.
-    privacy
-        Resolved; None for uploads that nothing is done to.
+    chosen
+        Plugins that texts name, by field; those of the data set are not among them.
+    privacy, privacy_choice
+        What is done to all that clients upload, and how an identity has it; None for nothing.
     """
 
     request: RunRequest
+    registry: plugins.Registry
     spec: AlgorithmSpec
     settings: Settings
     settled: Mapping[str, Any]
-    privacy: tuple[Choice, Gaussian] | None
+    chosen: Mapping[str, Chosen]
+    privacy: Gaussian | None
+    privacy_choice: Choice | None
 
 
 @dataclass(frozen=True, eq=False)
-class Identified:
+class Identified(Read):
     """A request's run by its identity, and what it was resolved from.
 
     Attributes
     ----------
     cell
         Everything that decides the numbers.
-    named, wanted
-        The request read, and its data before a federation is made of it.
-    model, model_parameters
+    data
+        The data, before a federation is made of it.
+    model
         The architecture.
-    participating
-        Who takes part in the rounds, once there is a federation.
+    attendance
+        Makes the participation, once there is a federation.
     new_clients
         Clients that are held out; None if there are none.
     """
 
     cell: Cell
-    named: Named
-    wanted: Wanted
-    model: ModelSpec
-    model_parameters: Any
-    participating: Participating
+    data: ResolvedData
+    model: Chosen
+    attendance: Callable[[Census], Participation]
     new_clients: NewClients | None
 
     @property
     def dataset(self) -> str:
         """The data set as written."""
-        return self.wanted.written
+        return self.data.written
 
     @property
-    def notice(self) -> str:
+    def said_of_data(self) -> str:
         """One line that the user must see, or ""."""
-        return " ".join(filter(None, (self.wanted.notice, self.wanted.remark)))
+        return " ".join(filter(None, (self.data.notice, self.data.remark)))
 
 
-def identify(request: RunRequest, registry: plugins.Registry | None = None) -> Identified:
+def identify(
+    request: RunRequest, registry: plugins.Registry | None = None, cache: DataCache = PROCESS
+) -> Identified:
     """Resolve a request to its cell.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    registry
+        Where names are looked up; None for the installed plugins.
+    cache
+        What it shares with others.
 
     Raises
     ------
     InputError
         Something about it cannot be as asked; that its federation can be made is not known yet.
     """
-    registry = registry or plugins.installed()
-    return with_data(named(request, registry), registry)
+    return with_data(read(request, registry or plugins.installed()), cache)
 
 
-def named(request: RunRequest, registry: plugins.Registry) -> Named:
+def read(request: RunRequest, registry: plugins.Registry) -> Read:
     """Read and check what a request says of everything but its data."""
     spec = registry.get(registry.algorithms, request.algorithm)
     settings = parse_settings(spec, request.parameters)
-    named_plugins(settings.parameters, registry)
-    privacy = None if request.privacy is None else read_privacy(request.privacy)
-    return Named(request, spec, settings, settled(request), privacy)
-
-
-def with_data(named: Named, registry: plugins.Registry) -> Identified:
-    """Load the data of a request, and resolve what depends on it."""
-    request = named.request
-    if request.model is not None:  # before any data is loaded
-        _model(request.model, registry)
-    if is_expression(request.participation):
-        participating(str(request.participation), registry)
+    settings = Settings(with_plugins(settings.parameters, registry), settings.local_lr)
+    mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
+    chosen = read_choices(request, registry)
+    if "participation" in chosen:
+        chosen["participation"].maker()  # what cannot be imported is said before data is loaded
     new_clients_of(request)
-    want = wanted(request, registry)
-    model, model_parameters = _model(want.model, registry)
-    chosen = {f.name: getattr(want.numbers, f.name) for f in dataclasses.fields(want.numbers)}
-    seed = chosen.pop("seed")
-    new = new_clients_of(request, want.numbers.rounds)
-    number: float = chosen.pop("participation")
-    asked = request.participation if is_expression(request.participation) else number
-    part = participating(str(asked), registry)
-    taking_part = part.choice
-    if isinstance(taking_part, Choice):
-        rule = registry.get(registry.participations, taking_part.name).parameters
-        there = want.clients - (0 if new is None else new.count(want.clients))
-        taking_part = marked(taking_part, rule, there)
+    return Read(request, registry, spec, settings, settled(request), chosen, privacy, mechanism)
+
+
+def with_data(read: Read, cache: DataCache) -> Identified:
+    """Load the data of a request, and resolve what depends on it."""
+    request, chosen = read.request, read.chosen
+    data = resolve_data(request, read.registry, chosen, cache)
+    model = chosen.get("model") or choose_field("model", data.model, read.registry)
+    numbers = dataclasses.asdict(data.numbers)
+    seed, participation = numbers.pop("seed"), numbers.pop("participation")
+    new = new_clients_of(request, data.numbers.rounds)
+    attendance: Callable[[Census], Participation] = partial(Participation.uniform, participation)
+    if "participation" in chosen:
+        rule, held = chosen["participation"], 0 if new is None else new.count(data.clients)
+        attendance = rule.maker()
+        participation = rule.marked(data.clients - held).choice
+        if rule.spec.name == PLAIN:
+            participation = rule.parameters.fraction
     scenario = Scenario(
-        dataset=want.written,
-        fingerprint=want.fingerprint,
-        partition=want.partition,
-        model=Choice(model.name, parameters_of_identity(model_parameters), model.version),
-        participation=taking_part,
-        privacy=None if named.privacy is None else named.privacy[0],
-        population=None if want.population is None else want.population[0],
+        dataset=data.written,
+        fingerprint=data.fingerprint,
+        partition=data.partition,
+        model=model.choice,
+        participation=participation,
+        privacy=read.privacy_choice,
+        population=None if data.population is None else data.population[0],
         new_clients=new,
-        **named.settled,
-        **{**chosen, "clients": want.clients},
+        **read.settled,
+        **{**numbers, "clients": data.clients},
     )
-    algorithm = Choice(named.spec.name, named.settings.of_identity(scenario.lr), named.spec.version)
+    algorithm = Choice(read.spec.name, read.settings.of_identity(scenario.lr), read.spec.version)
     cell = Cell(scenario, algorithm, seed)
-    return Identified(cell, named, want, model, model_parameters, part, new)
-
-
-def _model(text: str, registry: plugins.Registry) -> tuple[ModelSpec, Any]:
-    expression = parse_expression(text, kind="model")
-    spec = registry.get(registry.models, expression.name)
-    parameters: Any = parse_parameters(spec.parameters, expression.arguments, owner=spec.name)
-    return spec, parameters
+    return Identified(
+        **vars(read), cell=cell, data=data, model=model, attendance=attendance, new_clients=new
+    )
 
 
 def command_for(cell: Cell, dataset: str) -> str:

@@ -45,26 +45,16 @@ class HeldOut:
     new_numbers: np.ndarray | None = None
 
 
-_last: dict[tuple[int, float, int], tuple[Federation, HeldOut]] = {}
-
-
-def hold_out(federation: Federation, new: NewClients | None, seed: int) -> HeldOut:
-    """Part a federation, or return the last one parted: a matrix asks for it once a method.
+def hold_out(federation: Federation, new: NewClients, seed: int) -> HeldOut:
+    """Part a federation.
 
     Raises
     ------
     InputError
         There are too few clients to hold one out.
     """
-    if new is None:
-        return HeldOut(federation, np.arange(federation.clients))
-    key = (id(federation), new.share, seed)
-    if key not in _last:
-        there, held = drawn(new, federation.clients, seed)
-        parted = HeldOut(federation.only(there), there, federation.only(held), held)
-        _last.clear()
-        _last[key] = (federation, parted)
-    return _last[key][1]
+    there, held = drawn(new, federation.clients, seed)
+    return HeldOut(federation.only(there), there, federation.only(held), held)
 
 
 class Onboarding:

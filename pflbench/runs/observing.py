@@ -9,8 +9,8 @@ from functools import partial
 from pflbench.errors import InputError, Notice
 from pflbench.isolation import Guard
 from pflbench.runs.observer import Observer
-from pflbench.schema import plugins
 from pflbench.schema.error_text import raised
+from pflbench.schema.plugins import Registry
 from pflbench.schema.specs import resolve
 
 
@@ -37,8 +37,8 @@ class Told:
                 )
 
 
-def installed_observers() -> list[Observer]:
-    """Return what installed plugins want told.
+def observers_of(registry: Registry) -> list[Observer]:
+    """Return what a registry's plugins want told.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def installed_observers() -> list[Observer]:
         A plugin's observer is none.
     """
     made = []
-    for spec in plugins.installed().observers.specs():
+    for spec in registry.observers.specs():
         observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
         if not isinstance(observer, Observer):
             raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")

@@ -1,4 +1,4 @@
-"""Resolving and checking a request: afterwards nothing about it can be wrong but the outcome."""
+"""From a request to a plan: afterwards nothing can be wrong but the outcome."""
 
 from __future__ import annotations
 
@@ -23,39 +23,36 @@ from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
 from pflbench.engine.given import check_head, head_of
 from pflbench.engine.privacy_accounting import accountant
-from pflbench.errors import ImportChangesError, UnknownNameError
+from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
+from pflbench.federation.participation import NEVER
 from pflbench.isolation import Guard
 from pflbench.method import Layout, LocalBudget, Sgd
-from pflbench.runs.data import sourced
-from pflbench.runs.identity import command_for, named, with_data
+from pflbench.runs.data_cache import PROCESS, DataCache
+from pflbench.runs.identity import Identified, Read, command_for, read, with_data
 from pflbench.runs.new_client_results import HeldOut, hold_out
-from pflbench.runs.participation_plan import check_reached
 from pflbench.runs.relatedness_setup import coordinates_for
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.schema import plugins
-from pflbench.schema.error_text import named as named_plugin
-from pflbench.schema.privacy import Gaussian
-from pflbench.schema.scenario import Cell
-from pflbench.schema.specs import AlgorithmSpec, resolve
+from pflbench.schema.error_text import named
+from pflbench.schema.realised import written
+from pflbench.schema.specs import resolve
 
 
 @dataclass(frozen=True, eq=False)
-class PlannedRun:
-    """A run that is ready to start.
+class PlannedRun(Identified):
+    """A run that is ready to start: its identity, and what is made for it.
 
     Attributes
     ----------
-    request, cell
-        What was asked for, and what that resolves to.
-    spec, parameters, local_lr
-        The method, and its clients' learning rate if that is not the scenario's.
     federation
         The data.
     participation
         Who takes part in the rounds.
     module, head
         The network, and the prefix of its classifier's parameters.
+    metrics
+        Further columns of the metrics table.
     device, engine
         Resolved.
     types
@@ -64,21 +61,12 @@ class PlannedRun:
         Who of the federation takes part in the rounds, and who joins later.
     coordinates
         [N, k] how those that take part really relate, for a baseline that may know.
-    privacy
-        What is done to all that clients upload.
     notice
-        One line that says what stands in for the data asked for, or "".
+        One line that says what stands in for what was asked for, or "".
     remark
         One line that the run must say of its data and their partition, or "".
-    dataset
-        The data set as written.
     """
 
-    request: RunRequest
-    cell: Cell
-    spec: AlgorithmSpec
-    parameters: Any
-    local_lr: float | None
     federation: Federation
     participation: Participation
     module: nn.Module
@@ -89,16 +77,19 @@ class PlannedRun:
     types: tuple[torch.dtype, torch.dtype | None]
     held: HeldOut
     coordinates: np.ndarray | None
-    privacy: Gaussian | None
     notice: str
     remark: str
-    dataset: str
+
+    @property
+    def parameters(self) -> Any:
+        """The method's parameters."""
+        return self.settings.parameters
 
     @property
     def sgd(self) -> Sgd:
         """The clients' optimiser."""
         s = self.cell.scenario
-        lr = s.lr if self.local_lr is None else self.local_lr
+        lr = s.lr if self.settings.local_lr is None else self.settings.local_lr
         return Sgd(lr, s.momentum, s.weight_decay)
 
     @property
@@ -133,78 +124,124 @@ class PlannedRun:
 
 
 @apart()
-def plan(request: RunRequest, registry: plugins.Registry | None = None) -> PlannedRun:
+def plan(
+    request: RunRequest, registry: plugins.Registry | None = None, cache: DataCache = PROCESS
+) -> PlannedRun:
     """Resolve a request, load its data and check everything; write nothing.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    registry
+        Where names are looked up; None for the installed plugins.
+    cache
+        What it shares with others.
 
     Raises
     ------
     InputError
         Something cannot be done as asked.
     """
-    registry = registry or plugins.installed()
-    if request.rerun not in RERUN:
-        raise UnknownNameError("choice for rerun", request.rerun, RERUN)
-    read = named(request, registry)
-    for half in (read.spec.client, read.spec.server):  # what cannot be imported is said at once
+    asked = read(request, registry or plugins.installed())
+    here = _here(asked)
+    return _made(with_data(asked, cache), *here)
+
+
+@apart()
+def made(found: Identified) -> PlannedRun:
+    """Make what a run needs that is identified already, and check everything; write nothing.
+
+    Raises
+    ------
+    InputError
+        Something cannot be done as asked.
+    """
+    return _made(found, *_here(found))
+
+
+def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | None]]:
+    """Check that this machine can do what is asked; return where and with what it is computed."""
+    if asked.request.rerun not in RERUN:
+        raise UnknownNameError("choice for rerun", asked.request.rerun, RERUN)
+    for half in (asked.spec.client, asked.spec.server):  # what cannot be imported is said at once
         with suppress(ImportChangesError):  # which is put back: of the method's runs it is said
-            resolve(half, owner=f"algorithm {read.spec.name!r}")
-    if read.privacy is not None:
+            resolve(half, owner=f"algorithm {asked.spec.name!r}")
+    if asked.privacy is not None:
         accountant()  # that it is missing is said before a run
-    device = choose_device(request.device)
-    types = choose_types(read.settled["precision"], device)
-    found = with_data(read, registry)
-    data = sourced(found.wanted)
-    federation, cell = data.federation, found.cell
-    build_model = resolve(found.model.build, owner=f"model {found.model.name!r}")
-    with Guard(partial(named_plugin, found.model))("build"):
+    device = choose_device(asked.request.device)
+    return device, choose_types(asked.settled["precision"], device)
+
+
+def _made(
+    found: Identified, device: torch.device, types: tuple[torch.dtype, torch.dtype | None]
+) -> PlannedRun:
+    federation, cell, network = found.data.federation, found.cell, found.model.spec
+    remark = found.data.remarks
+    build_model = resolve(network.build, owner=f"model {network.name!r}")
+    with Guard(partial(named, network))("build"):
         module = build_network(
             build_model,
-            found.model_parameters,
+            found.model.parameters,
             federation.input_shape,
             federation.classes,
             seed=cell.seed,
-            name=found.model.name,
+            name=network.name,
         )
-    head = head_of(module, found.model.head)
-    layout = Layout.of(module, head, name=found.model.name)
+    head = head_of(module, network.head)
+    layout = Layout.of(module, head, name=network.name)
     engine, fallback = fit_engine(
-        request.engine,
+        found.request.engine,
         module,
         layout,
         federation.train.x,
         federation.classes,
         device=device,
         types=types,
-        name=found.model.name,
+        name=network.name,
     )
-    check_head(layout, found.model.name)
-    held = hold_out(federation, found.new_clients, cell.seed)
-    parameters = read.settings.parameters
-    participation = found.participating.make(Census(held.participants, cell.seed))
-    check_reached(participation, cell.scenario.participation, cell.scenario.rounds)
+    check_head(layout, network.name)
+    held, new = HeldOut(federation, np.arange(federation.clients)), found.new_clients
+    if new is not None:
+        of = (federation, new.share, cell.seed)
+        held = found.data.cache.last("held", of, partial(hold_out, federation, new, cell.seed))
+    participation = found.attendance(Census(held.participants, cell.seed))
+    _check_reached(participation, found)
     planned = PlannedRun(
-        request=request,
-        cell=cell,
-        spec=read.spec,
-        parameters=parameters,
-        local_lr=read.settings.local_lr,
+        **vars(found),
         federation=federation,
         participation=participation,
         module=module,
         head=head,
         metrics={
             m.name: resolve(m.function, owner=f"metric {m.name!r}")
-            for m in registry.metrics.specs()
+            for m in found.registry.metrics.specs()
         },
         device=device,
         engine=engine,
         types=types,
         held=held,
-        coordinates=coordinates_for(parameters, held.participants, registry),
-        privacy=None if read.privacy is None else read.privacy[1],
-        notice=" ".join(filter(None, (data.notice, fallback))),
-        remark=data.remark,
-        dataset=data.written,
+        coordinates=coordinates_for(found.settings.parameters, held.participants),
+        notice=" ".join(filter(None, (found.data.notice, fallback))),
+        remark=remark,
     )
     planned.sharing()
     return planned
+
+
+def _check_reached(made: Participation, found: Identified) -> None:
+    """Refuse a participation that says of rounds what the run does not reach."""
+    said, rounds = found.cell.scenario.participation, found.cell.scenario.rounds
+    words = said if isinstance(said, int | float) else written(said)
+    for does, when in (("joins", made.arrivals()), ("leaves", made.departures())):
+        late = when[(when >= rounds) & (when != NEVER)]
+        if len(late):
+            raise InputError(
+                f"{words} is not reached: a client {does} in round {int(late.max()) + 1:,}, and "
+                f"the run's last round is {rounds:,}. Expected rounds of it."
+            )
+    if made.cycle > rounds:
+        raise InputError(
+            f"{words} is not reached: its cycle has {made.cycle:,} rounds, and the run's last "
+            f"round is {rounds:,}. Expected a whole cycle at least."
+        )

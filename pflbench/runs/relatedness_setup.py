@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -14,31 +15,13 @@ from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.federation.truth import true_coordinates
 from pflbench.method import Server
-from pflbench.schema.parameters import describe_parameters
-from pflbench.schema.plugins import Registry
+from pflbench.schema.plugin_choice import PluginName
 
 KEPT_UP_TO = 2_000
 """Clients up to which every pair of them is kept."""
 
 
-def named_plugins(parameters: Any, registry: Registry) -> list[Any]:
-    """Return the records of the plugins that parameters name (`param(shelf=...)`).
-
-    Raises
-    ------
-    InputError
-        There is none of that name, or it is broken.
-    """
-    return [
-        registry.get(getattr(registry, info.shelf), getattr(parameters, info.name))
-        for info in describe_parameters(type(parameters))
-        if info.shelf
-    ]
-
-
-def coordinates_for(
-    parameters: Any, federation: Federation, registry: Registry
-) -> NDArray[np.float64] | None:
+def coordinates_for(parameters: Any, federation: Federation) -> NDArray[np.float64] | None:
     """Return how the clients really relate, for a baseline that asks; None for all others.
 
     Raises
@@ -46,7 +29,9 @@ def coordinates_for(
     InputError
         It is asked for and not known.
     """
-    asking = [s for s in named_plugins(parameters, registry) if getattr(s, "needs_truth", False)]
+    values = [getattr(parameters, field.name) for field in dataclasses.fields(parameters)]
+    named = [value.spec for value in values if isinstance(value, PluginName)]
+    asking = [spec for spec in named if getattr(spec, "needs_truth", False)]
     if not asking:
         return None
     known = true_coordinates(federation)

@@ -19,7 +19,7 @@ from pflbench.runs.environment import environment
 from pflbench.runs.execution import execute
 from pflbench.runs.identity import Identified, identify
 from pflbench.runs.observer import Observer
-from pflbench.runs.planning import PlannedRun, plan
+from pflbench.runs.planning import PlannedRun, made
 from pflbench.runs.request import RunRequest
 from pflbench.schema import plugins
 from pflbench.schema.numbers import number_of
@@ -176,7 +176,7 @@ def reproduce(
             f"Run {stored.id} cannot be reproduced with what is installed: its "
             f"{_changed(stored.cell, found.cell.to_json())} would be another, and so would the run."
         )
-    planned = plan(request)
+    planned = made(found)
     elsewhere = _elsewhere(stored, planned)
     if tolerance is None and elsewhere:
         tolerance = TOLERANCE
@@ -258,7 +258,7 @@ def _same_data(stored: StoredRun, found: Identified) -> None:
         return
     notice = str(stored.labels.get("notice") or "")
     told = f" The run had {notice}." if notice else ""
-    told += f" Here: {found.notice}" if found.notice else ""
+    told += f" Here: {found.said_of_data}" if found.said_of_data else ""
     raise OtherDataError(
         f"The data set {found.dataset!r} found here is not that of run {stored.id}: its "
         f"fingerprint is {here[:12]}, and was {there[:12]}.{told} Nothing was trained."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import dataclass, field
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,6 +19,18 @@ CELL = st.tuples(
     SETTINGS,
     st.integers(0, 3),
 )
+
+
+@dataclass(frozen=True)
+class Row:
+    algorithm: str
+    commands: dict[int, str]
+    parameters: dict[str, str] = field(default_factory=dict)
+
+
+def row(cell: tuple[str, str, tuple[str, ...], int]) -> Row:
+    algo, _, settings_, seed = cell
+    return Row(algo, {seed: command(cell)}, dict(one.split("=", 1) for one in settings_))
 
 
 def command(cell: tuple[str, str, tuple[str, ...], int]) -> str:
@@ -51,7 +64,7 @@ def cells(text: str) -> set[tuple[str, str, tuple[str, ...], int]]:
 def test_joined_commands_run_the_same_cells(
     wanted: list[tuple[str, str, tuple[str, ...], int]],
 ) -> None:
-    found = [cells(text) for text in joined(map(command, wanted))]
+    found = [cells(text) for text in joined(map(row, wanted))]
     assert set().union(*found) == set(wanted)
     assert sum(map(len, found)) == len(set(wanted)), "no cell twice"
 
@@ -60,10 +73,10 @@ def test_a_whole_matrix_is_one_command() -> None:
     wanted = [
         (a, "mnist", ("lr=0.1",), s) for a in ("local", "fedavg", "fedora") for s in (2, 0, 1)
     ]
-    (found,) = joined(map(command, wanted))
+    (found,) = joined(map(row, wanted))
     assert cells(found) == set(wanted)
 
 
 def test_what_is_no_such_command_is_kept() -> None:
     others = ["make all", "pflbench run --algo a --seed 'open", "pflbench run --algo a --flag", ""]
-    assert joined(others) == others
+    assert joined(Row("a", {0: text}) for text in others) == others

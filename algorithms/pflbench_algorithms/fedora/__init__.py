@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pflbench.schema import plugins
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
+from pflbench.schema.plugin_choice import plugin_of
 from pflbench.schema.specs import AlgorithmSpec, SimilaritySpec, resolve
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def measure_of(parameters: Fedora) -> Similarity:
     pflbench.errors.InputError
         No plugin brings it, or its code cannot be imported.
     """
-    registry = plugins.installed()
-    spec = registry.get(registry.similarities, parameters.similarity)
+    spec = plugin_of(parameters.similarity, "similarities")
     made: Similarity = resolve(spec.make, owner=f"similarity {spec.name!r}")(
         parameters.subspace_dim
     )

@@ -66,6 +66,8 @@ def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
     stores = {work.results: Store(work.results, missing_ok=True) for work in works}
     found = [(work, find(work, stores[work.results])) for work in works]
     there = [(work, result) for work, result in found if result is not None]
+    for work, _ in there:
+        work.found = None
     if there:
         watch.there(there)
     return {work.run_id: Outcome(work.run_id, "there") for work, _ in there}

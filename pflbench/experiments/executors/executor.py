@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import format_exception
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from pflbench.errors import InputError
 from pflbench.runs.observer import Observer
@@ -15,13 +15,15 @@ from pflbench.schema.error_text import sentence
 
 if TYPE_CHECKING:
     from pflbench.results import Store
+    from pflbench.runs.identity import Identified
+    from pflbench.runs.planning import PlannedRun
     from pflbench.runs.request import RunRequest
     from pflbench.runs.result import Result
 
 Status = Literal["complete", "there", "busy", "failed"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Work:
     """One cell to run; it can be pickled, so that it can be sent to wherever it is run.
 
@@ -35,12 +37,38 @@ class Work:
         The results folder.
     title
         The cell in words.
+    found
+        The request resolved, for a run in this process; elsewhere it is resolved there, and its id
+        compared. It holds the data, so it is let go once it is not needed.
     """
 
     run_id: str
     request: RunRequest
     results: Path
     title: str
+    found: Identified | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "found": None}
+
+    def plan(self) -> PlannedRun:
+        """Make what the cell needs to run, and let go of what was resolved of it.
+
+        Raises
+        ------
+        InputError
+            Something cannot be done as asked, or the request is another run here.
+        """
+        from pflbench.runs.planning import made, plan
+
+        found, self.found = self.found, None
+        planned = plan(self.request) if found is None else made(found)
+        if planned.cell.id != self.run_id:
+            raise InputError(
+                f"The cell resolves to run {planned.cell.id} where it is to be run, not to "
+                f"{self.run_id}: expected the same data, plugins and settings there."
+            )
+        return planned
 
 
 @dataclass(frozen=True)
@@ -142,15 +170,16 @@ def find(work: Work, store: Store) -> Result | None:
     InputError
         What is there of the run is damaged.
     """
-    from pflbench.runs.observing import Told, installed_observers
+    from pflbench.runs.observing import Told, observers_of
     from pflbench.runs.result import Result
+    from pflbench.schema.plugins import installed
 
     run = None if work.request.rerun == "always" else store.get(work.run_id)
     if run is None or run.status != "complete":
         return None
     store.tidy(run)
     result = Result.stored(run)
-    Told(installed_observers()).tell("reused", result)
+    Told(observers_of(installed())).tell("reused", result)
     return result
 
 
@@ -171,17 +200,11 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
     it is moved or removed meanwhile, it is not made again. Only an interruption passes through.
     """
     from pflbench.results import RunBusyError, Store
-    from pflbench.runs import execute, plan
+    from pflbench.runs import execute
 
     reused = _Reused()
     try:
-        planned = plan(work.request)
-        if planned.cell.id != work.run_id:
-            raise InputError(
-                f"The cell resolves to run {planned.cell.id} where it is to be run, not to "
-                f"{work.run_id}: expected the same data, plugins and settings there."
-            )
-        execute(planned, Store(work.results), [reused, *observers])
+        execute(work.plan(), Store(work.results), [reused, *observers])
     except RunBusyError as error:
         return Outcome(work.run_id, "busy", sentence(error))
     except (Exception, SystemExit) as error:  # whatever stops this cell, the others are run

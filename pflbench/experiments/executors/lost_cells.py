@@ -23,7 +23,8 @@ def again(work: Work) -> Work:
     there = Store(work.results, missing_ok=True).get(work.run_id)
     if there is None or there.status == "complete":  # it died before it had begun
         return work
-    return dataclasses.replace(work, request=dataclasses.replace(work.request, rerun="missing"))
+    request = dataclasses.replace(work.request, rerun="missing")
+    return dataclasses.replace(work, request=request, found=None)
 
 
 def lost(work: Work, how: str, times: int) -> Outcome:

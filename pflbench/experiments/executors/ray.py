@@ -125,6 +125,8 @@ class RayTasks:
                 "Cells that train on cuda need a GPU from Ray: give each one, or a share of one, "
                 "as in --gpus-per-cell 0.5."
             )
+        for work in works:
+            work.found = None  # workers resolve it
         if not self._begun:
             self._begin()
 

@@ -8,7 +8,7 @@ from traceback import format_exception
 from pflbench.engine.process_group import Group
 from pflbench.experiments.executors.executor import Outcome, Watch, Work
 from pflbench.results import Store
-from pflbench.runs import Observer, execute, plan
+from pflbench.runs import Observer, execute
 from pflbench.schema.error_text import sentence
 
 
@@ -33,7 +33,7 @@ def _run(work: Work, observers: Iterable[Observer], group: Group) -> Outcome:
     try:
         with group.together():
             store = Store(work.results, missing_ok=True) if group.first else None
-            execute(plan(work.request), store, observers, group)
+            execute(work.plan(), store, observers, group)
     except Exception as error:  # whatever stops this cell, the others are run
         return Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
     return Outcome(work.run_id, "complete")

@@ -110,7 +110,9 @@ class Processes:
                     os.kill(self._started, signal.SIGTERM)
 
     def begin(self, works: Sequence[Work]) -> None:
-        """Refuse nothing: each cell says itself what it needs."""
+        """Refuse nothing: each cell says itself what it needs, and is resolved by its worker."""
+        for work in works:
+            work.found = None
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells, as many at a time as there are jobs; see `Executor.run`.

@@ -140,7 +140,7 @@ def _samples(found: Identified) -> int:
     """Return the number of training samples of all clients."""
     from pflbench.federation import Federation, Pool
 
-    data = found.wanted.data
+    data = found.data.data
     if isinstance(data, Pool):
         return max(1, len(data.train_x) - data.validation)
     if isinstance(data, Federation):
@@ -152,7 +152,7 @@ def _shape(found: Identified) -> tuple[int, ...]:
     """Return the shape of a sample."""
     from pflbench.federation import Federation, Pool
 
-    data = found.wanted.data
+    data = found.data.data
     if isinstance(data, Federation):
         return tuple(data.input_shape)
     array = data.train_x if isinstance(data, Pool) else data.clients[0]["train_x"]
@@ -163,9 +163,9 @@ def _parameters(found: Identified) -> int:
     """Return the number of parameters of a cell's network."""
     from pflbench.schema.specs import resolve
 
-    build = resolve(found.model.build, owner=f"model {found.model.name!r}")
-    classes: int = found.wanted.data.classes
-    return _columns(build, found.model_parameters, found.model.name, _shape(found), classes)
+    build = resolve(found.model.spec.build, owner=f"model {found.model.spec.name!r}")
+    classes: int = found.data.data.classes
+    return _columns(build, found.model.parameters, found.model.spec.name, _shape(found), classes)
 
 
 @lru_cache(maxsize=64)

@@ -43,23 +43,23 @@ def checked(
     InputError
         A cell cannot be run as asked, or the results folder is damaged or cannot be written.
     """
-    from pflbench.runs import plan  # it imports torch
-    from pflbench.runs.data import steady_files
+    from pflbench.runs.data_cache import DataCache  # it imports torch
     from pflbench.runs.identity import identify
+    from pflbench.runs.planning import made
 
     cells: dict[str, Identified] = {}
-    with steady_files():
-        for asked in requests:
-            request = replace(asked, device=device(asked.device))
-            found = identify(request)
-            if found.cell.id in cells:
-                continue
-            there = None if store is None else store.get(found.cell.id)
-            if there is None or there.status != "complete" or request.rerun == "always":
-                if store is not None:
-                    store.check_writable()
-                plan(request)
-            cells[found.cell.id] = found
+    cache = DataCache(steady=True)
+    for asked in requests:
+        request = replace(asked, device=device(asked.device))
+        found = identify(request, cache=cache)
+        if found.cell.id in cells:
+            continue
+        there = None if store is None else store.get(found.cell.id)
+        if there is None or there.status != "complete" or request.rerun == "always":
+            if store is not None:
+                store.check_writable()
+            made(found)
+        cells[found.cell.id] = found
     return cells
 
 
@@ -67,16 +67,14 @@ def with_impossible(
     standings: Iterable[Standing], cells: Mapping[str, Identified]
 ) -> list[Standing]:
     """Plan the cells of which nothing is there; say of those that cannot be run why."""
-    from pflbench.runs import plan
-    from pflbench.runs.data import steady_files
+    from pflbench.runs.planning import made
 
     told = []
-    with steady_files():
-        for standing in standings:
-            if standing.state == "missing":
-                try:
-                    plan(cells[standing.run_id].named.request)
-                except InputError as error:
-                    standing = replace(standing, state="impossible", reason=sentence(error))
-            told.append(standing)
+    for standing in standings:
+        if standing.state == "missing":
+            try:
+                made(cells[standing.run_id])
+            except InputError as error:
+                standing = replace(standing, state="impossible", reason=sentence(error))
+        told.append(standing)
     return told

@@ -13,7 +13,8 @@ from pflbench.schema.expressions import Expression, format_scalar, parse_express
 from pflbench.schema.numbers import number_of, plain_value
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
-from pflbench.schema.plugins import Registry, Shelf
+from pflbench.schema.plugin_choice import choose
+from pflbench.schema.plugins import Registry
 from pflbench.schema.privacy import read_privacy
 from pflbench.schema.scenario_fields import ScenarioRequest, scenario_fields
 
@@ -145,8 +146,6 @@ def resolve_key(key: str, text: str, registry: Registry, base: str = "") -> tupl
     if key == "privacy":
         given = parse_expression(text, kind="privacy mechanism", example=field.example)
         return given.name, read_privacy(str(Expression(given.name, {**below, **given.arguments})))
-    shelf: Shelf[Any] = getattr(registry, field.shelf)
-    given = parse_expression(text, kind=shelf.kind, example=field.example)
-    spec = registry.get(shelf, given.name)
-    arguments = {**below, **given.arguments}
-    return spec.name, parse_parameters(spec.parameters, arguments, owner=spec.name)
+    shelf = getattr(registry, field.shelf)
+    found = choose(text, shelf, registry, example=field.example, below=below)
+    return found.spec.name, found.parameters

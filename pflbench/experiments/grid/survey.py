@@ -57,14 +57,14 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
     InputError
         A cell cannot be as asked.
     """
-    from pflbench.runs.data import steady_files
+    from pflbench.runs.data_cache import DataCache
     from pflbench.runs.identity import identify  # it imports torch
 
     found: dict[str, Identified] = {}
-    with steady_files():
-        for request in requests:
-            one = identify(request)
-            found.setdefault(one.cell.id, one)
+    cache = DataCache(steady=True)
+    for request in requests:
+        one = identify(request, cache=cache)
+        found.setdefault(one.cell.id, one)
     return found
 
 

@@ -12,7 +12,7 @@ from pflbench.experiments.grid import Matrix, TuningPlan
 from pflbench.experiments.tuning.budget import budgets
 from pflbench.experiments.tuning.targets import target
 from pflbench.results.tunings import Study, studies_of
-from pflbench.runs.data import steady_files
+from pflbench.runs.data_cache import DataCache
 from pflbench.runs.request import RunRequest
 
 
@@ -49,8 +49,8 @@ def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> li
         A study is missing, or has fewer trials than the plan gives it.
     """
     known = {study.id: study for study in studies_of(results)}
-    with steady_files():
-        wanted = [target(request, plan) for request in requests]
+    cache = DataCache(steady=True)
+    wanted = [target(request, plan, cache)[0] for request in requests]
     titles = {one.study.id: one.title for one in wanted}
     found = {study_id: known[study_id] for study_id in titles if study_id in known}
     begun = {name: s for name, s in found.items() if len(s.finished) >= plan.trials}

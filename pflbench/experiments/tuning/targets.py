@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from pflbench.experiments.grid import TuningPlan
 from pflbench.results.tunings import Dimension, Study
-from pflbench.runs.data import steady_files
+from pflbench.runs.data_cache import DataCache
 from pflbench.runs.identity import Identified, identify
-from pflbench.runs.planning import plan as planned
+from pflbench.runs.planning import made
 from pflbench.runs.request import RunRequest
 from pflbench.schema.expressions import Expression
 from pflbench.schema.parameters import Scalar, parameters_to_json
@@ -50,17 +50,17 @@ def targets(requests: Iterable[RunRequest], plan: TuningPlan) -> dict[str, Targe
         A trial cannot be as asked.
     """
     found: dict[str, Target] = {}
-    with steady_files():
-        for request in requests:
-            made = target(request, plan)
-            if made.study.id not in found:
-                planned(made.request)  # what cannot be run is refused before any trial
-                found[made.study.id] = made
+    cache = DataCache(steady=True)
+    for request in requests:
+        one, known = target(request, plan, cache)
+        if one.study.id not in found:
+            made(known)  # what cannot be run is refused before any trial
+            found[one.study.id] = one
     return found
 
 
-def target(request: RunRequest, plan: TuningPlan) -> Target:
-    """Return the study that serves a cell of a matrix.
+def target(request: RunRequest, plan: TuningPlan, cache: DataCache) -> tuple[Target, Identified]:
+    """Return the study that serves a cell of a matrix, and the cell of its trials so far.
 
     Raises
     ------
@@ -74,31 +74,31 @@ def target(request: RunRequest, plan: TuningPlan) -> Target:
         trial = dataclasses.replace(trial, eval_every=trial.rounds)
     if request.new_clients:  # they are no matter of validation: as few of them as can be
         trial = dataclasses.replace(trial, onboard_at=None, shots="1", onboarding_steps=1)
-    known = identify(trial)
+    known = identify(trial, cache=cache)
     study = Study(
         scenario=known.cell.scenario.to_json(),
-        algorithm=known.named.spec.name,
-        version=known.named.spec.version,
+        algorithm=known.spec.name,
+        version=known.spec.version,
         fixed=_fixed(known),
         space=_space(known),
         seeds=tuple(plan.seeds),
     )
     method = Expression(request.algorithm, request.parameters)
     where = f"{request.dataset}{f', {request.partition}' if request.partition else ''}"
-    return Target(study, trial, f"{method} on {where}")
+    return Target(study, trial, f"{method} on {where}"), known
 
 
 def _fixed(known: Identified) -> dict[str, Scalar]:
-    settings = known.named.settings
+    settings = known.settings
     values = {**parameters_to_json(settings.parameters), RATE: settings.local_lr}
-    return {name: values[name] for name in known.named.request.parameters}
+    return {name: values[name] for name in known.request.parameters}
 
 
 def _space(known: Identified) -> tuple[Dimension, ...]:
     """Return the parameters that say how they are tuned, apart from those that are given."""
     made = []
-    for info in describe_settings(known.named.spec):
-        if info.tune is None or info.name in known.named.request.parameters:
+    for info in describe_settings(known.spec):
+        if info.tune is None or info.name in known.request.parameters:
             continue
         low, high = info.tune
         default = known.cell.scenario.lr if info.name == RATE else info.default

@@ -3,50 +3,67 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
-_START = ["pflbench", "run"]
-_MERGED = ("--algo", "--set", "--seed")
+from pflbench.schema.expressions import format_scalar
+from pflbench.schema.parameters import Scalar
+
+_START = "pflbench run --algo "
+
+
+class Repeatable(Protocol):
+    """A row of a board, as far as its commands go."""
+
+    @property
+    def algorithm(self) -> str:
+        """The method."""
+
+    @property
+    def parameters(self) -> Mapping[str, Scalar]:
+        """Its parameters."""
+
+    @property
+    def commands(self) -> Mapping[int, str]:
+        """The command of a run, by seed."""
 
 
 @dataclass
 class _Job:
     """A command of one or several methods: what they share, and what is their own."""
 
-    shared: tuple[tuple[str, str], ...]
-    methods: dict[str, tuple[str, ...]]
-    seeds: list[str]
+    shared: str
+    methods: dict[str, str]
+    seeds: list[int]
 
     def written(self) -> str:
-        words = [*_START, "--algo", ",".join(self.methods)]
-        for option, value in self.shared:
-            words += [option, value]
-        for settings in self.methods.values():
-            for setting in settings:
-                words += ["--set", setting]
-        return shlex.join([*words, "--seed", ",".join(self.seeds)])
+        settings = "".join(self.methods.values())
+        seeds = ",".join(map(str, self.seeds))
+        return f"{_START}{','.join(self.methods)}{self.shared}{settings} --seed {seeds}"
 
 
-def joined(commands: Iterable[str]) -> list[str]:
-    """Write as few commands as run the same cells as those given.
+def joined(rows: Iterable[Repeatable]) -> list[str]:
+    """Write as few commands as run the same cells as those of the rows.
 
     Runs that differ in the seed become one command; so do methods with the same seeds in one
-    scenario, unless one has two sets of parameters. What is not such a command is kept as it is.
+    scenario, unless one has two sets of parameters. A command that is not as its row says is kept
+    as it is.
     """
     jobs: list[_Job] = []
-    others: list[str] = []
-    for command in dict.fromkeys(commands):
-        job = _read(command)
-        if job is None:
-            others.append(command)
-            continue
-        for known in jobs:
-            if (known.shared, known.methods) == (job.shared, job.methods):
-                known.seeds += [seed for seed in job.seeds if seed not in known.seeds]
-                break
-        else:
-            jobs.append(job)
+    others: dict[str, None] = {}
+    for row in rows:
+        for seed, command in row.commands.items():
+            job = _job(row, seed, command)
+            if job is None:
+                others[command] = None
+                continue
+            for known in jobs:
+                if (known.shared, known.methods) == (job.shared, job.methods):
+                    known.seeds += [seed for seed in job.seeds if seed not in known.seeds]
+                    break
+            else:
+                jobs.append(job)
     merged: list[_Job] = []
     for job in jobs:
         for known in merged:
@@ -59,20 +76,14 @@ def joined(commands: Iterable[str]) -> list[str]:
     return [*(job.written() for job in merged), *others]
 
 
-def _read(command: str) -> _Job | None:
-    """Read a command of one method and one seed; None if it is another one."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
+def _job(row: Repeatable, seed: int, command: str) -> _Job | None:
+    """Take out of a run's command what its row knows; None if that is not in it."""
+    start, settings = f"{_START}{row.algorithm}", ""
+    for name, value in row.parameters.items():
+        setting = f"{row.algorithm}.{name}={format_scalar(value)}"
+        settings += f" --set {shlex.quote(setting)}"
+    end = f"{settings} --seed {seed}"
+    if not (command.startswith(f"{start} --") and command.endswith(end)):
         return None
-    rest = words[2:]
-    if words[:2] != _START or len(rest) % 2 or shlex.join(words) != command:
-        return None
-    pairs = list(zip(rest[::2], rest[1::2], strict=True))
-    given = {name: [value for option, value in pairs if option == name] for name in _MERGED}
-    if len(given["--algo"]) != 1 or len(given["--seed"]) != 1:
-        return None
-    if not all(option.startswith("--") for option, _ in pairs):
-        return None
-    shared = tuple(pair for pair in pairs if pair[0] not in _MERGED)
-    return _Job(shared, {given["--algo"][0]: tuple(given["--set"])}, given["--seed"])
+    shared = command[len(start) : -len(end)]
+    return None if " --set " in shared else _Job(shared, {row.algorithm: settings}, [seed])

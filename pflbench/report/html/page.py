@@ -136,14 +136,14 @@ def _section(
         title=board.title,
         words=board.words,
         notes=board.notes,
-        commands=tuple(joined(c for row in board.rows for c in row.commands.values())),
+        commands=tuple(joined(board.rows)),
         methods=tuple(
             _method(row.label, seen[row.label]) for row in board.rows if row.measures is not None
         ),
         leaderboard=leaderboard(board, numbers),
         sheets=sheets(board, numbers),
         again=tuple(
-            Command(row.label, numbers[row.label], tuple(joined(row.commands.values())))
+            Command(row.label, numbers[row.label], tuple(joined([row])))
             for row in board.rows
             if row.commands
         ),
