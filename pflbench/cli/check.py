@@ -39,13 +39,13 @@ with a recorded run of the official implementation instead.
     "--tolerance",
     metavar="X",
     type=Number(ge=0),
-    help=f"Largest absolute difference that passes. (default: {TOLERANCE:g})",
+    help=f"Largest absolute difference that passes; default: {TOLERANCE:g}.",
 )
 @click.option(
     "--engine",
     metavar="auto|stacked|sequential",
     type=OneOf(["auto", "stacked", "sequential"]),
-    help="Engine of the replay. (default: auto)",
+    help="Engine of the replay; default: auto.",
 )
 @debug_option
 @click.pass_context

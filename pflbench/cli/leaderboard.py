@@ -54,9 +54,8 @@ verdicts, which need five seeds.
         ["standard", "tests", "transfer", "calibration", "new-clients", "relatedness", "cost"]
     ),
     help="What the tables show: the comparison; which rows are told apart, and how methods rank "
-    "over boards; whom a method hurts, by groups of clients too; how far probabilities can be "
-    "trusted; what clients got that joined later; how true the relations are that a method learnt; "
-    "or what it cost.",
+    "over boards; which clients a method hurts, also by groups; calibration; accuracy of new "
+    "clients; quality of the relations that a method learnt; or cost.",
 )
 @boards_options
 @target_option

@@ -30,7 +30,7 @@ def new() -> None:
 @click.option(
     "--directory",
     type=PathText(folder=True),
-    help="Folder to write into; it must be empty or not exist (default: ./NAME).",
+    help="Folder to write into; it must be empty or not exist; default: ./NAME.",
 )
 @debug_option
 def algorithm(name: str, directory: Path | None) -> None:

@@ -86,12 +86,16 @@ class Number(_Type):
     ) -> None:
         self.ge, self.gt, self.le, self.lt, self.whole = ge, gt, le, lt, whole
 
+    @property
+    def bounds(self) -> str:
+        """What the number must be: "> 0 and ≤ 1"."""
+        signs = (("≥", self.ge), (">", self.gt), ("≤", self.le), ("<", self.lt))
+        return " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
+
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read the number, or fail with what was expected."""
-        signs = (("≥", self.ge), (">", self.gt), ("≤", self.le), ("<", self.lt))
-        bounds = " and ".join(f"{sign} {bound:g}" for sign, bound in signs if bound is not None)
         kind = "a whole number" if self.whole else "a number"
         number = whole_of(value) if self.whole else number_of(value)
         within = (
@@ -103,7 +107,7 @@ class Number(_Type):
         )
         if number is None or not within:
             name = param.opts[0] if param is not None else "the value"
-            raise InputError(f"{name} {value!r} is not valid: expected {kind} {bounds}.")
+            raise InputError(f"{name} {value!r} is not valid: expected {kind} {self.bounds}.")
         return number if self.whole else float(number)
 
 

@@ -35,7 +35,7 @@ interval: of three seeds, a wide one.
     type=Number(gt=0, le=100),
     default=1.0,
     show_default=True,
-    help="Difference of accuracy that is to be seen, in points.",
+    help="Difference of accuracy to detect, in points.",
 )
 @click.option(
     "--power",
@@ -43,7 +43,7 @@ interval: of three seeds, a wide one.
     type=Number(gt=0, lt=1),
     default=0.8,
     show_default=True,
-    help="Probability with which it is to be seen.",
+    help="Probability of detecting it.",
 )
 @click.option(
     "--algo",

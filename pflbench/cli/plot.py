@@ -44,7 +44,7 @@ distribution over clients), [cyan]gains[/cyan] (each client's gain over local), 
     type=OneOf(["rounds", "bytes", "seconds"]),
     metavar="rounds|bytes|seconds",
     show_default="rounds",
-    help="What curves are drawn against.",
+    help="X axis of curves.",
 )
 @click.option(
     "--split",
@@ -65,7 +65,7 @@ distribution over clients), [cyan]gains[/cyan] (each client's gain over local), 
     metavar="column|page|INCHES",
     default="column",
     show_default=True,
-    help="3.4 inches, 7 inches, or so many.",
+    help="3.4 inches, 7 inches, or this number of inches.",
 )
 @click.option("--title", is_flag=True, help="Write the scenario above the picture.")
 @debug_option

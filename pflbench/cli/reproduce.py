@@ -44,7 +44,7 @@ status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
 @click.option(
     "--dataset",
     metavar="NAME:PATH",
-    help="Where the run's data set lies here, if it is made of files that lay elsewhere.",
+    help="Path of the run's data set on this machine, if its files were elsewhere.",
 )
 @data_options
 @results_option

@@ -63,12 +63,13 @@ _RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
     type=OneOf(["missing", "always"]),
     default="missing",
     show_default=True,
-    help="Run only what is missing, or everything again.",
+    help="Run only missing cells, or everything again.",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Print the cells, what is done, and what the others will take; run and write nothing.",
+    help="Print the cells, their states, and estimates for those still to run; run and write "
+    "nothing.",
 )
 @click.option("--quiet", is_flag=True, help="Show no progress, only the table at the end.")
 @debug_option

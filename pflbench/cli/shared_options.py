@@ -23,7 +23,7 @@ def results_option(command: F) -> F:
         envvar="PFLBENCH_RESULTS",
         show_envvar=True,
         show_default=True,
-        help="Where results are kept: one folder a run.",
+        help="Where results are stored: one folder a run.",
     )(command)
 
 
@@ -32,7 +32,7 @@ def data_options(command: F) -> F:
     command = click.option(
         "--no-fallback",
         is_flag=True,
-        help="Refuse the small copy that stands in for a data set found nowhere else.",
+        help="Refuse the small copy that replaces a missing data set.",
     )(command)
     return click.option(
         "--data-dir",

@@ -126,16 +126,21 @@ def plugin(name: str, note: bool) -> None:
     "--population",
     metavar="EXPR",
     shell_complete=complete("populations"),
-    help="Clients unlike the others, such as groups(minority=0.2).",
+    help="Clients unlike the others, such as groups(minority=0.2). Their numbers are printed.",
 )
 @click.option(
     "--clients",
     metavar="N",
     type=COUNT,
-    help="Number of clients (default: the data set's reference scenario's).",
+    help="Number of clients; default: the reference scenario's.",
 )
 @click.option(
-    "--seed", metavar="N", type=Number(ge=0, whole=True), default=0, show_default=True, help="Seed."
+    "--seed",
+    metavar="N",
+    type=Number(ge=0, whole=True),
+    default=0,
+    show_default=True,
+    help="Seed of the partition.",
 )
 @save_option("Write the picture to a file as well")
 @data_options
@@ -211,7 +216,7 @@ def run_(run_id: str, results: Path) -> None:
 
 @show.command(help=_TRANSFER)
 @click.argument("run_id", metavar="ID")
-@save_option("Write a picture as well")
+@save_option("Write a picture of the gains as well")
 @results_option
 @debug_option
 def transfer(run_id: str, save: Path | None, results: Path) -> None:

@@ -38,7 +38,7 @@ are told.
     type=OneOf(["text", "json"]),
     default="text",
     show_default=True,
-    help="How to write it.",
+    help="A table with counts over seeds, or all cells for scripts.",
 )
 @debug_option
 @click.pass_context

@@ -67,14 +67,14 @@ _TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-se
 @click.option(
     "--extend/--no-extend",
     default=None,
-    help="Continue where a best value is at the end of those tried, or stop at --trials; default: "
+    help="Continue if a best value is at the end of the tried ones, or stop at --trials; default: "
     "continue.",
 )
 @click.option(
     "--max-trials",
     metavar="N",
     type=COUNT,
-    help="At most N trials of every method when they are continued; default: as many as it takes.",
+    help="At most N trials of every method when they are continued; default: no limit.",
 )
 @device_option
 @engine_option

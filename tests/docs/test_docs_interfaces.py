@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,12 @@ def test_every_command_and_option_is_in_the_reference() -> None:
                 documented += column(section(page, shared), "Option")
         assert len(documented) == len(set(documented))
         assert set(documented) == options_of(command) - {"--help"}, name
+
+
+def test_the_tables_of_options_are_those_that_the_tool_writes() -> None:
+    tool = runpy.run_path(str(ROOT / "tools" / "options.py"))
+    text = (DOCS / "command-line.md").read_text("utf-8")
+    assert tool["rewritten"](text) == text, "run: python tools/options.py"
 
 
 def test_documentation_names_no_option_that_is_not_there() -> None:
