@@ -17,6 +17,9 @@ PHRASES: dict[str, str] = WORDS["phrases"]
 CHECKED = ("README.md", "CONTRIBUTING.md", "docs")
 """Files and folders that are read, from the root."""
 
+WRITTEN = ROOT / "docs" / "reference"
+"""Pages made of docstrings, which are read where they are written."""
+
 
 def pattern(phrases: list[str]) -> re.Pattern[str]:
     """Return an expression that finds any of the phrases, the longest first."""
@@ -69,7 +72,7 @@ def files() -> Iterator[Path]:
         path = ROOT / name
         for file in [path] if path.is_file() else sorted(path.rglob("*")):
             hidden = any(part.startswith(".") or part == "build" for part in file.parts)
-            if file.suffix in (".py", ".md") and not hidden:
+            if file.suffix in (".py", ".md") and not hidden and WRITTEN not in file.parents:
                 yield file
 
 
