@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pflbench.analysis.costs import Spent
+from pflbench.analysis.further_metrics import Further
+from pflbench.analysis.further_metrics import record as further_record
 from pflbench.analysis.new_client_scores import Onboarded
 from pflbench.analysis.row_names import written
 from pflbench.analysis.training import Training
@@ -162,6 +164,8 @@ class Row:
     deviations
         Standard deviation over seeds of what `measures` has the means of, by name; empty with one
         seed.
+    metrics
+        Of plugins, by name, as far as all runs and clients have them.
     """
 
     algorithm: str
@@ -186,6 +190,7 @@ class Row:
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
     worst_rank: int | None = None
     deviations: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Further] = field(default_factory=dict)
 
     @property
     def leads(self) -> bool:
@@ -256,6 +261,7 @@ class Board:
                 **row.onboarded.record(),
                 **row.spent.record(),
                 **row.training.record(),
+                **further_record(row.metrics),
                 "chosen_on_validation": row.chosen,
                 "tuned_trials": row.tuned,
                 "tuned_ends": "; ".join(map(str, row.ends)),

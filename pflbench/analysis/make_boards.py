@@ -12,6 +12,7 @@ import numpy as np
 
 from pflbench.analysis.board import Board, Measures, Row
 from pflbench.analysis.costs import Question, spent
+from pflbench.analysis.further_metrics import further
 from pflbench.analysis.gradients import budget_notes, times
 from pflbench.analysis.marks import unstable
 from pflbench.analysis.measuring import measure
@@ -121,6 +122,7 @@ def _board(
                 budget=times(measured[i], None if local is None else measured[local]),
                 training=training([entry.scores[seed] for seed in seeds], seeds),
                 accuracies=np.array([entry.scores[seed].test for seed in seeds]),
+                metrics=further([entry.scores[seed] for seed in seeds]),
             )
         )
     rows.sort(key=_place)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +12,10 @@ from pflbench.analysis.relatedness_score import SCORES as RELATED
 from pflbench.errors import InputError
 from pflbench.results import StoredRun, selected_round
 from pflbench.results.measures import PERSONAL, Floats, Ints, by_client
+from pflbench.schema.specs import METRICS_COLUMNS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
 KEPT = (*COSTS, *RELATED)
@@ -47,6 +52,8 @@ class Scores:
         The same of those that are means over samples: mean over all clients' samples.
     kept
         What the summary says of `KEPT`.
+    metrics
+        [N] by name: metrics of plugins, on test at the selected round.
     """
 
     clients: Ints
@@ -61,6 +68,7 @@ class Scores:
     calibration: Mapping[str, float]
     by_samples: Mapping[str, float]
     kept: Mapping[str, float]
+    metrics: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def scores(run: StoredRun) -> Scores:
@@ -73,13 +81,16 @@ def scores(run: StoredRun) -> Scores:
     """
     import pyarrow.compute as pc
 
-    table = run.arrow("metrics", ("split", "stage", *_NUMBERS))
+    table = run.arrow("metrics")
+    if not {"split", "stage", *_NUMBERS} <= set(table.column_names):
+        table = run.arrow("metrics", ("split", "stage", *_NUMBERS))  # which says what is missing
     personal = pc.equal(table["stage"], PERSONAL)
     parts = {
         split: table.filter(pc.and_(personal, pc.equal(table["split"], split)))
         for split in ("val", "test")
     }
     numbers = {s: {n: part[n].to_numpy() for n in _NUMBERS} for s, part in parts.items()}
+    further = metrics_of_plugins(table)
     try:
         val, test = (by_client(part, split) for split, part in numbers.items())
         if not np.array_equal(val.rounds, test.rounds):
@@ -91,6 +102,7 @@ def scores(run: StoredRun) -> Scores:
     here = numbers["test"]["round"] == selected
     there = {name: values[here] for name, values in numbers["test"].items()}
     samples = there["samples"]
+    order = np.argsort(there["client"])
     return Scores(
         clients=test.clients,
         test=test.at(selected),
@@ -107,4 +119,14 @@ def scores(run: StoredRun) -> Scores:
             for name in BY_SAMPLES
         },
         kept={k: run.summary[k] for k in KEPT if isinstance(run.summary.get(k), (int, float))},
+        metrics={name: parts["test"][name].to_numpy()[here][order] for name in further},
     )
+
+
+def metrics_of_plugins(table: pa.Table) -> list[str]:
+    """Return the columns of a metrics table that are metrics of plugins."""
+    return [
+        name
+        for name, type in zip(table.column_names, table.schema.types, strict=True)
+        if name not in METRICS_COLUMNS and str(type) in ("float", "double")
+    ]

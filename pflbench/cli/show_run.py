@@ -14,9 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from pflbench.analysis import Board, leaderboard
+from pflbench.analysis.scores import metrics_of_plugins, scores
 from pflbench.cli.option_types import listed
 from pflbench.errors import DamagedError
 from pflbench.report.tables.columns import ColumnSet
+from pflbench.report.tables.entries import four_digits
 from pflbench.report.tables.escape import plain
 from pflbench.report.tables.render import Format, render, renderable, renderable_together
 from pflbench.report.terminal.screen import literal, on_terminal, show, table
@@ -81,6 +83,11 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
     parts: list[RenderableType] = [head, _facts("The cell", cell)]
     if run.summary:
         parts.append(_facts("Result", run.summary))
+    if run.status == "complete" and metrics_of_plugins(run.arrow("metrics")):
+        found = scores(run)
+        title = f"Metrics of plugins, test, round {found.selected}: mean over clients"
+        means = {name: float(values.mean()) for name, values in found.metrics.items()}
+        parts.append(_facts(title, {name: four_digits(mean) for name, mean in means.items()}))
     if run.failure:
         parts.append(_facts("Failure", run.failure))
     if run.damage is not None:

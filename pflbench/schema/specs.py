@@ -237,7 +237,7 @@ class ModelSpec:
         _check("a model", self.name, self.build)
 
 
-_COLUMNS = (
+METRICS_COLUMNS = (
     "round",
     "client",
     "split",
@@ -258,16 +258,18 @@ class MetricSpec:
 
     `function` is "module:function" with the signature
     `metric(logits [n, C], y [n], mask [n]) -> scalar tensor`, for one client and one split; it is
-    mapped over clients, and `mask` is 0 on padding.
+    mapped over clients, and `mask` is 0 on padding. Boards show its mean over clients, and the
+    summary as its meaning.
     """
 
     name: str
     summary: str
     function: Target
+    higher_is_better: bool = True
 
     def __post_init__(self) -> None:
         _check("a metric", self.name, self.function)
-        if self.name in _COLUMNS:
+        if self.name in METRICS_COLUMNS:
             raise ValueError(
                 f"{self.name!r} is no name for a metric: the metrics table has a column "
                 f"{self.name!r} already"

@@ -22,6 +22,7 @@ from pflbench.report.tables.columns import (
     SELECTION,
     VIEWS,
     Column,
+    further_columns,
 )
 from pflbench.report.tables.entries import accuracy, standing
 from pflbench.results import StoredRun
@@ -64,7 +65,7 @@ def leaderboard(board: Board, numbers: Numbers) -> Table:
     columns: list[Column] = []
     for table in VIEWS["standard"].tables(board):
         columns += [c for c in table if c.header not in {known.header for known in columns}]
-    meanings = dict(VIEWS["standard"].legend)
+    meanings = dict((*VIEWS["standard"].legend, *VIEWS["standard"].terms(board)))
     lines = []
     ends, tones = _scale(board), _tones(board)
     for row in board.rows:
@@ -72,11 +73,14 @@ def leaderboard(board: Board, numbers: Numbers) -> Table:
         if row.measures is None:  # rank, method and seeds; then the reason
             entries = entries[:3]
         lines.append(_line(row, entries, numbers))
-    return Table(_heads(columns, lines, meanings), tuple(lines), _groups(columns))
+    groups = (*_GROUPS, ("metrics of plugins", further_columns(board)))
+    return Table(_heads(columns, lines, meanings), tuple(lines), _groups(columns, groups))
 
 
-def _groups(columns: Sequence[Column]) -> tuple[Group, ...]:
-    titles = {c.header: title for title, members in _GROUPS for c in members}
+def _groups(
+    columns: Sequence[Column], members_of: Iterable[tuple[str, Sequence[Column]]]
+) -> tuple[Group, ...]:
+    titles = {c.header: title for title, members in members_of for c in members}
     groups: list[Group] = []
     for column in columns:
         last = groups[-1].title if groups else ""
@@ -198,6 +202,8 @@ def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
             for term, meaning in view.legend:
                 if term not in _ASKED:
                     terms.setdefault(term, meaning)
+    for board in boards:
+        terms |= {term: said for term, said in VIEWS["standard"].terms(board) if term not in terms}
     terms |= legend_of_marks(row for board in boards for row in board.rows)
     if any(row.spent.epsilon is not None for board in boards for row in board.rows):
         terms.setdefault(*EPSILON_LEGEND)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from pflbench.analysis.board import Board, Row
+from pflbench.analysis.further_metrics import meaning, names
 from pflbench.analysis.gradients import differences
 from pflbench.analysis.protocol import (
     BASELINE,
@@ -37,6 +38,7 @@ from pflbench.report.tables.entries import (
     accuracy,
     against_baseline,
     counted,
+    four_digits,
     gain,
     gain_spread,
     hurt,
@@ -119,6 +121,8 @@ class View:
         What is said of several boards together, a paragraph each.
     caveat
         What the headline must add on a board, "" if nothing.
+    terms
+        What the legend must add on a board.
     """
 
     headline: str
@@ -126,6 +130,7 @@ class View:
     tables: Callable[[Board], Tables]
     over_boards: Callable[[Sequence[Board]], Sequence[str]] = lambda _: ()
     caveat: Callable[[Board], str] = lambda _: ""
+    terms: Callable[[Board], Sequence[tuple[str, str]]] = lambda _: ()
 
     def headline_of(self, board: Board) -> str:
         """Return the headline, with what it must say of this board besides."""
@@ -220,6 +225,60 @@ def _new_clients(board: Board) -> list[Sequence[Column]]:
     ]
 
 
+_TAKEN = frozenset(column.header for table in TABLES for column in table)
+
+
+def further_columns(board: Board) -> list[Column]:
+    """Return the columns of metrics of plugins."""
+
+    def entry(name: str) -> Callable[[Row], str]:
+        def show(row: Row) -> str:
+            found = row.metrics.get(name)
+            return NOTHING if found is None else spread(found.mean, found.std, four_digits)
+
+        return show
+
+    def ends(name: str) -> Callable[[Row], str]:
+        def show(row: Row) -> str:
+            found = row.metrics.get(name)
+            if found is None or found.low is None:
+                return NOTHING
+            return f"{four_digits(found.low)} … {four_digits(found.high)}"
+
+        return show
+
+    return [
+        column
+        for name in names(board.rows)
+        for column in (
+            Column(_header(name), entry(name)),
+            Column(f"{_header(name)}, 95 % t interval", ends(name)),
+        )
+    ]
+
+
+def _header(metric: str) -> str:
+    return f"{metric} (metric)" if metric in _TAKEN else metric
+
+
+def further_tables(board: Board) -> list[Sequence[Column]]:
+    """Return the table of metrics of plugins, if there are any."""
+    columns = further_columns(board)
+    return [(METHOD, SEEDS, *columns)] if columns else []
+
+
+def further_terms(board: Board) -> list[tuple[str, str]]:
+    """Say what the metrics of plugins are."""
+    return [
+        (
+            _header(name),
+            f"{meaning(name)}. Test split: mean over clients at the selected round, then over "
+            "seeds. A dash: a run or a client has none.",
+        )
+        for name in names(board.rows)
+    ]
+
+
 ColumnSet = Literal[
     "standard", "tests", "transfer", "calibration", "new-clients", "relatedness", "cost"
 ]
@@ -227,7 +286,10 @@ COLUMN_SETS: tuple[ColumnSet, ...] = get_args(ColumnSet)
 
 VIEWS: dict[ColumnSet, View] = {
     "standard": View(
-        HEADLINE, LEGEND, lambda board: (*TABLES[:-1], (*TABLES[-1], *protected(board)))
+        HEADLINE,
+        LEGEND,
+        lambda board: (*TABLES[:-1], (*TABLES[-1], *protected(board)), *further_tables(board)),
+        terms=further_terms,
     ),
     "tests": View(TESTS_HEADLINE, TESTS_LEGEND, tests, ranking),
     "calibration": View(CALIBRATION_HEADLINE, CALIBRATION_LEGEND, calibration),

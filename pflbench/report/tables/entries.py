@@ -62,6 +62,11 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.3f}".replace("-", "−")
 
 
+def four_digits(value: float | None) -> str:
+    """Write a number of any size with four digits that count."""
+    return NOTHING if value is None else f"{value:,.4g}".replace("-", "−")
+
+
 def mega(value: float | None) -> str:
     """Write millions."""
     return NOTHING if value is None else f"{value / 1e6:,.1f}"

@@ -192,7 +192,8 @@ def _remarks(board: Board) -> list[str]:
 
 def _legend(board: Board, view: View) -> list[tuple[str, str]]:
     private = any(row.spent.epsilon is not None for row in board.rows)
-    return [*view.legend, *([EPSILON_LEGEND] if private else []), *legend_of_marks(board.rows)]
+    private_terms = [EPSILON_LEGEND] if private else []
+    return [*view.legend, *view.terms(board), *private_terms, *legend_of_marks(board.rows)]
 
 
 def _printed(part: RenderableType, width: int) -> str:
