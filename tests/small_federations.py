@@ -70,7 +70,7 @@ def simulate(
     federation = federation_of() if federation is None else federation
     chosen = {
         "seed": 0,
-        "sgd": SGD,
+        "optimiser": SGD,
         "budget": LocalBudget(4, epochs=2),
         "dtype": torch.float64,
         **options,

@@ -95,7 +95,7 @@ def simulation(
         work.module,
         work.head,
         seed=0,
-        sgd=SGD,
+        optimiser=SGD,
         budget=BUDGET,
         participation=participation,
         engine=choose_engine(engine, work.module, place),

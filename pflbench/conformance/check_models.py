@@ -1,4 +1,4 @@
-"""Checks of models: sized from the data, without buffers, and mapped over rows."""
+"""Checks of models: sized from the data, fit for a run, and mapped over rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pflbench.engine.initial import build_network, own_weights
 from pflbench.engine.mapping import UNLIKE, unmapped
 from pflbench.engine.probe import probe
 from pflbench.errors import InputError
-from pflbench.method import Layout, LocalBudget, Sgd, Task
+from pflbench.method import Layout, LocalBudget, Nature, Sgd, Task
 from pflbench.schema.specs import ModelSpec, resolve
 
 CHECKS = Catalogue()
@@ -32,9 +32,9 @@ def sized_from_data(subject: Subject) -> None:
             raise CheckFailed(f"3 samples of {shape} gave {tuple(out.shape)}, not (3, {classes}).")
 
 
-@CHECKS.add("it has parameters only, among them the head's")
+@CHECKS.add("its head is a part of it")
 def has_a_head(subject: Subject) -> None:
-    """No buffers; the head's name prefix finds some but not all parameters."""
+    """The head's name prefix finds some but not all columns."""
     assert isinstance(subject.spec, ModelSpec)
     for module, _, _ in _networks(subject):
         layout = Layout.of(module, head_of(module, subject.spec.head))
@@ -54,9 +54,9 @@ def weights_follow_from_the_seed(subject: Subject) -> None:
 
 @CHECKS.add("outputs follow from a sample and the weights alone")
 def outputs_follow_from_the_sample(subject: Subject) -> None:
-    """No random numbers, nothing kept between calls, no statistics of the batch."""
+    """At evaluation; in training, also from PyTorch's random numbers and running statistics."""
     for module, shape, classes in _networks(subject):
-        probe(module, Layout.of(module), _samples(8, shape), classes, name=subject.spec.name)
+        _nature(module, shape, classes, subject)
 
 
 @CHECKS.add("stacked equals sequential")
@@ -65,7 +65,9 @@ def maps_over_rows(subject: Subject) -> None:
     for module, shape, classes in _networks(subject):
         layout = Layout.of(module)
         initial = own_weights(module, layout, torch.float32)
-        task = Task(module, layout, initial, classes, Sgd(0.1), LocalBudget(4, steps=1))
+        nature = _nature(module, shape, classes, subject)
+        budget = LocalBudget(4, steps=1)
+        task = Task(module, layout, initial, classes, Sgd(0.1), budget, nature=nature)
         reason = unmapped(task, _samples(8, shape))
         if reason == UNLIKE:
             raise CheckFailed(f"On samples of {shape}, {reason}.")
@@ -73,6 +75,12 @@ def maps_over_rows(subject: Subject) -> None:
             raise Skipped(
                 f"torch.func.vmap cannot map it ({reason}): runs have the engine 'sequential'"
             )
+
+
+def _nature(module: nn.Module, shape: tuple[int, ...], classes: int, subject: Subject) -> Nature:
+    assert isinstance(subject.spec, ModelSpec)
+    layout = Layout.of(module, name=subject.spec.name)
+    return probe(module, layout, _samples(8, shape), classes, name=subject.spec.name)
 
 
 def _samples(count: int, shape: tuple[int, ...]) -> Tensor:

@@ -60,7 +60,11 @@ class Recording:
         self.rounds = self._number("rounds", default=self._count_rounds())
         self.federation = self._federation()
         self._batches = [self._client_batches(k) for k in range(self.clients)]
-        self.sgd = Sgd(**{name: self._real(name, getattr(SGD, name)) for name in vars(SGD)})
+        self.sgd = Sgd(
+            lr=self._real("lr", SGD.lr),
+            momentum=self._real("momentum", SGD.momentum),
+            weight_decay=self._real("weight_decay", SGD.weight_decay),
+        )
         # Told to the method only: which samples a step sees is recorded.
         self.budget = LocalBudget(
             self._number("batch_size", default=max(b.shape[1] for b in self._batches)),

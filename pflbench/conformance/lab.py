@@ -16,7 +16,7 @@ from pflbench.conformance.catalogue import CheckFailed, Subject
 from pflbench.engine import Simulation, drawing_weights
 from pflbench.engine.evaluation import Metric
 from pflbench.federation import Federation, Participation
-from pflbench.method import LocalBudget, Message, Rows, Sgd
+from pflbench.method import LocalBudget, Message, Nature, Rows, Sgd
 from pflbench.schema.specs import AlgorithmSpec
 from pflbench.streams import stream
 
@@ -118,13 +118,13 @@ def simulation(
         module or perceptron(seed),
         "layer_output.",
         seed=seed,
-        sgd=SGD,
+        optimiser=SGD,
         budget=budget,
         participation=participation,
         engine=engine,
         chunk=chunk,
         record=True,
-        probed=True,
+        nature=Nature(),
         metrics=metrics,
     )
     if enrolled:

@@ -72,6 +72,8 @@ class ChunkPlan:
         At each step, how many rows (a prefix) still train.
     width
         At each step, how many columns of B hold anything.
+    real
+        [S, K] how many samples each batch has.
     steps
         Steps of each row.
     """
@@ -81,6 +83,7 @@ class ChunkPlan:
     share: Tensor
     active: list[int]
     width: list[int]
+    real: np.ndarray
     steps: list[int]
 
 
@@ -103,5 +106,6 @@ def chunk_plan(
         share=mask / mask.sum(dim=2, keepdim=True).clamp(min=1.0),
         active=active,
         width=[int(w) for w in real.any(axis=1).sum(axis=1)],
+        real=real.sum(axis=2),
         steps=steps,
     )

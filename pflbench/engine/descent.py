@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.func import vmap
 
@@ -15,7 +16,7 @@ from pflbench.engine.gathering import take
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.scratch import scratch
 from pflbench.engine.sgd import Heading, Towards, descend_, step_
-from pflbench.method import Client, Samples, State, Task
+from pflbench.method import Client, Columns, Samples, Sgd, State, Task
 
 _CACHED = 2**20
 """Bytes that a core's second-level cache holds at least, on the machines of these years."""
@@ -34,13 +35,23 @@ class Descent:
         "w" [K, P], changed in place, and "momentum" [K, P] unless it starts at zero.
     context
         The rows' contexts.
+    columns
+        The columns that are trained; None for all.
     """
 
     def __init__(
-        self, task: Task, client: Client[Any], kernel: Kernel, carry: State, context: State
+        self,
+        task: Task,
+        client: Client[Any],
+        kernel: Kernel,
+        carry: State,
+        context: State,
+        columns: Columns | None = None,
     ) -> None:
         kind = type(client)
-        self.sgd, self.kernel, self.W, self.context = task.sgd, kernel, carry["w"], context
+        self.sgd, self.kernel, self.W, self.context = momentary(task), kernel, carry["w"], context
+        self._frozen = None if columns is None else columns.rest
+        self._fixed = None if self._frozen is None else self._frozen.take(self.W).clone()
         self.fresh = "momentum" not in carry
         self.M = self.memory("momentum") if self.fresh else carry["momentum"]
         self.kept = not self.fresh
@@ -73,8 +84,15 @@ class Descent:
         ]
         self.accumulate = self.kernel.on(self.w, self.g)
 
-    def step(self, batch: Samples, share: Tensor) -> Tensor:
-        """Do one step; return the losses."""
+    def step(self, rows: slice | Tensor, batch: Samples, share: Tensor) -> Tensor:
+        """Do one step of some of the active rows; return the losses."""
+        losses = self.advance(batch, share)
+        if self._frozen is not None and self._fixed is not None:
+            self._frozen.write(self.w, self._fixed[: len(self.w)])
+        return losses
+
+    def advance(self, batch: Samples, share: Tensor) -> Tensor:
+        """Do one step of all active rows in all columns; return the losses."""
         losses = self.gradients(batch, share)
         if self._correct is None:
             self.move()
@@ -109,9 +127,15 @@ class HookedDescent(Descent):
     """For methods that change the gradient: it is written down, changed, and then taken up."""
 
     def __init__(
-        self, task: Task, client: Client[Any], kernel: Kernel, carry: State, context: State
+        self,
+        task: Task,
+        client: Client[Any],
+        kernel: Kernel,
+        carry: State,
+        context: State,
+        columns: Columns | None = None,
     ) -> None:
-        super().__init__(task, client, kernel, carry, context)
+        super().__init__(task, client, kernel, carry, context, columns)
         self._hook, self._gradients = vmap(client.gradient), self.memory("gradient")
         if self.fresh:
             self.M.zero_()
@@ -140,16 +164,17 @@ class HeadedDescent(Descent):
         kernel: Kernel,
         carry: State,
         context: State,
+        columns: Columns | None,
         heading: Heading,
     ) -> None:
-        super().__init__(task, client, kernel, carry, context)
+        super().__init__(task, client, kernel, carry, context, columns)
         self.heading = heading
         if self.fresh:
             self.M.copy_(self.W)  # where w heads for without momentum
         else:
             heading.point_(self.M, self.W)
 
-    def step(self, batch: Samples, share: Tensor) -> Tensor:
+    def advance(self, batch: Samples, share: Tensor) -> Tensor:
         """See `Descent`."""
         heading = self.heading
         losses = self.accumulate(batch, share, self.now, heading.keep, heading.gain)
@@ -162,19 +187,111 @@ class HeadedDescent(Descent):
             self.heading.momentum_(self.M, self.W)
 
 
-def descent_of(task: Task, client: Client[Any], carry: State, context: State) -> Descent:
+class GeneralDescent:
+    """Any optimiser, clipping, running statistics and random numbers: `Client.step` on rows.
+
+    Parameters
+    ----------
+    task, client, kernel, carry, context, columns
+        As of `Descent`.
+    draws
+        Whether places of the client may draw random numbers.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        client: Client[Any],
+        kernel: Kernel,
+        carry: State,
+        context: State,
+        columns: Columns | None,
+        draws: bool,
+    ) -> None:
+        kind = type(client)
+        self.task, self.kernel, self.W, self.context = task, kernel, carry["w"], context
+        for name, value in task.optimiser_state(self.W).items():
+            carry.setdefault(name, value)
+        self.state = {name: carry[name] for name in task.optimiser_state(self.W)}
+        self._columns, randomness = columns, "different" if draws else "error"
+        overridden = {
+            place: vmap(getattr(client, place), randomness=randomness)
+            for place in ("gradient", "proximal", "pull", "after_step")
+            if getattr(kind, place) is not getattr(Client, place)
+        }
+        self._gradient = overridden.get("gradient")
+        self._after = overridden.get("after_step")
+        self._near = overridden["proximal"](context) if "proximal" in overridden else None
+        self._far = overridden["pull"](context) if "pull" in overridden else None
+
+    def only(self, rows: int) -> None:
+        """Go on with the first rows alone; the others are done."""
+
+    def step(self, rows: slice | Tensor, batch: Samples, share: Tensor) -> Tensor:
+        """Do one step of some rows; return the losses."""
+        task, w, context = self.task, self.W[rows], take(self.context, rows)
+        change = torch.empty_like(w)
+        losses = self.kernel.on(w, change)(batch, share, context, 0.0, 1.0)
+        g = change
+        if self._gradient is not None:
+            g = task.on_parameters(self._gradient(g, w, context), change)
+        if (near := _some(self._near, rows)) is not None:
+            g = task.on_parameters(g + near[0][:, None] * (w - near[1]), change)
+        if self._columns is not None:
+            g = self._columns.pick(g, torch.zeros((), dtype=g.dtype, device=g.device))
+        stepped, state = task.descend(w, g, take(self.state, rows))
+        if (far := _some(self._far, rows)) is not None:
+            pulled = stepped - far[0][:, None] * (w - far[1])
+            stepped = task.on_parameters(pulled, stepped)
+        if self._after is not None:
+            stepped = task.on_parameters(self._after(stepped, w, context), stepped)
+        if self._columns is not None:
+            stepped = self._columns.pick(stepped, w)
+        self.W[rows] = stepped
+        for name, value in state.items():
+            self.state[name][rows] = value
+        return losses
+
+    def end(self) -> None:
+        """Leave everything as it is."""
+
+
+def descent_of(
+    task: Task,
+    client: Client[Any],
+    carry: State,
+    context: State,
+    columns: Columns | None = None,
+    draws: bool = False,
+) -> Descent | GeneralDescent:
     """Choose the way with the fewest passes over memory for what the method overrides."""
     kind = type(client)
-    kernel = kernel_for(task, None if kind.loss is Client.loss else client.loss)
+    kernel = kernel_for(task, None if kind.loss is Client.loss else client.loss, draws=draws)
+    if draws or not has_kernels(task):
+        return GeneralDescent(task, client, kernel, carry, context, columns, draws)
     if kind.gradient is not Client.gradient:
-        return HookedDescent(task, client, kernel, carry, context)
+        return HookedDescent(task, client, kernel, carry, context, columns)
     terms = ("proximal", "pull", "after_step")
     plain = all(getattr(kind, term) is getattr(Client, term) for term in terms)
-    heading = Heading.of(task.sgd) if plain else None
+    heading = Heading.of(momentary(task)) if plain else None
     if heading is None:
-        return Descent(task, client, kernel, carry, context)
-    return HeadedDescent(task, client, kernel, carry, context, heading)
+        return Descent(task, client, kernel, carry, context, columns)
+    return HeadedDescent(task, client, kernel, carry, context, columns, heading)
 
 
-def _some(towards: Towards | None, rows: slice) -> Towards | None:
+def has_kernels(task: Task) -> bool:
+    """Whether a step may be done in place: plain SGD of a function of weights and samples."""
+    sgd = task.optimiser
+    plain = isinstance(sgd, Sgd) and sgd.plain and not task.clip
+    return plain and not task.nature.unpadded and not task.layout.buffers
+
+
+def momentary(task: Task) -> Sgd:
+    """Return plain SGD with the learning rate of the round."""
+    sgd = task.optimiser
+    assert isinstance(sgd, Sgd)
+    return Sgd(task.rate, sgd.momentum, sgd.weight_decay)
+
+
+def _some(towards: Towards | None, rows: slice | Tensor) -> Towards | None:
     return towards and (towards[0][rows], towards[1][rows])

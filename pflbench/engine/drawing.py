@@ -41,12 +41,23 @@ class Generators:
     def moved(self) -> bool:
         """Return whether any of them has drawn since, or was seeded."""
         now = Generators.now(self.device)
+        return not self._same_elsewhere(now) or not self._same_in_torch(now)
+
+    def moved_only_torch(self) -> bool:
+        """Return whether PyTorch's have drawn since, and neither NumPy's nor Python's."""
+        now = Generators.now(self.device)
+        return self._same_elsewhere(now) and not self._same_in_torch(now)
+
+    def _same_elsewhere(self, now: Generators) -> bool:
         return (
-            self.python != now.python
-            or repr(self.numpy) != repr(now.numpy)
-            or not np.array_equal(self.numpy["state"].get("key"), now.numpy["state"].get("key"))
-            or not torch.equal(self.cpu, now.cpu)
-            or (self.gpu is not None and now.gpu is not None and not torch.equal(self.gpu, now.gpu))
+            self.python == now.python
+            and repr(self.numpy) == repr(now.numpy)
+            and np.array_equal(self.numpy["state"].get("key"), now.numpy["state"].get("key"))
+        )
+
+    def _same_in_torch(self, now: Generators) -> bool:
+        return torch.equal(self.cpu, now.cpu) and (
+            self.gpu is None or now.gpu is None or torch.equal(self.gpu, now.gpu)
         )
 
     def put_back(self) -> None:

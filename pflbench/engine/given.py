@@ -111,7 +111,7 @@ def check_head(layout: Layout, name: str) -> None:
     if layout.head and not any(map(layout.in_head, layout.names)):
         raise InputError(
             f"The head {layout.head!r} of the model {name} is no prefix of its trained parameters "
-            f"({', '.join(layout.names[-3:])})."
+            f"({', '.join(layout.names[: len(layout.names) - layout.buffers][-3:])})."
         )
 
 

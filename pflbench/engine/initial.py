@@ -83,8 +83,9 @@ def own_weights(module: nn.Module, layout: Layout, dtype: torch.dtype, *, name: 
                 f"{who} has a parameter {parameter!r} of type float64 for a run in float32: "
                 "expected float32, or the precision float64."
             )
-    own = dict(module.named_parameters())
-    return layout.flatten({n: own[n].detach() for n in layout.names}).clone()
+    own = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    values = [own[name].detach().reshape(-1) for name in layout.names]
+    return torch.cat([value.to(values[0].dtype) for value in values]).clone()
 
 
 def _built(

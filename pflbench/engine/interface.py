@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pflbench.engine.draws import Seeds
 from pflbench.engine.gathering import take
 from pflbench.federation import Shards
-from pflbench.method import Client, Rows
+from pflbench.method import Client, Phase, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,12 @@ class LocalWork:
     data
         Everybody's samples.
     batches
-        For each client, [steps, B] indices into its training samples; -1 pads.
+        For each phase and client, [steps, B] indices into its training samples; -1 pads.
+    phases
+        The phases of local training.
+    seeds
+        (client, step) to the seed of what is drawn in a step, if anything is: the client as in
+        `clients`, the step counted over all phases; -1 is `start`, -2 `finish`.
     """
 
     client: Client[Any]
@@ -46,7 +52,9 @@ class LocalWork:
     received: Rows
     clients: Sequence[int]
     data: LocalShards
-    batches: Sequence[np.ndarray]
+    batches: Sequence[Sequence[np.ndarray]]
+    phases: Sequence[Phase] = (Phase(),)
+    seeds: Seeds | None = None
 
     @property
     def device(self) -> torch.device:
@@ -60,13 +68,27 @@ class LocalWork:
             states=take(self.states, rows),
             received=take(self.received, rows),
             clients=self.clients[rows],
-            batches=self.batches[rows],
+            batches=[phase[rows] for phase in self.batches],
         )
+
+    def ordered(self, order: Sequence[int], there: Tensor) -> LocalWork:
+        """Return the work of the clients in another order; `there` is the same, on the device."""
+        return replace(
+            self,
+            states=take(self.states, there),
+            received=take(self.received, there),
+            clients=[self.clients[k] for k in order],
+            batches=[[phase[k] for k in order] for phase in self.batches],
+        )
+
+    def steps(self) -> list[int]:
+        """Return each client's number of steps."""
+        return [sum(map(len, own)) for own in zip(*self.batches, strict=True)]
 
     @property
     def width(self) -> int:
         """Samples of the widest batch."""
-        return max(int(b.shape[1]) for b in self.batches)
+        return max(int(b.shape[1]) for phase in self.batches for b in phase)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import grad_and_value, vmap
+from torch.func import vmap
 
 from pflbench.engine.scratch import scratch
 from pflbench.method import Layout, Samples, State, Task
@@ -43,10 +43,17 @@ class Kernel(Protocol):
 
 
 class VmapKernel:
-    """Any network and any objective, mapped with `torch.func.vmap`."""
+    """Any network and any objective, mapped with `torch.func.vmap`.
 
-    def __init__(self, task: Task, objective: Objective) -> None:
-        self._gradient = vmap(grad_and_value(objective))
+    Parameters
+    ----------
+    draws
+        Whether network or objective draw random numbers, each row its own (`Draws`).
+    """
+
+    def __init__(self, task: Task, objective: Objective, *, draws: bool = False) -> None:
+        randomness = "different" if draws else "error"
+        self._gradient = vmap(task.grad_and_value(objective), randomness=randomness)
         self._logits = vmap(partial(task.logits, training=False))
 
     def on(self, W: Tensor, into: Tensor) -> Accumulate:
@@ -235,11 +242,11 @@ def is_untouched(module: nn.Module) -> bool:
     )
 
 
-def kernel_for(task: Task, objective: Objective | None) -> Kernel:
+def kernel_for(task: Task, objective: Objective | None, *, draws: bool = False) -> Kernel:
     """Choose the kernel for a task and, if the method has its own, an objective."""
     if objective is not None:
-        return VmapKernel(task, objective)
+        return VmapKernel(task, objective, draws=draws)
     dense = DenseKernel.of(task.module, task.layout, task.products)
     if dense is not None:
         return dense
-    return VmapKernel(task, lambda w, batch, context: task.loss(w, batch))
+    return VmapKernel(task, lambda w, batch, context: task.loss(w, batch), draws=draws)

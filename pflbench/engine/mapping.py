@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import torch
 from torch import Tensor
 from torch.func import vmap
 
+from pflbench.engine.draws import Draws
 from pflbench.engine.initial import one_line
+from pflbench.engine.local_phase import by_autograd
 from pflbench.engine.probe import differ, unlike
-from pflbench.method import Samples, Task
+from pflbench.method import Client, Samples, Task
 
 UNLIKE = "mapped, its numbers are others than one after the other"
 
@@ -37,8 +40,8 @@ def unmapped(task: Task, x: Tensor) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with torch.enable_grad():
-                gradients, _ = vmap(task.gradient)(W, batch)
+            with torch.enable_grad(), task.stepping(0), _drawing(task, 0, 1):
+                gradients, _ = vmap(task.gradient, randomness="different")(W, batch)
             with torch.no_grad():
                 outputs = vmap(evaluate)(W, inputs)
     except Exception as error:  # of PyTorch, or of a plugin's network
@@ -47,18 +50,26 @@ def unmapped(task: Task, x: Tensor) -> str:
         return ""
     with torch.no_grad():
         singly = torch.stack([evaluate(*one) for one in zip(W, inputs, strict=True)])
-    rows = [_gradient(task, W[k], Samples(*(field[k] for field in batch))) for k in range(len(W))]
+    rows = [
+        _gradient(task, k, W[k], Samples(*(field[k] for field in batch))) for k in range(len(W))
+    ]
     if differ(outputs, singly) or differ(gradients, torch.stack(rows)):
         return UNLIKE
     return ""
 
 
-def _gradient(task: Task, w: Tensor, batch: Samples) -> Tensor:
-    """Return the gradient as the sequential engine computes it."""
-    row = w.clone().requires_grad_()
-    with torch.enable_grad():
-        (gradient,) = torch.autograd.grad(task.loss(row, batch), row)
-    return gradient
+def _gradient(task: Task, k: int, w: Tensor, batch: Samples) -> Tensor:
+    """Return the gradient of row k as the sequential engine computes it."""
+    client: Client[None] = Client(None, task)
+    with torch.enable_grad(), task.stepping(0), _drawing(task, k):
+        return by_autograd(client, w.clone(), batch, {})[0]
+
+
+def _drawing(task: Task, *rows: int) -> AbstractContextManager[object]:
+    """Let a network that draws do so from a stream for each row."""
+    if not task.nature.draws:
+        return nullcontext()
+    return Draws(rows, mapped=len(rows) > 1, device=task.initial.device)
 
 
 def _reason(error: Exception) -> str:

@@ -22,6 +22,7 @@ from torch.func import vmap
 
 from pflbench.engine.batches import draw_batches
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
+from pflbench.engine.draws import seeds_of
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import measure
 from pflbench.engine.gathering import row
@@ -250,6 +251,8 @@ class _Joining:
         self._greeted = False
         budget = LocalBudget(simulation.task.budget.batch_size, steps=steps or None)
         role = f"onboarding {shots}"
+        named = seeds_of(simulation.seed, f"{role} draws", rounds)
+        self._seeds = lambda place, step: named(numbers[place], self.steps_done + step)
         self._batches = [
             draw_batches(stream(simulation.seed, role, number), size, budget)
             for number, size in zip(numbers, data.train.sizes.tolist(), strict=True)
@@ -318,7 +321,8 @@ class _Joining:
             received=received,
             clients=self._places,
             data=self._data,
-            batches=[drawn[done] for drawn in self._batches],
+            batches=[[drawn[done] for drawn in self._batches]],
+            seeds=self._seeds,
         )
         with torch.enable_grad(), self._reading(received):
             trained = self._simulation.engine.train(work)

@@ -11,18 +11,20 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
 
 from pflbench.engine.contents import Contents, difference
 from pflbench.engine.drawing import Generators, undrawn
+from pflbench.engine.draws import Draws
 from pflbench.engine.initial import one_line, own_weights
 from pflbench.errors import InputError, PflbenchError
-from pflbench.method import Layout
+from pflbench.method import Layout, Nature
 
 SAMPLES = 16
 """Samples that a network is tried on at most."""
@@ -54,8 +56,11 @@ def probe(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     plain: bool = False,
-) -> None:
-    """Refuse a network whose numbers would depend on anything but its weights and inputs.
+) -> Nature:
+    """Refuse a network whose numbers would depend on more than weights, inputs and named draws.
+
+    In training mode it may draw random numbers by PyTorch, keep running statistics, and let a
+    sample's output depend on its batch; in evaluation mode none of it.
 
     Parameters
     ----------
@@ -85,7 +90,7 @@ def probe(
         probed = _Probe(who, module, layout, w)
         if plain:
             probed.refuse_outputs(w, x, classes, training=True)
-            return
+            return Nature()
         for training in (True, False):
             probed.refuse_outputs(w, x, classes, training)
             probed.refuse_changes(w, x, training)
@@ -95,11 +100,14 @@ def probe(
         w = unlike(w, layout)
         if w.dtype != torch.float64 and w.device.type != "mps":
             exact = _Probe(who, module, layout, w.double())
+            exact.draws = probed.draws
             if exact.computes(w.double(), x.double()):
                 probed, w, x = exact, w.double(), x.double()
-        for training in (True, False):
+        nature = Nature(draws=probed.draws, looks_around=layout.buffers > 0)
+        for training in (False,) if nature.unpadded else (True, False):
             probed.refuse_company(w, x, training)
             probed.refuse_sizes(w, x, training)
+    return nature
 
 
 def spread(x: Tensor, count: int = SAMPLES) -> Tensor:
@@ -113,7 +121,10 @@ def unlike(w: Tensor, layout: Layout) -> Tensor:
     """Return weights at a distance from w, on the scale of each tensor's own."""
     generator = torch.Generator().manual_seed(0)
     parts = []
-    for part in layout.unflatten(w).values():
+    for i, part in enumerate(layout.unflatten(w).values()):
+        if i >= len(layout.names) - layout.buffers:  # variances stay positive
+            parts.append((part * 1.25).reshape(-1))
+            continue
         scale = part.square().mean().sqrt() if part.numel() else part.sum()
         noise = torch.randn(part.shape, generator=generator, dtype=torch.float64).to(part)
         parts.append((part + 0.3 * torch.where(scale > 0, scale, 0.2) * noise).reshape(-1))
@@ -141,6 +152,7 @@ class _Probe:
         self._given, self._like = module, like
         self.module = self._copied()
         self._generators = Generators.now(like.device)
+        self.draws = False
 
     def _copied(self) -> nn.Module:
         try:
@@ -153,10 +165,10 @@ class _Probe:
 
     def outputs(self, w: Tensor, x: Tensor, training: bool) -> Any:
         """Return what the network makes of samples."""
-        self.module.train(training)
+        self._mode(training, len(x))
         try:
-            with torch.no_grad():
-                return functional_call(self.module, self.layout.unflatten(w), (x,))
+            with torch.no_grad(), self._drawing(training):
+                return functional_call(self.module, self._tensors(w), (x,))
         except PflbenchError:
             raise
         except Exception as error:  # a plugin's code: anything can be raised
@@ -164,6 +176,26 @@ class _Probe:
                 f"{self.who} fails {_mode(training)} on {_count(x)} of shape {_shape(x[0])}: "
                 f"{one_line(error)}"
             ) from error
+
+    def _mode(self, training: bool, samples: int) -> None:
+        """Put the network in a mode; one sample alone is normalised by running statistics."""
+        self.module.train(training)
+        for layer in self.module.modules():
+            if training and samples == 1 and self.layout.buffers and isinstance(layer, _NormBase):
+                layer.eval()
+
+    def _tensors(self, w: Tensor) -> dict[str, Tensor]:
+        """Return the network's tensors, with running statistics that may change."""
+        names, tensors = self.layout.names, self.layout.unflatten(w)
+        for name in names[len(names) - self.layout.buffers :]:
+            tensors[name] = tensors[name].detach().clone()
+        return tensors
+
+    def _drawing(self, training: bool) -> AbstractContextManager[object]:
+        """Let a network that draws draw the same at every call."""
+        if not (self.draws and training):
+            return nullcontext()
+        return Draws([0], mapped=False, device=self._like.device)
 
     def computes(self, w: Tensor, x: Tensor) -> bool:
         """Return whether the network computes in the type of its weights and samples."""
@@ -221,12 +253,20 @@ class _Probe:
         mode, one = _mode(training), x[:1]
         first, alone = (self.outputs(w, some, training) for some in (x, one))
         if self._generators.moved():
-            where = self._drawing_layer(w, x, training)
-            raise InputError(
-                f"{self.who} draws random numbers {mode} in {where}, as dropout does: no seed "
-                "names them, so the run could not be repeated. Leave it out, or set its "
-                "probability to 0."
-            )
+            by_torch = self._generators.moved_only_torch()
+            if not (by_torch and training):
+                where = self._drawing_layer(w, x, training)
+                raise InputError(
+                    f"{self.who} draws random numbers {mode} in {where}"
+                    + (
+                        ": expected the same output for the same sample at evaluation."
+                        if by_torch
+                        else " by Python or NumPy: expected PyTorch's, which a run can name by "
+                        "seed, client, round and step."
+                    )
+                )
+            self.draws, self._generators = True, Generators.now(self._like.device)
+            first, alone = (self.outputs(w, some, training) for some in (x, one))
         kept = Contents.of(self.module)
         again = [(self.outputs(w, one, training), alone) for _ in range(_REPEATS)]
         again.append((self.outputs(w, x, training), first))
@@ -257,11 +297,11 @@ class _Probe:
 
     def refuse_no_gradient(self, w: Tensor, x: Tensor) -> None:
         """Refuse a network that autograd cannot train."""
-        self.module.train()
+        self._mode(True, len(x[:2]))
         row = w.clone().requires_grad_()
         try:
-            with torch.enable_grad():
-                out = functional_call(self.module, self.layout.unflatten(row), (x[:2],))
+            with torch.enable_grad(), self._drawing(True):
+                out = functional_call(self.module, self._tensors(row), (x[:2],))
                 torch.autograd.grad(out.logsumexp(1).sum(), row)
         except Exception as error:
             raise InputError(f"{self.who} has no gradient: {one_line(error)}") from error
@@ -308,10 +348,10 @@ class _Probe:
 
     def _gradient(self, w: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the first sample's outputs; the others are padding."""
-        self.module.train()
+        self._mode(True, len(x))
         row = w.clone().requires_grad_()
         with torch.enable_grad():
-            out = functional_call(self.module, self.layout.unflatten(row), (x,))
+            out = functional_call(self.module, self._tensors(row), (x,))
             losses = out.logsumexp(1)
             mask = torch.zeros_like(losses)
             mask[0] = 1.0

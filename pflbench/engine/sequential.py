@@ -7,25 +7,23 @@ convolutional networks by hand, which is faster.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pflbench.engine.convolutional import ConvolutionalGradient
 from pflbench.engine.crossing import fit_losses, fit_start, stacked
+from pflbench.engine.draws import Draws
 from pflbench.engine.gathering import row, unpadded
 from pflbench.engine.interface import LocalWork, Padded, Trained
-from pflbench.engine.sgd import Towards, step_
+from pflbench.engine.local_phase import Gradient, LocalPhase, by_autograd
 from pflbench.engine.threads import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
-from pflbench.method import Client, LocalData, Rows, Samples, State, Task
-
-Gradient = Callable[[Tensor, Samples, State], tuple[Tensor, Tensor]]
-"""(w, batch, context) to (∇, loss) of what a local step goes down."""
+from pflbench.method import Client, LocalData, Rows, State, Task
 
 
 class SequentialEngine:
@@ -48,13 +46,13 @@ class SequentialEngine:
             uploads=stacked([r[1] for r in results]),
             context=stacked([r[2] for r in results]) if record else {},
             losses=torch.stack([r[3].mean() for r in results]),
-            steps=torch.tensor([len(b) for b in work.batches], device=work.device),
+            steps=torch.tensor(work.steps(), device=work.device),
             diverged=torch.tensor([_first_bad(r[3]) for r in results], device=work.device),
         )
 
     def _one(self, work: LocalWork, k: int) -> tuple[State, State, State, Tensor]:
         """Train the client of row k."""
-        client, data, number, batches = work.client, work.data, work.clients[k], work.batches[k]
+        client, data, number = work.client, work.data, work.clients[k]
         state, received, dtype = row(work.states, k), row(work.received, k), self.task.initial.dtype
         kind = type(client)
         looks = kind.start is not Client.start
@@ -62,34 +60,29 @@ class SequentialEngine:
             unpadded(data.train, number, dtype, apart=looks and "train" in client.start_sees),
             unpadded(data.val, number, dtype, apart=looks and "val" in client.start_sees),
         )
-        carry, context = client.start(state, received, own)
+        drawing = partial(_drawing, self.task, work, number)
+        with drawing(-1, client.draws):
+            carry, context = client.start(state, received, own)
         fit_start(carry, (self.task.layout.columns,), dtype)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
-        given = "momentum" in carry
-        carry.setdefault("momentum", torch.zeros_like(carry["w"]))
-        if kind.train is not Client.train:
-            carry, losses = client.train(carry, _stack_batches(own.train, batches), context)
-        else:
-            # _default_step is Client.step's rule, in place.
-            step, default = client.step, kind.step is Client.step
-            if default:
-                step = partial(_default_step, client, self._gradient(client))
-            values = []
-            for indices in batches:
-                carry, loss = step(carry, _pick(own.train, indices), context)
-                values.append(loss)
-            losses = torch.stack(values)
-            if not given and default:
-                del carry["momentum"]  # the optimiser's own: not the method's to see
-        fit_losses(losses, len(batches))
-        state, upload = client.finish(state, carry, received, context)
-        return state, upload, context, losses
+        losses: list[Tensor] = []
+        for phase, batches in zip(work.phases, work.batches, strict=True):
+            local = LocalPhase(self.task, client, phase, self._gradient(client))
+            with self.task.within(phase.name):
+                losses += local.train(
+                    carry, context, own.train, batches[k], partial(drawing, before=len(losses))
+                )
+        values = torch.stack(losses)
+        fit_losses(values, sum(len(batches[k]) for batches in work.batches))
+        with drawing(-2, client.draws):
+            state, upload = client.finish(state, carry, received, context)
+        return state, upload, context, values
 
     def _gradient(self, client: Client[Any]) -> Gradient:
         """Return what computes the gradients of a client's objective."""
         by_hand = self._by_hand
         if by_hand is None or type(client).loss is not Client.loss:
-            return partial(_by_autograd, client)
+            return partial(by_autograd, client)
         return lambda w, batch, context: by_hand.gradient(w, batch)
 
     def personal(self, client: Client[Any], states: Rows, served: Rows) -> Tensor:
@@ -122,44 +115,14 @@ class SequentialEngine:
         return torch.nn.functional.pad(out, (0, 0, 0, rows - len(x)))
 
 
-def _by_autograd(
-    client: Client[Any], w: Tensor, batch: Samples, context: State
-) -> tuple[Tensor, Tensor]:
-    w.requires_grad_()
-    loss = client.loss(w, batch, context)
-    (g,) = torch.autograd.grad(loss, w)
-    w.detach_()
-    return g, loss.detach()
-
-
-def _default_step(
-    client: Client[Any], gradient: Gradient, carry: State, batch: Samples, context: State
-) -> tuple[State, Tensor]:
-    w = carry["w"]
-    g, loss = gradient(w, batch, context)
-    kind = type(client)
-    g = client.gradient(g, w, context)
-    proximal = None if kind.proximal is Client.proximal else _row(*client.proximal(context))
-    pull = None if kind.pull is Client.pull else _row(*client.pull(context))
-    before = w.clone() if kind.after_step is not Client.after_step else w
-    step_(w[None], g[None], carry["momentum"][None], client.task.sgd, proximal, pull)
-    carry["w"] = client.after_step(w, before, context).contiguous()
-    return carry, loss
-
-
-def _row(strength: Tensor, towards: Tensor) -> Towards:
-    return strength[None], towards[None]
-
-
-def _pick(samples: Samples, indices: np.ndarray) -> Samples:
-    index = torch.from_numpy(indices[indices >= 0]).to(samples.y.device)
-    return Samples(samples.x[index], samples.y[index], samples.mask[index])
-
-
-def _stack_batches(samples: Samples, batches: np.ndarray) -> Samples:
-    index = torch.from_numpy(np.maximum(batches, 0)).to(samples.y.device)
-    mask = torch.from_numpy(batches >= 0).to(samples.mask)
-    return Samples(samples.x[index], samples.y[index], mask)
+def _drawing(
+    task: Task, work: LocalWork, number: int, step: int, draws: bool, before: int = 0
+) -> AbstractContextManager[object]:
+    """Let a client draw from the stream of a step in the body, if it draws."""
+    if work.seeds is None or not draws:
+        return nullcontext()
+    seed = work.seeds(number, step if step < 0 else before + step)
+    return Draws([seed], mapped=False, device=task.initial.device)
 
 
 def _first_bad(losses: Tensor) -> int:

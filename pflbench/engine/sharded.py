@@ -53,7 +53,8 @@ class ShardedEngine:
 
     def train(self, work: LocalWork, *, record: bool = False) -> Trained:
         """See `Engine`."""
-        bounds = shares([b.size for b in work.batches], self.group.size)
+        sizes = [sum(b.size for b in own) for own in zip(*work.batches, strict=True)]
+        bounds = shares(sizes, self.group.size)
         mine = self._mine(bounds)
         trained = self.engine.train(work.part(mine), record=record)
         rows = {

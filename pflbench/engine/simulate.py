@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pandas as pd
-import torch
 from torch import Tensor, nn
 
 from pflbench.engine.apart import apart, reseed
@@ -88,12 +87,7 @@ class Simulated:
         task = self.simulation.task
         row = self.simulation.personal(self.simulation.everyone[client : client + 1])[0]
         made = copy.deepcopy(task.module).eval()
-        values = task.layout.unflatten(row)
-        with torch.no_grad():
-            for name, parameter in made.named_parameters():
-                if name in values:
-                    parameter.copy_(values[name])
-        return made
+        return task.layout.fill(made, row)
 
 
 def simulate(
@@ -204,7 +198,7 @@ def simulate(
         module = build_network(build, None, shape, classes, seed=n.seed, name=name)
         head = head_of(module, head)
         layout = Layout.of(module, head, name=name)
-        chosen, _ = fit_engine(
+        fit = fit_engine(
             engine,
             module,
             layout,
@@ -223,16 +217,16 @@ def simulate(
             module,
             head,
             seed=n.seed,
-            sgd=Sgd(n.lr, n.momentum, n.weight_decay),
+            optimiser=Sgd(n.lr, n.momentum, n.weight_decay),
             budget=LocalBudget(n.batch_size, epochs=epochs, steps=n.local_steps),
             participation=participation,
-            engine=chosen,
+            engine=fit.engine,
             chunk=chunk,
             device=where,
             dtype=types[0],
             products=types[1],
             metrics=metrics,
-            probed=True,
+            nature=fit.nature,
         )
         return _play(simulation, n.rounds, n.eval_every)
 

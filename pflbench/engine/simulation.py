@@ -18,6 +18,7 @@ from pflbench.engine.batches import Batches, part_of, seeded_batches
 from pflbench.engine.choose import make_engine
 from pflbench.engine.crossing import Crossing, named_tensors
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
+from pflbench.engine.draws import seeds_of
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric, measure
 from pflbench.engine.fitting import fit_engine
@@ -35,13 +36,17 @@ from pflbench.federation import Attendance, Census, Federation, Participation, S
 from pflbench.isolation import Guard
 from pflbench.method import (
     Client,
+    Clip,
     Layout,
     LocalBudget,
+    Nature,
+    Optimiser,
+    Phase,
     Rows,
     RowStore,
+    Schedule,
     Server,
     Setup,
-    Sgd,
     Storage,
     Task,
 )
@@ -64,8 +69,10 @@ class Simulation:
         The network, and the name prefix of its classifier.
     seed
         Names every random stream.
-    sgd, budget
+    optimiser, budget
         The clients' optimiser and local budget.
+    clip, schedule
+        Clipping of the clients' gradients, and their learning rate over the rounds.
     participation
         Who takes part in the rounds; a number is the share of clients that do, one at least.
     engine, chunk
@@ -76,7 +83,8 @@ class Simulation:
     initial
         [P] the shared initial model, if it is not the network's own weights.
     batches
-        (client, round) to batch indices, if not drawn from the seed.
+        (client, round) to batch indices, if not drawn from the seed; of a method with phases, one
+        for each name of a stream (`Phase.batches`).
     metrics
         Further columns of `evaluate`.
     record
@@ -91,8 +99,8 @@ class Simulation:
         of the same arguments.
     privacy
         Clips and noises whatever clients upload.
-    probed
-        Whether the network is known to be fit (`fit_engine`); otherwise it is tried here.
+    nature
+        What the network does in training mode, as `fit_engine` found; None to try it here.
     """
 
     @steady()
@@ -105,7 +113,7 @@ class Simulation:
         head: str,
         *,
         seed: int,
-        sgd: Sgd,
+        optimiser: Optimiser,
         budget: LocalBudget,
         participation: float | Participation = 1.0,
         engine: str = "stacked",
@@ -114,14 +122,16 @@ class Simulation:
         dtype: torch.dtype = torch.float32,
         products: torch.dtype | None = None,
         initial: Tensor | None = None,
-        batches: Batches | None = None,
+        batches: Batches | Mapping[str, Batches] | None = None,
         metrics: Mapping[str, Metric] | None = None,
         record: bool = False,
         storage: Storage | None = None,
         coordinates: np.ndarray | None = None,
         group: Group = ALONE,
         privacy: Gaussian | None = None,
-        probed: bool = False,
+        clip: Clip | None = None,
+        schedule: Schedule | None = None,
+        nature: Nature | None = None,
     ) -> None:
         self.federation, self.seed, self.record = federation, seed, record
         self.device = torch.device(device)
@@ -130,8 +140,8 @@ class Simulation:
         self.participation, self.register = participation, Register()
         self.unforgettable: dict[str, None] = {}
         layout = Layout.of(module, head)
-        if not probed:
-            fit_engine(
+        if nature is None:
+            nature = fit_engine(
                 engine,
                 module,
                 layout,
@@ -139,16 +149,28 @@ class Simulation:
                 federation.classes,
                 device=self.device,
                 types=(dtype, products),
-            )
+            ).nature
         module = copy.deepcopy(module)  # the caller's keeps its parameters, device and type
         w0 = own_weights(module, layout, dtype) if initial is None else initial
-        task = Task(module, layout, w0, federation.classes, sgd, budget, products)
+        task = Task(
+            module,
+            layout,
+            w0,
+            federation.classes,
+            optimiser,
+            budget,
+            products,
+            clip=clip,
+            schedule=schedule,
+            nature=nature,
+        )
         self.task = task.to(self.device, dtype)
         client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
         server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
         self.crossing = Crossing(spec, self.device, dtype, layout.columns)
         with self.crossing.call("its client half's __init__"):
             self.client = client_class(parameters, self.task)
+            shared, self._phases = self.client.private().rest, tuple(self.client.phases())
         storage = storage or Storage()
         setup = Setup(
             layout,
@@ -158,6 +180,7 @@ class Simulation:
             seed,
             storage,
             coordinates,
+            None if shared.all else shared,
         )
         with self.crossing.call("its server half's __init__"):
             self.server = server_class(parameters, setup)
@@ -175,7 +198,7 @@ class Simulation:
             "test": _on(federation.test, self.device, dtype),
         }
         self._local = LocalShards(self._shards["train"], self._shards["val"])
-        self._batches = batches or seeded_batches(seed, "batches", federation.train.sizes, budget)
+        self._batches = [self._drawn(phase, batches) for phase in self._phases]
         with self.crossing.call("initial_state"):
             begun = self.client.initial_state()
             self._states: dict[str, RowStore] = {
@@ -242,6 +265,7 @@ class Simulation:
             invited = None if who is None else who.cpu().numpy()
             who = self._attend(r) if invited is None else Attendance.of(invited)
         began = time.perf_counter()
+        self.task.round = r
         now = f"of round {r + 1}"
         if len(who.forgotten):
             with self.crossing.call(f"forget {now}"):
@@ -368,9 +392,14 @@ class Simulation:
             clients=clients,
             data=self._local,
             batches=[
-                part_of(self._batches(i, r), share)
-                for i, share in zip(clients, who.work[there].tolist(), strict=True)
+                [
+                    part_of(batches(i, r), share)
+                    for i, share in zip(clients, who.work[there].tolist(), strict=True)
+                ]
+                for batches in self._batches
             ],
+            phases=self._phases,
+            seeds=seeds_of(self.seed, "draws", r),
         )
         with self.crossing.call(f"local training of round {r + 1}"):
             trained = self.engine.train(work, record=self.record)
@@ -407,9 +436,28 @@ class Simulation:
         batches = seeded_batches(self.seed, "adaptation", self.federation.train.sizes, budget)
         plain: Client[Any] = Client(None, self.task)
         drawn = [batches(i, r) for i in numbers]
-        trained = self.engine.train(LocalWork(plain, {}, {"model": W}, numbers, self._local, drawn))
+        work = LocalWork(
+            plain,
+            {},
+            {"model": W},
+            numbers,
+            self._local,
+            [drawn],
+            seeds=seeds_of(self.seed, "adaptation draws", r),
+        )
+        trained = self.engine.train(work)
         refuse_divergence(trained, numbers, r - 1)
         return trained
+
+    def _drawn(self, phase: Phase, given: Batches | Mapping[str, Batches] | None) -> Batches:
+        """Return the batches of a phase."""
+        if isinstance(given, Mapping):
+            return given[phase.batches]
+        if given is not None:
+            return given
+        role = f"batches {phase.batches}".rstrip()
+        budget = phase.budget or self.task.budget
+        return seeded_batches(self.seed, role, self.federation.train.sizes, budget)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

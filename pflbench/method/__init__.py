@@ -1,26 +1,36 @@
 """The interface of a method: a client half, a server half, and messages between them."""
 
-from pflbench.method.client import Client, Message, State
+from pflbench.method.client import Client, Message
+from pflbench.method.columns import Columns
 from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining
+from pflbench.method.optimiser import Optimiser, Sgd, State
+from pflbench.method.phase import Phase
 from pflbench.method.relatedness import Relatedness
+from pflbench.method.schedule import Clip, Schedule
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
 from pflbench.method.similarity import Similarity
 from pflbench.method.storage import RowStore, Storage
-from pflbench.method.task import LocalBudget, LocalData, Samples, Sgd, Task
+from pflbench.method.task import LocalBudget, LocalData, Nature, Samples, Task
 
 __all__ = [
     "AveragingServer",
     "Client",
+    "Clip",
+    "Columns",
     "Joining",
     "Layout",
     "LocalBudget",
     "LocalData",
     "Message",
+    "Nature",
+    "Optimiser",
+    "Phase",
     "Relatedness",
     "RowStore",
     "Rows",
     "Samples",
+    "Schedule",
     "Server",
     "Setup",
     "Sgd",

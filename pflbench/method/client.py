@@ -9,17 +9,19 @@ first, `loss`, `gradient`, `proximal`, `pull`, `after_step`, `step`, `train`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
+from pflbench.method.columns import Columns
+from pflbench.method.optimiser import State
+from pflbench.method.phase import Phase
 from pflbench.method.task import LocalBudget, LocalData, Samples, Task
 
 P = TypeVar("P")
-
-State = dict[str, Tensor]
-"""Named tensors that belong to one client."""
 
 Message = dict[str, Tensor]
 """Named tensors that cross between one client and the server; their bytes are counted by name."""
@@ -43,6 +45,9 @@ class Client(Generic[P]):
     start_sees
         Which samples `start` looks at; those of the other split may be empty when it is called,
         so that nobody gathers them for nothing.
+    draws
+        Whether `start`, `finish` or a local step draws random numbers by PyTorch's functions: they
+        are then named by seed, client, round and step.
     enrol_is_mapped
         Whether the stacked engine may map `enrol`, too, over clients with as many samples. Worth
         it where it computes something; it then keeps to the rules of the other places.
@@ -51,16 +56,47 @@ class Client(Generic[P]):
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
     gradients_per_step: ClassVar[int] = 1
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
+    draws: ClassVar[bool] = False
     enrol_is_mapped: ClassVar[bool] = False
 
     def __init__(self, parameters: P, task: Task) -> None:
         self.parameters, self.task = parameters, task
 
+    @cached_property
+    def _private(self) -> Columns:
+        return self.private()
+
+    def whole(self, shared: Tensor, state: State) -> Tensor:
+        """Return the row [..., P] of shared columns and the client's private ones."""
+        private = self._private
+        return private.join(state["private"], shared) if private.count else shared
+
+    def split(self, w: Tensor) -> tuple[State, Tensor]:
+        """Return what a client keeps of a row [..., P], and its shared columns."""
+        private = self._private
+        if not private.count:
+            return {}, w
+        return {"private": private.take(w)}, self._shared.take(w)
+
+    @cached_property
+    def _shared(self) -> Columns:
+        return self._private.rest
+
+    def private(self) -> Columns:
+        """Return the columns that never leave the client; the others are shared.
+
+        The places below then keep them in the client's state as "private", and only the shared
+        columns are sent, uploaded, averaged and counted. A method that overrides `start`,
+        `finish` or `personal` calls these, or joins and takes the columns itself.
+        """
+        return self.task.layout.block("none")
+
     # Once
 
     def initial_state(self) -> State:
         """Return what a client keeps between rounds, before its first one."""
-        return {}
+        private = self._private
+        return {"private": private.take(self.task.initial)} if private.count else {}
 
     def enrol(self, data: LocalData) -> Message:
         """Return what a client uploads once, before the first round.
@@ -90,11 +126,16 @@ class Client(Generic[P]):
         Returns
         -------
         carry
-            What local training changes: "w" [P], and "momentum" [P] unless it starts at zero.
+            What local training changes: "w" [P], and the optimiser's state by its names
+            ("momentum" [P] of SGD) unless it starts afresh.
         context
             What local training only reads: the received model, coefficients, ...
         """
-        return {"w": received["model"]}, {}
+        return {"w": self.whole(received["model"], state)}, {}
+
+    def phases(self) -> Sequence[Phase]:
+        """Return the phases of local training, one after the other."""
+        return (Phase(),)
 
     def loss(self, w: Tensor, batch: Samples, context: State) -> Tensor:
         """Return the objective (a scalar) whose gradient a local step follows."""
@@ -126,18 +167,18 @@ class Client(Generic[P]):
 
     def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
         """Do one local step; return the new carry and the batch's loss (a scalar)."""
-        w, sgd = carry["w"], self.task.sgd
-        g, loss = torch.func.grad_and_value(self.loss)(w, batch, context)
-        g = self.gradient(g, w, context) + sgd.weight_decay * w
+        w = carry["w"]
+        change, loss = self.task.grad_and_value(self.loss)(w, batch, context)
+        g = self.task.on_parameters(self.gradient(change, w, context), change)
         if type(self).proximal is not Client.proximal:
             strength, towards = self.proximal(context)
-            g = g + strength * (w - towards)
-        momentum = sgd.momentum * carry["momentum"] + g
-        stepped = w - sgd.lr * momentum
+            g = self.task.on_parameters(g + strength * (w - towards), change)
+        stepped, state = self.task.descend(w, g, carry)
         if type(self).pull is not Client.pull:
             strength, towards = self.pull(context)
-            stepped = stepped - strength * (w - towards)
-        return {**carry, "w": self.after_step(stepped, w, context), "momentum": momentum}, loss
+            stepped = self.task.on_parameters(stepped - strength * (w - towards), stepped)
+        after = self.task.on_parameters(self.after_step(stepped, w, context), stepped)
+        return {**carry, **state, "w": after}, loss
 
     def train(self, carry: State, batches: Samples, context: State) -> tuple[State, Tensor]:
         """Do the whole local training over `batches` (fields [steps, B, ...]).
@@ -156,13 +197,14 @@ class Client(Generic[P]):
         self, state: State, carry: State, received: Message, context: State
     ) -> tuple[State, Message]:
         """End a round: return what the client keeps, and what it uploads."""
-        return state, {"model": carry["w"]}
+        kept, shared = self.split(carry["w"])
+        return {**state, **kept}, {"model": shared}
 
     # At evaluation
 
     def personal(self, state: State, served: Message) -> Tensor:
         """Return the client's personal model [P]."""
-        return served["model"]
+        return self.whole(served["model"], state)
 
     def adaptation(self) -> LocalBudget | None:
         """Return a budget of plain SGD that the personal model gets before each evaluation."""

@@ -1,68 +1,90 @@
-"""How a network's parameters lie in a row: the columns of the federation's matrix."""
+"""How a network lies in a row: the columns of the federation's matrix, by name and by block."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.parameter import UninitializedParameter
 
-from pflbench.errors import InputError
+from pflbench.errors import InputError, nearest
+from pflbench.method.columns import Columns
 
-_DRAWING = (
-    nn.Dropout,
-    nn.Dropout1d,
-    nn.Dropout2d,
-    nn.Dropout3d,
-    nn.AlphaDropout,
-    nn.FeatureAlphaDropout,
-    nn.RReLU,
-)
+_NORMALISING = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm)
 _TYPES = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names and shapes of a network's parameters, in the order of their columns.
+    """Names and shapes of a network's tensors, in the order of their columns.
+
+    The trained parameters come first, then the buffers: running statistics of normalisation and
+    their counters.
 
     Attributes
     ----------
     names, shapes
-        One entry for each parameter tensor that is trained.
+        One entry for each tensor.
     head
-        Name prefix of the classifier's parameters.
+        Name prefix of the classifier's tensors.
+    buffers
+        How many of the last tensors are buffers.
+    normalising
+        Names of the tensors, parameters and buffers, that belong to normalisation layers.
+    counters
+        Names of the buffers that are whole numbers. An average of them is rounded down when a
+        client loads it, as `load_state_dict` does.
     """
 
     names: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
     head: str = ""
+    buffers: int = 0
+    normalising: frozenset[str] = frozenset()
+    counters: frozenset[str] = frozenset()
 
     @staticmethod
     def of(module: nn.Module, head: str = "", *, name: str = "") -> Layout:
         """Read the layout off a network; `name` is how messages call it.
 
-        Columns are the parameters that are trained. Those with `requires_grad=False` are none:
-        they are the same in every client, never change and are never sent.
+        Columns are the parameters that are trained and the running statistics of normalisation
+        layers. Parameters with `requires_grad=False` and all other buffers are none: they are
+        the same in every client, never change and are never sent.
 
         Raises
         ------
         InputError
-            Rows cannot carry the network: it keeps buffers, draws random numbers, looks at other
-            samples of the batch, or has parameters without a shape, a value or a usual type.
+            Rows cannot carry the network: it has parameters without a shape, a value or a usual
+            type, or normalises with other samples at evaluation.
         """
         who = f"The model {name or type(module).__name__}"
-        trained = [(n, p) for n, p in module.named_parameters() if p.requires_grad]
         _refuse_parameters(module, who)
         _refuse_layers(module, who)
-        return Layout(tuple(n for n, _ in trained), tuple(tuple(p.shape) for _, p in trained), head)
+        tensors: dict[str, Tensor] = {n: p for n, p in module.named_parameters() if p.requires_grad}
+        statistics = running_statistics(module)
+        normalising = {
+            f"{path}.{own}" if path else own
+            for path, layer in module.named_modules()
+            if isinstance(layer, _NORMALISING)
+            for own, _ in (*layer.named_parameters(), *layer.named_buffers())
+        }
+        tensors.update(statistics)
+        return Layout(
+            tuple(tensors),
+            tuple(tuple(t.shape) for t in tensors.values()),
+            head,
+            len(statistics),
+            frozenset(normalising & tensors.keys()),
+            frozenset(n for n, t in statistics.items() if not t.is_floating_point()),
+        )
 
     @property
     def sizes(self) -> list[int]:
-        """Columns of each parameter tensor."""
+        """Columns of each tensor."""
         return [prod(shape) for shape in self.shapes]
 
     @property
@@ -70,8 +92,13 @@ class Layout:
         """Number of columns P."""
         return sum(self.sizes)
 
+    @property
+    def trained(self) -> int:
+        """Number of the columns, the first ones, that optimisers train; the rest are buffers."""
+        return sum(self.sizes[: len(self.names) - self.buffers])
+
     def unflatten(self, w: Tensor) -> dict[str, Tensor]:
-        """Return the parameter tensors of a row w [P], or [K, *shape] tensors of rows [K, P]."""
+        """Return the tensors of a row w [P], or [K, *shape] tensors of rows [K, P]."""
         lead = w.shape[:-1]
         parts = torch.split(w, self.sizes, dim=-1)
         return {
@@ -80,22 +107,100 @@ class Layout:
         }
 
     def flatten(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """Put parameter tensors into a row [P] (or [K, *shape] tensors into rows [K, P])."""
+        """Put tensors into a row [P] (or [K, *shape] tensors into rows [K, P])."""
         lead = tensors[self.names[0]].ndim - len(self.shapes[0])
         rows = [t.reshape((*t.shape[:lead], -1)) for t in map(tensors.__getitem__, self.names)]
         return torch.cat(rows, dim=-1)
 
+    def fill(self, module: nn.Module, w: Tensor) -> nn.Module:
+        """Write a row [P] into a network of this layout, and return it."""
+        tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+        with torch.no_grad():
+            for name, value in self.unflatten(w).items():
+                own = tensors[name]
+                own.copy_(value if own.is_floating_point() else value.floor())
+        return module
+
+    # Blocks of columns
+
+    def columns_of(self, belongs: Callable[[str], bool]) -> Columns:
+        """Return the columns of the tensors whose name satisfies a condition."""
+        parts = [
+            torch.full((size,), bool(belongs(name)))
+            for name, size in zip(self.names, self.sizes, strict=True)
+        ]
+        return Columns(torch.cat(parts))
+
+    def block(self, name: str) -> Columns:
+        """Return a block of columns by its name.
+
+        Parameters
+        ----------
+        name
+            "all", "none", "head" (the classifier), "body" (all but the head), "norm"
+            (normalisation layers with their running statistics), "buffers" (running statistics
+            alone), or "parameters" (all but the buffers).
+
+        Raises
+        ------
+        InputError
+            No block has that name.
+        """
+        buffers = self.names[len(self.names) - self.buffers :]
+        belongs: dict[str, Callable[[str], bool]] = {
+            "all": lambda tensor: True,
+            "none": lambda tensor: False,
+            "head": self.in_head,
+            "body": lambda tensor: not self.in_head(tensor),
+            "norm": self.normalising.__contains__,
+            "buffers": buffers.__contains__,
+            "parameters": lambda tensor: tensor not in buffers,
+        }
+        if name not in belongs:
+            raise InputError(
+                f"A layout has no block {name!r}: expected one of {', '.join(belongs)}."
+                f"{nearest(name, belongs)}"
+            )
+        return self.columns_of(belongs[name])
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that have columns, in their order: "fc1" of "fc1.weight"."""
+        return tuple(dict.fromkeys(name.rpartition(".")[0] for name in self.names))
+
+    def last_layers(self, count: int) -> Columns:
+        """Return the columns of the last `count` layers.
+
+        Raises
+        ------
+        InputError
+            The network has no layer besides them.
+        """
+        if not 0 <= count < len(self.layers):
+            raise InputError(
+                f"The last {count} layers leave no other layer: the model has "
+                f"{len(self.layers)} layers, expected at most {len(self.layers) - 1}."
+            )
+        last = self.layers[len(self.layers) - count :]
+        return self.columns_of(lambda name: name.rpartition(".")[0] in last)
+
     def in_head(self, name: str) -> bool:
-        """Whether a parameter is the classifier's; none is if no head is named."""
+        """Whether a tensor is the classifier's; none is if no head is named."""
         return bool(self.head) and name.startswith(self.head)
 
     def head_columns(self) -> Tensor:
         """Return [P] bool: which columns are the classifier's."""
-        parts = [
-            torch.full((size,), self.in_head(name))
-            for name, size in zip(self.names, self.sizes, strict=True)
-        ]
-        return torch.cat(parts)
+        return self.block("head").mask
+
+
+def running_statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Return the running statistics and counters of a network's normalisation layers, by name."""
+    return {
+        f"{path}.{own}" if path else own: buffer
+        for path, layer in module.named_modules()
+        if isinstance(layer, _NormBase) and layer.track_running_stats
+        for own, buffer in layer.named_buffers(recurse=False)
+    }
 
 
 def _refuse_parameters(module: nn.Module, who: str) -> None:
@@ -119,25 +224,15 @@ def _refuse_parameters(module: nn.Module, who: str) -> None:
 
 
 def _refuse_layers(module: nn.Module, who: str) -> None:
-    """Refuse layers by their type, and buffers."""
+    """Refuse batch normalisation that looks at other samples at evaluation."""
     for name, layer in module.named_modules():
-        where = f"{who} has a layer {type(layer).__name__}" + (f" ({name})" if name else "")
-        if isinstance(layer, _BatchNorm):
+        if isinstance(layer, _BatchNorm) and not layer.track_running_stats:
+            where = f" ({name})" if name else ""
             raise InputError(
-                f"{where}, which normalises with statistics of the batch: numbers would depend on "
-                "other samples and on padding. Use GroupNorm or LayerNorm."
+                f"{who} has a layer {type(layer).__name__}{where} without running statistics: at "
+                "evaluation, a sample's output would depend on the other samples. Expected "
+                "track_running_stats=True, GroupNorm or LayerNorm."
             )
-        if isinstance(layer, _DRAWING) and getattr(layer, "p", 1.0) > 0:
-            raise InputError(
-                f"{where}, which draws random numbers that no seed names: leave it out"
-                + (", or set p=0." if hasattr(layer, "p") else ".")
-            )
-    buffers = [name for name, _ in module.named_buffers()]
-    if buffers:
-        raise InputError(
-            f"{who} keeps buffers ({', '.join(buffers[:3])}): rows carry parameters only. Make a "
-            "constant a parameter with requires_grad=False; normalise with GroupNorm or LayerNorm."
-        )
 
 
 def _words(dtype: torch.dtype) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pflbench.method.columns import Columns
 from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining, average
 from pflbench.method.relatedness import Relatedness
@@ -40,6 +41,8 @@ class Setup:
     storage
         Gives room for a row a client: `setup.storage.rows(setup.clients, setup.initial)`. With
         many clients such a matrix does not fit in memory, and this keeps it in a file then.
+    shared
+        The columns that clients share; all, unless `Client.private` says otherwise.
     coordinates
         [N, k] points, near each other for clients whose data are alike: only of a run that asks for
         them by a `Similarity` which `needs_truth`, and None in all others.
@@ -52,6 +55,12 @@ class Setup:
     seed: int
     storage: Storage = field(default_factory=Storage, repr=False, compare=False)
     coordinates: np.ndarray | None = field(default=None, repr=False, compare=False)
+    shared: Columns | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def initial_shared(self) -> Tensor:
+        """The shared columns of the initial model."""
+        return self.initial if self.shared is None else self.shared.take(self.initial)
 
 
 class Server(Generic[P]):
@@ -157,14 +166,14 @@ class AveragingServer(Server[P]):
     Attributes
     ----------
     w
-        [P] the global model.
+        [P] the global model: its shared columns.
     samples
         [N] training samples of each client.
     """
 
     def __init__(self, parameters: P, setup: Setup) -> None:
         super().__init__(parameters, setup)
-        self.w = setup.initial.clone()
+        self.w = setup.initial_shared.clone()
         self.samples = torch.zeros(setup.clients, dtype=torch.int64, device=self.w.device)
 
     def enrol(self, clients: Tensor, messages: list[dict[str, Tensor]]) -> None:
@@ -182,7 +191,7 @@ class AveragingServer(Server[P]):
     def forget(self, clients: Tensor) -> str:
         """Forget their sample counts; the global model that they had a part in stays."""
         self.samples[clients] = 0
-        untouched = torch.equal(self.w, self.setup.initial)
+        untouched = torch.equal(self.w, self.setup.initial_shared)
         return "" if untouched else "their part in the global model"
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:

@@ -152,7 +152,7 @@ class _Execution:
             p.module,
             p.head,
             seed=p.cell.seed,
-            sgd=p.sgd,
+            optimiser=p.optimiser,
             budget=p.budget,
             participation=p.participation,
             engine=p.engine,
@@ -165,7 +165,7 @@ class _Execution:
             coordinates=p.coordinates,
             group=self.group,
             privacy=p.privacy,
-            probed=True,
+            nature=p.nature,
         )
 
     def _prepare(self) -> None:

@@ -27,7 +27,7 @@ from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.federation.participation import NEVER
 from pflbench.isolation import Guard
-from pflbench.method import Layout, LocalBudget, Sgd
+from pflbench.method import Layout, LocalBudget, Nature, Optimiser, Sgd
 from pflbench.runs.data_cache import PROCESS, DataCache
 from pflbench.runs.identity import Identified, Read, command_for, read, with_data
 from pflbench.runs.new_client_results import HeldOut, hold_out
@@ -55,6 +55,8 @@ class PlannedRun(Identified):
         Further columns of the metrics table.
     device, engine
         Resolved.
+    nature
+        What the network does in training mode.
     types
         Type of what is kept and computed, and that of matrix products if it is another.
     held
@@ -74,6 +76,7 @@ class PlannedRun(Identified):
     metrics: dict[str, Metric]
     device: torch.device
     engine: str
+    nature: Nature
     types: tuple[torch.dtype, torch.dtype | None]
     held: HeldOut
     coordinates: np.ndarray | None
@@ -86,7 +89,7 @@ class PlannedRun(Identified):
         return self.settings.parameters
 
     @property
-    def sgd(self) -> Sgd:
+    def optimiser(self) -> Optimiser:
         """The clients' optimiser."""
         s = self.cell.scenario
         lr = s.lr if self.settings.local_lr is None else self.settings.local_lr
@@ -190,7 +193,7 @@ def _made(
         )
     head = head_of(module, network.head)
     layout = Layout.of(module, head, name=network.name)
-    engine, fallback = fit_engine(
+    fit = fit_engine(
         found.request.engine,
         module,
         layout,
@@ -218,11 +221,12 @@ def _made(
             for m in found.registry.metrics.specs()
         },
         device=device,
-        engine=engine,
+        engine=fit.engine,
+        nature=fit.nature,
         types=types,
         held=held,
         coordinates=coordinates_for(found.settings.parameters, held.participants),
-        notice=" ".join(filter(None, (found.data.notice, fallback))),
+        notice=" ".join(filter(None, (found.data.notice, fit.notice))),
         remark=remark,
     )
     planned.sharing()

@@ -39,7 +39,7 @@ def train(
     clip: float | None = None,
 ) -> Tensor:
     """One client's local training: a fresh torch.optim.SGD over the same batches."""
-    sgd: Sgd = simulation.task.sgd
+    sgd: Sgd = simulation.task.optimiser
     module = module_of(simulation, w)
     optimiser = torch.optim.SGD(
         module.parameters(), lr=sgd.lr, momentum=sgd.momentum, weight_decay=sgd.weight_decay

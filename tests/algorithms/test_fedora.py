@@ -138,7 +138,7 @@ def test_rounds_follow_a_plain_recomputation(
     simulation = fedora(
         engine=engine, participation=participation, parameters=parameters, record=True
     )
-    task, sgd, N = simulation.task, simulation.task.sgd, len(UNEVEN)
+    task, sgd, N = simulation.task, simulation.task.optimiser, len(UNEVEN)
     U = []
     for i in range(N):
         x, y = simulation.federation.train.client(i)

@@ -138,7 +138,7 @@ def test_pfedhn_pc_keeps_its_classifier_and_that_ones_momentum(
 ) -> None:
     parameters = PFedHNPC(**{**SMALL, "clip_norm": 0.3})  # type: ignore[arg-type]
     simulation = pfedhn("PC", parameters, engine=engine, participation=participation)
-    plain, sgd = PlainServer(simulation, parameters), simulation.task.sgd
+    plain, sgd = PlainServer(simulation, parameters), simulation.task.optimiser
     is_head = [n.startswith("layer_output.") for n, _ in simulation.task.module.named_parameters()]
     sizes = simulation.task.layout.sizes
     body_size = sum(s for s, h in zip(sizes, is_head, strict=True) if not h)

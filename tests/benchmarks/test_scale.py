@@ -60,7 +60,7 @@ def simulation(algorithm: str, clients: int) -> Simulation:
         build_mlp(Mlp(), (1, 28, 28), 10),
         "layer_output.",
         seed=0,
-        sgd=SGD,
+        optimiser=SGD,
         budget=LocalBudget(64, epochs=10),
         participation=COHORT / clients,
     )

@@ -27,7 +27,7 @@ def drift(dataset: str, group: Group) -> float:
         p.module,
         p.head,
         seed=0,
-        sgd=p.sgd,
+        optimiser=p.optimiser,
         budget=p.budget,
         group=group,
     )

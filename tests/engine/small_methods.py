@@ -104,7 +104,7 @@ class OwnStep(Client[Any]):
         return {"w": w, "count": w.new_zeros(()), "average": w}, {}
 
     def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
-        w, sgd = carry["w"], self.task.sgd
+        w, sgd = carry["w"], self.task.optimiser
         g, loss = self.task.gradient(w, batch)
         ahead, _ = self.task.gradient(w - sgd.lr * g, batch)
         w = w - sgd.lr * ahead
@@ -132,7 +132,7 @@ class OwnTrain(Client[Any]):
             g, loss = self.task.gradient(w - 0.01 * total, batch)
             total = total + g * batch.mask.sum()
             losses.append(loss)
-        return {**carry, "w": w - self.task.sgd.lr * total}, torch.stack(losses)
+        return {**carry, "w": w - self.task.optimiser.lr * total}, torch.stack(losses)
 
 
 class StartsWithData(Client[Any]):

@@ -65,13 +65,12 @@ def blocks(draw: Any, channels: int) -> list[nn.Module]:
         groups=groups,
     )
     pool = draw(PAIRS)
-    pooling = nn.MaxPool2d(
-        pool,
-        stride=draw(st.none() | PAIRS),
-        padding=min(pool) // 2 if draw(st.booleans()) else 0,
-        dilation=draw(st.integers(1, 2)),
-        ceil_mode=draw(st.booleans()),
-    )
+    padding = min(pool) // 2 if draw(st.booleans()) else 0
+    ceil_mode = draw(st.booleans())
+    # A dilated window that begins in padding, or ends beyond it, may hold no pixel at all: of
+    # that, PyTorch's own pooling makes an index outside the image.
+    dilation = 1 if padding or ceil_mode else draw(st.integers(1, 2))
+    pooling = nn.MaxPool2d(pool, draw(st.none() | PAIRS), padding, dilation, ceil_mode=ceil_mode)
     order = ([nn.ReLU()], [nn.ReLU(), pooling], [pooling, nn.ReLU()])
     return [convolution, *draw(st.sampled_from(order))]
 

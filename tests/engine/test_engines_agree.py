@@ -144,7 +144,7 @@ def test_both_engines_name_the_same_divergence() -> None:
 
     found = []
     for engine in ("stacked", "sequential"):
-        simulation = simulate(engine=engine, sgd=Sgd(1e18), dtype=torch.float32)
+        simulation = simulate(engine=engine, optimiser=Sgd(1e18), dtype=torch.float32)
         with pytest.raises(DivergedError) as error:
             play(simulation, rounds=5)
         found.append((error.value.round, error.value.client, error.value.step))

@@ -45,7 +45,7 @@ def made(
         mlp_for(federation, seed=3),
         "layer_output.",
         seed=3,
-        sgd=SGD,
+        optimiser=SGD,
         budget=LocalBudget(4, epochs=2),
         **{"dtype": torch.float64, **options},
     )

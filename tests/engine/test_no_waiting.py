@@ -59,7 +59,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ],
 )
 def test_no_step_reads_a_value_back(client: str, decay: float, watched: list[str]) -> None:
-    simulation = simulate(client, sgd=Sgd(0.1, 0.9, decay), engine="stacked")
+    simulation = simulate(client, optimiser=Sgd(0.1, 0.9, decay), engine="stacked")
     simulation.round(0)
     assert len(watched) > 100, "no step was seen"
     assert not READING & set(watched)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_federations import federation_of, simulate
 
-from pflbench.engine import stacked
+from pflbench.engine import phase_chunk
 from pflbench.engine.batches import ChunkPlan, chunk_plan
 from pflbench.method import LocalBudget
 
@@ -24,7 +24,7 @@ def test_uneven_clients_waste_under_a_tenth_on_padding(
         plans.append(chunk_plan(*args))  # type: ignore[arg-type]
         return plans[-1]
 
-    monkeypatch.setattr(stacked, "chunk_plan", watched)
+    monkeypatch.setattr(phase_chunk, "chunk_plan", watched)
     simulation = simulate(
         federation=federation_of([int(n) for n in sizes], shape=(2,)),
         budget=LocalBudget(64, epochs=2),

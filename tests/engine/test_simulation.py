@@ -201,7 +201,7 @@ def test_a_model_that_its_last_step_ruined_is_found_at_evaluation(engine: str) -
     from pflbench.method import LocalBudget
 
     simulation = simulate(
-        engine=engine, sgd=Sgd(1e38), budget=LocalBudget(4, steps=1), dtype=torch.float32
+        engine=engine, optimiser=Sgd(1e38), budget=LocalBudget(4, steps=1), dtype=torch.float32
     )
     simulation.round(0)
     with pytest.raises(DivergedError, match="in round 1") as error:

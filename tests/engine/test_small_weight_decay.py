@@ -15,7 +15,7 @@ def test_a_tiny_weight_decay_trains_as_none_does(momentum: float, decay: float) 
     models = []
     for weight_decay in (0.0, decay):
         sgd = Sgd(0.05, momentum, weight_decay)
-        sim = simulate(sgd=sgd, engine="stacked", dtype=torch.float32)
+        sim = simulate(optimiser=sgd, engine="stacked", dtype=torch.float32)
         for r in range(3):
             sim.round(r)
         models.append(sim.personal(sim.everyone))

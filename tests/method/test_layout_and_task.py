@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pflbench.errors import InputError
-from pflbench.method import AveragingServer, Layout, LocalBudget, Samples, Server, Setup, Sgd, Task
+from pflbench.method import (
+    AveragingServer,
+    Columns,
+    Layout,
+    LocalBudget,
+    Samples,
+    Server,
+    Setup,
+    Sgd,
+    Task,
+)
 
 SHAPES = st.lists(st.lists(st.integers(1, 3), max_size=3).map(tuple), min_size=1, max_size=4)
 
@@ -51,20 +61,52 @@ def test_without_a_head_no_column_is_the_heads() -> None:
     assert not Layout.of(network()).head_columns().any()
 
 
-@pytest.mark.parametrize(
-    ("layer", "words"),
-    [
-        (nn.BatchNorm1d(4), "BatchNorm1d .1., which normalises with statistics of the batch"),
-        (nn.BatchNorm1d(4, track_running_stats=False), "Use GroupNorm or LayerNorm.$"),
-        (nn.InstanceNorm1d(4, track_running_stats=True), "keeps buffers .*running_mean"),
-        (nn.Dropout(0.1), "a layer Dropout .1., which draws random numbers"),
-        (nn.RReLU(), "a layer RReLU"),
-    ],
-)
-def test_what_rows_cannot_carry_is_refused(layer: nn.Module, words: str) -> None:
-    with pytest.raises(InputError, match=words):
+def test_batch_statistics_at_evaluation_are_refused() -> None:
+    layer = nn.BatchNorm1d(4, track_running_stats=False)
+    with pytest.raises(InputError, match=r"BatchNorm1d .1. without running.*LayerNorm.$"):
         Layout.of(nn.Sequential(nn.Linear(3, 4), layer, nn.Linear(4, 2)))
-    Layout.of(nn.Sequential(nn.LayerNorm(4), nn.GroupNorm(2, 4), nn.Dropout(0.0)))
+
+
+def test_running_statistics_are_the_last_columns() -> None:
+    module = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2), nn.Dropout(0.1))
+    layout = Layout.of(module, "2.")
+    assert layout.names[-3:] == ("1.running_mean", "1.running_var", "1.num_batches_tracked")
+    assert (layout.trained, layout.columns) == (16 + 8 + 10, 16 + 8 + 10 + 9)
+    counts = {name: layout.block(name).count for name in ("head", "body", "norm", "buffers")}
+    assert counts == {"head": 10, "body": 33, "norm": 17, "buffers": 9}
+    assert layout.block("parameters").rest.mask.equal(layout.block("buffers").mask)
+    with pytest.raises(InputError, match=r"no block 'heads': expected .*'head'"):
+        layout.block("heads")
+
+
+def test_other_buffers_are_constants_outside_the_rows() -> None:
+    module = nn.Linear(3, 4)
+    module.register_buffer("scale", torch.ones(4))
+    assert Layout.of(module).columns == 16
+
+
+def test_columns_are_taken_joined_put_and_written() -> None:
+    mask = torch.tensor([True, False, False, True, False])
+    w = torch.arange(10.0).reshape(2, 5)
+    for columns in (Columns(mask), Columns(~mask), Columns(mask & False), Columns(mask | True)):
+        own, others = columns.take(w), columns.rest.take(w)
+        assert own.shape == (2, columns.count)
+        assert torch.equal(columns.join(own, others), w)
+        assert torch.equal(columns.take(columns.put(w, own + 1)), own + 1)
+        assert torch.equal(columns.rest.take(columns.put(w, own + 1)), others)
+        changed = w.clone()
+        columns.write(changed, own + 1)
+        assert torch.equal(changed, columns.put(w, own + 1))
+        assert torch.equal(columns.pick(w + 1, w), changed)
+
+
+def test_the_last_layers_are_a_block_unless_nothing_else_is_left() -> None:
+    layout = Layout.of(nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+    assert layout.layers == ("0", "2")
+    assert layout.last_layers(1).count == 10
+    assert layout.last_layers(0).count == 0
+    with pytest.raises(InputError, match="leave no other layer: the model has 2 layers"):
+        layout.last_layers(2)
 
 
 def task() -> Task:

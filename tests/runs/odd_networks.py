@@ -100,6 +100,16 @@ class SeededDropout(Plain):
         return h * (torch.rand(h.shape, generator=g) < 0.5)
 
 
+class BatchNormalised(Plain):
+    def __init__(self, parameters: Any, shape: tuple[int, ...], classes: int) -> None:
+        super().__init__(parameters, shape, classes)
+        self.norm = nn.BatchNorm1d(WIDTH)
+
+    def between(self, h: Tensor) -> Tensor:
+        out: Tensor = self.norm(h)
+        return out
+
+
 class DropoutByHook(Plain):
     def __init__(self, parameters: Any, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(parameters, shape, classes)

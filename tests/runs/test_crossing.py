@@ -240,7 +240,7 @@ def test_keeping_what_a_server_knows(
         planned.module,
         planned.head,
         seed=0,
-        sgd=planned.sgd,
+        optimiser=planned.optimiser,
         budget=planned.budget,
     )
     sim.enrol()

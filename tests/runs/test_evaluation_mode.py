@@ -11,6 +11,7 @@ from small_federations import federation_of, simulate
 from torch import Tensor
 
 from pflbench.engine.new_client_training import NewClientTraining
+from pflbench.method import Nature
 from pflbench.schema.new_clients import check
 from pflbench_algorithms.fedavg_ft import FineTuned
 
@@ -41,7 +42,7 @@ def test_training_trains_and_evaluation_evaluates(engine: str, modes: Modes) -> 
         head="head.",
         engine=engine,
         parameters=FineTuned(epochs=1),
-        probed=True,
+        nature=Nature(),
     )
     made.round(0)
     assert modes
@@ -54,7 +55,7 @@ def test_training_trains_and_evaluation_evaluates(engine: str, modes: Modes) -> 
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_new_clients_are_evaluated_in_evaluation_mode(engine: str, modes: Modes) -> None:
-    made = simulate(module=Watched(None, (2, 3), 3), head="head.", engine=engine, probed=True)
+    made = simulate(module=Watched(None, (2, 3), 3), head="head.", engine=engine, nature=Nature())
     made.round(0)
     modes.clear()
     new_clients = NewClientTraining(made, federation_of((6, 7)), [5, 6])

@@ -129,8 +129,7 @@ def test_code_that_cannot_be_imported(
 
 
 @pytest.mark.parametrize(
-    ("build", "words"),
-    [("buffers", "BatchNorm1d"), ("dropout", "Dropout"), ("nothing", "cannot be imported")],
+    ("build", "words"), [("batch_statistics", "BatchNorm1d"), ("nothing", "cannot be imported")]
 )
 def test_networks_that_rows_cannot_carry(
     build: str, words: str, plugin: Callable[..., None], federation: Federation, results: Path

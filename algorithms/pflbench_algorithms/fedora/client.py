@@ -53,7 +53,7 @@ class FedoraClient(Client[Fedora]):
 
     def pull(self, context: State) -> tuple[Tensor, Tensor]:
         """After every step, w ← w - ηλ(w₀ - r), η the learning rate and w₀ the step's start."""
-        return self.task.sgd.lr * context["lam"], context["r"]
+        return self.task.rate * context["lam"], context["r"]
 
     def finish(
         self, state: State, carry: State, received: Message, context: State

@@ -55,7 +55,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
         network.module,
         network.head,
         seed=0,
-        sgd=recording.sgd,
+        optimiser=recording.sgd,
         budget=recording.budget,
         initial=initial,
         batches=recording.batches,

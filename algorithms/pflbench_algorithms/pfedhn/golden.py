@@ -65,7 +65,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
         target.module,
         target.head,
         seed=0,
-        sgd=recording.sgd,
+        optimiser=recording.sgd,
         budget=recording.budget,
         batches=recording.batches,
         engine=choose_engine(engine, target.module, torch.device("cpu")),

@@ -58,7 +58,7 @@ def simulation(layers: int, engine: str = "stacked") -> Simulation:
         module,
         "4.",
         seed=0,
-        sgd=Sgd(0.1, 0.9, 1e-3),
+        optimiser=Sgd(0.1, 0.9, 1e-3),
         budget=LocalBudget(9, steps=2),
         engine=engine,
         initial=initial,

@@ -1,0 +1,36 @@
+"""A part of a round's local training: which columns it trains, of which model, for how long."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pflbench.method.columns import Columns
+from pflbench.method.task import LocalBudget
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One of the phases that a client trains in, one after the other.
+
+    The optimiser's state is fresh in every phase. `task.phase` is the name while it lasts.
+
+    Attributes
+    ----------
+    name
+        How messages and `task.phase` call it.
+    columns
+        The columns that are trained, the others being frozen; None for all.
+    model
+        Name of the model in the carry.
+    budget
+        How long it lasts; None for the scenario's local budget.
+    batches
+        Name of the random stream of its batches. Phases of one name see the same batches if their
+        budgets are alike; "" is that of methods without phases.
+    """
+
+    name: str = ""
+    columns: Columns | None = None
+    model: str = "w"
+    budget: LocalBudget | None = None
+    batches: str = ""
