@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.method import LocalBudget
+from pflbench.method import LocalBudget, Phase
 from pflbench.schema.shares import count_of
 from pflbench.streams import stream
 
@@ -48,6 +48,32 @@ def seeded_batches(seed: int, role: str, sizes: np.ndarray, budget: LocalBudget)
         return draw_batches(stream(seed, role, client, round), int(sizes[client]), budget)
 
     return batches
+
+
+def batches_of(
+    phase: Phase,
+    given: Batches | Mapping[str, Batches] | None,
+    seed: int,
+    sizes: np.ndarray,
+    budget: LocalBudget,
+) -> Batches:
+    """Return the batches of a phase: given ones, or drawn from the seed.
+
+    Parameters
+    ----------
+    given
+        For all phases, or by the name of their stream.
+    sizes
+        [N] training samples of each client.
+    budget
+        Of a phase that has none of its own.
+    """
+    if isinstance(given, Mapping):
+        return given[phase.batches]
+    if given is not None:
+        return given
+    role = f"batches {phase.batches}".rstrip()
+    return seeded_batches(seed, role, sizes, phase.budget or budget)
 
 
 def part_of(batches: np.ndarray, work: float) -> np.ndarray:

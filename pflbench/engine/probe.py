@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from pflbench.engine.contents import Contents, difference
 from pflbench.engine.drawing import Generators, undrawn
 from pflbench.engine.draws import Draws
 from pflbench.engine.initial import one_line, own_weights
+from pflbench.engine.probed_layers import drawing_layer, unlike_layer
 from pflbench.errors import InputError, PflbenchError
 from pflbench.method import Layout, Nature
 
@@ -255,7 +256,7 @@ class _Probe:
         if self._generators.moved():
             by_torch = self._generators.moved_only_torch()
             if not (by_torch and training):
-                where = self._drawing_layer(w, x, training)
+                where = drawing_layer(self.module, partial(self.outputs, w, x, training), w.device)
                 raise InputError(
                     f"{self.who} draws random numbers {mode} in {where}"
                     + (
@@ -346,6 +347,13 @@ class _Probe:
                     f"{len(x)}. {_EXPECTED}"
                 )
 
+    def _unlike_layer(
+        self, w: Tensor, x: Tensor, other: Tensor, training: bool, *, turned: bool = False
+    ) -> str:
+        """Return the first layer that makes unlike outputs of like inputs, in words."""
+        calls = [partial(self.outputs, w, some, training) for some in (x, other)]
+        return unlike_layer(self.module, calls[0], calls[1], differ, turned=turned)
+
     def _gradient(self, w: Tensor, x: Tensor) -> Tensor:
         """Return the gradient of the first sample's outputs; the others are padding."""
         self._mode(True, len(x))
@@ -357,68 +365,6 @@ class _Probe:
             mask[0] = 1.0
             (gradient,) = torch.autograd.grad((losses * mask).sum(), row)
         return gradient
-
-    # Where it happens
-
-    def _drawing_layer(self, w: Tensor, x: Tensor, training: bool) -> str:
-        """Return the innermost layer that draws, in words."""
-        entered: list[Generators] = []
-        found: list[nn.Module] = []
-
-        def enter(layer: nn.Module, _: Any) -> None:
-            entered.append(Generators.now(w.device))
-
-        def leave(layer: nn.Module, _: Any, __: Any) -> None:
-            if entered.pop().moved():
-                found.append(layer)
-
-        with self._hooked(enter, leave):
-            self.outputs(w, x, training)
-        return self._words(found[0]) if found else self._words(self.module)
-
-    def _unlike_layer(
-        self, w: Tensor, x: Tensor, other: Tensor, training: bool, *, turned: bool = False
-    ) -> str:
-        """Return the first layer that makes unlike outputs of like inputs, in words."""
-        passed: list[tuple[nn.Module, Any, Any]] = []
-
-        def leave(layer: nn.Module, inputs: Any, out: Any) -> None:
-            first = inputs[0] if inputs else None
-            passed.append((layer, first.clone() if isinstance(first, Tensor) else None, out))
-
-        traces = []
-        with self._hooked(lambda layer, inputs: None, leave):
-            for some in (x, other):
-                passed = []
-                self.outputs(w, some, training)
-                traces.append(passed)
-        for (layer, a, out), (_, b, unlike) in zip(*traces, strict=False):
-            if not all(isinstance(t, Tensor) and t.ndim and len(t) for t in (a, b, out, unlike)):
-                continue
-            if turned:
-                b, unlike = b.flip(0), unlike.flip(0)
-            n = min(len(out), len(unlike))
-            if not differ(b[:n], a[:n]) and differ(unlike[:n], out[:n]):
-                return self._words(layer)
-        return self._words(self.module)
-
-    def _words(self, layer: nn.Module) -> str:
-        if layer is self.module:
-            return "its own forward"
-        path = next(name for name, one in self.module.named_modules() if one is layer)
-        return f"the layer {path} ({type(layer).__name__})"
-
-    @contextmanager
-    def _hooked(self, enter: Callable[..., None], leave: Callable[..., None]) -> Iterator[None]:
-        """Call `enter` before and `leave` after each layer."""
-        handles = []
-        for layer in self.module.modules():
-            handles += [layer.register_forward_pre_hook(enter), layer.register_forward_hook(leave)]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
 
 
 def _mode(training: bool) -> str:

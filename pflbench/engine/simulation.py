@@ -14,17 +14,18 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pflbench.engine.batches import Batches, part_of, seeded_batches
+from pflbench.engine.batches import Batches, batches_of, part_of
 from pflbench.engine.choose import make_engine
 from pflbench.engine.crossing import Crossing, named_tensors
-from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
+from pflbench.engine.divergence import refuse_divergence
 from pflbench.engine.draws import seeds_of
 from pflbench.engine.enrolment import enrolments
-from pflbench.engine.evaluation import Metric, measure
+from pflbench.engine.evaluation import Metric
 from pflbench.engine.fitting import fit_engine
 from pflbench.engine.gathering import take
 from pflbench.engine.initial import own_weights
 from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained
+from pflbench.engine.personal_evaluation import evaluate
 from pflbench.engine.process_group import ALONE, Group
 from pflbench.engine.round_report import Register, RoundReport
 from pflbench.engine.sharded import ShardedEngine
@@ -41,7 +42,6 @@ from pflbench.method import (
     LocalBudget,
     Nature,
     Optimiser,
-    Phase,
     Rows,
     RowStore,
     Schedule,
@@ -52,8 +52,6 @@ from pflbench.method import (
 )
 from pflbench.schema.privacy import Gaussian
 from pflbench.schema.specs import AlgorithmSpec, resolve
-
-_EVALUATED_TOGETHER = 256
 
 
 class Simulation:
@@ -189,16 +187,19 @@ class Simulation:
             self.engine = ShardedEngine(self.engine, group)
         self.traffic = Traffic()
         self.privacy = Protection(privacy, seed, federation)
-        self._metrics = dict(metrics or {})
-        measured = " or ".join(("The model", *(f"the metric {name!r}" for name in self._metrics)))
-        self._measuring = Guard(lambda: measured)
-        self._shards: dict[Split, Shards] = {
+        self.metrics = dict(metrics or {})
+        measured = " or ".join(("The model", *(f"the metric {name!r}" for name in self.metrics)))
+        self.measuring = Guard(lambda: measured)
+        self.shards: dict[Split, Shards] = {
             "train": _on(federation.train, self.device, dtype),
             "val": _on(federation.val, self.device, dtype),
             "test": _on(federation.test, self.device, dtype),
         }
-        self._local = LocalShards(self._shards["train"], self._shards["val"])
-        self._batches = [self._drawn(phase, batches) for phase in self._phases]
+        self.local = LocalShards(self.shards["train"], self.shards["val"])
+        self._batches = [
+            batches_of(phase, batches, seed, federation.train.sizes, budget)
+            for phase in self._phases
+        ]
         with self.crossing.call("initial_state"):
             begun = self.client.initial_state()
             self._states: dict[str, RowStore] = {
@@ -233,7 +234,7 @@ class Simulation:
         mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
         with self.crossing.call("enrol of a client"):
             messages = enrolments(
-                self.client, self._local, self.task.initial.dtype, clients.tolist(), mapped=mapped
+                self.client, self.local, self.task.initial.dtype, clients.tolist(), mapped=mapped
             )
             self.crossing.fit_messages(messages)
         messages = self.privacy.enrolment(messages, clients.tolist())
@@ -319,7 +320,7 @@ class Simulation:
                 )
             with self.crossing.call("personal"):
                 with self.crossing.reading(served, "serve", partial(self.traffic.kinds, "down")):
-                    models = self.engine.personal(self.client, self._taken(clients), served)
+                    models = self.engine.personal(self.client, self.taken(clients), served)
                 self.crossing.fit_models(models, len(clients))
             return models
 
@@ -339,25 +340,7 @@ class Simulation:
         DivergedError
             A personal model's loss is NaN or infinite.
         """
-        frames, steps = [], 0
-        order = np.argsort(-self.federation.test.sizes, kind="stable")
-        for part in np.split(order, range(_EVALUATED_TOGETHER, len(order), _EVALUATED_TOGETHER)):
-            clients = torch.from_numpy(part).to(self.device)
-            W = self.personal(clients)
-            adapted = self._adapt(r, clients, W)
-            if adapted is not None:
-                W, steps = adapted.uploads["model"], steps + int(adapted.steps.sum())
-            for split in splits:
-                with torch.no_grad(), self._measuring("evaluation"):
-                    outputs = self.engine.logits(W, self._shards[split], part.tolist())
-                    values = measure(outputs, self._metrics)
-                refuse_ruined_models(values["loss"], part.tolist(), r)
-                columns = {name: value.cpu().numpy() for name, value in values.items()}
-                frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
-        table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
-        table.insert(0, "round", r)
-        table.insert(3, "stage", "personal")
-        return table, steps
+        return evaluate(self, r, splits)
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of everything that rounds change, flat and named."""
@@ -387,10 +370,10 @@ class Simulation:
         everyone = clients == list(range(self.federation.clients))
         work = LocalWork(
             client=self.client,
-            states=self.states if everyone else self._taken(cohort),
+            states=self.states if everyone else self.taken(cohort),
             received=received,
             clients=clients,
-            data=self._local,
+            data=self.local,
             batches=[
                 [
                     part_of(batches(i, r), share)
@@ -423,41 +406,9 @@ class Simulation:
         """Return client numbers, or places, where the rows are."""
         return torch.from_numpy(numbers).to(self.device)
 
-    def _taken(self, clients: Tensor) -> Rows:
+    def taken(self, clients: Tensor) -> Rows:
+        """Return the states of clients [K]."""
         return {name: store.take(clients) for name, store in self._states.items()}
-
-    def _adapt(self, r: int, clients: Tensor, W: Tensor) -> Trained | None:
-        """Give personal models the plain SGD that the method asks for before evaluation."""
-        with self.crossing.call("adaptation"):
-            budget = self.client.adaptation()
-        if budget is None:
-            return None
-        numbers = clients.tolist()
-        batches = seeded_batches(self.seed, "adaptation", self.federation.train.sizes, budget)
-        plain: Client[Any] = Client(None, self.task)
-        drawn = [batches(i, r) for i in numbers]
-        work = LocalWork(
-            plain,
-            {},
-            {"model": W},
-            numbers,
-            self._local,
-            [drawn],
-            seeds=seeds_of(self.seed, "adaptation draws", r),
-        )
-        trained = self.engine.train(work)
-        refuse_divergence(trained, numbers, r - 1)
-        return trained
-
-    def _drawn(self, phase: Phase, given: Batches | Mapping[str, Batches] | None) -> Batches:
-        """Return the batches of a phase."""
-        if isinstance(given, Mapping):
-            return given[phase.batches]
-        if given is not None:
-            return given
-        role = f"batches {phase.batches}".rstrip()
-        budget = phase.budget or self.task.budget
-        return seeded_batches(self.seed, role, self.federation.train.sizes, budget)
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

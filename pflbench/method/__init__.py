@@ -1,7 +1,7 @@
 """The interface of a method: a client half, a server half, and messages between them."""
 
 from pflbench.method.client import Client, Message
-from pflbench.method.columns import Columns
+from pflbench.method.column_blocks import Columns
 from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining
 from pflbench.method.optimiser import Optimiser, Sgd, State

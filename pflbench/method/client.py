@@ -16,7 +16,7 @@ from typing import ClassVar, Generic, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from pflbench.method.columns import Columns
+from pflbench.method.column_blocks import Columns
 from pflbench.method.optimiser import State
 from pflbench.method.phase import Phase
 from pflbench.method.task import LocalBudget, LocalData, Samples, Task

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.parameter import UninitializedParameter
 
 from pflbench.errors import InputError, nearest
-from pflbench.method.columns import Columns
+from pflbench.method.column_blocks import Columns
 
 _NORMALISING = (_NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.LocalResponseNorm)
 _TYPES = (torch.float32, torch.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pflbench.method.columns import Columns
+from pflbench.method.column_blocks import Columns
 from pflbench.method.task import LocalBudget
 
 

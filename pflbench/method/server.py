@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pflbench.method.columns import Columns
+from pflbench.method.column_blocks import Columns
 from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining, average
 from pflbench.method.relatedness import Relatedness

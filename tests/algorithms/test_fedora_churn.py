@@ -40,7 +40,7 @@ def whole(*clients: int) -> Tensor:
 
 
 def told(simulation: Simulation) -> list[dict[str, Tensor]]:
-    return enrolments(simulation.client, simulation._local, torch.float64, mapped=False)
+    return enrolments(simulation.client, simulation.local, torch.float64, mapped=False)
 
 
 def graph(server: FedoraServer) -> Tensor:

@@ -157,7 +157,7 @@ def _enrol_clients_again(played: Simulation) -> None:
     from pflbench.engine.enrolment import enrolments
 
     assert isinstance(played.server, FedoraServer)
-    enrolments(played.client, played._local, torch.float32, range(MANY), mapped=True)
+    enrolments(played.client, played.local, torch.float32, range(MANY), mapped=True)
 
 
 def test_partitioning_among_ten_thousand() -> None:

@@ -189,7 +189,7 @@ def test_a_restored_simulation_goes_on_with_the_same_bits(
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_divergence_names_round_client_and_step(engine: str) -> None:
     simulation = simulate(engine=engine, federation=federation_of((4, 4, 4)))
-    simulation._shards["train"].x[simulation.federation.train.offsets[1]] = float("nan")
+    simulation.shards["train"].x[simulation.federation.train.offsets[1]] = float("nan")
     with pytest.raises(DivergedError, match="client 1 became NaN or infinite in round 3") as error:
         simulation.round(2)
     assert (error.value.round, error.value.client, error.value.step) == (3, 1, 1)
@@ -213,7 +213,7 @@ def test_a_model_that_its_last_step_ruined_is_found_at_evaluation(engine: str) -
 def test_adaptation_that_diverges_names_the_round() -> None:
     simulation = simulate("small_methods:Adapted", dtype=torch.float32)
     simulation.round(0)
-    x = simulation._shards["train"].x
+    x = simulation.shards["train"].x
     x[simulation.federation.train.offsets[3]] = float("inf")
     with pytest.raises(DivergedError) as error:
         simulation.evaluate(1)
