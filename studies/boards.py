@@ -2,7 +2,7 @@
 
 `results/published` and `results/tuned` are results folders like any other. The boards go into
 `results/README.md`, and the table of the reference scenario into the README's first screen. A test
-holds the pages to what this writes.
+checks that the pages match this script.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def published() -> list[Board]:
 
 
 def tuned() -> list[Board]:
-    """Return the boards of the matrices, whose methods are tuned alike."""
+    """Return the boards of the matrices, whose methods have equal tuning."""
     return _boards(TUNED)
 
 

@@ -1,7 +1,7 @@
 """Fills the tables of docs/studies/comparison.md: python studies/comparison.py.
 
-They are those of `results/tuned`, the runs of `results/matrices`, whose methods are tuned alike. A
-test holds the page to what this writes.
+The runs are in `results/tuned`; their matrices are in `results/matrices`. All methods have equal
+tuning. A test checks that the page matches this script.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def headed(board: Board) -> str:
 
 
 def row_of(board: Board, method: str) -> Row:
-    """Return a method's row: there is one each."""
+    """Return a method's only row."""
     (row,) = (row for row in board.rows if row.algorithm == method)
     return row
 
 
 def accuracy() -> str:
-    """Tell who is how accurate: the headline of every board."""
+    """Write the accuracy of every method: the headline of every board."""
     rows = []
     for method in METHODS:
         cells = []
@@ -80,7 +80,7 @@ def accuracy() -> str:
 
 
 def hurt() -> str:
-    """Tell whom a method hurts: share of clients below local, and beyond one standard error."""
+    """Write the share of hurt clients: below local, and by more than one standard error."""
     rows = []
     for method in METHODS[1:]:
         cells = []
@@ -108,7 +108,7 @@ def between(board: Board, first: str, second: str) -> PairedTest | None:
 
 
 def duel(first: str, second: str) -> str:
-    """Tell of two methods on every board whether they are told apart."""
+    """Write whether two methods are told apart, for every board."""
     rows = []
     for board in tuned():
         test = between(board, first, second)
@@ -121,12 +121,12 @@ def duel(first: str, second: str) -> str:
 
 
 def small(p: float) -> str:
-    """Write a p value; a dash where there is none."""
+    """Write a p value; a dash if it is missing."""
     return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def ranks() -> str:
-    """Tell how methods rank over boards."""
+    """Write the ranks of methods over boards."""
     found = critical_difference(tuned())
     assert isinstance(found, MeanRanks)
     rows = [
@@ -139,7 +139,7 @@ def ranks() -> str:
 
 
 def cost(name: str) -> str:
-    """Tell what a method costs on one board, in a whole run."""
+    """Write the cost of a method on one board, in a whole run."""
     (board,) = (board for board in tuned() if short(board) == name)
     rows = []
     for method in METHODS:
@@ -180,12 +180,12 @@ def taken(spent: Spent, name: str) -> str:
 
 
 def number(value: float | None, unit: float = 1, digits: int = 0) -> str:
-    """Write a number in a unit; what was not recorded as a dash."""
+    """Write a number in a unit; a dash if it was not recorded."""
     return "–" if value is None else f"{value / unit:,.{digits}f}"
 
 
 def settings() -> str:
-    """Tell what tuning found, and what it gained on validation."""
+    """Write the best settings of tuning, and their gain on validation."""
     studies = studies_of(RUNS)
     rows = []
     for board in tuned():
@@ -217,7 +217,7 @@ def _place(study: Study) -> int:
 
 
 def optimism() -> str:
-    """Tell what selecting the round on test would have feigned."""
+    """Write how much selecting the round on test would flatter."""
     rows = []
     for method in METHODS:
         rows.append([method, *(mean("optimism")(row_of(board, method)) for board in tuned())])

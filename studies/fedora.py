@@ -1,7 +1,7 @@
 """Fills the tables of docs/studies/fedora.md from stored runs: python studies/fedora.py.
 
-The runs lie in `results/studies/fedora`, a results folder like any other, and are made by
-`studies/fedora.sh`. A test holds the page to what this writes.
+The runs are in `results/studies/fedora`, an ordinary results folder, made by `studies/fedora.sh`. A
+test checks that the page matches this script.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ MEASURES = ("subspace", "label-distribution", "mean-covariance", "gradient", "ra
 SHOTS = ("0", "1", "5", "all")
 ROUNDS = 100
 TARGET = 0.70
-"""Mean validation accuracy that the cost table asks for."""
+"""Target of the cost table: a mean validation accuracy."""
 
 
 class Study:
-    """The runs, found by what sets them apart from the plain scenario."""
+    """The runs, found by their differences from the plain scenario."""
 
     def __init__(self, runs: Iterable[StoredRun]) -> None:
         self.runs = [run for run in runs if run.status == "complete"]
@@ -43,8 +43,8 @@ class Study:
     def find(self, algorithm: str, similarity: str = "subspace", **choices: str) -> list[StoredRun]:
         """Return a row's runs, by seed.
 
-        `choices` names the optional fields of the scenario as written ("0.1", "groups"); those
-        that are not named are at their defaults.
+        `choices` names the optional fields of the scenario as written ("0.1", "groups"); the other
+        fields are at their defaults.
         """
         found = [
             run
@@ -79,7 +79,7 @@ def accuracy(runs: Sequence[StoredRun]) -> str:
 
 
 def _plain(values: Iterable[float], digits: int = 0) -> str:
-    """Write the mean over seeds and the standard deviation of what is no share."""
+    """Write the mean over seeds and the standard deviation of a number that is not a share."""
     known = list(values)
     written = f"{pages.mean(known):,.{digits}f} ± {np.std(known, ddof=1):,.{digits}f}"
     return written.replace("-", "−")
@@ -100,7 +100,7 @@ def _columns(parts: Sequence[Comparison]) -> list[str]:
 
 
 def official() -> str:
-    """Tell who is hurt in the official setting: the published runs."""
+    """Write the hurt clients in the official setting: the published runs."""
     study = Study(Store(PUBLISHED).runs())
     rows = []
     for method in METHODS:
@@ -118,7 +118,7 @@ def official() -> str:
 
 
 def populations(study: Study, population: str) -> str:
-    """Tell who is hurt where a quarter of the clients is unlike the others, by group."""
+    """Write the hurt clients by group, where a quarter of the clients differs from the others."""
     rows = []
     for method in METHODS:
         runs = study.find(method, population=population)
@@ -149,7 +149,7 @@ def _local_by_group(run: StoredRun) -> list[float]:
 
 
 def relatedness(study: Study) -> str:
-    """Tell how true each measure's neighbours are, and what that does to accuracy."""
+    """Write the precision of each measure's neighbours, and the accuracy with it."""
     rows = []
     for measure in MEASURES:
         row = [measure, str(len(study.find("fedora", measure)))]
@@ -176,7 +176,7 @@ def relatedness(study: Study) -> str:
 
 
 def new_clients(study: Study) -> str:
-    """Tell what clients get that join after training."""
+    """Write the accuracy of clients that join after training."""
     rows = []
     for method in METHODS:
         runs = study.find(method, new_clients="yes")
@@ -206,7 +206,7 @@ def _with_deviation(value: float | None, deviation: float, *, sign: bool = False
 
 
 def churn(study: Study) -> str:
-    """Tell what survives when few take part."""
+    """Write the accuracy and gain with few participants."""
     rows = []
     for method in METHODS:
         row = [method, str(len(study.find(method)))]
@@ -226,7 +226,7 @@ def churn(study: Study) -> str:
 
 
 def cost(study: Study) -> str:
-    """Tell what a run cost, and what it took to a target."""
+    """Write the cost of a run, and the cost of reaching a target."""
     rows = []
     for method in METHODS:
         records = [read(run) for run in study.find(method)]
@@ -270,7 +270,7 @@ def cost(study: Study) -> str:
 
 
 def privacy(study: Study) -> str:
-    """Tell what noise on uploads costs."""
+    """Write the cost of noise on uploads."""
     rows = []
     for method in ("fedavg", "fedora"):
         for noise in ("", "0.0", "0.1", "1.0"):

@@ -1,4 +1,4 @@
-"""Pages whose tables are written from stored runs: what studies share."""
+"""Pages whose tables are written from stored runs: functions that studies share."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pflbench.report.tables.entries import percent
 
 
 def mean(values: Iterable[float | None]) -> float:
-    """Return the mean; never one over whichever values there are.
+    """Return the mean; never over a part of the values.
 
     Raises
     ------
     ValueError
-        A value is missing, or there is none.
+        A value is missing, or `values` is empty.
     """
     known = list(values)
     if not known or None in known:
@@ -45,7 +45,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def filled(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
-    """Return a page with the tables between its marks written anew."""
+    """Return a page with the tables between its marks rewritten."""
 
     def written(match: re.Match[str]) -> str:
         name = match[1]

@@ -14,7 +14,16 @@ ROOT = Path(__file__).resolve().parent.parent
 WORDS = tomllib.loads((ROOT / "tools" / "words.toml").read_text(encoding="utf-8"))
 PHRASES: dict[str, str] = WORDS["phrases"]
 
-CHECKED = ("README.md", "CONTRIBUTING.md", "docs")
+CHECKED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs",
+    "algorithms",
+    "datasets",
+    "examples",
+    "studies",
+    "tools",
+)
 """Files and folders that are read, from the root."""
 
 WRITTEN = ROOT / "docs" / "reference"

@@ -16,12 +16,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 DOOR = {"pflbench", "pflbench.__main__"}
-"""What users import and start: it stands outside, and hands on what the rooms have."""
+"""The modules that users import and start: outside the rooms, whose names they re-export."""
 
 
 @dataclass(frozen=True)
 class House:
-    """What imports say: lines by room, arrows with the imports behind them, floors, circles."""
+    """The layout by imports: lines by room, arrows with their imports, floors, circles."""
 
     lines: dict[str, int]
     arrows: dict[tuple[str, str], list[str]]
@@ -46,7 +46,7 @@ def imports(path: Path, known: dict[str, Path], *, loaded: bool = False) -> Iter
     Parameters
     ----------
     loaded
-        Only what is imported as the file is loaded: neither in functions, nor for types alone.
+        Only imports that run when the file is loaded: not in functions, and not only for types.
     """
     pending: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
     while pending:

@@ -13,7 +13,7 @@ TABLES: dict[str, tuple[str, Callable[[ScenarioField], str]]] = {
     "command-line.md": ("## Which cells", lambda field: field.option),
     "matrix.md": ("## Scenarios", lambda field: field.name),
 }
-"""By page, the heading above the table, and what its first column has of a field."""
+"""By page, the heading above the table, and a field's entry in the first column."""
 
 
 def rows(page: str) -> list[str]:

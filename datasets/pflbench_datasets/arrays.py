@@ -20,7 +20,7 @@ from pflbench_datasets.holdout import hold_out
 
 SAMPLES = ("x", "y", "client")
 FEDERATION = {f"{key[-1]}_{key[:-2]}": key for key in ARRAYS}
-"""What a client's arrays are called in its file: x_train is the train_x of `ClientArrays`."""
+"""Names of a client's arrays in its file: x_train is the train_x of `ClientArrays`."""
 
 OPTIONAL = ("x_val", "y_val")
 ENDING = ".npz"
@@ -31,13 +31,13 @@ def load(request: DataRequest) -> Pool | ClientArrays:
     """Load a file or a folder of NumPy archives.
 
     A file holds x [n, *shape] (uint8 images, scaled to [0, 1] on use, or floating point), y [n]
-    integer labels 0 to C - 1, and optionally client [n], who owns each sample (numbers or texts). A
-    fifth of the samples (of each owner), stratified by class, becomes the test split.
+    integer labels 0 to C - 1, and optionally client [n], the owner of each sample (number or text).
+    A fifth of the samples (of each owner), stratified by class, becomes the test split.
 
-    A folder holds one .npz a client with x_train, y_train, x_val, y_val, x_test and y_test: a
-    federation as it is. Of a client without x_val and y_val, a quarter of the training samples,
-    stratified by class, becomes its validation split. Clients are called by their files' names,
-    and are in the natural order of these (2 before 10), as the clients of a file are.
+    A folder holds one .npz per client with x_train, y_train, x_val, y_val, x_test and y_test: a
+    ready-made federation. For a client without x_val and y_val, a quarter of the training samples,
+    stratified by class, becomes its validation split. Clients have their files' names, and are in
+    the natural order of these (2 before 10), as the clients of a file are.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def load(request: DataRequest) -> Pool | ClientArrays:
     if is_folder(path, "npz"):
         return _federation(path)
     if not path.exists() and not path.is_symlink():
-        raise InputError(f"npz: there is no file or folder {path}.")
+        raise InputError(f"npz: file or folder {path} does not exist.")
     regular(path, "npz")
     return _pool(path)
 
@@ -145,7 +145,7 @@ def _read(path: Path, known: Sequence[str], *, required: Sequence[str]) -> dict[
 
 
 def _owners(client: np.ndarray, n: int, path: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return what the clients are called, in natural order, and their numbers [n] in it."""
+    """Return the clients' names, in natural order, and the number of each sample's client [n]."""
     if client.shape != (n,):
         raise InputError(
             f"npz: client of {path} has the shape {client.shape}: expected a number or text for "
@@ -175,7 +175,7 @@ def _owners(client: np.ndarray, n: int, path: Path) -> tuple[tuple[str, ...], np
 
 
 def _name(value: np.generic) -> str:
-    """Return what a client is called, as text."""
+    """Return a client's name as text."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     return as_unicode(str(value))

@@ -131,14 +131,14 @@ def _batch(obtained: Obtained, name: str, key: str, classes: int) -> tuple[np.nd
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads a CIFAR batch, and can make nothing but what such a batch consists of.
+    """Reads a CIFAR batch, and can make only the objects of such a batch.
 
-    Unpickling runs whatever the file names: a file made for the purpose takes over the account
-    of whoever opens it. So a batch comes here only after its checksum was found to be the
-    published one. MD5, which is all that the publisher gives, does not keep out two files made
-    to collide; hence this second barrier. Of all importable names only those of a byte array
-    are known, and they lead to the classes below: numpy's own take a type and a state from the
-    file, and with a forged state they write where they should not.
+    Unpickling runs any code that the file names: a malicious file takes over the account of the
+    user who opens it. So a batch is read only after its checksum matches the published one. MD5,
+    the only checksum that the publisher gives, does not prevent collisions; hence this second
+    barrier. Of all importable names only those of a byte array are known, and they lead to the
+    classes below: numpy's own classes take a type and a state from the file, and with a forged
+    state they write out of bounds.
     """
 
     def __init__(self, content: np.ndarray) -> None:
@@ -167,7 +167,7 @@ class _ByteType:
             raise pickle.UnpicklingError(f"it holds an array of {code!r}, expected 'u1'")
 
     def __setstate__(self, state: object) -> None:
-        """Ignore what the file says of the type: bytes have no order, fields or alignment."""
+        """Ignore the type's state in the file: bytes have no order, fields or alignment."""
 
 
 class _Bytes:

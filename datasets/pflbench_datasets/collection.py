@@ -1,7 +1,7 @@
-"""Files known by their content: what a published data set consists of, and how it is read.
+"""Files known by their content: the parts of a published data set, and how they are read.
 
-Nothing is handed on before its checksum was compared, and what is handed on are the very bytes
-that were compared (the file is not opened a second time).
+Content is returned only after its checksum was compared, and exactly the compared bytes are
+returned (the file is not opened a second time).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 
 LARGEST = 2**29
-"""Bytes beyond which a file of unknown size is not one of ours: bounds what is unpacked."""
+"""Largest size of a file of unknown size, in bytes: limits what is unpacked."""
 
 
 class DamagedError(Exception):
-    """A file that is not what its name promises; the message names it and says what is wrong."""
+    """A file whose content does not match its name; the message names it and says what is wrong."""
 
 
 class IncompleteError(DamagedError):
@@ -43,7 +43,7 @@ class Part:
     digest
         SHA-256 (64 hex digits) or MD5 (32, where the publisher gives no other) of its content.
     size
-        Its length in bytes, or None where only the checksum is known.
+        Its length in bytes, or None if only the checksum is known.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Collection:
     Attributes
     ----------
     title
-        The data set's name for people: "MNIST".
+        The data set's display name: "MNIST".
     folder
         Where torchvision keeps the files below its root: "MNIST/raw".
     parts
@@ -69,12 +69,12 @@ class Collection:
         The .tar.gz that holds `folder` with all parts; None where each part is
         published as NAME.gz.
     marker
-        A file that must lie beside the parts where they are found outside `folder`: for names
-        as common as "train".
+        A file that must be next to the parts if they are outside `folder`: for common names such as
+        "train".
     system
         Folder of the system's data package below its root, or "".
     namesakes
-        Digest to title of another data set's files that bear the same names.
+        Digest to title of another data set's files with the same names.
     """
 
     title: str
@@ -119,10 +119,10 @@ def find(root: Path, collection: Collection) -> tuple[Contents, Path] | None:
 
 
 def read_folder(folder: Path, collection: Collection, *, loose: bool = False) -> Contents | None:
-    """Read all parts from one folder, each plain or as .gz; None if none of them is there.
+    """Read all parts from one folder, each plain or as .gz; None if none of them exists.
 
-    In a `loose` folder, one that does not bear the data set's name, the files of a namesake
-    (MNIST's and Fashion-MNIST's are called the same) count as not there.
+    In a `loose` folder, one without the data set's name, the files of a namesake (MNIST's and
+    Fashion-MNIST's have the same names) count as missing.
     """
     paths: dict[str, Path] = {}
     for part in collection.parts:
@@ -150,10 +150,10 @@ def read_folder(folder: Path, collection: Collection, *, loose: bool = False) ->
 
 
 def read_part(path: Path, part: Part, collection: Collection) -> np.ndarray:
-    """Read one part, plain or .gz, and compare it with what it must be.
+    """Read one part, plain or .gz, and verify its checksum.
 
-    A .gz is judged by what it unpacks to: Debian's package, for one, holds the published
-    content compressed anew.
+    A .gz is verified by its unpacked content: Debian's package, for example, recompresses the
+    published content.
 
     Raises
     ------
@@ -179,8 +179,8 @@ def read_archive(path: Path, collection: Collection) -> Contents:
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
-                # Only exact names of regular files count, so a member such as "../x" or a link
-                # is passed over.
+                # Only exact names of regular files count, so a member such as "../x" or a link # is
+                # skipped.
                 part = wanted.get(member.name)
                 if part is None or not member.isreg() or member.size > LARGEST:
                     continue
@@ -200,7 +200,7 @@ def read_archive(path: Path, collection: Collection) -> Contents:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError as error:  # a folder that may not be entered: what it holds is unknown
+    except OSError as error:  # a folder without permission to enter: its content is unknown
         raise DamagedError(f"{path} cannot be read: {error.strerror or error}") from error
 
 

@@ -52,13 +52,13 @@ def download(
 ) -> str:
     """Download a data set into a cache folder, unpacked, in torchvision's layout.
 
-    Only verified content gets its final name: whoever reads the cache meanwhile, or after this
-    was interrupted, finds whole files or none.
+    Only verified content gets its final name: a process that reads the cache meanwhile, or after an
+    interruption, finds whole files or none.
 
     Parameters
     ----------
     collection
-        What to download, and from where.
+        The files to download, and their mirrors.
     cache
         The folder under which `collection.folder` is made.
     connect_seconds
@@ -168,7 +168,7 @@ def _stream(url: str, path: Path, progress: Progress) -> None:
     _RefusedError
         An HTTP error, a broken connection, or a body that is too long or ends early.
     """
-    import pooch  # with requests: for those alone who download
+    import pooch  # with requests: imported only to download
     import requests
 
     name = url.rsplit("/", 1)[-1]
@@ -215,7 +215,7 @@ def _broken(name: str, error: BaseException) -> str:
 
 
 class _Bar:
-    """Shows what pooch tells of a file that arrives, and refuses one that is far too long."""
+    """Shows pooch's progress of a download, and refuses a file that is far too long."""
 
     def __init__(self, name: str, progress: Progress) -> None:
         self._name, self._progress = name, progress
@@ -257,7 +257,7 @@ def _progress(console: Console, collection: Collection, host: str) -> Iterator[P
         DownloadColumn(),
         TransferSpeedColumn(),
     )
-    # Without a terminal (a log file, CI) the line above is all that is wanted.
+    # Without a terminal (a log file, CI) the line above is enough.
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
@@ -267,9 +267,9 @@ def _progress(console: Console, collection: Collection, host: str) -> Iterator[P
 def _reachable(mirrors: Sequence[str], seconds: float) -> list[str]:
     """Return the mirrors that accept a connection in time, in their order.
 
-    All are tried at once, each in a thread of its own that is left behind at the deadline:
-    looking up a name has no time limit in Python, and takes many seconds on a machine that is
-    configured for a network but has none.
+    All are tried in parallel, each in its own thread, which is abandoned at the deadline: a name
+    lookup has no time limit in Python, and takes many seconds on a machine that is configured for a
+    network but has none.
     """
     answers: dict[str, str] = {}
 

@@ -54,5 +54,5 @@ def load(looked: str) -> Pool:
         source="5,000 images of MNIST (4,000 + 1,000) that come with pflbench",
         validation=train_size // 3,
         notice=f"The whole of MNIST was not found ({looked}): using the 5,000 MNIST images that "
-        "come with pflbench, with leaderboards of their own. --data-dir names another place.",
+        "come with pflbench, on separate leaderboards. --data-dir names another folder.",
     )

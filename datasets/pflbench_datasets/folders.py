@@ -1,8 +1,8 @@
-"""The files of a folder of somebody's data: what is read, what is passed over, what is refused.
+"""The files of a data folder: which are read, skipped or refused.
 
-Hidden files and those that systems leave behind are passed over. Links are followed to files
-within the folder alone, and each file is read once: a link to a folder would bring samples in
-twice, and one that leads out of the folder what nobody put there.
+Hidden files and files that systems create are skipped. Links are followed only to files within the
+folder, and each file is read once: a link to a folder would bring samples in twice, and a link out
+of the folder would bring in data that are not part of it.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _LEFT_BEHIND: Final = frozenset(
         "lost+found",
     )
 )
-"""Names, in lower case, of what systems put into folders."""
+"""Names, in lower case, of files and folders that systems create."""
 
 
 class DataFolder:
-    """A folder of data, and the one way to list what it holds.
+    """A folder of data, and the one way to list its files.
 
     Parameters
     ----------
     root
         The folder that was named; it may itself be a link.
     owner
-        The data set's name, with which messages begin.
+        The data set's name, the first word of messages.
     """
 
     def __init__(self, root: Path, owner: str) -> None:
@@ -62,7 +62,7 @@ class DataFolder:
             if entry.is_symlink() and path.is_dir():
                 raise InputError(
                     f"{self._owner}: {path} is a link to a folder: expected a folder itself, since "
-                    "a link may bring the same samples in twice, or others than those of "
+                    "a link may bring samples in twice, or from outside "
                     f"{self.root}."
                 )
             if entry.is_dir(follow_symlinks=False):
@@ -72,13 +72,13 @@ class DataFolder:
         return found
 
     def files(self, folder: Path, endings: Sequence[str]) -> tuple[list[Path], list[Path]]:
-        """Return the files in a folder whose names end so, and the other files, sorted by name.
+        """Return the files in a folder with these endings, and the other files, sorted by name.
 
         Raises
         ------
         InputError
-            The folder cannot be read; or what has such a name is no file, or a link that leads
-            nowhere, out of the data, or to a file that another link leads to.
+            The folder cannot be read; or an entry with such a name is not a file, or is a link to
+            nothing, out of the data, or to a file that another link points to.
         """
         wanted, others = [], []
         for entry in self._entries(folder):
@@ -95,7 +95,7 @@ class DataFolder:
         return wanted, others
 
     def once(self, paths: Iterable[Path]) -> None:
-        """Check that no file is read by a link besides by itself.
+        """Check that no file is read twice, directly and by a link.
 
         Raises
         ------
@@ -154,7 +154,7 @@ def is_folder(path: Path, owner: str) -> bool:
 
 
 def holds_file(folder: Path, endings: Sequence[str]) -> bool:
-    """Return whether a folder holds a file whose name ends so, at any depth but behind links."""
+    """Return whether a folder holds a file with such an ending, at any depth, not behind links."""
     return any(
         not name.startswith(".") and name.lower().endswith(tuple(endings))
         for _, _, names in os.walk(folder)

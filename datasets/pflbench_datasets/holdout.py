@@ -7,7 +7,7 @@ import numpy as np
 from pflbench.streams import stream
 
 SHARE = 5
-"""One sample in so many is for test."""
+"""One in this number of samples is for test."""
 
 
 def hold_out(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndarray:

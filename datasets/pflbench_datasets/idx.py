@@ -60,7 +60,7 @@ FASHION_MNIST = Collection(
 def load_mnist(
     request: DataRequest, *, collection: Collection = MNIST, places: Places | None = None
 ) -> Pool:
-    """Load MNIST; if it is nowhere, the 5,000 images of it that come with pflbench.
+    """Load MNIST; if it cannot be found or downloaded, the 5,000 images that come with pflbench.
 
     Parameters
     ----------

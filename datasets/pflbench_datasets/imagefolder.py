@@ -14,7 +14,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
         DatasetSpec(
             name="imagefolder",
             summary="your images: PATH/CLASS/*.png, or PATH/train/CLASS and PATH/test/CLASS",
-            size="what the folder holds; images of one size, grey or RGB",
+            size="all images of the folder; of one size, grey or RGB",
             load="pflbench_datasets.images:load",
             takes_path=True,
             reference=Reference(

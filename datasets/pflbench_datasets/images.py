@@ -21,7 +21,7 @@ _COLOUR = ("RGB", "RGBX", "P", "CMYK", "YCbCr", "LAB", "HSV", *_ALPHA)
 
 
 def load(request: DataRequest) -> Pool:
-    """Load PATH/CLASS/image, or PATH/train/CLASS/image with test/ and perhaps val/ beside it.
+    """Load PATH/CLASS/image, or PATH/train/CLASS/image with test/ and val/, both optional.
 
     Classes are the folders' names in sorted order. Images of val/ are the validation pool. Without
     test/ a fifth of the images, stratified by class, becomes the test split (of those of train/,
@@ -75,7 +75,7 @@ def load(request: DataRequest) -> Pool:
 
 
 def _of_layout(layout: Layout) -> list[str]:
-    """Say what becomes of val/, and of files that are no images."""
+    """Describe the use of val/, and the files that are skipped."""
     said = []
     if "val" in layout.samples:
         n = len(layout.samples["val"])
@@ -86,15 +86,15 @@ def _of_layout(layout: Layout) -> list[str]:
     if layout.passed_over:
         n = len(layout.passed_over)
         said.append(
-            f"{n:,} file{'s' if n > 1 else ''} {_be(n)} passed over, being of no class or "
-            f"no image by {'their names' if n > 1 else 'its name'}, such as "
+            f"{n:,} file{'s' if n > 1 else ''} {_be(n)} skipped, by name not in a class folder "
+            f"or not {'images' if n > 1 else 'an image'}, such as "
             f"{layout.passed_over[0].name}."
         )
     return said
 
 
 class _Headers:
-    """What images' headers say: their common size and number of channels.
+    """The content of images' headers: their common size and number of channels.
 
     Raises
     ------
@@ -129,7 +129,7 @@ class _Headers:
         self.channels = 1 if self.grey == len(paths) else 3
 
     def remarks(self) -> list[str]:
-        """Say what images lose or become."""
+        """Describe the conversions of images."""
         said = []
         if self.channels == 3 and self.grey:
             n = self.grey
@@ -161,7 +161,7 @@ def _pixels(samples: Sequence[Sample], headers: _Headers) -> np.ndarray:
         with _open(path) as image:
             try:
                 decoded = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-            except (OSError, ValueError, SyntaxError) as error:  # what Pillow's decoders raise
+            except (OSError, ValueError, SyntaxError) as error:  # raised by Pillow's decoders
                 raise InputError(f"imagefolder: {path} is damaged: {error}.") from error
         row[:] = decoded if channels == 1 else decoded.transpose(2, 0, 1)
     return pixels

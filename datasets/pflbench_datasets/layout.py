@@ -19,14 +19,14 @@ _LIKE_SPLITS: Final = {
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
     **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation"), "test"),
 }
-"""What people call the folders of splits, in lower case."""
+"""Usual names of the folders of splits, in lower case."""
 
 Sample = tuple[Path, int]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What is where.
+    """The files of each class and split.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Layout:
 
 
 def read_layout(root: Path) -> Layout:
-    """Return what PATH/CLASS/image, or PATH/SPLIT/CLASS/image, holds.
+    """Return the files of PATH/CLASS/image, or PATH/SPLIT/CLASS/image.
 
     Raises
     ------
@@ -83,8 +83,8 @@ class _Reading:
             meant = next((_LIKE_SPLITS[n.lower()] for n in others if n.lower() in _LIKE_SPLITS), "")
             hint = f" (rename it to {meant!r} if it is that split)" if meant else ""
             raise InputError(
-                f"imagefolder: {self.root} holds {others[0]!r} beside {sorted(named)[0]!r}{hint}: "
-                "expected either one folder a class, or train, val and test with the classes' "
+                f"imagefolder: {self.root} holds {others[0]!r} next to {sorted(named)[0]!r}{hint}: "
+                "expected either one folder per class, or train, val and test with the classes' "
                 "folders in each."
             )
         if "train" not in named:

@@ -14,7 +14,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
         DatasetSpec(
             name="npz",
             summary="your arrays: a file of x, y [, client], or a folder with a file a client",
-            size="what the file or folder holds",
+            size="all samples of the file or folder",
             load="pflbench_datasets.arrays:load",
             takes_path=True,
             reference=Reference(

@@ -26,7 +26,7 @@ def _cache() -> Path:
 
 @dataclass(frozen=True)
 class Places:
-    """The places that are searched besides the user's own folder.
+    """The places to search in addition to the user's own folder.
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Obtained:
     parts
         Part name to its bytes.
     origin
-        Where they came from, for people.
+        Where they came from, in words.
     notice
-        What the user must see (a damaged file in the cache), or "".
+        A notice for the user (a damaged file in the cache), or "".
     """
 
     parts: Contents
@@ -64,7 +64,7 @@ class Obtained:
 
 
 class NotFoundError(Exception):
-    """The data set is nowhere; `looked` says where it was sought and what was found."""
+    """The data set was not found; `looked` lists the places and what was found there."""
 
     def __init__(self, looked: list[str]) -> None:
         self.looked = "; ".join(looked)
@@ -77,8 +77,8 @@ def obtain(collection: Collection, request: DataRequest, places: Places) -> Obta
     Raises
     ------
     InputError
-        The folder that the user named does not exist, or holds a damaged file of the data set:
-        another copy is never taken silently in its stead.
+        The user's folder does not exist, or holds a damaged file of the data set: it is never
+        silently replaced by another copy.
     NotFoundError
         No place has it.
     """
@@ -87,7 +87,7 @@ def obtain(collection: Collection, request: DataRequest, places: Places) -> Obta
         root = request.data_dir.expanduser()
         if not root.is_dir():
             raise InputError(
-                f"The data folder {root} is not there: name one with --data-dir or PFLBENCH_DATA."
+                f"The data folder {root} does not exist: name one with --data-dir or PFLBENCH_DATA."
             )
         try:
             found = find(root, collection)
@@ -133,7 +133,7 @@ def obtain(collection: Collection, request: DataRequest, places: Places) -> Obta
         looked.append(f"the download failed: {error}")
         raise NotFoundError(looked) from error
     assert contents is not None  # just written, and read back above
-    return Obtained(contents, f"a download from {mirror}", _damage(damaged, "downloaded anew"))
+    return Obtained(contents, f"a download from {mirror}", _damage(damaged, "downloaded again"))
 
 
 def not_found(collection: Collection, error: NotFoundError, *, else_: str = "") -> InputError:

@@ -1,6 +1,6 @@
-"""Ways to say which of six rows differ: the one that boards take, and those it was chosen among.
+"""Ways to decide which of six rows differ: the boards' way, and its alternatives.
 
-Each takes accuracies [B, 6, S, N], a board each, and says of every pair whether it is told apart
+Each takes accuracies [B, 6, S, N] of B boards, and returns whether each pair is told apart
 [B, 15], all pairs of a board together at 5 %.
 """
 
@@ -31,7 +31,7 @@ def differences(accuracies: Values) -> Values:
 
 
 def chosen(accuracies: Values) -> Told:
-    """Take moderated t tests over seeds, as boards do, whatever the number of seeds."""
+    """Take moderated t tests over seeds, as boards do, for any number of seeds."""
     return board_p(differences(accuracies), ROWS) < LEVEL
 
 
@@ -149,7 +149,7 @@ def bias_corrected(accuracies: Values) -> tuple[Values, Values]:
 
 
 def normal(accuracies: Values) -> tuple[Values, Values]:
-    """Return the mean ± 1.96 standard errors over seeds: what ± over seeds is often read as."""
+    """Return the mean ± 1.96 standard errors over seeds: a common reading of ± over seeds."""
     mean, error = _t(differences(accuracies))
     return mean - 1.96 * error, mean + 1.96 * error
 

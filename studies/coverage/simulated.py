@@ -19,13 +19,13 @@ _CLIENT = 0.03
 """Standard deviation of a client's difference within a seed, as on the published boards."""
 
 _SEED = 0.02
-"""Standard deviation of how hard a seed is, for all methods alike."""
+"""Standard deviation of a seed's difficulty, equal for all methods."""
 
 _FAILING, _FAILURE = 0.1, 10
 """The share of runs that fail, and by how many deviations of luck they fall."""
 
 _CHUNK = 4_000_000
-"""Accuracies made at once: bounds the memory, and decides no number."""
+"""Accuracies made together: limits the memory, and affects no number."""
 
 LUCK = {
     "none": "no luck of seeds: clients alone differ",
@@ -44,16 +44,16 @@ EQUAL = (0.0,) * ROWS
 def boards(
     count: int, seeds: int, clients: int, luck: str, means: tuple[float, ...] = EQUAL
 ) -> Iterator[Values]:
-    """Make accuracies [B, 6, S, N], in chunks of boards; the same ones whatever the means.
+    """Make accuracies [B, 6, S, N], in chunks of boards; with the same luck for any means.
 
     Parameters
     ----------
     count, seeds, clients
-        How many boards there are in all, of how many seeds and clients.
+        Numbers of boards, seeds and clients.
     luck
         A key of `LUCK`.
     means
-        What each method is better by, in points.
+        The lead of each method, in points.
     """
     rng = stream(0, f"coverage {luck}", seeds, clients)
     step = max(1, _CHUNK // (ROWS * seeds * clients))
@@ -69,7 +69,7 @@ def boards(
 
 
 def _luck(rng: np.random.Generator, shape: tuple[int, int, int], kind: str) -> Values:
-    """Return what luck adds to the methods' seeds [B, 6, S]: 0 in expectation."""
+    """Return the luck of the methods' seeds [B, 6, S]: 0 in expectation."""
     scale = np.full(shape[1], POINT / np.sqrt(2))
     if kind == "none":
         scale[:] = 0

@@ -1,8 +1,8 @@
 """Simulates boards whose truth is known, and fills docs/studies/coverage.md: python study.py.
 
-The numbers are kept beside this script in `coverage.json`; each is drawn from a stream of its own,
-so some can be made again without the others: `python study.py error/equal` makes those whose
-names begin so. A test does that, and holds the page to them.
+The numbers are stored next to this script in `coverage.json`; each has its own random stream, so a
+part can be computed again: `python study.py error/equal` computes the numbers whose names begin
+with it. A test does this, and compares the page with them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WAYS_AT = (5, 10)
 """Numbers of seeds at which ways to decide are compared."""
 POINTS = (1, 2, 5)
 FAR = (0, 0, 0, 20, 40, 60)
-"""Three methods that are equal, among others that every way tells from them."""
+"""Three equal methods among others that are clearly different."""
 MIXED = (2, 0, -5, -7, -12, -15)
 """Two methods that are close, and others that are behind."""
 
@@ -41,7 +41,7 @@ Numbers = dict[str, float]
 
 
 def error(seeds: int, clients: int, luck: str) -> Numbers:
-    """Six equals: how often some row is called different, and what intervals cover."""
+    """Six equal rows: how often any is called different, and the coverage of intervals."""
     told, covered, own = {"chosen": 0, "plain": 0}, np.zeros(len(FIRST)), 0
     for part in boards(BOARDS, seeds, clients, luck):
         for name in told:
@@ -100,7 +100,7 @@ def covering(seeds: int, interval: str) -> Numbers:
 
 
 def beyond(seeds: int, luck: str) -> Numbers:
-    """Go beyond what is promised: unequal luck of six equals, and of three among others."""
+    """Test outside the assumptions: unequal luck of six equals, and of three among others."""
     found: Numbers = {}
     for way in ("chosen", "plain"):
         decide = WAYS[way][1]
@@ -121,7 +121,7 @@ def _pair(i: int, j: int) -> np.ndarray:
 
 
 def cells() -> dict[str, Callable[[], Numbers]]:
-    """Return what makes each set of numbers, by its name."""
+    """Return the function that computes each set of numbers, by name."""
     made: dict[str, Callable[[], Numbers]] = {}
     for seeds in SEEDS:
         for clients in CLIENTS:
@@ -157,7 +157,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def filled(text: str, data: dict[str, Numbers]) -> str:
-    """Return a page with the tables between its marks written anew."""
+    """Return a page with the tables between its marks rewritten."""
 
     def written(match: re.Match[str]) -> str:
         return f"<!-- table: {match[1]} -->\n\n{TABLES[match[1]](data)}\n\n<!-- /table -->"
@@ -283,7 +283,7 @@ TABLES: dict[str, Callable[[dict[str, Numbers]], str]] = {
 
 
 def main() -> None:
-    """Simulate what is asked for, keep the numbers and fill the page."""
+    """Simulate the named numbers, store them and fill the page."""
     begin = tuple(sys.argv[1:]) or ("",)
     kept: dict[str, Numbers] = json.loads(DATA.read_text()) if DATA.exists() else {}
     data = {

@@ -57,7 +57,7 @@ def test_other_files_in_a_class_are_passed_over_aloud(tmp_path: Path) -> None:
     (tmp_path / "cat" / "film.gif").write_bytes(b"GIF89a")
     paint(tmp_path / "cover.png", 1)
     assert load_from(tmp_path).remark == (
-        "2 files are passed over, being of no class or no image by their names, such as film.gif."
+        "2 files are skipped, by name not in a class folder or not images, such as film.gif."
     )
 
 

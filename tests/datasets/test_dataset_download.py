@@ -134,7 +134,7 @@ def test_damage_in_the_cache_is_told_and_replaced(
     folder = write(places.cache / "MNIST/raw", {**mnist.files, TRAIN_IMAGES: b"nonsense"})
     pool = load_mnist(ONLINE, collection=mnist.collection, places=places)
     assert str(folder / TRAIN_IMAGES) in pool.notice
-    assert "downloaded anew" in pool.notice
+    assert "downloaded again" in pool.notice
     assert server.asked == [f"/{TRAIN_IMAGES}.gz"]  # the sound ones are kept
     assert load_mnist(ONLINE, collection=mnist.collection, places=places).notice == ""
 

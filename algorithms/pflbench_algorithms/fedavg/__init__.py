@@ -1,4 +1,4 @@
-"""FedAvg: one global model, the average of what clients make of it.
+"""FedAvg: one global model, the average of the clients' trained models.
 
 McMahan, Moore, Ramage, Hampson, Agüera y Arcas: Communication-Efficient Learning of Deep
 Networks from Decentralized Data, AISTATS 2017, arXiv 1602.05629, Algorithm 1.

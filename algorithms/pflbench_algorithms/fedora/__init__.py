@@ -64,7 +64,7 @@ def measure_of(parameters: Fedora) -> Similarity:
     Raises
     ------
     pflbench.errors.InputError
-        No plugin brings it, or its code cannot be imported.
+        No plugin has it, or its code cannot be imported.
     """
     spec = plugin_of(parameters.similarity, "similarities")
     made: Similarity = resolve(spec.make, owner=f"similarity {spec.name!r}")(
@@ -92,14 +92,14 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
 
 @hookimpl
 def pflbench_similarities() -> Sequence[SimilaritySpec]:
-    """Return the measures that come with FEDORA."""
+    """Return FEDORA's built-in measures."""
     return [
         SimilaritySpec(
             "subspace",
             "The angles between the dominant directions of two clients' samples and labels",
             make=f"{_HERE}:Subspace",
             reveals="(d + C)·q numbers: combinations of the client's samples. With q = 1 on images "
-            "that is much like the client's mean image, with its label shares beside it.",
+            "that is much like the client's mean image with its label shares.",
         ),
         SimilaritySpec(
             "label-distribution",
@@ -123,15 +123,15 @@ def pflbench_similarities() -> Sequence[SimilaritySpec]:
         ),
         SimilaritySpec(
             "random",
-            "Baseline: clients are alike by chance",
+            "Baseline: random similarity",
             make=f"{_HERE}:Random",
-            reveals="Nothing: one number, 1, which says that the client is there.",
+            reveals="Nothing: one number, 1, which only shows that the client exists.",
         ),
         SimilaritySpec(
             "truth",
-            "Baseline: clients are as alike as the scenario knows that they are",
+            "Baseline: the scenario's true similarity of clients",
             make=f"{_HERE}:Truth",
-            reveals="Nothing: one number, 1. The server knows what no server can.",
+            reveals="Nothing: one number, 1. The server uses the truth, which no real server has.",
             needs_truth=True,
         ),
     ]

@@ -1,4 +1,4 @@
-"""FEDORA's client half: what it tells of its data, and whether it lets itself be pulled.
+"""FEDORA's client half: its enrolment, and whether it is pulled to the received model.
 
 Wu, Bao, Ainsworth, He: Personalized Federated Learning with Parameter Propagation, KDD 2023.
 """
@@ -15,7 +15,7 @@ from pflbench_algorithms.fedora import Fedora, measure_of
 
 
 class FedoraClient(Client[Fedora]):
-    """Keeps its own model w; what it receives, r, only regularises it, and only if it helps."""
+    """Keeps its own model w; the received model r only regularises it, and only if it helps."""
 
     personal_model: ClassVar[Literal["kept", "served"]] = "kept"
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("val",)
@@ -30,15 +30,15 @@ class FedoraClient(Client[Fedora]):
         return {"w": self.task.initial}
 
     def enrol(self, data: LocalData) -> Message:
-        """Upload what the similarity measure needs to know of the training data."""
+        """Upload the similarity measure's description of the training data."""
         return self.measure.describe(data.train, self.task)
 
     def enrol_unlabelled(self, data: Samples) -> Message:
-        """Upload what the measure can say of inputs alone; nothing if it needs labels."""
+        """Upload the measure's description of inputs alone; nothing if it needs labels."""
         return self.measure.describe_inputs(data, self.task) or {}
 
     def join(self, state: State, received: Message) -> State:
-        """Begin as a new client with what similar clients have: w = r."""
+        """Start as a new client from the mean of similar clients: w = r."""
         return {"w": received["model"]}
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
@@ -62,5 +62,5 @@ class FedoraClient(Client[Fedora]):
         return {"w": carry["w"]}, {"model": carry["w"]}
 
     def personal(self, state: State, served: Message) -> Tensor:
-        """Return w: what was received never replaces it."""
+        """Return w: the received model never replaces it."""
         return state["w"]

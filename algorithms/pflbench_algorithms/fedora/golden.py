@@ -21,7 +21,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     Parameters
     ----------
     recording
-        Besides what all recordings have: `init/{parameter}`, `similarity_normalized`,
+        In addition to the common arrays: `init/{parameter}`, `similarity_normalized`,
         `propagation`, `lambda`, `round{r}/received/{parameter}` and `round{r}/local/{parameter}`.
     engine
         "auto", "stacked" or "sequential".
@@ -39,7 +39,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     network = recording.attributed(
         lambda: infer(shapes, federation.input_shape, federation.classes)
     )
-    recording.ignored("hidden")  # a width, which the parameters' shapes show
+    recording.ignored("hidden")  # a width, known from the parameters' shapes
 
     def rows(prefix: str) -> Tensor:
         """Return a recorded model of every client, [K, P]."""

@@ -1,4 +1,4 @@
-"""The graph that FEDORA's server builds of clients: who are a client's neighbours, who is reached.
+"""FEDORA's graph of clients: each client's neighbours, and the clients reached over it.
 
 Wu, Bao, Ainsworth, He: Personalized Federated Learning with Parameter Propagation, KDD 2023.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 from pflbench.method import Rows, Similarity
 
 _TOGETHER = 2**22
-"""Numbers that a block of pairs is made of while it is compared, at most."""
+"""Largest count of numbers in a block of pairs that is compared together."""
 
 
 def in_blocks(measure: Similarity, known: Rows, best: int | None = None) -> Iterator[Tensor]:
@@ -36,7 +36,7 @@ def neighbours(
     Parameters
     ----------
     measure, known
-        How two clients are compared, and what is known of all: what `Similarity.prepare` returned.
+        The measure, and the clients' descriptions as `Similarity.prepare` returned them.
     clients
         Number of clients N.
     """
@@ -47,7 +47,7 @@ def neighbours(
     nearest, closeness, begin = [], [], 0
     for similarity in in_blocks(measure, known, k + 1):  # a client itself may be among them
         own = torch.arange(len(similarity), device=device)
-        similarity[own, begin + own] = -torch.inf  # nobody is its own neighbour
+        similarity[own, begin + own] = -torch.inf  # no client is its own neighbour
         values, indices = torch.topk(similarity, k, dim=1)
         closeness.append(values)
         nearest.append(indices)
@@ -65,7 +65,7 @@ def listening(
     Parameters
     ----------
     measure, new, known
-        How two clients are compared, and what `Similarity.prepare` made of what they told.
+        The measure, and the descriptions of new and known clients, from `Similarity.prepare`.
     """
     new_clients, clients = (len(next(iter(rows.values()))) for rows in (new, known))
     k, nearest, closeness = min(top_k, clients), [], []

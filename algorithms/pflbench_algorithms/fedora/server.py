@@ -15,23 +15,23 @@ from pflbench_algorithms.fedora import Fedora, measure_of
 from pflbench_algorithms.fedora.graph import in_blocks, listening, neighbours, reached, sparse
 
 DENSE_UP_TO = 512
-"""Clients up to which Π is formed; beyond, only what is not zero of the rows that are wanted."""
+"""Most clients for which Π is formed; beyond, only the needed rows' nonzero entries are."""
 
 _KNOWN = "known/"
 
 TOLERANCE = 1e-9
-"""Of their iteration: terms that sum to so much of a row of Π, whose entries sum to 1, are left."""
+"""Of their iteration: the largest remainder of a row of Π, whose entries sum to 1."""
 
 
 class FedoraServer(Server[Fedora]):
-    """Sends client i the row i of ΠW, Π = (1 - α)(I - αS)⁻¹, W everyone's latest upload.
+    """Sends client i the row i of ΠW, Π = (1 - α)(I - αS)⁻¹, W all clients' latest uploads.
 
     Attributes
     ----------
     measure, known
-        How two clients are compared, and what is known of them for that, [N, ...] each.
+        The similarity measure, and the clients' descriptions, [N, ...] each.
     enrolled
-        [N] bool: who has told something.
+        [N] bool: whether each client has enrolled.
     nearest, weights
         [N, k]: S, row by row.
     uploads
@@ -53,7 +53,7 @@ class FedoraServer(Server[Fedora]):
         self._Pi: Tensor | None = None
 
     def enrol(self, clients: Tensor, messages: list[dict[str, Tensor]]) -> None:
-        """Take what clients tell of their data, and build S of all who have enrolled so far."""
+        """Store the clients' descriptions, and build S of all enrolled clients."""
         told = {name: torch.stack([m[name] for m in messages]) for name in messages[0]}
         for name, rows in self.measure.prepare(told, clients, self.setup).items():
             if name not in self.known:
@@ -63,7 +63,7 @@ class FedoraServer(Server[Fedora]):
         self._connect()
 
     def _connect(self) -> None:
-        """Build S anew: of those who are enrolled; everybody else has itself for a neighbour."""
+        """Rebuild S from the enrolled clients; any other client is its own neighbour."""
         p, there = self.parameters, self.enrolled.nonzero().flatten()
         known = {name: rows[there] for name, rows in self.known.items()}
         own = torch.arange(self.setup.clients, device=there.device)
@@ -83,7 +83,7 @@ class FedoraServer(Server[Fedora]):
 
     @property
     def W(self) -> Tensor:  # noqa: N802 - the paper's name
-        """[N, P] everyone's latest upload, all at once."""
+        """[N, P] all clients' latest uploads, in one tensor."""
         return self.uploads.whole()
 
     def S(self) -> Tensor:  # noqa: N802 - the paper's name
@@ -100,12 +100,12 @@ class FedoraServer(Server[Fedora]):
         return ((1 - alpha) * inverse).to(self.weights)
 
     def relatedness(self) -> Relatedness:
-        """Return the measure for every two clients, S and Π."""
+        """Return the measure for every pair of clients, S and Π."""
         similarity = torch.cat(list(in_blocks(self.measure, self.known)))
         return Relatedness(similarity, self.S().to_dense(), self.propagation())
 
     def send(self, round: int, cohort: Tensor) -> Rows:
-        """Send rows of ΠW; before anything was uploaded, the initial model."""
+        """Send rows of ΠW; before the first upload, the initial model."""
         return self.serve(cohort)
 
     def serve(self, clients: Tensor) -> Rows:
@@ -119,11 +119,11 @@ class FedoraServer(Server[Fedora]):
         return {"model": self.uploads.mix(*self._some_propagation(clients))}
 
     def onboard(self, joining: Joining) -> Rows:
-        """Return new clients' rows of SΠW: what their neighbours receive, weighted by similarity.
+        """Return new clients' rows of SΠW: their neighbours' models, weighted by similarity.
 
-        A new client is a client that listens and that nobody listens to: added to the graph, its
-        row of Π would be αsΠ and a share 1 - α of its own model, which it does not have yet.
-        Whose message cannot be compared is as like one client as like another.
+        A new client listens to others but is not listened to: added to the graph, its row of Π
+        would be αsΠ and a share 1 - α of its own model, which it does not have yet. A client whose
+        message cannot be compared is equally similar to all.
         """
         there = joining.participants[self.enrolled[joining.participants]]
         if not len(there) or not all(joining.messages):
@@ -138,12 +138,12 @@ class FedoraServer(Server[Fedora]):
         return {"model": mix @ self.serve(there[heard])["model"]}
 
     def _some_propagation(self, clients: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what is not zero of rows of Π: [K, M] entries, and the clients [M] they weigh.
+        """Return the nonzero columns of rows of Π: [K, M] entries, and the clients [M] they weigh.
 
         Row i of Π weighs the clients that can be reached from i over the graph, and with few
-        neighbours these are few of many. The rows Z solve Z = αZS + (1 - α)E, E the clients'
-        unit rows: the iteration contracts by α, and touches k neighbours of a reached client.
-        It is done in double precision on the CPU, whatever W is.
+        neighbours these are few of many. The rows Z solve Z = αZS + (1 - α)E, E the clients' unit
+        rows: the iteration contracts by α, and touches k neighbours of a reached client. It runs in
+        double precision on the CPU, for every type of W.
         """
         alpha = self.parameters.alpha
         asked = clients.cpu()
@@ -166,12 +166,12 @@ class FedoraServer(Server[Fedora]):
         return Z.T.to(self.weights), among.to(clients.device)
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
-        """Remember the cohort's latest models, and of when they are."""
+        """Store the cohort's latest models, and their round."""
         self.uploads.put(cohort, uploads["model"])
         self.latest[cohort] = round
 
     def forget(self, clients: Tensor) -> str:
-        """Forget their uploads and what they told, and build S anew without them."""
+        """Forget their uploads and descriptions, and rebuild S without them."""
         self.uploads.reset(clients)
         self.latest[clients] = -1
         self.enrolled[clients] = False
@@ -181,7 +181,7 @@ class FedoraServer(Server[Fedora]):
         return ""
 
     def telemetry(self, round: int) -> dict[str, float]:
-        """Return how many rounds old the latest uploads are: their mean, and the oldest's age."""
+        """Return the mean and the largest age of the latest uploads, in rounds."""
         ages = (round - self.latest[self.latest >= 0]).to(torch.float64)
         oldest = float(ages.max()) if len(ages) else float("nan")
         return {"upload_age_mean": float(ages.mean()), "upload_age_max": oldest}
@@ -197,7 +197,7 @@ class FedoraServer(Server[Fedora]):
         yield from self.uploads.parts("W")
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state or a part of one; Π follows from the graph."""
+        """Load a state or a part of one; Π follows from the graph."""
         if "nearest" in state:
             self._know(state["nearest"], state["weights"])
             self.enrolled, self.latest = state["enrolled"], state["latest"]

@@ -1,6 +1,6 @@
-"""Measures of how alike two clients are, which FEDORA's graph can be built of.
+"""Similarity measures of two clients, from which FEDORA's graph can be built.
 
-What a client uploads for each is listed in note.md, and what that gives away.
+note.md lists what a client uploads for each, and what this reveals.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ UNKNOWN = (
 
 
 def stacked(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
-    """Return X [n, d + C]: flattened inputs beside one-hot labels; [n, d] without labels."""
+    """Return X [n, d + C]: flattened inputs joined with one-hot labels; [n, d] without labels."""
     X = x.flatten(start_dim=1)
     if y is None:
         return X
@@ -36,8 +36,8 @@ def stacked(x: Tensor, y: Tensor | None, classes: int) -> Tensor:
 def principal(X: Tensor, q: int) -> tuple[Tensor, Tensor]:
     """Return the top q left singular vectors U [D, q] of Xᵀ and their singular values [q].
 
-    Where X [n, D] has no rank q (with fewer than q samples, for one) the missing directions and
-    values are zero.
+    If X [n, D] has a rank below q (for example with fewer than q samples), the missing directions
+    and values are zero.
 
     They come from the eigenvectors of XXᵀ or XᵀX, whichever is smaller, which is some times
     faster than a singular value decomposition of X, and in double precision not less exact.
@@ -82,8 +82,7 @@ def nuclear(matrices: Tensor, k: int | None = None) -> Tensor:
     if k is None or k >= matrices.shape[1]:
         total: Tensor = torch.linalg.svdvals(matrices).sum(dim=-1)
         return total
-    # Σσ ≤ √(q Σσ²), which costs little; the k largest of it tell what the k-th neighbour has at
-    # least.
+    # Σσ ≤ √(q Σσ²), which costs little; its k largest give a lower bound of the k-th # neighbour.
     bound = (q * squares).sqrt() * (1 + 1e-5)
     promising = bound.topk(k, dim=1).indices.unsqueeze(-1).unsqueeze(-1).expand(-1, -1, q, q)
     found = torch.linalg.svdvals(matrices.gather(1, promising)).sum(dim=-1)
@@ -96,7 +95,8 @@ def nuclear(matrices: Tensor, k: int | None = None) -> Tensor:
 def _products(some: Tensor, others: Tensor) -> Tensor:
     """Return the matrices AᵢBⱼᵀ [B, N, q, q] of A [B, q, D] and B [N, q, D], over what both have.
 
-    What was told without labels is D - C long and compares with the inputs' part of the rest.
+    Descriptions without labels have length D - C and are compared with the inputs' part of the
+    others.
     """
     (b, q, _), n = some.shape, len(others)
     D = min(some.shape[2], others.shape[2])
@@ -112,7 +112,7 @@ class Subspace(Similarity):
 
     @property
     def numbers_per_pair(self) -> int:
-        """A q × q matrix a pair."""
+        """A q × q matrix per pair."""
         return self.dim**2
 
     def describe(self, data: Samples, task: Task) -> Message:
@@ -156,15 +156,15 @@ class MeanCovariance(Similarity):
     """1 - d² / (mᵢ + mⱼ), d the Fréchet distance of two normal distributions.
 
     d² = |μᵢ - μⱼ|² + tr(Σᵢ + Σⱼ - 2 (Σᵢ^½ Σⱼ Σᵢ^½)^½), Dowson and Landau, Journal of Multivariate
-    Analysis 12 (1982); the term of Σ is the Bures distance. μ and Σ are the mean and the
-    covariance of inputs beside one-hot labels, Σ up to its q largest principal axes, Σ = AᵀA with
-    A [q, d + C]; then the trace of the root is the sum of singular values of AᵢAⱼᵀ. m = |μ|² + tr Σ
-    makes it free of scale: 1 for equal distributions, and at least -1.
+    Analysis 12 (1982); the term of Σ is the Bures distance. μ and Σ are the mean and the covariance
+    of inputs joined with one-hot labels, Σ up to its q largest principal axes, Σ = AᵀA with A [q, d
+    + C]; then the trace of the root is the sum of singular values of AᵢAⱼᵀ. m = |μ|² + tr Σ makes
+    it free of scale: 1 for equal distributions, and at least -1.
     """
 
     @property
     def numbers_per_pair(self) -> int:
-        """A q × q matrix a pair."""
+        """A q × q matrix per pair."""
         return self.dim**2
 
     def describe(self, data: Samples, task: Task) -> Message:
@@ -210,14 +210,14 @@ class Gradient(Similarity):
 
 
 class Random(Similarity):
-    """Clients are random directions: a graph that knows nothing, for comparison."""
+    """Clients are random directions: an uninformed graph, for comparison."""
 
     def describe(self, data: Samples, task: Task) -> Message:
-        """Tell nothing but that there is a client."""
+        """Return 1: only that the client exists."""
         return {"present": data.x.new_ones(())}
 
     def describe_inputs(self, data: Samples, task: Task) -> Message | None:
-        """Tell the same."""
+        """Return the same."""
         return self.describe(data, task)
 
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
@@ -240,30 +240,30 @@ def _directions(seed: int, role: str, count: int) -> Tensor:
 
 
 class Truth(Similarity):
-    """1 - |a - b|²/2, with a and b the clients' true coordinates: what no method can know.
+    """1 - |a - b|²/2, with a and b the clients' true coordinates, which no method can know.
 
-    For clients turned by angles all around the circle it is the cosine of the angle between them.
-    Of new clients nothing is known: they are at the centre, as like one client as like another.
+    For clients rotated by angles all around the circle it is the cosine of the angle between them.
+    New clients are at the centre, equally similar to all clients.
     """
 
     @property
     def numbers_per_pair(self) -> int:
-        """Differences of coordinates, of which there are few, in doubles."""
+        """The few differences of coordinates, in doubles."""
         return 32
 
     def describe(self, data: Samples, task: Task) -> Message:
-        """Tell nothing but that there is a client."""
+        """Return 1: only that the client exists."""
         return {"present": data.x.new_ones(())}
 
     def describe_inputs(self, data: Samples, task: Task) -> Message | None:
-        """Tell the same."""
+        """Return the same."""
         return self.describe(data, task)
 
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
         """Look the coordinates up."""
         if setup.coordinates is None:
             raise InputError(UNKNOWN)
-        # In doubles, whatever a model is: clients that are equally far must come out so.
+        # Always in doubles: clients at equal distances must have equal similarities.
         points = torch.from_numpy(setup.coordinates).to(told["present"].device)
         if clients is None:
             return {"coordinates": points.new_zeros(len(told["present"]), points.shape[1])}

@@ -1,6 +1,6 @@
-"""Local: every client trains alone. The reference that every other method has to beat.
+"""Local: every client trains alone. The reference that every other method must beat.
 
-Local+ is Local with the further steps of a fine-tuned method: the reference for those.
+Local+ is Local with the additional steps of a fine-tuned method: the reference for such methods.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from pflbench.method import Client, LocalData, Message, State
 
 
 class KeptClient(Client[Any]):
-    """Goes on from its own model w, and tells nobody: Local's client half."""
+    """Continues from its own model w, and sends nothing: Local's client half."""
 
     personal_model: ClassVar[Literal["kept", "served"]] = "kept"
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
@@ -20,11 +20,11 @@ class KeptClient(Client[Any]):
         return {"w": self.task.initial}
 
     def enrol(self, data: LocalData) -> Message:
-        """Tell nothing."""
+        """Upload nothing."""
         return {}
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
-        """Go on from w."""
+        """Continue from w."""
         return {"w": state["w"]}, {}
 
     def finish(

@@ -36,7 +36,7 @@ class PFedHN:
         1e-3, "weight decay of the hypernetwork's SGD", ge=0, source="official code"
     )
     clip_norm: float = param(
-        50.0, "largest gradient norm, of clients and server alike", gt=0, source="official code"
+        50.0, "largest gradient norm, of clients and server", gt=0, source="official code"
     )
     embedding_dim: int | None = param(
         None,

@@ -24,7 +24,7 @@ class PFedHNClient(Client[PFedHN]):
     """Starts from its row θ, and uploads Δθ = θ - θ̃."""
 
     def enrol(self, data: LocalData) -> Message:
-        """Tell nothing."""
+        """Upload nothing."""
         return {}
 
     def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
@@ -34,12 +34,12 @@ class PFedHNClient(Client[PFedHN]):
     def finish(
         self, state: State, carry: State, received: Message, context: State
     ) -> tuple[State, Message]:
-        """Upload what training took away."""
+        """Upload θ - θ̃, the difference that training made."""
         return state, {"delta": received["model"] - carry["w"]}
 
 
 class PFedHNPCClient(PFedHNClient):
-    """Gets its body from the hypernetwork, and keeps its classifier and that one's momentum."""
+    """Gets its body from the hypernetwork, and keeps its classifier with its momentum."""
 
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
@@ -59,7 +59,7 @@ class PFedHNPCClient(PFedHNClient):
         return {"head": head, "head_momentum": torch.zeros_like(head)}
 
     def start(self, state: State, received: Message, data: LocalData) -> tuple[State, State]:
-        """Put the received body under the own head; the head's momentum goes on."""
+        """Put the received body under the own head; the head's momentum continues."""
         body = received["model"]
         return {
             "w": self.joined(body, state["head"]),
@@ -67,7 +67,7 @@ class PFedHNPCClient(PFedHNClient):
         }, {}
 
     def gradient(self, g: Tensor, w: Tensor, context: State) -> Tensor:
-        """Clip the body's gradient; the head is the client's own affair."""
+        """Clip the body's gradient; the head's is not clipped."""
         return self.joined(clip_norm(g[self.body], self.parameters.clip_norm), g[self.head])
 
     def finish(

@@ -24,7 +24,7 @@ _KEYS = {
     "weight_decay": "server_weight_decay",
     "clip_norm": "clip_norm",
 }
-"""Parameter to config key; the network's sizes are those of the recorded arrays."""
+"""Parameter to config key; the network's sizes follow from the recorded arrays."""
 
 
 def replay(recording: Recording, engine: str) -> Mapping[str, float]:
@@ -33,7 +33,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     Parameters
     ----------
     recording
-        Besides what all recordings have: `cohort` [rounds, clients in a round], and in
+        In addition to the common arrays: `cohort` [rounds, clients in a round], and in
         `init/hypernetwork/` and `final/hypernetwork/` the arrays `embeddings`,
         `mlp.{i}.{weight,bias}` and `head.{target parameter}.{weight,bias}`.
     engine
@@ -56,7 +56,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     target = recording.attributed(
         lambda: infer(targets, federation.input_shape, federation.classes)
     )
-    recording.ignored("n_kernels", "hidden", "model")  # widths, which the heads' sizes show
+    recording.ignored("n_kernels", "hidden", "model")  # widths, known from the heads' sizes
 
     simulation = Simulation(
         pflbench_algorithms()[0],
@@ -72,7 +72,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     )
     server = simulation.server
     assert isinstance(server, PFedHNServer)
-    # The official code has a limit for either side; the method has one for both.
+    # The official code has a limit for each side; the method has one for both.
     limit = recording.parameters(PFedHN, {"clip_norm": "server_clip_norm"}, "pfedhn").clip_norm
     server.parameters = replace(server.parameters, clip_norm=limit)
     with torch.no_grad():
@@ -111,7 +111,7 @@ def _parameters(recording: Recording) -> PFedHN:
 
 
 def _cohorts(recording: Recording) -> list[Tensor]:
-    """Return who takes part, round by round, in ascending order."""
+    """Return the participants, round by round, in ascending order."""
     cohorts = recording.indices("cohort", 0, recording.clients - 1)
     if len(cohorts) != recording.rounds:
         raise recording.error(f"'cohort' has {len(cohorts)} rows for {recording.rounds} rounds")

@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class _Head(torch.autograd.Function):
-    """A linear layer whose weight's gradient lies in the same memory in every round.
+    """A linear layer whose weight's gradient uses the same memory in every round.
 
     The heads have a hundred times as many numbers as a row: fresh memory for their gradients
     would cost more time, in page faults, than the products that fill it.

@@ -1,7 +1,7 @@
-"""pFedHN's server half: the hypernetwork, trained by what its models' training changed.
+"""pFedHN's server half: the hypernetwork, trained by the clients' changes of its models.
 
-Shamsian et al. 2021, Algorithm 1: with Δθ = θ - θ̃ what local training took away from the row
-θ = h(v; φ), the update of φ (and v) follows (∇_φ θ)ᵀ Δθ, a vector-Jacobian product.
+Shamsian et al. 2021, Algorithm 1: with Δθ = θ - θ̃, the change of the row θ = h(v; φ) in local
+training, the update of φ (and v) follows (∇_φ θ)ᵀ Δθ, a vector-Jacobian product.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pflbench_algorithms.pfedhn import PFedHN
 from pflbench_algorithms.pfedhn.network import Hypernetwork
 
 EXCHANGES = 10
-"""Exchanges with the server in which a new client fits its embedding, if it has as many steps."""
+"""Most exchanges with the server in which a new client fits its embedding."""
 
 ONBOARDING_LR = 1.0
 """Learning rate of a new client's embedding: it has ten updates where participants have thousands,
-and with theirs it would stay where it began (note.md says what was measured)."""
+and with their rate it would hardly move (measured in note.md)."""
 
 
 class PFedHNServer(Server[PFedHN]):
@@ -87,8 +87,9 @@ class PFedHNServer(Server[PFedHN]):
     def onboard(self, joining: Joining) -> Rows:
         """Fit an embedding for each new client, h frozen; without labels the participants' mean.
 
-        As in the paper's experiment on novel clients only the embedding is learnt. It begins at the
-        mean of the participants', and follows the rule of `aggregate` in steps of its own size.
+        As in the paper's experiment on novel clients only the embedding is learnt. It starts at the
+        mean of the participants' embeddings, and follows the rule of `aggregate` with its own
+        learning rate.
         """
         self.network.eval()
         known = self.network.embeddings(joining.participants).detach()
@@ -101,7 +102,7 @@ class PFedHNServer(Server[PFedHN]):
             sent = {"model": W.detach()}
             delta = joining.train(sent, min(steps, joining.steps_left))["delta"]
             (g,) = torch.autograd.grad(W, E, grad_outputs=delta)
-            # Each new client's own norm: nobody's fit depends on who joins along with it.
+            # Each new client's own norm: no client's fit depends on which others join with it.
             norm = torch.linalg.vector_norm(g, dim=1, keepdim=True)
             E.grad = g * (self.parameters.clip_norm / (norm + 1e-6)).clamp(max=1.0)
             optimiser.step()
@@ -113,7 +114,7 @@ class PFedHNServer(Server[PFedHN]):
         assert self._sent is not None, "aggregate follows send"
         sent, W = self._sent
         delta = uploads["delta"]
-        if not torch.equal(cohort, sent):  # whoever did not upload has changed nothing
+        if not torch.equal(cohort, sent):  # a client that did not upload has changed nothing
             position = (cohort.unsqueeze(1) == sent).int().argmax(dim=1)
             delta = torch.zeros_like(W).index_copy_(0, position, delta)
         variables = list(self.network.parameters())
@@ -126,11 +127,11 @@ class PFedHNServer(Server[PFedHN]):
         self._sent = None
 
     def forget(self, clients: Tensor) -> str:
-        """Give them the embeddings of the beginning back; what h learnt from them stays."""
+        """Reset their embeddings to the initial ones; what h learnt from them stays."""
         embeddings = self.network.embeddings.weight
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(torch_stream(self.setup.seed, "hypernetwork").initial_seed())
-            first = torch.nn.Embedding(*embeddings.shape).weight  # what the network draws first
+            first = torch.nn.Embedding(*embeddings.shape).weight  # the network's first draw
         with torch.no_grad():
             embeddings[clients] = first.to(embeddings)[clients]
         momentum = self.optimiser.state[embeddings].get("momentum_buffer")
@@ -148,7 +149,7 @@ class PFedHNServer(Server[PFedHN]):
         return tensors
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up a state."""
+        """Load a state."""
         prefix = "network."
         self.network.load_state_dict(
             {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}

@@ -69,7 +69,7 @@ def simulation(layers: int, engine: str = "stacked") -> Simulation:
 
 
 def plain(layers: int) -> list[nn.Module]:
-    """Compute the paper's algorithm with one module a client."""
+    """Compute the paper's algorithm with one module per client."""
     data = federation()
     modules = [network() for _ in SIZES]
     shared = 2 * (3 - layers)  # a weight and a bias for each shared layer

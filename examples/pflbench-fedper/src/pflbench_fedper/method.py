@@ -15,7 +15,7 @@ from pflbench_fedper import FedPer
 
 
 def private_columns(layout: Layout, personal_layers: int) -> Tensor:
-    """Return [P] bool: which columns belong to the last so many layers.
+    """Return [P] bool: which columns belong to the last `personal_layers` layers.
 
     Raises
     ------
