@@ -23,6 +23,8 @@ CHECKED = (
     "examples",
     "studies",
     "tools",
+    "pflbench/analysis",
+    "pflbench/report",
 )
 """Files and folders that are read, from the root."""
 

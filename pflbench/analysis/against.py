@@ -52,6 +52,6 @@ class Against:
 
 
 def _known(test: PairedTest | None, name: str) -> float | None:
-    """Return a number of a comparison; None if there is none."""
+    """Return a number of a comparison; None without a comparison."""
     value = math.nan if test is None else float(getattr(test, name))
     return None if math.isnan(value) else value

@@ -1,4 +1,4 @@
-"""What a leaderboard holds: plain records, without a word on how they look."""
+"""The content of a leaderboard: plain records, independent of their presentation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class Measures:
     """A row's numbers: means over seeds. Accuracies are in [0, 1], over clients at first.
 
-    Unless said otherwise an accuracy is that on the test split, of personal models, at the round
+    Unless stated otherwise, accuracies are those of personal models on the test split, at the round
     selected on validation.
 
     Attributes
@@ -63,12 +63,12 @@ class Measures:
     worst_gain
         Lowest gain of a client with a seed.
     local_steps, adapt_steps, bytes_up, bytes_down, seconds
-        Of a whole run, `adapt_steps` being those that personal models take only to be evaluated;
-        None where a run did not record it.
+        Of a whole run; `adapt_steps` are those of personal models only for evaluation. None if a
+        run did not record it.
     relatedness_rank_correlation, relatedness_precision, relatedness_same_group
-        How near what the server learnt of its clients comes to the truth
-        (`pflbench.analysis.relatedness_score.scores`); None where it learns nothing, or the truth
-        is not known.
+        How close the server's learnt relations of clients are to the truth
+        (`pflbench.analysis.relatedness_score.scores`); None if it learns none, or the truth is
+        unknown.
     nll, brier, ece
         Calibration: mean over clients, then over seeds.
     nll_by_samples, brier_by_samples
@@ -112,7 +112,7 @@ class Measures:
 
     @property
     def gradients(self) -> float | None:
-        """All gradients of a run: those of training, and those taken only to be evaluated."""
+        """All gradients of a run: of training, and of personal models only for evaluation."""
         if self.local_steps is None:
             return None
         return self.local_steps + (self.adapt_steps or 0)
@@ -125,47 +125,46 @@ class Row:
     Attributes
     ----------
     algorithm, version, parameters
-        What was run.
+        The method that was run.
     label
-        Name, and the parameters that are not the default or that tell rows apart.
+        Name, and the parameters that are off their defaults or differ between rows.
     seeds
         Seeds with a complete run, ascending.
     run_ids
-        All of its runs, whatever their status, by seed; empty for a reference row that nobody ran.
+        All of its runs, of any status, by seed; empty for a reference row without runs.
     commands
-        Command that repeats a run, by seed, where it is known.
+        Command that repeats a run, by seed, if known.
     rank, worst_rank
-        The best and the worst rank that the verdicts leave it: one more than the number of rows
-        that are better, and what it would be if all were better that it is not better than. None
-        if the board has no verdict, or if the row has no numbers: then `measures` is None, too, and
-        `reason` says why, since a mean is never taken over whichever runs exist.
+        The best and the worst rank that the verdicts allow: one more than the number of rows that
+        are better, and the rank if all rows were better that it does not beat. None if the board
+        has no verdict, or if the row has no numbers: then `measures` is None, too, and `reason`
+        says why, since a mean is never taken over a part of the runs.
     chosen
         Whether it has the highest validation accuracy of several rows of one algorithm.
     baseline
         Whether it is the row that the others' gains are over.
     groups
-        Comparison with the baseline of each group of clients by itself, all seeds together;
-        empty where there are no groups or no baseline.
+        Comparison with the baseline for each group of clients alone, all seeds together; empty
+        without groups or baseline.
     onboarded
-        What new clients got, if the scenario holds clients out.
+        Results of new clients, if the scenario holds clients out.
     spent
-        What its runs cost beyond what `measures` has.
+        Further costs of its runs, in addition to `measures`.
     tuned
         Trials of the search whose best setting this is; 0 if it is not tuned.
     ends
         Its tuned values that are the smallest or the largest tried.
     budget
-        How many times the gradients of the baseline it computed; None if that is not known.
+        Its gradients divided by the baseline's; None if unknown.
     training
         Whether its training is done, and whether its seeds agree.
     accuracies
         [S, N]: test accuracy by seed (in the order of the board's seeds) and client at the
         selected round; None if the row is not ranked. In no record, and no part of equality.
     deviations
-        Standard deviation over seeds of what `measures` has the means of, by name; empty with one
-        seed.
+        Standard deviation over seeds of the means in `measures`, by name; empty with one seed.
     metrics
-        Of plugins, by name, as far as all runs and clients have them.
+        Metrics of plugins, by name, if all runs and clients have them.
     """
 
     algorithm: str
@@ -211,7 +210,7 @@ class Board:
     words
         The whole scenario in words.
     dataset
-        As written by whoever ran it.
+        As written in the command.
     scenario
         The scenario as stored.
     seeds
@@ -219,7 +218,7 @@ class Board:
     rows
         Rows with numbers, those of the highest accuracy first, then the others.
     notes
-        What a reader must know: missing reference rows, too few seeds.
+        Notes for the reader: missing reference rows, too few seeds.
     """
 
     scenario_id: str
@@ -232,7 +231,7 @@ class Board:
     notes: tuple[str, ...]
 
     def records(self) -> list[dict[str, Any]]:
-        """Return a flat record a row: everything the board knows, unrounded."""
+        """Return a flat record per row: all numbers of the board, unrounded."""
         from pflbench.analysis.against import Against  # which reads boards
 
         against = Against(self)
@@ -279,25 +278,25 @@ class Board:
         return pd.DataFrame(self.records())
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows of the board."""
+        """Return the board as HTML for a notebook."""
         from pflbench.analysis.board_html import html_table  # which reads boards
 
         return html_table(self)
 
 
 def _interval(row: Row) -> str:
-    """Say of what kind a row's intervals are."""
+    """Name the kind of a row's intervals."""
     known = row.measures is not None and row.measures.low is not None
     return f"95 % t over {len(row.seeds)} seeds, pointwise" if known else ""
 
 
 def _deviations(row: Row) -> str:
-    """Return the standard deviations over seeds as JSON by column, "" if there are none."""
+    """Return the standard deviations over seeds as JSON by column, "" if empty."""
     found = {**row.deviations, **row.onboarded.deviations_by_column(), **row.spent.deviations}
     return json.dumps(found, sort_keys=True) if found else ""
 
 
 def _by_group(row: Row) -> str:
-    """Return a row's groups as JSON, "" if there are none."""
+    """Return a row's groups as JSON, "" without groups."""
     found = {str(number): dataclasses.asdict(group) for number, group in row.groups.items()}
     return json.dumps(found, sort_keys=True) if found else ""

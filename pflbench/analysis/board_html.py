@@ -17,7 +17,7 @@ def html_table(board: Board) -> str:
 
     table = pd.DataFrame([_cells(row) for row in board.rows])
     with pd.option_context("display.max_colwidth", None):
-        shown: str = table.to_html(index=False, border=0)  # it escapes what cells say
+        shown: str = table.to_html(index=False, border=0)  # escapes the cells' text
     notes = "".join(f"<li>{escape(note)}</li>" for note in board.notes)
     return (
         f"<p><b>{escape(board.title)}</b><br>{escape(board.words)}</p>{shown}"

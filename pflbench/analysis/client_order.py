@@ -1,4 +1,4 @@
-"""Where clients stand in a picture: in what order, and at which point."""
+"""Positions of clients in a picture: their order, and their points."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pflbench.analysis.relatedness_tables import Matrices, Matrix
 
 _SAME_PLACE: Final = 1e-6
 _ROOM: Final = 0.36
-"""Radius of the circle on which clients of one place stand, of the distance to the next place."""
+"""Radius of the circle of clients at one place, as a share of the distance to the next place."""
 
 
 def order_of(found: Matrices, truth: Truth | None) -> tuple[NDArray[np.int64], str]:
-    """Return the clients in the order in which neighbours stand together, and that order in words.
+    """Return the clients in an order with neighbours next to each other, and this order in words.
 
     By group; within it by the true coordinates, around their centre if they have two axes or
-    more. Where nothing is known, by average linkage of the learnt similarity.
+    more. Without groups and coordinates, by average linkage of the learnt similarity.
     """
     n = found.clients
     if truth is None:
@@ -36,9 +36,9 @@ def order_of(found: Matrices, truth: Truth | None) -> tuple[NDArray[np.int64], s
 def places(found: Matrices, truth: Truth | None) -> Matrix:
     """Return a point of the plane for each client [N, 2], of size 1 at most.
 
-    It is the place that the true coordinates give (of more than two axes, their two principal
-    components), or that of the group on a circle; where nothing is known, all stand on a circle
-    in the order of `order_of`. Clients of one place stand in a circle around it.
+    The point follows from the true coordinates (of more than two axes, their two principal
+    components), or from the group's place on a circle; without both, all clients are on a circle in
+    the order of `order_of`. Clients at one place are on a small circle around it.
     """
     n = found.clients
     if truth is None:
@@ -75,7 +75,7 @@ def _plane(coordinates: Matrix) -> Matrix:
         return beside
     squares, vectors = np.linalg.eigh(centred.T @ centred)  # ascending
     if centred.shape[1] == 2 and squares[0] > _SAME_PLACE**2 * squares[1]:
-        return centred  # what people expect to see: a circle as it was made
+        return centred  # as expected: a circle keeps its shape
     axes = vectors[:, :-3:-1].T
     # A principal axis has no sign of its own: the largest entry's is made positive.
     axes = axes * np.sign(axes[np.arange(2), np.abs(axes).argmax(axis=1)])[:, None]
@@ -84,7 +84,7 @@ def _plane(coordinates: Matrix) -> Matrix:
 
 
 def _spread(points: Matrix) -> Matrix:
-    """Move clients that stand at one place onto a circle around it."""
+    """Move clients at the same place onto a circle around it."""
     each, place = np.unique(np.round(points / _SAME_PLACE), axis=0, return_inverse=True)
     centres, place = each * _SAME_PLACE, place.reshape(-1)
     if len(centres) == len(points):

@@ -1,4 +1,4 @@
-"""What a row's runs spent: seconds, memory, privacy; over a network; until a target accuracy."""
+"""Costs of a row's runs: seconds, memory, privacy; over a network; until a target accuracy."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _REACHED = (
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked of runs beyond what their summaries say.
+    """Requested costs that are not in the summaries of runs.
 
     Attributes
     ----------
     target
         A validation accuracy in (0, 1].
     network
-        What to turn messages and steps into time with.
+        The network that turns messages and steps into time.
     """
 
     target: float | None = None
@@ -44,7 +44,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Spent:
-    """Means over seeds, of whole runs; None for what is not recorded, or was not asked.
+    """Means over seeds, of whole runs; None if not recorded or not requested.
 
     Attributes
     ----------
@@ -53,11 +53,11 @@ class Spent:
     epsilon, delta
         Of the worst client of the worst seed, where uploads are protected.
     network, network_seconds
-        What was asked, and the wall time of a federation.
+        The requested network, and the wall time of a federation over it.
     target, target_seeds
-        What was asked, and how many seeds reached it.
+        The requested target, and the number of seeds that reached it.
     at_target
-        What had been spent by then; None if a seed never reached it.
+        Costs until then; None if a seed never reached it.
     deviations
         Standard deviation over seeds of each of these means, by the name of its column in
         `record`; empty with one seed.
@@ -96,12 +96,12 @@ class Spent:
 
 
 def spent(runs: Sequence[StoredRun], question: Question) -> Spent:
-    """Return what the complete runs of a row spent, one a seed.
+    """Return the costs of a row's complete runs, one per seed.
 
     Raises
     ------
     InputError
-        Something is asked that their tables do not tell.
+        A requested cost is not in their tables.
     """
     measured, asked = _measured(runs), _asked(runs, question)
     return Spent(
@@ -110,7 +110,7 @@ def spent(runs: Sequence[StoredRun], question: Question) -> Spent:
 
 
 _Told = tuple[dict[str, Any], dict[str, float]]
-"""Values, and the standard deviations of those that are means over several seeds."""
+"""Values, and the standard deviations of means over several seeds."""
 
 
 def _deviations(by_name: Mapping[str, Sequence[float]]) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What rows computed, against the baseline: a larger budget is no better method."""
+"""Gradients of rows, relative to the baseline: a larger budget is not a better method."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALIKE: Final = 0.01
 
 
 def times(own: Measures, baseline: Measures | None) -> float | None:
-    """Return how many times the baseline's gradients a row computed; None if that is not known."""
+    """Return a row's gradients divided by the baseline's; None if unknown."""
     if baseline is None or not baseline.gradients or own.gradients is None:
         return None
     return own.gradients / baseline.gradients
@@ -53,7 +53,7 @@ def budget_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def _as_much(row: Row, other: Row) -> bool:
-    """Whether two rows have equal budgets that are known."""
+    """Whether two rows have known and equal budgets."""
     return bool(row.budget and other.budget) and alike((row.budget or 0) / (other.budget or 1))
 
 

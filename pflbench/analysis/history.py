@@ -1,4 +1,4 @@
-"""What happened in the runs behind a board: accuracy, bytes and seconds as they went on."""
+"""The course of a board's runs: accuracy, bytes and seconds by round."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What luck between seeds leaves to be said: t intervals, and p values of all pairs of a board.
+"""Inference over seeds: t intervals, and p values of all pairs of a board.
 
 The unit is the seed. The clients of one federation share its server, its initial model and its
 schedule, so their differences are averaged first, and a seed counts once. `studies/coverage` has
-the simulations by which this was chosen.
+the simulations that led to this choice.
 
 All arrays may have leading dimensions, a board each.
 """
@@ -49,9 +49,9 @@ def board_p(differences: Floats, rows: int) -> Floats:
 
     The largest of three, for each pair:
 
-    - that of a t test whose variance is moderated: drawn towards that of the other pairs of the
-      board, by as much as these are alike (Smyth, 2004). A pair that varies more than the others
-      is drawn less (as in Phipson et al., 2016). Corrected by Holm for all pairs.
+    - that of a t test with moderated variance: shrunk towards the other pairs' variance, the
+      more, the more similar these are (Smyth, 2004). A pair that varies more than the others
+      is shrunk less (as in Phipson et al., 2016). Corrected by Holm for all pairs.
     - that of the plain t test, corrected by Holm, times 0.05 / 0.10: however unequal the luck of
       the methods, no more than one board of equals in ten has a verdict.
     - that of the plain t test: no verdict where the pair's own interval holds 0.
@@ -93,7 +93,7 @@ def holm(p: Floats) -> Floats:
 
 
 def moments(differences: Floats) -> tuple[Floats, Floats]:
-    """Return means and variances over seeds; what is rounding is 0."""
+    """Return means and variances over seeds; rounding errors are set to 0."""
     mean, variance = differences.mean(axis=-1), differences.var(axis=-1, ddof=1)
     return (np.where(np.abs(mean) < _NONE, 0.0, mean), np.where(variance < _NONE**2, 0.0, variance))
 
@@ -112,8 +112,8 @@ def _prior(variance: Floats, freedom: int, rows: int) -> tuple[Floats, Floats]:
     """Return the variance that pairs share, and the degrees of freedom that it counts for.
 
     By the moments of the logarithms of the pairs' variances (Smyth, Linear models and empirical
-    Bayes methods, 2004, section 6.2). It counts for no more than the rows beyond two can tell of
-    it, so of two rows there is none, and always for less than a pair's own variance.
+    Bayes methods, 2004, section 6.2). Its weight is limited by the information in the rows beyond
+    two, so it is 0 for two rows, and always less than that of a pair's own variance.
 
     Returns
     -------

@@ -60,7 +60,7 @@ def boards(
     Parameters
     ----------
     runs
-        Stored runs of any status; those that are not complete keep their row from being ranked.
+        Stored runs of any status; a row with an incomplete run is not ranked.
     defaults
         An algorithm's default parameters by its name, which rows need not spell out.
     question
@@ -162,7 +162,7 @@ def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
         if run.status == "complete":
             try:
                 entry.scores[cell.seed] = scores(run)
-            except DamagedError as error:  # since it was looked at; the others are shown
+            except DamagedError as error:  # damaged since the check; the others are shown
                 run = damaged(run, error)
         entry.runs[cell.seed] = run
     clients = {len(s.test) for entry in found.values() for s in entry.scores.values()}
@@ -194,7 +194,7 @@ def _measure(
 
 
 def _ranked(board: Board) -> Board:
-    """Rank the rows of a board by what its verdicts say."""
+    """Rank the rows of a board by its verdicts."""
     found = ranks(paired_tests(board))
     rows = []
     for row in board.rows:
@@ -204,7 +204,7 @@ def _ranked(board: Board) -> Board:
 
 
 def _by_group(entries: Sequence[_Entry], seeds: Sequence[int]) -> list[dict[int, Comparison]]:
-    """Compare every entry with the baseline by groups of clients, where there are groups."""
+    """Compare every entry with the baseline by groups of clients, if the scenario has groups."""
     local = _baseline(entries)
     groups = _groups(entries, seeds)
     if local is None or groups is None:
@@ -220,7 +220,7 @@ def _groups(entries: Sequence[_Entry], seeds: Sequence[int]) -> Ints | None:
     for seed in seeds:
         told = [
             e for e in entries if e.runs[seed].has_table("clients")
-        ]  # all of them tell the same
+        ]  # all of them have the same groups
         groups = groups_of(told[0].runs[seed]) if told else None
         if groups is None:
             return None
@@ -270,7 +270,7 @@ def _row(entry: _Entry, label: str) -> Row:
 
 
 def _absent(entries: Sequence[_Entry]) -> list[Row]:
-    """Return a row for each reference row that nobody ran, so that no table is without it."""
+    """Return a row for each reference method without runs, so that every table has it."""
     there = {e.cell.algorithm.name for e in entries}
     return [
         Row(
@@ -282,7 +282,7 @@ def _absent(entries: Sequence[_Entry]) -> list[Row]:
             run_ids={},
             commands={},
             rank=None,
-            reason="a reference row, and there is no run of it",
+            reason="a reference row without runs",
             measures=None,
         )
         for name in REFERENCE_ROWS
@@ -330,7 +330,7 @@ def _notes(
     if broken:
         yield f"Reference rows incomplete: {', '.join(broken)}."
     if ranked and BASELINE not in whole:
-        yield f"Without a complete row of {BASELINE} nobody can say whom a method helps or hurts."
+        yield f"Without a complete row of {BASELINE} it is unknown which clients a method hurts."
     if ranked and len(seeds) < FEWEST_SEEDS:
         yield no_verdict(len(seeds))
 

@@ -1,4 +1,4 @@
-"""Marks beside the label of a row, and what they say."""
+"""Marks after the label of a row, and their meaning."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def marks(row: Row) -> str:
 
 
 def hint(row: Row) -> str:
-    """Return what the marks of a row say of it, in one line; "" if it has none."""
+    """Return the meaning of a row's marks, in one line; "" if it has none."""
     return "; ".join(
         f"{mark} {detail or _MEANINGS[mark].rstrip('.')}" for mark, detail in _details(row).items()
     )
@@ -48,7 +48,7 @@ def legend_of_marks(rows: Iterable[Row]) -> list[tuple[str, str]]:
 
 
 def _details(row: Row) -> dict[str, str]:
-    """Return the marks of a row, each with what is known beyond its meaning."""
+    """Return the marks of a row, each with its details."""
     details = {
         CHOSEN_MARK: "" if row.chosen else None,
         EDGE_MARK: "; ".join(map(str, row.ends)) or None,

@@ -29,13 +29,13 @@ _OF_A_RUN: dict[str, Callable[[Scores], float]] = {
     "optimism": lambda run: run.best - float(run.test.mean()),
 }
 _GAINS = ("gain", "hurt", "hurt_beyond_error")
-"""Means over seeds of what a row is, compared with the baseline."""
+"""Means over seeds of a row's numbers, and its comparison with the baseline."""
 
 
 def measure(
     runs: Sequence[Scores], baseline: Sequence[Scores] | None
 ) -> tuple[Measures, dict[str, float]]:
-    """Return a row's numbers, and the standard deviations over seeds of those that are means.
+    """Return a row's numbers, and the standard deviations over seeds of the means.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ _BY_SAMPLES = {f"{name}_by_samples": name for name in BY_SAMPLES}
 
 
 def _by_seed(runs: Sequence[Scores]) -> BySeed:
-    """Return what is averaged over seeds; what a run did not record is left out."""
+    """Return the numbers to average over seeds, without those that a run did not record."""
     found = {name: [float(show(run)) for run in runs] for name, show in _OF_A_RUN.items()}
     found |= {
         name: [float(run.kept[name]) for run in runs]
@@ -99,7 +99,7 @@ def _by_seed(runs: Sequence[Scores]) -> BySeed:
 
 
 def _against(runs: Sequence[Scores], baseline: Sequence[Scores]) -> tuple[Comparison, BySeed]:
-    """Compare a row with the baseline: all seeds together, and each by itself."""
+    """Compare a row with the baseline: all seeds together, and each alone."""
     parts = [(run.test, other.test, run.samples) for run, other in zip(runs, baseline, strict=True)]
     whole = compare(*(np.array(values) for values in zip(*parts, strict=True)))
     each = [compare(*part) for part in parts]

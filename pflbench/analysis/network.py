@@ -1,7 +1,7 @@
 """A simple model of the network and the devices of a real federation.
 
-Every client has a link and a processor. What they can do is drawn once a client around a median,
-from the stream (seed, "network", client): all methods of a seed meet the same clients.
+Every client has a link and a processor. Their speeds are drawn once per client around a median,
+from the stream (seed, "network", client): all methods of a seed have the same clients.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Network:
     speed: float = param(1.0, "a median client's speed, in units of the machine of the run", gt=0)
     speed_spread: float = param(0.0, "spread of the clients' speeds", ge=0)
     distribution: Literal["lognormal", "uniform"] = param(
-        "lognormal", "what links and speeds are drawn from, spread being σ of ln, or half the width"
+        "lognormal", "distribution of links and speeds; the spread is σ of ln, or half the width"
     )
     step: float | None = param(
         None, "seconds of a local step at speed 1; none: as measured in the run", ge=0
@@ -45,7 +45,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Preset:
-    """A network by name: what it sets, and where the figures come from."""
+    """A network by name: its parameters, and the source of the figures."""
 
     values: Mapping[str, Any]
     source: str
@@ -96,7 +96,7 @@ def read_network(text: str) -> NamedNetwork:
     Raises
     ------
     InputError
-        There is no such network, a parameter is not valid, or one is missing.
+        The network does not exist, a parameter is not valid, or one is missing.
     """
     expression = parse_expression(text, kind="network", example="lte or link(down=50, up=10)")
     if expression.name not in PRESETS:
@@ -110,7 +110,7 @@ def read_network(text: str) -> NamedNetwork:
 
 @dataclass(frozen=True, eq=False)
 class Devices:
-    """What each client can do, by its number.
+    """Link and speed of each client, by its number.
 
     Attributes
     ----------
@@ -141,7 +141,7 @@ def _standard(network: Network, rng: np.random.Generator) -> NDArray[np.float64]
 
 
 def _factors(network: Network, drawn: Floats, spreads: Sequence[float]) -> Floats:
-    """Return what medians are multiplied with, [N, 2]."""
+    """Return the factors of the medians, [N, 2]."""
     spread = drawn * np.asarray(spreads)
     factors: Floats = 1 + spread if network.distribution == "uniform" else np.exp(spread)
     return factors

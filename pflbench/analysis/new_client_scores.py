@@ -1,4 +1,4 @@
-"""What new clients got under a method, after the last round: read from the summaries of runs."""
+"""Accuracy of new clients under a method, after the last round: read from summaries of runs."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Onboarded:
     Attributes
     ----------
     accuracy
-        The new clients', by shots ("0": zero-shot), those with the most labels last; empty if no
-        client was held out.
+        The new clients' accuracy, by shots ("0": zero-shot), most labels last; empty if no client
+        was held out.
     participants
         The participants', after the same round.
     deviations
@@ -39,12 +39,12 @@ class Onboarded:
         return self.participants - list(self.accuracy.values())[-1]
 
     def record(self) -> dict[str, float | None]:
-        """Return the usual shots as flat columns; None for what there is not."""
+        """Return the usual shots as flat columns; None for missing ones."""
         values = {f"new_{name}": self.accuracy.get(text) for name, text in _COLUMNS.items()}
         return {**values, "new_gap": self.gap}
 
     def deviations_by_column(self) -> dict[str, float]:
-        """Return the standard deviations over seeds of these columns, where they are known."""
+        """Return the standard deviations over seeds of these columns, if known."""
         columns = {**_COLUMNS, "gap": "gap"}
         return {f"new_{n}": self.deviations[k] for n, k in columns.items() if k in self.deviations}
 
@@ -54,7 +54,7 @@ _COLUMNS = {"zero_shot": NOTHING, "1_shot": "1", "5_shot": "5", "all": "all"}
 
 
 def onboarded(summaries: Sequence[Mapping[str, Any]]) -> Onboarded:
-    """Return the mean over a row's runs; nothing if one of them onboarded nobody."""
+    """Return the mean over a row's runs; nothing if one of them onboarded no client."""
     parts = [summary.get("onboarding") for summary in summaries]
     told = [part for part in parts if part is not None]
     if not told or len(told) < len(parts):

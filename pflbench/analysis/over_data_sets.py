@@ -1,11 +1,11 @@
 """Methods ranked over several boards, with the data set as the unit.
 
-Partitions of one data set share its images, its difficulty and its network: what one says of an
-order of methods, the next says again. So a method's ranks are averaged over the blocks of a data
-set first, and a data set counts once. Friedman's and Nemenyi's tests, those that Demšar recommends
-(Statistical comparisons of classifiers over multiple data sets, JMLR 7, 2006), need enough of them.
-They are computed for such mean ranks, in the form that permutes the scores of a block; where every
-data set has one block without ties, they are the usual ones.
+Partitions of one data set share its images, its difficulty and its network, so their orders of
+methods are not independent. A method's ranks are first averaged over the blocks of a data set, and
+a data set counts once. Friedman's and Nemenyi's tests, recommended by Demšar (Statistical
+comparisons of classifiers over multiple data sets, JMLR 7, 2006), need enough data sets. They are
+computed for such mean ranks, in the form that permutes the scores of a block; where every data set
+has one block without ties, they are the usual ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pflbench.analysis.row_names import written
 from pflbench.results.measures import Floats
 
 _DIGITS = 12
-"""Accuracies are fractions of small numbers: what differs by less than this is rounding."""
+"""Accuracies are fractions of small numbers: smaller differences are rounding."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class MeanRanks:
     Attributes
     ----------
     methods, average_ranks
-        Algorithms and their average ranks over data sets, best first; 1 is the best. The ranks
-        are among these methods: with another pool of methods they would be others.
+        Algorithms and their average ranks over data sets, best first; 1 is the best. The ranks are
+        among these methods: another pool of methods gives other ranks.
     data_sets
         The independent blocks.
     blocks
-        What they were ranked on, data set × heterogeneity, one title a block.
+        The blocks of the ranking, data set × heterogeneity, one title each.
     left_out
         Algorithms with numbers on some blocks, but not on all.
     """
@@ -51,29 +51,29 @@ class MeanRanks:
 
     @property
     def extent(self) -> str:
-        """How many data sets and blocks there are, in words."""
+        """Numbers of data sets and blocks, in words."""
         sets, blocks = len(self.data_sets), len(self.blocks)
         return f"{sets} data set{'' if sets == 1 else 's'} with {blocks} blocks"
 
     @property
     def pool(self) -> str:
-        """What the ranks depend on, in words."""
+        """The pool on which the ranks depend, in words."""
         return f"ranks among these {len(self.methods)} methods; another pool gives other ranks"
 
 
 @dataclass(frozen=True)
 class CriticalDifference(MeanRanks):
-    """Methods ranked over enough data sets to be told apart.
+    """Methods ranked over enough data sets for a test.
 
     Attributes
     ----------
     critical_difference
         Average ranks that differ by less are not told apart (Nemenyi).
     cliques
-        Maximal sets of two methods or more that are not told apart. Where Friedman's test finds
-        no difference at all there is one, of all methods.
+        Maximal sets of two or more methods that are not told apart. If Friedman's test finds no
+        difference, it is one set of all methods.
     friedman_p
-        That all methods are alike, by Friedman's test.
+        Of Friedman's test that all methods are equal.
     """
 
     critical_difference: float = math.nan
@@ -83,23 +83,23 @@ class CriticalDifference(MeanRanks):
 
 @dataclass(frozen=True)
 class NotEnough:
-    """There is too little to rank methods over; `reason` says what there is, in one sentence."""
+    """Too few boards to rank methods over; `reason` says why, in one sentence."""
 
     reason: str
 
 
 def critical_difference(boards: Iterable[Board]) -> CriticalDifference | MeanRanks | NotEnough:
-    """Rank methods over data sets, and tell them apart if there are enough (Friedman, Nemenyi).
+    """Rank methods over data sets, and test them if the data sets are enough (Friedman, Nemenyi).
 
     A block is a data set with a heterogeneity: partition and population. Boards of one block, that
-    differ in rounds, learning rate, model or the like only, share its data and would count one
-    experiment several times. The one with the most compared algorithms stands for them; of several,
-    that with the most rounds, then with the most seeds. A board with fewer than three algorithms
-    is no block.
+    differ only in rounds, learning rate, model or similar settings, share its data and would count
+    one experiment several times. The one with the most compared algorithms represents them; ties go
+    to the most rounds, then to the most seeds. A board with fewer than three algorithms is no
+    block.
 
-    Methods are the algorithms with numbers in every block. Where one has several rows, the one
-    that validation prefers stands for it. A method's rank on a data set is its mean rank over the
-    blocks of it.
+    Methods are the algorithms with numbers in every block. If an algorithm has several rows, the
+    one with the best validation accuracy represents it. A method's rank on a data set is its mean
+    rank over the data set's blocks.
 
     Returns
     -------
@@ -195,7 +195,7 @@ def _cliques(found: MeanRanks, difference: float) -> tuple[tuple[str, ...], ...]
 
 
 def _blocks(boards: Sequence[Board]) -> list[tuple[str, Board]]:
-    """Return each block's data set and the board that stands for it, ordered by both."""
+    """Return each block's data set and the board that represents it, ordered by both."""
     names: dict[str, str] = {}  # of the same data under several paths, one name
     for board in boards:
         data = str(board.scenario["fingerprint"])
@@ -222,7 +222,7 @@ def _block_title(board: Board) -> str:
 
 
 def _standing(board: Board) -> dict[str, Row]:
-    """Return the row that stands for each algorithm: its only one, or validation's choice."""
+    """Return the row that represents each algorithm: its only one, or validation's choice."""
     rows: dict[str, Row] = {}
     for row in board.rows:
         if row.measures is not None and (row.chosen or row.algorithm not in rows):
@@ -231,7 +231,7 @@ def _standing(board: Board) -> dict[str, Row]:
 
 
 def _accuracy(row: Row) -> float:
-    assert row.measures is not None  # only rows with numbers stand for an algorithm
+    assert row.measures is not None  # only rows with numbers represent an algorithm
     return row.measures.test_accuracy
 
 

@@ -1,9 +1,9 @@
-"""How many seeds would show a difference: worked out from the runs of a board.
+"""How many seeds would show a difference: computed from the runs of a board.
 
-Stored runs say how much luck between seeds moves the difference of two rows. A plan draws boards of
-more seeds with that luck, in which one row is ahead of all others by the effect that is to be seen,
-and counts how often the verdict of boards says so. The spread of a few seeds is itself uncertain,
-so every number of seeds has an interval.
+Stored runs show how much luck between seeds moves the difference of two rows. A plan simulates
+boards of more seeds with this luck, in which one row is ahead of all others by the effect to
+detect, and counts how often the verdict of boards detects it. The spread of a few seeds is itself
+uncertain, so every number of seeds has an interval.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from pflbench.results.measures import Floats
 from pflbench.streams import stream
 
 MOST_SEEDS: Final = 200
-"""No plan goes further: nobody runs so many, and the answer is that the effect is too small."""
+"""The largest plan: beyond it, the answer is that the effect is too small."""
 
 _BOARDS, _FEWEST_BOARDS, _PAIRS = 500, 100, 60_000
-"""Boards that are drawn, fewer where they have many pairs of rows: of 500, a power of 80 % is known
+"""Simulated boards, fewer if they have many pairs of rows: with 500, a power of 80 % is known
 to 2 points."""
 
 _CELLS: Final = 4_000_000
-"""Differences that are held at once: bounds the memory, and decides no number."""
+"""Differences in memory at the same time: affects no number."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Needed:
     std
         Standard deviation over the stored seeds of its difference from the baseline, in [0, 1].
     seeds
-        The fewest that show the effect with the power asked for; None for more than `MOST_SEEDS`.
+        The fewest that show the effect with the requested power; None for more than `MOST_SEEDS`.
     low, high
         The same at the ends of the 95 % interval of the standard deviation.
     power
@@ -79,7 +79,7 @@ class Plan:
     board
         The board.
     effect, power
-        What is to be seen, in [0, 1], and with what probability.
+        The difference to detect, in [0, 1], and the probability of detecting it.
     stored
         Seeds that are stored.
     rows
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def whole(self) -> Needed:
-        """What the row needs that needs most: with as many seeds, each row shows the effect."""
+        """The seeds of the row that needs most: with these, each row shows the effect."""
         most = max(self.rows, key=lambda row: (_size(row.seeds), _size(row.high), row.std))
         low, high = (
             max((getattr(row, end) for row in self.rows), key=_size) for end in ("low", "high")
@@ -117,21 +117,21 @@ class Plan:
 
 
 def plan_seeds(board: Board, effect: float, power: float) -> Plan:
-    """Say how many seeds a board needs.
+    """Compute how many seeds a board needs.
 
     Parameters
     ----------
     board
-        With runs of the baseline and of another row at least, of two seeds or more.
+        With runs of the baseline and of at least one other row, of two or more seeds.
     effect
         A difference of accuracy, in (0, 1].
     power
-        The probability with which it is to be shown, in (0, 1).
+        The probability of detecting it, in (0, 1).
 
     Raises
     ------
     InputError
-        The board's runs cannot say it.
+        The board's runs are not enough for a plan.
     """
     rows = [row for row in board.rows if row.accuracies is not None]
     base = next((place for place, row in enumerate(rows) if row.baseline), None)
@@ -144,8 +144,8 @@ def plan_seeds(board: Board, effect: float, power: float) -> Plan:
     stored = by_seed.shape[1]
     if stored < 2:
         raise InputError(
-            f"{board.title} (scenario {board.scenario_id}) has one seed, which says nothing of "
-            "the luck between seeds: expected two at least."
+            f"{board.title} (scenario {board.scenario_id}) has one seed, which says nothing about "
+            "the luck between seeds: expected at least two."
         )
     drawn = _Drawn(by_seed, base)
     needed = [
@@ -162,7 +162,7 @@ def _needed(drawn: _Drawn, place: int, label: str, effect: float, power: float) 
     std, freedom = drawn.std(place), drawn.stored - 1
     tail = (1 - CONFIDENCE) / 2
     wide, narrow = (np.sqrt(freedom / chi2.ppf(share, freedom)) for share in (tail, 1 - tail))
-    # A board with k times the luck shows an effect as one with the luck of these seeds shows 1/k.
+    # With k times the luck, the power for an effect is that for 1/k of it with these seeds' luck.
     seeds, low, high = (
         drawn.fewest(place, effect / times, power) for times in (1.0, float(narrow), float(wide))
     )
@@ -172,7 +172,7 @@ def _needed(drawn: _Drawn, place: int, label: str, effect: float, power: float) 
 
 
 class _Drawn:
-    """Boards whose rows are equals, with the luck that stored seeds have.
+    """Boards whose rows are equal, with the luck of the stored seeds.
 
     Parameters
     ----------

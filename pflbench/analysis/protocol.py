@@ -1,31 +1,31 @@
-"""The rules of comparison that every leaderboard keeps, in one place."""
+"""The rules of comparison of every leaderboard, in one place."""
 
 from __future__ import annotations
 
 BASELINE = "local"
-"""The method without communication: a client is hurt by a method that does worse than it."""
+"""The method without communication: a method hurts a client if it does worse than this one."""
 
 REFERENCE_ROWS = (BASELINE, "fedavg", "fedavg-ft")
-"""Methods that every board should hold: one that cannot beat them has not earned its messages."""
+"""Methods that every board should have: a method must beat them to justify its messages."""
 
 LONGER_BASELINE = "local-plus"
-"""The baseline with the further steps of a fine-tuned method: what that method must beat."""
+"""The baseline with the further steps of a fine-tuned method, which must beat it."""
 
 CONFIDENCE = 0.95
-"""Of every interval: Student's t over seeds, of one number or one difference by itself."""
+"""Of every interval: Student's t over seeds, of one number or one difference alone."""
 
 SIGNIFICANCE, GUARANTEE = 0.05, 0.10
-"""How often some row of a board of equals may be called different; and the most it may ever be,
+"""How often any row of a board of equals may be called different; and the upper limit,
 however unequal the luck of the methods."""
 
 FEWEST_SEEDS = 5
-"""Of fewer seeds there is no verdict: `docs/studies/coverage.md` has what they would show."""
+"""Fewer seeds have no verdict: `docs/studies/coverage.md` shows what it would be."""
 
 FEWEST_DATA_SETS, FEWEST_METHODS = 6, 3
-"""Average ranks are tested over no fewer data sets and methods.
+"""Average ranks are tested over at least this number of data sets and methods.
 
-Of two methods one of which is ahead on every data set, a sign test tells with six data sets at
-least (2 / 2^6 = 0.03). Friedman's test needs three methods to rank.
+If one of two methods is ahead on every data set, a sign test needs six data sets to be
+significant (2 / 2^6 = 0.03). Friedman's test needs three methods to rank.
 """
 
 HEADLINE = (
@@ -75,7 +75,7 @@ LEGEND = (
     ),
     (f"× {BASELINE}", f"gradients, with those after the plus sign, over those of {BASELINE}."),
 )
-"""What the columns say, in the order in which they are met."""
+"""The meaning of the columns, in their order."""
 
 TRANSFER_HEADLINE = (
     f"Negative transfer: each client's test accuracy against that under {BASELINE} with the same "
@@ -95,7 +95,7 @@ TRANSFER_LEGEND = (
         "beyond error %",
         "share of clients whose accuracy is lower by more than one standard error of the "
         "difference: binomial, of independent accuracies. The error of the paired difference is "
-        "smaller where both models err on the same samples, but which those are is not stored; "
+        "smaller if both models err on the same samples, but these are not stored; "
         "so this errs on the side of not hurt.",
     ),
     ("loss of hurt", "mean loss of all clients that are hurt with any seed, in points."),
@@ -134,9 +134,9 @@ TESTS_LEGEND = (
 
 
 def no_verdict(seeds: int) -> str:
-    """Say that so few seeds have no verdict, and what stands in its place."""
+    """Say that these seeds are too few for a verdict, and how rows are ordered instead."""
     written = f"{seeds} seed{'' if seeds == 1 else 's'}"
-    intervals = " Of one seed there is no interval either." if seeds == 1 else ""
+    intervals = " One seed has no interval either." if seeds == 1 else ""
     return (
         f"{written}: no verdict, which needs {FEWEST_SEEDS}.{intervals} Rows are in the order of "
         "their means, which is no ranking."
@@ -161,7 +161,7 @@ CALIBRATION_LEGEND = (
         "expected calibration error of the most probable class in percent, 15 bins of equal width, "
         "within a client. Few samples in a bin raise it, so it compares rows of a board, not "
         "boards; and it is not the ECE of all samples pooled, where one client's overconfidence "
-        "makes up for another's doubts.",
+        "offsets another's underconfidence.",
     ),
     (
         "by samples",
@@ -170,7 +170,7 @@ CALIBRATION_LEGEND = (
 )
 
 RELATEDNESS_HEADLINE = (
-    "Test accuracy (%) beside how near what the server learnt of its clients comes to the truth; "
+    "Test accuracy (%), and how close the server's learnt relations of clients are to the truth; "
     "means over clients, then over seeds."
 )
 
@@ -185,7 +185,7 @@ RELATEDNESS_LEGEND = (
         "precision %",
         "share of a client's k neighbours in the graph that are among its k truly nearest.",
     ),
-    ("same group %", "share of a client's neighbours that are of its own group."),
+    ("same group %", "share of a client's neighbours that are in its group."),
 )
 
 NEW_CLIENTS_HEADLINE = (
@@ -210,7 +210,7 @@ NEW_CLIENTS_LEGEND = (
 )
 
 COST_HEADLINE = (
-    "Test accuracy (%) at the round selected on validation, beside what whole runs cost; means "
+    "Test accuracy (%) at the round selected on validation, and the cost of whole runs; means "
     "over seeds."
 )
 
@@ -233,9 +233,9 @@ COST_LEGEND = (
     ),
     (
         "reached",
-        "seeds whose validation accuracy, the mean over clients, came to be at least so high; the "
-        "other columns of this table tell what had been spent by the first such round, with the "
-        "test accuracy there. Nothing is said unless every seed reached it.",
+        "seeds whose validation accuracy, the mean over clients, reached the target; the other "
+        "columns of this table show the costs until the first such round, and the test accuracy "
+        "there. They are empty unless every seed reached it.",
     ),
 )
 

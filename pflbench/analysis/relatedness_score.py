@@ -17,7 +17,7 @@ SCORES = ("relatedness_rank_correlation", "relatedness_precision", "relatedness_
 """Keys of a summary."""
 
 _TIE = 1e-6
-"""Numbers closer than this share of their range are the same but for rounding."""
+"""Numbers closer than this share of their range are equal up to rounding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Truth:
     Attributes
     ----------
     closeness
-        [N, N], larger for clients that are more alike: the negative distance of their coordinates,
-        or, where only groups are known, whether they are of one group.
+        [N, N], larger for more similar clients: the negative distance of their coordinates, or, if
+        only groups are known, whether they share a group.
     coordinates, groups
         [N, k] and [N], each if known.
     """
@@ -39,7 +39,7 @@ class Truth:
 
 
 def truth_of(coordinates: Matrix | None, groups: NDArray[np.int64] | None) -> Truth | None:
-    """Return what is known of how clients relate; None if nothing is."""
+    """Return the true relations of clients; None if unknown."""
     if coordinates is not None:
         squares = np.square(coordinates).sum(axis=1)
         products = coordinates @ coordinates.T
@@ -51,14 +51,14 @@ def truth_of(coordinates: Matrix | None, groups: NDArray[np.int64] | None) -> Tr
 
 
 def scores(found: Matrices, truth: Truth | None) -> dict[str, float]:
-    """Return those scores that can be told, by their key.
+    """Return the scores that are defined, by their key.
 
-    - relatedness_rank_correlation: of each client, Spearman's correlation between its similarity
-      to the others and their true closeness; mean over the clients for which it exists (it does
-      not where all others are equally close, or equally similar).
+    - relatedness_rank_correlation: for each client, Spearman's correlation between its similarity
+      to the others and their true closeness; mean over the clients for which it exists (it does not
+      if all others are equally close, or equally similar).
     - relatedness_precision: the share of a client's k neighbours in the graph that are among the
-      k that are truly nearest, or as near as these. Needs coordinates.
-    - relatedness_same_group: the share of a client's neighbours that are of its own group. Needs
+      k truly nearest, ties included. Needs coordinates.
+    - relatedness_same_group: the share of a client's neighbours that are in its group. Needs
       groups; clients that are alone in theirs do not count.
     """
     if truth is None or found.clients < 2:
@@ -72,7 +72,7 @@ def scores(found: Matrices, truth: Truth | None) -> dict[str, float]:
 
 
 def chance(truth: Truth, neighbours: int) -> dict[str, float]:
-    """Return what a graph of k neighbours drawn at random would score, by key."""
+    """Return the scores of a graph of k random neighbours, by key."""
     n = len(truth.closeness)
     expected = {SCORES[0]: 0.0}
     if truth.coordinates is not None:
@@ -86,7 +86,7 @@ def chance(truth: Truth, neighbours: int) -> dict[str, float]:
 
 
 def neighbours_of(found: Matrices, client: int) -> NDArray[np.int64]:
-    """Return whom a client listens to in the graph, the heaviest first."""
+    """Return a client's neighbours in the graph, the heaviest first."""
     weight = found.weight[client].copy()
     weight[client] = 0.0
     order = np.argsort(-weight, kind="stable")
@@ -95,10 +95,10 @@ def neighbours_of(found: Matrices, client: int) -> NDArray[np.int64]:
 
 
 def right_neighbours(found: Matrices, truth: Truth) -> NDArray[np.bool_]:
-    """Return [N, N]: whether the graph's edge from one client to another is a right one.
+    """Return [N, N]: whether the graph's edge from one client to another is right.
 
-    Right are the truly nearest, as many as a client has neighbours, or as near as these; where
-    only groups are known, those of the same group.
+    Right are a client's truly nearest clients, as many as its neighbours, ties included; if only
+    groups are known, clients of the same group.
     """
     if truth.coordinates is None:
         return (found.weight > 0) & (truth.closeness > 0)
@@ -111,7 +111,7 @@ def right_neighbours(found: Matrices, truth: Truth) -> NDArray[np.bool_]:
 
 
 def _rank_correlation(found: Matrices, truth: Truth) -> float | None:
-    from scipy.stats import spearmanr  # a quarter of a second, for those who ask
+    from scipy.stats import spearmanr  # takes a quarter of a second, so only when needed
 
     each = []
     for i in range(found.clients):
@@ -159,7 +159,7 @@ def _fellows(groups: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def _levels(values: Matrix) -> NDArray[np.int64]:
-    """Return the ranks of values, from 0; those that differ by rounding have one rank."""
+    """Return the ranks of values, from 0; values that differ by rounding share a rank."""
     order = np.argsort(values, kind="stable")
     ascending = values[order]
     steps = np.diff(ascending, prepend=ascending[:1]) > _TIE * max(np.ptp(values), 1e-12)

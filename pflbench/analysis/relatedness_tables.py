@@ -1,4 +1,4 @@
-"""The table of every two clients, and the matrices that it stands for."""
+"""The table of all pairs of clients, and its matrices."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _VALUES = ("similarity", "weight", "propagation")
 
 @dataclass(frozen=True, eq=False)
 class Matrices:
-    """What a server has learnt of every two clients; row i is about whom client i listens to.
+    """A server's learnt relations of all pairs of clients; row i is for client i as listener.
 
     Attributes
     ----------
     similarity
-        [N, N] how alike it takes two clients to be; the diagonal means nothing.
+        [N, N] similarity of two clients; the diagonal has no meaning.
     weight
-        [N, N] the graph; 0 where there is no edge.
+        [N, N] the graph; 0 without an edge.
     propagation
         [N, N] how much of each client's model reaches another.
     numbers
-        [N] the clients' numbers, ascending: where some are held out of a run, not all there are.
+        [N] the clients' numbers, ascending; without clients that are held out of a run.
     """
 
     similarity: Matrix

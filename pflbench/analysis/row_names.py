@@ -22,7 +22,7 @@ from pflbench.schema.scenario import Choice, Scenario
 from pflbench.schema.scenario_fields import PRECISIONS, scenario_fields
 
 Defaults = Callable[[str], Mapping[str, Scalar] | None]
-"""An algorithm's default parameters; None if it is not known."""
+"""An algorithm's default parameters; None for an unknown algorithm."""
 
 
 def installed_defaults(algorithm: str) -> Mapping[str, Scalar] | None:
@@ -63,7 +63,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     scenario
         The scenario.
     sizes
-        Samples of all clients together by split, empty if not known.
+        Samples of all clients together by split, empty if unknown.
     """
     s = scenario
     budget = (
@@ -112,7 +112,7 @@ def _cohort(scenario: Scenario) -> str:
 
 
 def title(dataset: str, scenario: Scenario) -> str:
-    """Return a board's title: data set, partition, and what else is not at its default."""
+    """Return a board's title: data set, partition, and other settings off their defaults."""
     s = scenario
     words = [dataset, _expression(s.partition.name, _given(s.partition))]
     if s.population is not None:
@@ -131,7 +131,7 @@ _WORDED = ("precision", "privacy", "population", "new_clients")
 
 
 def _others(scenario: Scenario) -> list[str]:
-    """Name what is off its default and has no words of its own above: no field is silent."""
+    """Name the other fields off their defaults, so that no field is silent."""
     return [
         f"{field.name.replace('_', ' ')} {value}"
         for field in dataclasses.fields(Scenario)
@@ -142,7 +142,7 @@ def _others(scenario: Scenario) -> list[str]:
 
 
 def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
-    """Return a title for each scenario; those that would have the same say what differs.
+    """Return a title for each scenario; equal titles get the differences.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def titles(scenarios: Mapping[str, tuple[str, Scenario]]) -> dict[str, str]:
 
 
 def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
-    """Return in words what a scenario has that others of its title have not."""
+    """Return in words how a scenario differs from others with its title."""
     words = []
     table = (name for name in scenario_fields() if hasattr(scenario, name))
     for name in ("fingerprint", *table):
@@ -173,7 +173,7 @@ def _differences(scenario: Scenario, rivals: Sequence[Scenario]) -> list[str]:
 
 
 def written(choice: Mapping[str, Any] | None) -> str:
-    """Write a stored choice as on a command line, "" if there is none."""
+    """Write a stored choice as on a command line, "" for None."""
     if choice is None:
         return ""
     return _expression(choice["name"], _given(Choice(choice["name"], choice["parameters"])))
@@ -182,12 +182,12 @@ def written(choice: Mapping[str, Any] | None) -> str:
 def shortfall(
     wanted: Sequence[int], runs: Mapping[int, StoredRun], results: Mapping[int, float]
 ) -> str:
-    """Say why a row is not ranked, with the results that there are, seed by seed.
+    """Say why a row is not ranked, with the existing results, seed by seed.
 
     Parameters
     ----------
     wanted
-        The seeds that ranked rows have.
+        The seeds of ranked rows.
     runs
         The row's runs by seed, of any status.
     results

@@ -1,4 +1,4 @@
-"""The tables of one run that tell what it cost, and what it came to."""
+"""The tables of one run with its costs and accuracies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Record:
     rounds, messages
         Its tables.
     participation
-        Its table of who took part; None in runs that are older than that table.
+        Its table of participation; None in runs older than this table.
     onboarding
         Its table of new clients; None if no client was held out. They are in no other table here.
     train_samples

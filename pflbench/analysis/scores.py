@@ -1,4 +1,4 @@
-"""What leaderboards and comparisons need of one complete run, read from its tables."""
+"""Scores of one complete run for leaderboards and comparisons, read from its tables."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 COSTS = ("local_steps", "adapt_steps", "bytes_up", "bytes_down", "seconds")
 KEPT = (*COSTS, *RELATED)
-"""What a run's summary says, where it does, and boards average over seeds."""
+"""Optional numbers of a run's summary that boards average over seeds."""
 
 CALIBRATION = {"nll": "loss", "brier": "brier", "ece": "ece"}
 """Measures of calibration, and the columns of the metrics that they are in."""
 
 BY_SAMPLES = ("nll", "brier")
-"""Those that are means over a client's samples; an expected calibration error is not."""
+"""Metrics that are means over a client's samples; an expected calibration error is not."""
 
 _NUMBERS = ("round", "client", "samples", "correct", *CALIBRATION.values())
 
@@ -49,9 +49,9 @@ class Scores:
     calibration
         Of `CALIBRATION`, on test at the selected round: mean over clients.
     by_samples
-        The same of those that are means over samples: mean over all clients' samples.
+        The metrics that are means over samples, as means over all clients' samples.
     kept
-        What the summary says of `KEPT`.
+        The summary's numbers of `KEPT`.
     metrics
         [N] by name: metrics of plugins, on test at the selected round.
     """

@@ -1,7 +1,7 @@
 """Which rows are told apart: paired tests on a board, and the ranks that follow.
 
-What is compared is fixed before a test meets it: a row's accuracies are those at the round selected
-on validation. No choice is made on test.
+All compared numbers are fixed before the test: a row's accuracies are those at the round selected
+on validation. No choice is made on test data.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pflbench.results.measures import Floats
 Verdict = Literal["better", "worse", "not told apart", "no verdict"]
 
 _DIGITS = 12
-"""Accuracies are fractions of small numbers: what differs by less than this is rounding."""
+"""Accuracies are fractions of small numbers: smaller differences are rounding."""
 
 
 class Compared(Protocol):
-    """A row, as far as it is compared with others."""
+    """The parts of a row that are compared with others."""
 
     @property
     def label(self) -> str:
-        """What sets it apart from other rows."""
+        """Its name among the rows."""
 
     @property
     def accuracies(self) -> Floats | None:
@@ -59,14 +59,14 @@ class PairedTest:
     std
         Standard deviation over seeds of a seed's mean difference; NaN with one seed.
     low, high
-        Ends of the mean difference's 95 % t interval over seeds, of this pair by itself; NaN with
-        one seed.
+        Ends of the mean difference's 95 % t interval over seeds, of this pair alone; NaN with one
+        seed.
     p
-        Two-sided p value of the paired t test over seeds, of this pair by itself; NaN where there
-        is no verdict.
+        Two-sided p value of the paired t test over seeds, of this pair alone; NaN without a
+        verdict.
     p_holm
-        What the verdict goes by: corrected for all pairs of rows of the board (`board_p`); NaN
-        where there is no verdict.
+        The p value of the verdict: corrected for all pairs of rows of the board (`board_p`); NaN
+        without a verdict.
     """
 
     first: str
@@ -81,10 +81,9 @@ class PairedTest:
 
     @property
     def verdict(self) -> Verdict:
-        """What may be said of the first row against the second.
+        """Whether the first row is better, worse, or not told apart from the second.
 
-        There is none with fewer than five seeds: so few can neither show the luck that methods
-        have nor see past it.
+        Fewer than five seeds have no verdict: they are too few to estimate the methods' luck.
         """
         if math.isnan(self.p_holm):
             return "no verdict"
@@ -93,7 +92,7 @@ class PairedTest:
         return "better" if self.mean_difference > 0 else "worse"
 
     def turned(self) -> PairedTest:
-        """Return the same comparison, told of the second row."""
+        """Return the same comparison, from the second row's side."""
         return replace(
             self,
             first=self.second,
@@ -143,10 +142,10 @@ def paired_tests(board: Comparable) -> tuple[PairedTest, ...]:
 
 
 def ranks(tests: Iterable[PairedTest]) -> dict[str, tuple[int, int]]:
-    """Return the best and the worst rank that the verdicts leave each row, by its label.
+    """Return the best and the worst rank that the verdicts allow each row, by its label.
 
-    The best is one more than the number of rows that are better; the worst is what it would be if
-    all were better that it is not better than. Empty where there is no verdict.
+    The best is one more than the number of rows that are better; the worst is the rank if all
+    rows were better that it does not beat. Empty without a verdict.
     """
     above: dict[str, int] = {}
     below: dict[str, int] = {}

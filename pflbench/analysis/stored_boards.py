@@ -53,7 +53,7 @@ def leaderboard(
     Raises
     ------
     InputError
-        There is no such folder, scenario or data set, or a run in the folder is damaged.
+        The folder, scenario or data set does not exist, or a run in the folder is damaged.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def _several(names: str | Sequence[str]) -> list[str]:
 
 
 def _network(text: str) -> NamedNetwork:
-    from pflbench.analysis.network import read_network  # with pandas, for those who ask for it
+    from pflbench.analysis.network import read_network  # imports pandas, so only when needed
 
     return read_network(text)
 

@@ -1,10 +1,10 @@
 """From a run's messages and steps to the wall-clock time of a real federation.
 
 A client's round is: a round trip and its download, its local steps, a round trip and its upload.
-The server waits for the slowest client (or for all but those that are cut), then takes as long as
-it was measured to take; clients do not wait for each other's links. In a round without messages
-nobody waits for anybody. A client that fails is not waited for. Computing what is uploaded at
-enrolment is not measured, and costs no time here.
+The server waits for the slowest client (except those that are cut), then takes its measured time;
+clients do not wait for each other's links. In a round without messages no client waits for another.
+The server does not wait for a client that fails. The computation of enrolment messages is not
+measured, and takes no time here.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Timeline:
     seconds
         [R + 1] since the beginning: after set-up, and after each round.
     set_up, down, compute, up, server
-        What that is made of, in seconds of the whole run: along the slowest client of each round
-        that is waited for.
+        Its parts, in seconds of the whole run: along the slowest client of each round for which the
+        server waits.
     """
 
     seconds: Floats
@@ -50,7 +50,7 @@ class Timeline:
 
 @dataclass(frozen=True, eq=False)
 class _Round:
-    """Who did what in a round: client numbers [K], their steps [K], and who joined before it."""
+    """Work in a round: client numbers [K], their steps [K], and clients that joined before it."""
 
     clients: Ints
     steps: Floats
@@ -64,7 +64,7 @@ def timeline(record: Record, network: Network) -> Timeline:
     traffic = _Traffic(record)
     step = _step_seconds(record, network)
     trip = network.latency / 1000
-    free = np.zeros(clients)  # when each client has done what it began without messages
+    free = np.zeros(clients)  # when each client has finished its work without messages
     numbers = record.train_samples.index.to_numpy(np.int64)
     first = _founders(record, numbers)
     now = set_up = _enrolment(able, first, traffic.at_set_up, trip)
@@ -136,7 +136,7 @@ def _joins(record: Record) -> list[int]:
 
 
 def _founders(record: Record, numbers: Ints) -> Ints:
-    """Return who was there from the beginning."""
+    """Return the clients that were present from the beginning."""
     if record.participation is None:
         return numbers
     who = record.participation
@@ -160,7 +160,7 @@ def _step_seconds(record: Record, network: Network) -> float:
 
 
 def _attendance(record: Record, numbers: Ints) -> Iterator[_Round]:
-    """Yield who uploaded (or trained) in each round, and with how many steps."""
+    """Yield the clients that uploaded (or trained) in each round, and their numbers of steps."""
     nobody = np.zeros(0, dtype=np.int64)
     steps_of = record.rounds["steps"].to_numpy(np.float64)
     if record.participation is not None:
@@ -180,7 +180,7 @@ def _attendance(record: Record, numbers: Ints) -> Iterator[_Round]:
         record.rounds["round"].tolist(), record.rounds["cohort"].tolist(), steps_of, strict=True
     ):
         places = np.arange(len(numbers))
-        if count < len(numbers):  # who it was is not known: as many are drawn
+        if count < len(numbers):  # the cohort is unknown: one of the same size is drawn
             rng = stream(record.cell.seed, "network cohort", int(r))
             places = np.sort(rng.choice(len(numbers), count, replace=False))
         share = weights[places] / max(float(weights[places].sum()), 1.0)

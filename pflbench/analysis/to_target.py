@@ -1,8 +1,8 @@
-"""What it took until a target accuracy was reached.
+"""The cost of reaching a target accuracy.
 
 Whether it is reached is judged on validation, as everything is selected there: at the first
 evaluated round at which the mean over clients of the validation accuracy is at least the target.
-What is reported there is the test accuracy. A run that never reached it has no such round, and
+The reported accuracy is the test accuracy there. A run that never reached it has no such round, and
 nothing is extrapolated.
 """
 
@@ -54,7 +54,7 @@ def reached(record: Record, target: float, times: Timeline | None = None) -> Rea
     times
         The run over a network.
     """
-    # As in the choice of a round, what differs by rounding alone is equal.
+    # As in the choice of a round, numbers that differ only by rounding are equal.
     there = np.flatnonzero(record.val.means() >= target - 1e-12)
     if not len(there):
         return None

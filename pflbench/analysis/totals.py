@@ -1,4 +1,4 @@
-"""Sums of what a run cost: by kind of message, and as it went on."""
+"""Sums of a run's costs: by kind of message, and by round."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def totals(record: Record) -> Totals:
 
 
 def running(record: Record) -> pd.DataFrame:
-    """Return what had been spent after each round, set-up included; round 0 is set-up alone.
+    """Return the costs until each round, set-up included; round 0 is set-up alone.
 
     Returns
     -------

@@ -18,7 +18,7 @@ FEWEST_SEEDS: Final = 3
 """Of two seeds that differ, either could be the odd one."""
 
 FAR_SCORE, FAR_POINTS = 3.5, 0.02
-"""A seed is far from the others at so many robust standard deviations and so much accuracy."""
+"""A seed is far from the others at this many robust standard deviations and this accuracy."""
 
 _OF_NORMAL = 1.4826
 """Median absolute deviations in a standard deviation, of normal numbers."""
@@ -37,7 +37,7 @@ class Training:
     seeds
         Test accuracy in [0, 1] by seed, mean over clients.
     far
-        The seeds whose accuracy is far from that of the others.
+        The seeds whose accuracy is far from the others'.
     """
 
     evaluations: int = 0
@@ -56,7 +56,7 @@ class Training:
 
     @property
     def unstable(self) -> str:
-        """What an unstable row's seeds gave, in words; "" if they agree."""
+        """The accuracies of an unstable row's seeds, in words; "" if they agree."""
         if not self.far:
             return ""
         others = [100 * value for seed, value in self.seeds.items() if seed not in self.far]
@@ -81,7 +81,7 @@ def training(scores: Sequence[Scores], seeds: Sequence[int]) -> Training:
 
 
 def _far(test: Floats, samples: Floats) -> list[int]:
-    """Return the places of the seeds that are far from the others, of accuracies [S, N].
+    """Return the indices of the seeds that are far from the others, of accuracies [S, N].
 
     Far by the modified z score (Iglewicz and Hoaglin, 1993): the distance from the median, in
     median absolute deviations, which an odd seed does not widen as it widens a standard deviation.
@@ -99,7 +99,7 @@ def _far(test: Floats, samples: Floats) -> list[int]:
 
 
 def evaluation_notes(trainings: Iterable[Training]) -> list[str]:
-    """Say of a board's rows what selection cannot do with so few evaluations."""
+    """Note which rows have too few evaluations for a selection."""
     fewest = min((t.evaluations for t in trainings if t.evaluations), default=FEWEST_EVALUATIONS)
     if fewest >= FEWEST_EVALUATIONS:
         return []

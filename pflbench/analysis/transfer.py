@@ -1,8 +1,8 @@
-"""Negative transfer: whom a method helps and whom it hurts, client by client.
+"""Negative transfer: which clients a method helps and hurts.
 
-A run is compared with the run of `local`, which never communicates, of the same scenario and
-seed: the same split, initial model and batches. Each accuracy is that at its own run's
-validation-selected round. A method may compute more gradients than the baseline; then that is said.
+A run is compared with the run of `local`, which never communicates, of the same scenario and seed:
+the same split, initial model and batches. Each accuracy is that at its own run's
+validation-selected round. If a method computes more gradients than the baseline, a note says so.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ def standard_error(test: Floats, local: Floats, samples: Ints) -> Floats:
     """Return the standard error of accuracy differences [...], as if of independent samples.
 
     Binomial: sqrt((p(1 - p) + q(1 - q)) / n). Both models are tested on the same n samples, and
-    models mostly err on the same ones; which ones is not stored, so the paired error, which is
-    smaller then, is not known. This one errs on the side of not hurt.
+    models mostly err on the same ones; these are not stored, so the paired error, which is then
+    smaller, is unknown. This one errs on the side of not hurt.
     """
     error: Floats = np.sqrt((test * (1 - test) + local * (1 - local)) / samples)
     return error
@@ -101,7 +101,7 @@ def compare(test: Floats, local: Floats, samples: Ints) -> Comparison:
 def compare_groups(
     test: Floats, local: Floats, samples: Ints, groups: Ints | None
 ) -> dict[int, Comparison]:
-    """Compare each group by itself; empty if there are not two groups or more.
+    """Compare each group alone; empty with fewer than two groups.
 
     All are arrays of one shape, by client, or by seed and client.
     """
@@ -131,7 +131,7 @@ def _of_group(test: Floats, local: Floats, samples: Ints, members: NDArray[np.bo
 
 
 def facts(run: StoredRun) -> pd.DataFrame | None:
-    """Return a run's table of clients; of an older run, what its partition says of them.
+    """Return a run's table of clients; for an older run, it is made from its partition.
 
     Returns
     -------
@@ -167,7 +167,7 @@ class Transfer:
     whole
         All clients together.
     groups
-        Each group by itself, where the scenario has groups.
+        Each group alone, if the scenario has groups.
     """
 
     run: StoredRun
@@ -191,8 +191,8 @@ class Transfer:
 def partner_of(run: StoredRun, runs: Iterable[StoredRun]) -> StoredRun | None:
     """Return the baseline's complete run of the same scenario and seed.
 
-    Of several, that of the latest version; of its settings, the one that validation prefers over
-    all seeds that there are, as on the board.
+    Of several, the latest version's; of its settings, the one with the best validation accuracy
+    over all existing seeds, as on the board.
     """
     of_baseline = [
         other
@@ -225,11 +225,14 @@ def transfer(run: StoredRun, runs: Iterable[StoredRun]) -> Transfer:
     if run.status != "complete":
         raise InputError(f"Run {run.id} is {run.status}: expected a complete run.")
     if run.cell["algorithm"]["name"] == BASELINE:
-        raise InputError(f"Run {run.id} is one of {BASELINE}, with which others are compared.")
+        raise InputError(
+            f"Run {run.id} is a {BASELINE!r} run, the baseline itself: choose a run of another "
+            "method."
+        )
     partner = partner_of(run, runs)
     if partner is None:
         raise InputError(
-            f"There is no {BASELINE} run to compare run {run.id} with: expected a complete one of "
+            f"No {BASELINE} run exists to compare run {run.id} with: expected a complete one of "
             f"the same scenario with seed {run.cell['seed']}."
         )
     hashes = [one.summary.get("index_hashes") for one in (run, partner)]

@@ -1,4 +1,4 @@
-"""What was tuned among the rows of a board, and what was not."""
+"""Notes on the tuned rows of a board, and on the others."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pflbench.schema.settings import RATE
 
 
 def with_tuning(boards: Iterable[Board], studies: Sequence[Study]) -> list[Board]:
-    """Return boards that say what was tuned among their rows, and what was not.
+    """Return boards with notes on which rows were tuned, and which were not.
 
     Parameters
     ----------
     boards
         The boards.
     studies
-        Those of their results folder.
+        The studies of their results folder.
     """
     return [_told(board, studies) for board in boards]
 
@@ -46,10 +46,10 @@ def _told(board: Board, studies: Sequence[Study]) -> Board:
 def tuning_of(
     choice: Choice, scenario: Mapping[str, Any], serving: Sequence[Study]
 ) -> tuple[Study, int] | None:
-    """Return the study whose best trial is a row's setting, and of how many trials it is the best.
+    """Return the study whose best trial is a row's setting, and its number of trials.
 
-    A study may have gone on since the row was run: then it is the best of the trials until then.
-    Where the search began is no outcome of it unless all trials say so.
+    A study may have continued since the row was run: then it is the best of the trials until then.
+    The first setting of the search counts only if it is the best of all trials.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def _shared_seeds(
 
 
 def _ends(rows: Iterable[Row]) -> Iterable[str]:
-    """Say which tuned values lie at the end of what was tried, and where a better one may be."""
+    """List tuned values that are the smallest or largest tried, so that a better one may exist."""
     for row in rows:
         if row.ends:
             yield f"{EDGE_MARK} {row.algorithm}: {'; '.join(map(str, row.ends))}."

@@ -1,1 +1,1 @@
-"""What is seen: tables, terminal, pictures and pages, made from `pflbench.analysis`."""
+"""Presentation: tables, terminal, pictures and pages, made from `pflbench.analysis`."""

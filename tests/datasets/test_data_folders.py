@@ -188,8 +188,8 @@ def test_folders_of_clients_are_not_taken_for_classes(split: str, tmp_path: Path
         (("train", "test"), "are 'test', 'train', which are splits and no classes"),
         (("training", "testing"), "'testing', 'training', .* expected the names 'test', 'train'"),
         (("Train", "Test", "Val"), "which are splits and no classes"),
-        (("train/cat", "train/dog", "valid/cat"), "'valid' beside 'train' .rename it to 'val'"),
-        (("train/cat", "train/dog", "extra/cat"), "'extra' beside 'train': expected either"),
+        (("train/cat", "train/dog", "valid/cat"), "'valid' next to 'train' .rename it to 'val'"),
+        (("train/cat", "train/dog", "extra/cat"), "'extra' next to 'train': expected either"),
         (("training/cat", "training/dog", "testing/cat"), "which are splits and no classes"),
     ],
 )

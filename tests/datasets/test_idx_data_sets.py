@@ -145,7 +145,7 @@ def test_a_missing_file_of_four_is_named(
 
 
 def test_a_data_folder_that_is_not_there(tmp_path: Path, offline: Request) -> None:
-    with pytest.raises(InputError, match="nowhere is not there"):
+    with pytest.raises(InputError, match="nowhere does not exist"):
         load_mnist(offline(tmp_path / "nowhere"))
 
 

@@ -153,7 +153,7 @@ def test_folders_that_do_not_fit_are_named(tmp_path: Path) -> None:
         load_from(tmp_path / "two")
     paint_classes(tmp_path / "two/train")
     paint_classes(tmp_path / "two/valid")
-    with pytest.raises(InputError, match="'valid' beside 'test'"):
+    with pytest.raises(InputError, match="'valid' next to 'test'"):
         load_from(tmp_path / "two")
     paint_classes(tmp_path / "three/train")
     (tmp_path / "three/test").mkdir()

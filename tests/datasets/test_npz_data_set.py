@@ -282,7 +282,7 @@ def test_a_client_that_does_not_fit_is_named(
 
 
 def test_paths_that_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no file or folder"):
+    with pytest.raises(InputError, match="does not exist"):
         load(DataRequest("npz", path=tmp_path / "nowhere.npz"))
     with pytest.raises(InputError, match=r"holds no \.npz file"):
         load(DataRequest("npz", path=tmp_path))

@@ -163,7 +163,7 @@ def test_one_partition_is_one_file(name, start, three, tmp_path):
 def test_a_picture_that_cannot_be_saved_is_an_error(three, tmp_path):
     with pytest.raises(InputError, match=r"'a.jpg'.*\.pdf, \.png or \.svg"):
         save_picture(three, tmp_path / "a.jpg")
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="does not exist"):
         save_picture(three, tmp_path / "absent" / "a.png")
     (tmp_path / "a.png").mkdir()
     with pytest.raises(WorkError, match="cannot be written"):

@@ -199,7 +199,7 @@ def test_a_test_needs_six_data_sets(data_sets: int, tested: bool) -> None:
     said = " ".join(render(boards, columns="tests").split())
     assert f"{data_sets} data sets with {3 * data_sets} blocks" in said
     assert ("No test: blocks of one data set are not independent" in said) != tested
-    assert ("Friedman's test that all are alike, the data set being the unit" in said) == tested
+    assert ("Friedman's test that all are equal, with the data set as unit" in said) == tested
 
 
 def test_boards_that_differ_in_rounds_only_are_one_block() -> None:

@@ -128,7 +128,7 @@ def test_a_plan_is_the_same_every_time() -> None:
     [
         ({"a": [0.1, 0.2], "b": [0.1, 0.2]}, "expected complete runs of local"),
         ({"local": [0.1, 0.2]}, "of another method"),
-        ({"local": [0.1], "a": [0.2]}, "expected two at least"),
+        ({"local": [0.1], "a": [0.2]}, "expected at least two"),
     ],
 )
 def test_what_says_nothing_of_luck_is_refused(rows: dict[str, list[float]], said: str) -> None:

@@ -246,7 +246,7 @@ def test_what_cannot_be_compared_is_refused(store: Store, make_run: MakeRun) -> 
     with pytest.raises(InputError, match="no local run"):
         transfer(run, store.runs())
     local = store_run(store, "local")
-    with pytest.raises(InputError, match="is one of local"):
+    with pytest.raises(InputError, match="is a 'local' run"):
         transfer(local, store.runs())
     failed = make_run("fedprox", 0, None, failure={"error": "DivergedError"}, of=UNLIKE)
     with pytest.raises(InputError, match="is failed: expected a complete run"):

@@ -119,7 +119,7 @@ def test_titles_splits_and_axes(plot: Plot, small: Drawn) -> None:
         (("curve",), "'curve' is not one of 'curves'"),
         ((), "Missing argument 'KIND'"),
         (("curves", "--save", "a.jpg"), "ends in .pdf, .png or .svg"),
-        (("curves", "--save", "there/a.pdf"), "There is no folder 'there'"),
+        (("curves", "--save", "there/a.pdf"), "Folder 'there' does not exist"),
         (("curves", "--width", "99"), "'99' is not a picture's width: expected column, page"),
         (("curves", "--width", "wide"), "'wide' is not a picture's width"),
         (("curves", "--x", "hours"), "'hours' is not one of"),

@@ -100,4 +100,4 @@ def test_the_command_shows_it(rotated: dict[tuple[str, int], StoredRun], tmp_pat
     )
     refused = CliRunner().invoke(main, ["show", "transfer", alone.id, "--results", str(PUBLISHED)])
     assert refused.exit_code == 2
-    assert "There is no local run to compare" in refused.stderr
+    assert "No local run exists to compare" in refused.stderr

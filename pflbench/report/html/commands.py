@@ -1,4 +1,4 @@
-"""Commands that repeat several runs at once, made of those that repeat one each."""
+"""Commands that repeat several runs together, made from the commands of single runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Repeatable(Protocol):
 
 @dataclass
 class _Job:
-    """A command of one or several methods: what they share, and what is their own."""
+    """A command of one or several methods: common and own options."""
 
     shared: str
     methods: dict[str, str]
@@ -43,12 +43,20 @@ class _Job:
         return f"{_START}{','.join(self.methods)}{self.shared}{settings} --seed {seeds}"
 
 
+<<<<<<< HEAD
 def joined(rows: Iterable[Repeatable]) -> list[str]:
     """Write as few commands as run the same cells as those of the rows.
 
     Runs that differ in the seed become one command; so do methods with the same seeds in one
     scenario, unless one has two sets of parameters. A command that is not as its row says is kept
     as it is.
+=======
+def joined(commands: Iterable[str]) -> list[str]:
+    """Combine commands into as few as possible that run the same cells.
+
+    Runs that differ in the seed become one command; so do methods with the same seeds in one
+    scenario, unless one has two sets of parameters. Other commands are kept unchanged.
+>>>>>>> 3ef5e36 (words: plain English in analysis and reports)
     """
     jobs: list[_Job] = []
     others: dict[str, None] = {}
@@ -76,6 +84,7 @@ def joined(rows: Iterable[Repeatable]) -> list[str]:
     return [*(job.written() for job in merged), *others]
 
 
+<<<<<<< HEAD
 def _job(row: Repeatable, seed: int, command: str) -> _Job | None:
     """Take out of a run's command what its row knows; None if that is not in it."""
     start, settings = f"{_START}{row.algorithm}", ""
@@ -84,6 +93,13 @@ def _job(row: Repeatable, seed: int, command: str) -> _Job | None:
         settings += f" --set {shlex.quote(setting)}"
     end = f"{settings} --seed {seed}"
     if not (command.startswith(f"{start} --") and command.endswith(end)):
+=======
+def _read(command: str) -> _Job | None:
+    """Read a command of one method and one seed; None for any other command."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+>>>>>>> 3ef5e36 (words: plain English in analysis and reports)
         return None
     shared = command[len(start) : -len(end)]
     return None if " --set " in shared else _Job(shared, {row.algorithm: settings}, [seed])

@@ -71,5 +71,5 @@ def template_packages() -> tuple[Any, type[str]]:
 
 
 def _harmless(markup: type[str], value: Any) -> Any:
-    """Take out of a text what people cannot see: control and direction characters."""
+    """Remove invisible characters from a text: control and direction characters."""
     return value if isinstance(value, markup) else plain(str(value))

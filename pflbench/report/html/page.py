@@ -23,7 +23,7 @@ from pflbench.report.html.page_tables import (
     parameters,
     sheets,
 )
-from pflbench.report.html.run_environments import environments, period, told_by
+from pflbench.report.html.run_environments import environments, period, recorded_by
 from pflbench.report.pictures import Look, looks, variables
 from pflbench.report.pictures.style import drawing_package
 from pflbench.results import Store, StoredRun
@@ -51,9 +51,9 @@ def report(
     Parameters
     ----------
     boards
-        One a scenario, in the order in which they are to be shown.
+        One per scenario, in display order.
     store
-        Where their runs lie.
+        The store of their runs.
     title
         Of the page.
     defaults
@@ -62,18 +62,18 @@ def report(
     Raises
     ------
     InputError
-        There is no board, a run's tables are missing or damaged, or a package that reports need is
+        `boards` is empty, a run's tables are missing or damaged, or a package that reports need is
         not installed.
     """
     check_packages()
     if not boards:
-        raise InputError(f"There are no runs in {store.root}: nothing to report.")
+        raise InputError(f"{store.root} has no runs: nothing to report.")
     wanted = {run_id for board in boards for run_id in _ids(board)}
     runs = {run.id: run for run in store.runs() if run.id in wanted}
     gone = sorted(wanted - runs.keys())
     if gone:
         raise InputError(f"Run {gone[0]} is no longer in {store.root}.")
-    told = told_by(runs.values())
+    told = recorded_by(runs.values())
     seen = looks(boards)
     gallery = Gallery(store, seen)
     sections = tuple(

@@ -1,4 +1,4 @@
-"""The pictures of a report, as markup that stands in its page."""
+"""The pictures of a report, as markup inside its page."""
 
 from __future__ import annotations
 
@@ -33,35 +33,35 @@ if TYPE_CHECKING:
 _TABS: Final = {"rounds": "Rounds", "bytes": "Bytes", "seconds": "Seconds"}
 
 _HALF: Final = 4.0
-"""Inches of a picture that has another beside it: type is then of the size of the text."""
+"""Inches of a picture next to another: its font is then as large as the text."""
 
 _CURVES: Final = (
     "Mean over clients and {seeds}{band}; a marker at the round that validation selects. Seconds "
-    "are those of training, evaluations left out."
+    "are those of training, without evaluations."
 )
-_SPREAD: Final = "All clients of {seeds}, at the selected round: whom the mean passes over."
+_SPREAD: Final = "All clients of {seeds}, at the selected round: which clients the mean hides."
 _GAINS: Final = (
     f"Accuracy of each client minus its own under {BASELINE} with the same seed, split and initial "
     "model, sorted; {seeds}."
 )
 _PARETO: Final = (
-    "Bytes of whole runs, up and down, with the 95 % t interval of the accuracy over {seeds}, of "
-    "each method by itself; on the dashed front are the methods than which no other is as accurate "
-    "for as few bytes, by the means alone."
+    "Bytes of whole runs, up and down, with the 95 % t interval of each method's accuracy over "
+    "{seeds}; the dashed line is the Pareto front of the means: methods that no other method "
+    "matches in accuracy with as few bytes."
 )
 _PARETO_OF_ONE: Final = (
-    "Bytes of whole runs, up and down, of {seeds}, without intervals; on the dashed front are the "
-    "methods than which no other is as accurate for as few bytes."
+    "Bytes of whole runs, up and down, of {seeds}, without intervals; the dashed line is the "
+    "Pareto front: methods that no other method matches in accuracy with as few bytes."
 )
 _HELD: Final = ("client", "name", "split", "class", "samples")
-"""What makes two partitions the same."""
+"""Keys of equal partitions."""
 
 _PARTITION: Final = "Training samples by client and class, of seed {seed}."
 _RANKS: Final = (
     "Average ranks over data sets, averaged within a data set over its scenarios of different "
     "heterogeneity first. "
 )
-_BARS: Final = "A bar joins methods that Nemenyi's test does not tell apart."
+_BARS: Final = "A bar joins methods that are not told apart by Nemenyi's test."
 _UNTESTED: Final = (
     "Scenarios of one data set are not independent, and fewer than {fewest} data sets are too few "
     "for a test, so none are told apart."
@@ -74,7 +74,7 @@ class Gallery:
     Parameters
     ----------
     store
-        Where the boards' runs lie.
+        The store of the boards' runs.
     looks
         How each method is drawn, the same on all boards.
     """
@@ -83,10 +83,10 @@ class Gallery:
         self.store = store
         self.looks = looks
         self._names = {look.number: look.label for look in looks.values()}
-        self._drawn: dict[str, Board] = {}  # partitions, by what they hold
+        self._drawn: dict[str, Board] = {}  # partitions, by their content
 
     def ranks(self, boards: Sequence[Board], prefix: str) -> Pictures:
-        """Draw how methods rank over all scenarios, or say why that cannot be said."""
+        """Draw the ranks of methods over all scenarios, or say why they cannot be drawn."""
         found = critical_difference(boards)
         if isinstance(found, NotEnough):
             return Pictures("", "", absent=f"No ranks over scenarios: {found.reason}.")

@@ -1,4 +1,4 @@
-"""What a report holds: plain records, without a word on how they look."""
+"""The content of a report: plain records, independent of their presentation."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Entry:
     text
         As people read it.
     key
-        What it is sorted by in a column of numbers; None if there is nothing.
+        Its sort key in a column of numbers; None without a number.
     tone
-        "up" or "down" where an interval lies wholly above or below nothing, else "".
+        "up" or "down" if an interval is entirely above or below 0, else "".
     whisker
-        An interval to be drawn beside the text.
+        An interval to be drawn next to the text.
     hint
-        What is said of it when it is pointed at, or "".
+        Its hover text, or "".
     """
 
     text: str
@@ -74,9 +74,9 @@ class Line:
     method
         The number of the method in this section's legend; None if it belongs to none.
     first
-        Whether it stands out: it is of rank 1.
+        Whether it is highlighted: its rank is 1.
     reason
-        Why the row is not ranked: it stands in the place of the entries that are left out.
+        Why the row is not ranked: it replaces the missing entries.
     """
 
     entries: tuple[Entry, ...]
@@ -122,8 +122,8 @@ class Panel:
 class Pictures:
     """One picture, or several of one kind.
 
-    `absent` says why there is none; `section` is the id of a scenario that has it instead; those
-    that are `wide` take the whole width.
+    `absent` says why it is missing; `section` is the id of a scenario that has it instead; a `wide`
+    one takes the whole width.
     """
 
     title: str
@@ -158,7 +158,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Command:
-    """What runs a row again: all of its seeds."""
+    """The command that runs all seeds of a row again."""
 
     label: str
     method: int | None
@@ -172,9 +172,9 @@ class Environments:
     Attributes
     ----------
     table
-        A column a kind of environment, the most common first; what differs is `first`.
+        One column per kind of environment, the most common first; differing entries are `first`.
     differences
-        What differs between runs, and what follows of it.
+        Differences between runs, and their consequences.
     """
 
     table: Table
@@ -190,19 +190,19 @@ class Section:
     id, title, words, notes
         As the board has them.
     commands
-        What runs the whole scenario again.
+        The commands that run the whole scenario again.
     methods
         The legend of all pictures.
     leaderboard
-        The ranked rows; those that are not ranked come last, each with its reason.
+        The ranked rows; then the unranked ones, each with its reason.
     sheets
         Further tables.
     again
-        What runs each row again.
+        The command that runs each row again.
     pictures
         In the order in which they are shown.
     parameters, failures
-        None if there is nothing to say.
+        None if empty.
     """
 
     id: str
@@ -229,17 +229,17 @@ class Report:
     title
         Of the page.
     facts
-        How many scenarios and runs there are, and when they were made.
+        Numbers of scenarios and runs, and their dates.
     overview
         All methods on all scenarios; None for a single one.
     ranks
-        The critical-difference diagram over all scenarios, or why there is none.
+        The critical-difference diagram over all scenarios, or why it is missing.
     sections
         One a scenario.
     headline
-        What the accuracies are.
+        The definition of the accuracies.
     glossary
-        What the columns say.
+        The meaning of the columns.
     colors
         Each method's colour as #rrggbb, by its number.
     variables, dark_variables

@@ -1,4 +1,4 @@
-"""From boards to tables of entries, with what they are sorted by."""
+"""From boards to tables of entries with sort keys."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ _GROUPS: Final = (
 
 _SHEETS: Final = {
     "tests": "Paired tests",
-    "transfer": "Whom a method hurts",
+    "transfer": "Which clients a method hurts",
     "calibration": "Calibration",
     "new-clients": "New clients",
     "relatedness": "Relatedness",
     "cost": "Cost",
 }
-"""Further sets of columns, where there are such, in the order in which they are shown."""
+"""Further sets of columns, if boards have them, in display order."""
 
 _ASKED: Final = ("seconds over a network", "reached")
-"""Terms of columns that `leaderboard --network` and `--target` ask for."""
+"""Terms of columns of `leaderboard --network` and `--target`."""
 
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
 
@@ -102,9 +102,9 @@ def _scale(board: Board) -> tuple[float, float]:
 
 
 def _tones(board: Board) -> dict[str, str]:
-    """Return by label how rows stand out that the verdict calls better or worse than the baseline.
+    """Return by label the tone of rows that the verdict calls better or worse than the baseline.
 
-    An interval that leaves 0 out is not enough: of twenty rows that are equal one has such.
+    An interval that excludes 0 is not enough: of twenty equal rows one has such an interval.
     """
     against, tones = Against(board), {"better": "up", "worse": "down"}
     found = {row.label: against.baseline(row) for row in board.rows}
@@ -186,7 +186,7 @@ def _tells(lines: Sequence[Line], columns: Sequence[Column]) -> bool:
 
 
 def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
-    """Say each term once, those left out that only answer a question nobody asked here.
+    """List each term once, without the terms of options that a report does not have.
 
     Parameters
     ----------
@@ -211,10 +211,10 @@ def glossary(boards: Sequence[Board], shown: Iterable[str]) -> dict[str, str]:
 
 
 def parameters(board: Board, defaults: Defaults, numbers: Numbers) -> Table | None:
-    """List the parameters that are off their default, or that no default is known of.
+    """List the parameters that are off their defaults, or whose defaults are unknown.
 
-    Where something was tuned, the trials of each row's search are told, and rows that were tuned
-    and kept their defaults are listed, too.
+    If rows were tuned, the trials of each row's search are listed, and so are tuned rows that
+    kept their defaults.
     """
     searched = any(row.tuned for row in board.rows)
     lines = []
@@ -256,7 +256,7 @@ def _scalar(value: object) -> str:
 
 
 def failures(board: Board, runs: Mapping[str, StoredRun], numbers: Numbers) -> Table | None:
-    """List the runs that are not complete, with what is known of why."""
+    """List the runs that are not complete, with the reason if known."""
     lines = []
     for row in board.rows:
         for seed, run_id in row.run_ids.items():
@@ -280,9 +280,10 @@ def failures(board: Board, runs: Mapping[str, StoredRun], numbers: Numbers) -> T
 
 
 def overview(boards: Sequence[Board]) -> Table | None:
-    """Show every method on every scenario; None where there is one scenario only.
+    """Show every method on every scenario; None with a single scenario.
 
-    Of several settings of a method on one board, that which validation prefers is shown.
+    Of several settings of a method on one board, the one with the best validation accuracy is
+    shown.
     """
     if len(boards) < 2:
         return None
@@ -294,7 +295,7 @@ def overview(boards: Sequence[Board]) -> Table | None:
         entries = [Entry(name)]
         for board in boards:
             row = _shown(board, name)
-            if row is None or not row.run_ids:  # a reference row that nobody ran
+            if row is None or not row.run_ids:  # a reference row without runs
                 entries.append(Entry(NOTHING))
             elif row.measures is None:
                 entries.append(Entry("not ranked"))

@@ -1,4 +1,4 @@
-"""Where runs were made, and what a reader must know where that differs."""
+"""The environments of runs, and notes on their differences."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ _DIFFER = {
     "device": "Runs on {n} kinds of device: seconds are not comparable, and numbers agree only "
     "within rounding.",
     "engine": "Runs of {n} engines or numbers of threads: seconds are not comparable.",
-    "processes": "Runs whose clients were shared out over different numbers of processes: seconds "
+    "processes": "Runs whose clients were shared by different numbers of processes: seconds "
     "are not comparable.",
     "python": "Runs of {n} versions of Python.",
     "packages": "Runs with {n} sets of package versions: numbers may differ within rounding.",
     "commit": "Runs of {n} commits of pflbench.",
 }
-"""What is said where runs differ; {n} is how many kinds there are."""
+"""Notes on differences between runs; {n} is the number of kinds."""
 
 
-def told_by(runs: Iterable[StoredRun]) -> dict[str, Mapping[str, Any]]:
+def recorded_by(runs: Iterable[StoredRun]) -> dict[str, Mapping[str, Any]]:
     """Read the environments of runs, by run id; empty where a run has none that can be read."""
-    told: dict[str, Mapping[str, Any]] = {}
+    recorded: dict[str, Mapping[str, Any]] = {}
     for run in runs:
-        told[run.id] = {}
+        recorded[run.id] = {}
         with suppress(DamagedError):
-            told[run.id] = run.environment
-    return told
+            recorded[run.id] = run.environment
+    return recorded
 
 
-def environments(told: Iterable[Mapping[str, Any]]) -> Environments | None:
-    """Tell where some runs were made; None if no run recorded it.
+def environments(recorded: Iterable[Mapping[str, Any]]) -> Environments | None:
+    """Describe where some runs were made; None if no run recorded it.
 
     Parameters
     ----------
-    told
-        One environment a run.
+    recorded
+        One environment per run.
     """
     kinds: Counter[tuple[tuple[str, str], ...]] = Counter()
     resumed = 0
-    for one in told:
+    for one in recorded:
         resumed += int(bool(one.get("earlier")))
         kinds[tuple(_facts(one).items())] += 1
     if not any(any(value != _UNKNOWN for _, value in kind) for kind in kinds):
@@ -79,23 +79,23 @@ def _differs(facts: Sequence[Mapping[str, str]], name: str) -> bool:
     return len({one[name] for one in facts} - {_UNKNOWN}) > 1
 
 
-def _facts(told: Mapping[str, Any]) -> dict[str, str]:
-    """Return what tells environments apart, in words."""
-    memory, cores = told.get("memory_bytes"), told.get("cores")
+def _facts(recorded: Mapping[str, Any]) -> dict[str, str]:
+    """Return the differences between environments, in words."""
+    memory, cores = recorded.get("memory_bytes"), recorded.get("cores")
     machine = [
-        str(told.get("machine") or ""),
+        str(recorded.get("machine") or ""),
         f"{cores} cores" if cores else "",
         # rounded: a machine started twice may report a few kilobytes more or less
         f"{memory / _GIB:.0f} GiB" if isinstance(memory, int | float) else "",
-        str(told.get("system") or ""),
+        str(recorded.get("system") or ""),
     ]
-    device = [str(told.get("device") or ""), str(told.get("accelerator") or "")]
-    threads = told.get("threads")
+    device = [str(recorded.get("device") or ""), str(recorded.get("accelerator") or "")]
+    threads = recorded.get("threads")
     engine = [
-        str(told.get("engine") or ""),
+        str(recorded.get("engine") or ""),
         f"{threads} thread{'' if threads == 1 else 's'}" if threads else "",
     ]
-    packages = told.get("packages")
+    packages = recorded.get("packages")
     versions = (
         [f"{name} {version}" for name, version in packages.items()]
         if isinstance(packages, Mapping)
@@ -105,10 +105,10 @@ def _facts(told: Mapping[str, Any]) -> dict[str, str]:
         "machine": _listed(machine),
         "device": _listed(device),
         "engine": _listed(engine),
-        "processes": str(told.get("processes", 1)) if told else _UNKNOWN,
-        "python": str(told.get("python") or _UNKNOWN),
+        "processes": str(recorded.get("processes", 1)) if recorded else _UNKNOWN,
+        "python": str(recorded.get("python") or _UNKNOWN),
         "packages": _listed(versions),
-        "commit": str(told.get("commit") or _UNKNOWN)[:12],
+        "commit": str(recorded.get("commit") or _UNKNOWN)[:12],
     }
 
 
@@ -116,9 +116,9 @@ def _listed(parts: Iterable[str]) -> str:
     return ", ".join(part for part in parts if part) or _UNKNOWN
 
 
-def period(told: Iterable[Mapping[str, Any]]) -> str:
+def period(recorded: Iterable[Mapping[str, Any]]) -> str:
     """Return the days of the first and the last run, as recorded; "" if none is."""
-    known = sorted({str(one.get("started") or "")[:10] for one in told} - {""})
+    known = sorted({str(one.get("started") or "")[:10] for one in recorded} - {""})
     if not known:
         return ""
     return known[0] if len(known) == 1 else f"{known[0]} to {known[-1]}"

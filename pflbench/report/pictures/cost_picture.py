@@ -1,4 +1,4 @@
-"""A picture of accuracy against what crossed the network, and against time over one."""
+"""A picture of accuracy against bytes, and against time over a network."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def save_cost_picture(
     Raises
     ------
     pflbench.errors.InputError
-        Another ending, or a folder that is not there.
+        Another ending, or a missing folder.
     pflbench.errors.WorkError
         The file cannot be written.
     """
@@ -112,7 +112,7 @@ def _figure(curves: Sequence[Curve], network: str, target: float | None) -> Figu
 
 
 def _key(curve: Curve) -> Line2D:
-    """Return what stands for a curve in the legend."""
+    """Return the legend entry of a curve."""
     made = key(curve.look, with_spot=False)
     if not any(_megabytes(curve, i).any() for i in range(len(curve.records))):
         made.set_label(f"{curve.look.label} (0 MB)")
@@ -120,7 +120,7 @@ def _key(curve: Curve) -> Line2D:
 
 
 def _megabytes(curve: Curve, i: int) -> Floats:
-    """Return what had crossed after each evaluated round of a run."""
+    """Return the bytes sent until each evaluated round of a run."""
     record = curve.records[i]
     spent = running(record)
     total: Floats = (spent["bytes_up"] + spent["bytes_down"]).to_numpy(np.float64)
@@ -143,7 +143,7 @@ def _panel(
     drawn = list(zip(curves, costs, heights, widths(lines), strict=True))
     for curve, at, accuracies, thick in reversed(drawn):  # the best above the others
         look = curve.look
-        if not at.any():  # without a message there is no place on the axis: its height is shown
+        if not at.any():  # a run without messages has no place on the axis: its height is shown
             final = 100 * float(np.mean([r.accuracy(r.selected) for r in curve.records]))
             axes.axhline(final, zorder=1.5, **line(look, linewidth=0.9))
             continue

@@ -51,12 +51,12 @@ def curves(
     width: Width = "column",
     title: str = "",
 ) -> Figure:
-    """Draw accuracy as training went on: mean over clients and seeds, with the range over seeds.
+    """Draw accuracy during training: mean over clients and seeds, with the range over seeds.
 
-    The range is a band, where `banded` says so. A marker stands at the round selected on
-    validation, mean over seeds, and at the accuracy there: on the test split that is the board's
-    headline. A method that sends nothing has no place on an axis of bytes; its accuracy at the
-    selected round is a level line there.
+    The range is a band, if `banded` is true. A marker is at the round selected on validation (mean
+    over seeds) and its accuracy: on the test split this is the board's headline. A method that
+    sends nothing has no place on an axis of bytes; its accuracy at the selected round is a level
+    line there.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def curves(
     looks
         As `looks` makes them.
     x
-        What the accuracy is drawn against.
+        The x axis.
     split
         Which accuracy.
     width
@@ -113,7 +113,7 @@ def curves(
 
 
 def banded(board: Board) -> bool:
-    """Whether the curves of a board have bands: there are several seeds, and few enough methods."""
+    """Whether the curves of a board have bands: with several seeds, and few enough methods."""
     return len(measured(board)) <= BANDS and len(board.seeds) > 1
 
 
@@ -123,7 +123,7 @@ def _at(run: History, x: Against) -> Floats:
 
 
 def _unit(x: Against, runs: Mapping[str, Sequence[History]]) -> tuple[float, str]:
-    """Return what to divide by, and the axis' words."""
+    """Return the divisor and label of the axis."""
     most = max(float(_at(run, x)[-1]) for group in runs.values() for run in group)
     if x == "rounds":
         return 1.0, "communication round"
@@ -216,7 +216,7 @@ def _heights(axes: Axes, means: Sequence[Floats]) -> None:
 
 
 def _explained(bands: bool, seeds: int) -> list[Artist]:
-    """Return what stands for the mark and the band in the legend."""
+    """Return the legend entries of the mark and the band."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

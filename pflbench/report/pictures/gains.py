@@ -1,4 +1,4 @@
-"""Each client's gain over the baseline: whom a method helps, and whom it hurts."""
+"""Each client's gain over the baseline: which clients a method helps and hurts."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def gains(
 ) -> Figure:
     """Draw the gains over the baseline of all clients and seeds, each row's sorted.
 
-    A line lies in the shaded part as long as clients lose by the method; its marker stands where
-    that ends, at the share of clients that are hurt, which the legend has as a number.
+    A line is in the shaded part as long as clients lose with the method; its marker is at the end
+    of this part, the share of clients that are hurt, which the legend gives as a number.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def gains(
     Raises
     ------
     InputError
-        The baseline's row is missing or incomplete, or there is no other.
+        The baseline's row is missing or incomplete, or the only one.
     """
     rows = gains_over(board)
     size = inches(width)

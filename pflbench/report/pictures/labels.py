@@ -1,4 +1,4 @@
-"""Labels beside points, so that none lies on another."""
+"""Labels next to points, without overlaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class Placed:
-    """Where a label lies: the left end and the middle of its height."""
+    """The place of a label: its left end and the middle of its height."""
 
     x: float
     y: float
@@ -20,7 +20,7 @@ class Placed:
 
     @property
     def box(self) -> Box:
-        """What it covers."""
+        """The area that it covers."""
         return (self.x, self.y - self.height / 2, self.x + self.width, self.y + self.height / 2)
 
 
@@ -31,7 +31,7 @@ def place(
     blocked: Sequence[Box],
     gap: float,
 ) -> list[Placed] | None:
-    """Find a place beside each point for its label.
+    """Find a place next to each point for its label.
 
     The first point chooses first. Each label tries the right, the left, above and below, then
     further and further away.
@@ -41,9 +41,9 @@ def place(
     points, sizes
         By label: its point, and its width and height; in one unit, as everything here.
     within
-        What labels may cover,
+        The area that labels may cover,
     blocked
-        and within it what they may not.
+        and the parts of it that they may not.
     gap
         Between a point and the nearest label.
 

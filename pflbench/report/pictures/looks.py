@@ -1,4 +1,4 @@
-"""What tells methods apart: a colour, a marker and a kind of line, the same in every picture."""
+"""The look of a method: a colour, a marker and a line style, the same in every picture."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ COLOURS: Final = (
     "#6a4c9c",
     "#56b4e9",
 )
-"""Told apart by those who see few colours: mostly those of Okabe and Ito (2008)."""
+"""Colours safe for colour-blind readers: mostly those of Okabe and Ito (2008)."""
 
 BASELINE_COLOUR: Final = "#767676"
 
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h")
-"""One a colour, so that methods are told apart in grey."""
+"""One per colour, so that methods stay distinct in grey."""
 
 DASHES: Final[tuple[Any, ...]] = (
     "-",
@@ -64,7 +64,7 @@ class Look:
     Attributes
     ----------
     number
-        Its own among all labels that looks were made for; part of the ids of what is drawn.
+        Unique among all labels; part of the ids of drawn elements.
     label, algorithm
         As on the board, and without parameters.
     colour, marker, dash, hollow
@@ -86,7 +86,7 @@ class Look:
 
     @property
     def edge(self) -> str:
-        """The marker's outline, which parts markers that lie on each other."""
+        """The marker's outline, which separates overlapping markers."""
         return self.colour if self.hollow else PAPER
 
 
@@ -94,9 +94,9 @@ def looks(boards: Iterable[Board]) -> dict[str, Look]:
     """Return the look of every row's label on some boards, to be used in all their pictures.
 
     An algorithm's colour and marker are drawn from its name; of two names that draw the same, the
-    later one in the alphabet takes the next that is free. So a method nearly always keeps its
-    colour whatever else is on a board. The baseline is grey. Rows of one algorithm share its
-    colour and differ in their lines.
+    later one in the alphabet takes the next free one. So a method nearly always keeps its colour on
+    every board. The baseline is grey. Rows of one algorithm share its colour and differ in their
+    lines.
     """
     found: dict[str, dict[str, bool]] = {}
     for board in boards:
@@ -107,7 +107,7 @@ def looks(boards: Iterable[Board]) -> dict[str, Look]:
 
 
 def looks_of(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
-    """Return looks as `looks` does, of algorithms and labels where there is no board."""
+    """Return looks as `looks` does, from algorithms and labels without a board."""
     found: dict[str, dict[str, bool]] = {}
     for algorithm, label in labels:
         found.setdefault(algorithm, {})[label] = True
@@ -115,7 +115,7 @@ def looks_of(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
 
 
 def _looks(found: Mapping[str, Mapping[str, bool]]) -> dict[str, Look]:
-    """Make looks of labels by algorithm, and of whether there is a run of each."""
+    """Make looks from labels by algorithm, and from whether each has a run."""
     places = _places(found)
     made: dict[str, Look] = {}
     for name in sorted(found):
@@ -168,7 +168,7 @@ def _mixed(colour: str, share: float) -> str:
 
 
 def on_dark(colour: str) -> str:
-    """Return a colour of a look that is seen as well on a dark background."""
+    """Return a variant of a look's colour that is visible on a dark background."""
     red, green, blue = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
     hue, light, strong = colorsys.rgb_to_hls(red, green, blue)
     made = colorsys.hls_to_rgb(hue, max(light, 0.62), strong)
@@ -193,7 +193,7 @@ def spot(look: Look, size: float = 4.4, **settings: Any) -> dict[str, Any]:
 
 
 def key(look: Look, *, with_line: bool = True, with_spot: bool = True) -> Line2D:
-    """Return what stands for a method in a legend."""
+    """Return the legend entry of a method."""
     from matplotlib.lines import Line2D
 
     dash = look.dash if with_line else ""
@@ -211,9 +211,9 @@ def legend_below(
     figure
         Where to.
     methods
-        What stands for each method, best first.
+        The legend entry of each method, best first.
     others
-        What stands for other things that are drawn, each with its label.
+        Legend entries of other elements, each with its label.
     """
     width = float(figure.get_figwidth())
     last = list(others)
@@ -248,7 +248,7 @@ def _fitted(text: str, room: float) -> str:
 
 
 def look_of_algorithm(looks: Mapping[str, Look], name: str) -> Look:
-    """Return the look of an algorithm, whichever of its rows stands for it."""
+    """Return the look of an algorithm, the same for each of its rows."""
     variants = sorted(
         (look for look in looks.values() if look.algorithm == name), key=lambda look: look.number
     )

@@ -1,4 +1,4 @@
-"""Lines that lie on each other: the lower one is drawn thicker, so that both are seen."""
+"""Overlapping lines: the lower one is drawn thicker, so that both are visible."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Accuracy against communication: than which methods no other is as good for as little."""
+"""Accuracy against communication: the Pareto front of methods."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _NEAR: Final = 0.05
 """Costs whose logarithms differ by less are drawn at one place,"""
 
 _ASIDE: Final = 5.0
-"""and marks there are set aside in steps of so many points."""
+"""and marks there are moved apart in steps of this number of points."""
 
 _LABELLED: Final = 12
-"""Of more methods none is named beside its point."""
+"""With more methods no point has its name next to it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ def pareto(
 ) -> Figure:
     """Draw accuracy, with its t interval over seeds, against the bytes of a run, up and down.
 
-    The stepped line is the Pareto front: methods than which no other is as accurate with fewer
-    bytes, or more accurate with as many. A method that sends nothing stands at 0, left of where
-    the logarithmic axis begins. Where intervals would hide each other, methods of one cost stand a
-    few points to its sides.
+    The stepped line is the Pareto front: methods that no other method matches in accuracy with
+    fewer bytes, or beats with as many. A method that sends nothing is at 0, left of the start of
+    the logarithmic axis. Methods of equal cost whose intervals would hide each other are moved a
+    few points to the sides.
 
     Parameters
     ----------
@@ -141,7 +141,7 @@ _FRONT: Final[dict[str, Any]] = {"color": FAINT, "linewidth": 0.9, "linestyle": 
 
 
 def _axis(axes: Axes, points: Sequence[_Point]) -> tuple[float, float]:
-    """Lay out the axis of bytes; return its unit in MB, and where 0 stands."""
+    """Lay out the axis of bytes; return its unit in MB, and the position of 0."""
     costs = np.array([p.cost for p in points if p.cost > 0])
     unit, name = (1e3, "GB") if len(costs) and costs.min() >= 1e4 else (1.0, "MB")
     axes.set_xlabel(f"{name} up and down, whole run")
@@ -164,7 +164,7 @@ def _axis(axes: Axes, points: Sequence[_Point]) -> tuple[float, float]:
 
 
 def _zero(axes: Axes, zero: float, end: float) -> None:
-    """Put a 0 left of the end of a logarithmic axis, apart from it."""
+    """Put a separate 0 left of the end of a logarithmic axis."""
     left, right = axes.get_xlim()
     major, minor = log_ticks(end * 1.1, right)
     axes.set_xticks([zero, *major], ["0", *(f"{tick:,.10g}" for tick in major)])
@@ -185,7 +185,7 @@ def _zero(axes: Axes, zero: float, end: float) -> None:
 
 
 def _front(points: Sequence[_Point]) -> list[_Point]:
-    """Return the points than which no other is as good for as little, the cheapest first."""
+    """Return the points of the Pareto front, the cheapest first."""
     front: list[_Point] = []
     for point in sorted(points, key=lambda p: (p.cost, -p.accuracy)):
         if not front or point.accuracy > front[-1].accuracy:
@@ -194,7 +194,7 @@ def _front(points: Sequence[_Point]) -> list[_Point]:
 
 
 def _draw_front(axes: Axes, front: Sequence[tuple[float, float]]) -> None:
-    """Draw the steps: what is had for at most so many bytes."""
+    """Draw the steps: the best accuracy for at most this number of bytes."""
     xs, ys = zip(*_steps(axes, front), strict=True)
     axes.plot(xs, ys, zorder=2, **_FRONT)[0].set_gid("front")
 
@@ -208,7 +208,7 @@ def _steps(axes: Axes, front: Sequence[tuple[float, float]]) -> list[tuple[float
 
 
 def _aside(points: Sequence[_Point], at: Mapping[Look, float]) -> dict[Look, float]:
-    """Return by how many points each mark is set aside, so that intervals do not hide each other.
+    """Return the shift of each mark in points, so that intervals do not hide each other.
 
     Of marks at one cost whose intervals overlap, the most accurate stays where it is.
     """
@@ -236,8 +236,8 @@ def _labelled(
     at: Mapping[Look, float],
     aside: Mapping[Look, float],
 ) -> bool:
-    """Name points beside them; return whether all names found a place."""
-    figure.draw_without_rendering()  # what the axes cover is known from here on
+    """Write names next to points; return whether all names found a place."""
+    figure.draw_without_rendering()  # the axes' area is known from here on
     dots = figure.dpi / 72
     places = axes.transData.transform([(at[p.look], p.accuracy) for p in points])
     places += [(aside[p.look] * dots, 0) for p in points]

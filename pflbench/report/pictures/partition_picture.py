@@ -1,4 +1,4 @@
-"""Who holds what: samples by client and class."""
+"""A partition: samples by client and class."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from pflbench.results import Store
 from pflbench.results.client_labels import stored_names
 
 if TYPE_CHECKING:
-    import pandas as pd  # what counts samples imports torch, which takes seconds
+    import pandas as pd  # its functions import torch, which takes seconds
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from pflbench.federation.splits import Split
 
 _BUBBLE: Final = 0.045
-"""Inches that a client needs, so that its bubbles are seen; with less room there are shades."""
+"""Inches that a client needs for visible bubbles; with less room shades are drawn."""
 
 _BUBBLE_CLASSES: Final = 30
 """Of more classes, bubbles would be dots."""
 
 LABELLED: Final = 60
-"""Up to so many clients are drawn in the order of their numbers."""
+"""Up to this number, clients are drawn in the order of their numbers."""
 
 _NAMED: Final = 24
-"""Up to so many clients have their names along the axis, where the data name them."""
+"""Up to this number, clients have their names along the axis, if the data name them."""
 
 _LABEL: Final = 1.0
 """Inches that such a name may take."""
@@ -77,8 +77,8 @@ def partition_counts(board: Board, store: Store) -> tuple[pd.DataFrame, int]:
 def partition(counts: pd.DataFrame, *, width: Width = "column", title: str = "") -> Figure:
     """Draw the training samples of every client and class.
 
-    The area of a bubble is the number of samples. Where there is no room for bubbles, shades are
-    shares of the client's samples, with the clients' sizes above.
+    The area of a bubble is the number of samples. Without room for bubbles, shades are shares of
+    the client's samples, with the clients' sizes above.
 
     Parameters
     ----------
@@ -154,7 +154,7 @@ def shades(
     width
         Inches.
     names
-        What clients are called, by number.
+        The clients' names, by number.
     """
     from matplotlib.ticker import PercentFormatter
 
@@ -234,7 +234,7 @@ def _room(clients: int, names: Names | None) -> float:
 
 
 def _name_clients(axes: Axes, clients: int, names: Names | None) -> None:
-    """Write clients' numbers and names along the axis, where there is room for all."""
+    """Write clients' numbers and names along the axis, if all fit."""
     if names and clients <= _NAMED:
         words = [shortened(label(i, names), _LABEL, SMALL) for i in range(clients)]
         axes.set_xticks(range(clients), words, rotation=90)

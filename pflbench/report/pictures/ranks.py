@@ -1,4 +1,4 @@
-"""Average ranks over data sets, and where there are enough of them, who is not told apart."""
+"""Average ranks over data sets, and methods not told apart if the data sets are enough."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _LINE: Final = 0.13
 """Inches between two lines of the note."""
 
 _TOP, _BOTTOM, _GAP, _ABOVE_LABELS = 0.42, 0.20, 0.10, 0.13
-"""Inches above the axis, below the last label, beside a label, above the first label."""
+"""Inches above the axis, below the last label, next to a label, above the first label."""
 
 
 @drawn
@@ -52,8 +52,8 @@ def ranks(
 ) -> Figure:
     """Draw average ranks as Demšar does (JMLR 7, 2006, figure 1): the best is on the left.
 
-    A thick bar joins methods that the Nemenyi test does not tell apart; above the axis is the
-    critical difference. Where there are too few data sets for a test there is neither.
+    A thick bar joins methods that are not told apart by Nemenyi's test; above the axis is the
+    critical difference. With too few data sets for a test both are missing.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def ranks(
     Raises
     ------
     InputError
-        There is not enough to rank methods over, for the reason that `found` gives.
+        Too few boards to rank methods over, for the reason in `found`.
     """
     if isinstance(found, NotEnough):
-        raise InputError(f"There is no picture of ranks: {found.reason}.")
+        raise InputError(f"Ranks cannot be drawn: {found.reason}.")
     size = inches(width)
     k = len(found.methods)
     left = -(-k // 2)  # the better half
@@ -187,7 +187,7 @@ def _difference(
 
 
 def _levels(methods: Sequence[str], cliques: Sequence[Sequence[str]]) -> list[int]:
-    """Return how far down each bar is: bars that overlap lie below each other."""
+    """Return the level of each bar: overlapping bars are below each other."""
     order = {name: i for i, name in enumerate(methods)}
     ends: list[int] = []  # last method of each level
     levels = []
@@ -200,7 +200,7 @@ def _levels(methods: Sequence[str], cliques: Sequence[Sequence[str]]) -> list[in
 
 
 def _note(found: MeanRanks) -> str:
-    """Say what was ranked over, what a test says of it, and what the ranks depend on."""
+    """Describe the blocks of the ranking, the result of a test, and the pool of methods."""
     if not isinstance(found, CriticalDifference):
         needed = f"no test, which needs {FEWEST_DATA_SETS} data sets"
         return f"{found.extent}: {needed}; {found.pool}"

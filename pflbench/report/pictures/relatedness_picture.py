@@ -1,4 +1,4 @@
-"""A picture of what a server has learnt of its clients: matrices, and the graph on the truth."""
+"""A picture of a server's learnt relations of clients: matrices, and the graph on the truth."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WRONG: Final = "#d9652b"
 PLAIN: Final = "#5b6770"
 _GROUPS: Final = ("#9aa5b1", "#e0922f", "#4c9f70", "#8e5ea2", "#c94f7c", "#3a7ca5")
 _NUMBERED: Final = 60
-"""Up to so many clients each has its number in the graph."""
+"""Up to this number, each client has its number in the graph."""
 
 _LABEL: Final = 1.0
 """Inches that a client's number and name may take."""
@@ -34,18 +34,18 @@ WORDS: Final = {SCORES[0]: "rank correlation", SCORES[1]: "precision", SCORES[2]
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """What a picture is of.
+    """The content of a picture.
 
     Attributes
     ----------
     title
         The method and its run, in words.
     found, truth
-        What was learnt, and what is true if it is known.
+        The learnt relations, and the true ones if known.
     scores
         By key.
     names
-        What clients are called, by number.
+        The clients' names, by number.
     """
 
     title: str
@@ -74,8 +74,8 @@ def _figure(drawn: Drawn) -> Figure:
     similarity = found.similarity.copy()
     np.fill_diagonal(similarity, np.nan)
     heads = (
-        (top, similarity, "similarity", "how alike two clients are taken to be", "viridis"),
-        (second, found.weight, "S", "the graph: whom a row's client listens to", "Blues"),
+        (top, similarity, "similarity", "the server's similarity of two clients", "viridis"),
+        (second, found.weight, "S", "the graph: neighbours of a row's client", "Blues"),
         (third, found.propagation, "Π", "how much of a column's model reaches a row's", "Blues"),
     )
     for axes, matrix, name, meaning, colours in heads:
@@ -96,7 +96,7 @@ def _heat(made: Figure, axes: Axes, matrix: Matrix, title: str, colours: str) ->
     if colours != "Blues":
         norm = Normalize(float(shown.min()) if shown.count() else 0.0, high)
     image = axes.imshow(shown, cmap=colours, norm=norm, interpolation="nearest")
-    axes.set_facecolor("#eeeeee")  # behind the diagonal, where there is nothing to show
+    axes.set_facecolor("#eeeeee")  # behind the empty diagonal
     axes.set_title(title, fontsize=10)
     made.colorbar(image, ax=axes, shrink=0.82, pad=0.02)
 
@@ -136,7 +136,7 @@ def _arrows(
     share: Matrix,
     colours: list[str],
 ) -> None:
-    """Draw edges bent, so that both directions of a pair show; an arrow points to who is heard."""
+    """Draw bent edges, so that both directions of a pair show; arrows point to the neighbour."""
     from matplotlib.patches import FancyArrowPatch
 
     for i, j, part, colour in zip(rows, columns, share, colours, strict=True):
@@ -202,7 +202,7 @@ def _graph(axes: Axes, found: Matrices, truth: Truth | None) -> None:
         for number, (x, y) in zip(found.numbers, points, strict=True):
             axes.annotate(str(number), (x, y), ha="center", va="center", fontsize=7, zorder=3)
     where = "where the clients truly are" if truth is not None else "in order of similarity"
-    which = ": arrows lead to who is listened to" if n <= _NUMBERED else ""
+    which = ": arrows point to neighbours" if n <= _NUMBERED else ""
     axes.set_title(f"S, {where}{which}", fontsize=10)
     axes.set_xlim(-1.2, 1.2)
     axes.set_ylim(-1.32, 1.2)

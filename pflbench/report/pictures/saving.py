@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FORMATS: Final = ("pdf", "png", "svg")
-"""What `save_figure` writes, by the file's ending."""
+"""Formats of `save_figure`, by the file's ending."""
 
 
 def check_picture(path: Path | str) -> str:
-    """Return the format that a picture's file name asks for.
+    """Return the format of a picture's file name.
 
     Raises
     ------
@@ -35,7 +35,9 @@ def check_picture(path: Path | str) -> str:
             f"{', '.join('.' + name for name in FORMATS[:-1])} or .{FORMATS[-1]}."
         )
     if not path.parent.is_dir():
-        raise InputError(f"There is no folder {str(path.parent)!r} to save a picture in.")
+        raise InputError(
+            f"Folder {str(path.parent)!r} does not exist: expected a folder to save the picture in."
+        )
     drawing_package()
     return ending
 

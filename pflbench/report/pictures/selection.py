@@ -1,4 +1,4 @@
-"""What several pictures take of a board."""
+"""Selections of a board's rows for several pictures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def measured(board: Board) -> list[tuple[Row, Measures, Floats]]:
     Raises
     ------
     InputError
-        There is none.
+        The board has none.
     """
     found = [
         (row, row.measures, row.accuracies)
@@ -43,7 +43,7 @@ def gains_over(board: Board) -> list[tuple[Row, Measures, Floats]]:
     Raises
     ------
     InputError
-        The baseline's row is missing or incomplete, or there is no other.
+        The baseline's row is missing or incomplete, or the only one.
     """
     rows = measured(board)
     base = [accuracies for row, _, accuracies in rows if row.baseline]
@@ -60,7 +60,7 @@ def gains_over(board: Board) -> list[tuple[Row, Measures, Floats]]:
     ]
     if not found:
         raise InputError(
-            f"Scenario {board.scenario_id} ({board.title}) has no complete row but that of "
-            f"{BASELINE}: there is nothing to compare with it."
+            f"Scenario {board.scenario_id} ({board.title}) has no complete row except that of "
+            f"{BASELINE}: nothing to compare with it."
         )
     return found

@@ -1,4 +1,4 @@
-"""The distribution over clients: who is served how well."""
+"""The distribution of accuracy over clients."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _method(
 
 
 def _density(values: Floats) -> tuple[Floats, Floats] | None:
-    """Return places and heights in [0, 1] of a density; None where there are too few values."""
+    """Return places and heights in [0, 1] of a density; None with too few values."""
     if len(values) < _FEW or values[-1] - values[0] < 1e-9:
         return None
     from scipy.stats import gaussian_kde
@@ -169,7 +169,7 @@ def _density(values: Floats) -> tuple[Floats, Floats] | None:
 
 
 def _key(figure: Figure) -> None:
-    """Say what the marks are, below the axis."""
+    """Explain the marks, below the axis."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 

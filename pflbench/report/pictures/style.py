@@ -1,7 +1,7 @@
-"""How every picture looks: sizes, type, greys, and the marks that tell methods apart.
+"""The style of every picture: sizes, fonts, greys, and the marks of methods.
 
-Sizes are those of papers with two columns of 3.4 inches; type is 7 points there. The font is the
-one that comes with matplotlib, so that a picture is the same file on every machine.
+Sizes are those of papers with two columns of 3.4 inches; text is 7 points there. The font comes
+with matplotlib, so that a picture is the same file on every machine.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ NARROWEST, WIDEST = 2.0, 40.0
 """Inches: less has no room for an axis and its numbers, more is no page."""
 
 INK, FAINT, GRID, PAPER = "#1c1e21", "#5b6168", "#dadde1", "#ffffff"
-"""Axes and words; what is said aside; lines behind the data; the background."""
+"""Axes and words; secondary words; lines behind the data; the background."""
 
 HURT: Final = "#f6e7e4"
-"""Behind what is worse than the baseline."""
+"""Behind values worse than the baseline."""
 
 SMALL: Final = 6.5
 """Points: ticks, legends, labels inside the axes."""
@@ -113,7 +113,7 @@ def _settings(text: float, small: float) -> dict[str, Any]:
         "lines.solid_capstyle": "round",
         "patch.linewidth": 0.5,
         "hatch.linewidth": 0.5,
-        "pdf.fonttype": 42,  # whole outlines, which publishers ask for
+        "pdf.fonttype": 42,  # whole outlines, which publishers require
         "svg.fonttype": "none",  # text stays text
         "svg.hashsalt": "pflbench",  # no random names, so the same picture is the same file
     }
@@ -121,7 +121,7 @@ def _settings(text: float, small: float) -> dict[str, Any]:
 
 @contextmanager
 def styled(*, text: float = TEXT, small: float = SMALL) -> Iterator[None]:
-    """Apply this style for the body of a `with`, whatever the user's own settings are.
+    """Apply this style for the body of a `with`, regardless of the user's settings.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ def inches(width: Width) -> float:
 
 
 def canvas(width: float, height: float, title: str = "") -> Figure:
-    """Return an empty figure of so many inches that lays its parts out by itself."""
+    """Return an empty figure of this size in inches with automatic layout."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -203,12 +203,12 @@ def tag(artist: A, look: Look, part: str) -> A:
 
 
 def plain(text: str) -> str:
-    """Return a text in one line, without what cannot be printed."""
+    """Return a text in one line, without unprintable characters."""
     return "".join(c if c.isprintable() else " " for c in text)
 
 
 def length(text: str, size: float) -> float:
-    """Return how wide a text is, in inches, at so many points."""
+    """Return the width of a text in inches at a font size in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -217,7 +217,7 @@ def length(text: str, size: float) -> float:
 
 
 def shortened(text: str, room: float, size: float) -> str:
-    """Return a text that fits into so many inches, its middle left out if it must be."""
+    """Return a text that fits into a width in inches, its middle cut out if needed."""
     if length(text, size) <= room:
         return text
     for kept in range(len(text) - 2, 1, -1):
@@ -229,7 +229,7 @@ def shortened(text: str, room: float, size: float) -> str:
 
 
 def folded(text: str, room: float, size: float) -> str:
-    """Return a text in lines of at most so many inches, broken between words."""
+    """Return a text in lines of at most a width in inches, broken between words."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -241,7 +241,7 @@ def folded(text: str, room: float, size: float) -> str:
 
 
 def signed(value: float, form: str = "+.1f") -> str:
-    """Write a number with its sign, minus as printers have it; no sign for what rounds to 0."""
+    """Write a number with its sign, with a typographic minus; no sign if it rounds to 0."""
     text = f"{value:{form}}"
     if not any(c in "123456789" for c in text):
         return text.lstrip("+-")

@@ -43,13 +43,13 @@ _NUMBER: Final = re.compile(r"-?\d+\.\d{3,}")
 def svg(
     figure: Figure, prefix: str, *, words: str = "", names: Mapping[int, str] | None = None
 ) -> str:
-    """Return a figure as one `<svg>` element to stand in an HTML page.
+    """Return a figure as one `<svg>` element for an HTML page.
 
     Every id in it begins with the prefix. Ink, grid and paper are the CSS variables `--ink`,
     `--faint`, `--grid`, `--paper` and `--hurt`, and a method's colour is `--c-<rrggbb>`, each with
-    the printed colour where the page does not say it (`variables` says them all). What belongs to
-    a method is a group `<g class="method" data-method="<number>" data-part="line">`; in the legend
-    its class is `method key`.
+    the printed colour as fallback (`variables` lists them all). The elements of a method are a
+    group `<g class="method" data-method="<number>" data-part="line">`; in the legend its class is
+    `method key`.
 
     Parameters
     ----------
@@ -58,9 +58,9 @@ def svg(
     prefix
         Of every id: letters, digits and hyphens, a letter first; unique in the page.
     words
-        What the picture shows, for those who do not see it.
+        A description of the picture for screen readers.
     names
-        A method's name by its number, shown where one points at what belongs to it.
+        A method's name by its number, the hover text of its elements.
     """
     image = io.StringIO()
     with styled():
@@ -96,7 +96,7 @@ def _variable(match: re.Match[str]) -> str:
 
 
 def _clear(root: ElementTree.Element) -> None:
-    """Remove what a page has no use for; a style for `*` would be one for the whole page."""
+    """Remove parts that a page does not need; a style for `*` would apply to the whole page."""
     for element in list(root):
         if element.tag == f"{{{_SVG}}}metadata" or element.find(f"{{{_SVG}}}style") is not None:
             root.remove(element)
@@ -147,7 +147,7 @@ def _mark(element: ElementTree.Element, names: Mapping[int, str]) -> None:
 
 
 def _head(root: ElementTree.Element, words: str) -> None:
-    """Let the page decide the size, and tell those who do not see it what is shown."""
+    """Let the page decide the size, and describe the picture for screen readers."""
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.set("class", "picture")

@@ -1,4 +1,4 @@
-"""The picture of a run against its baseline: each client's gain, against what sets it apart."""
+"""The picture of a run against its baseline: each client's gain, against its properties."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ASPECTS: Final = {
     "distance": "distance of its labels from all clients'",
     "coordinate_distance": "distance of its coordinates from the mean",
 }
-"""What a gain is held against: columns of `Transfer.clients`, in words."""
+"""x axes of gains: columns of `Transfer.clients`, in words."""
 
 _MARKS: Final = (
     ("helped, or as good", "o", True),
@@ -43,7 +43,7 @@ _MARKS: Final = (
     ("hurt by more", "X", True),
 )
 _WITH_ERRORS: Final = 100
-"""Up to so many clients have the standard error of their gain drawn."""
+"""Up to this number, clients have the standard error of their gain drawn."""
 
 _SAME: Final = 1e-9
 """Values that differ by less are one value."""
@@ -57,7 +57,7 @@ _BAND: Final = 0.03
 
 
 def varies(values: pd.Series[float]) -> bool:
-    """Whether the clients differ in a column, and it is known of them all."""
+    """Whether the clients differ in a column that is known for all."""
     return not values.isna().any() and float(values.max() - values.min()) > _SAME
 
 
@@ -81,7 +81,7 @@ def save_transfer(found: Transfer, path: Path) -> None:
     Raises
     ------
     pflbench.errors.InputError
-        Another ending, or a folder that is not there.
+        Another ending, or a missing folder.
     pflbench.errors.WorkError
         The file cannot be written.
     """
@@ -190,7 +190,7 @@ def _panel(axes: Axes, table: pd.DataFrame, name: str, colors: dict[int, str]) -
 
 
 def _apart(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread clients a little that share their x with many, so that none hides another."""
+    """Spread clients with a common x slightly, so that none hides another."""
     values, of, counts = np.unique(np.round(x, 9), return_inverse=True, return_counts=True)
     band = _BAND * float(values[-1] - values[0])
     spread: NDArray[np.float64] = x.copy()

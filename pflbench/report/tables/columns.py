@@ -1,4 +1,4 @@
-"""What a printed leaderboard shows of a row: sets of columns."""
+"""Sets of columns of a printed leaderboard."""
 
 from __future__ import annotations
 
@@ -102,27 +102,27 @@ COSTS = (
 )
 
 TABLES = ((*ACCURACY, *AGAINST_BASELINE), (METHOD, SEEDS, *SELECTION), (METHOD, SEEDS, *COSTS))
-"""The comparison; then what selection did; then what whole runs cost."""
+"""The comparison; then the effect of selection; then the cost of whole runs."""
 
 Tables = Sequence[Sequence[Column]]
 
 
 @dataclass(frozen=True)
 class View:
-    """Which columns of a board are printed, and what is said of them.
+    """The printed columns of a board, and their explanations.
 
     Attributes
     ----------
     headline, legend
-        What the numbers are; what the columns say, in the order in which they are met.
+        The definition of the numbers; the meaning of the columns, in their order.
     tables
         The tables of a board.
     over_boards
-        What is said of several boards together, a paragraph each.
+        Texts on several boards together, one paragraph each.
     caveat
-        What the headline must add on a board, "" if nothing.
+        An addition to the headline of a board, or "".
     terms
-        What the legend must add on a board.
+        Additions to the legend of a board.
     """
 
     headline: str
@@ -133,7 +133,7 @@ class View:
     terms: Callable[[Board], Sequence[tuple[str, str]]] = lambda _: ()
 
     def headline_of(self, board: Board) -> str:
-        """Return the headline, with what it must say of this board besides."""
+        """Return the headline, with its addition for this board."""
         return " ".join(part for part in (self.headline, self.caveat(board)) if part)
 
 
@@ -158,7 +158,7 @@ _RELATED = (
 
 
 def _group_table(board: Board, group: int) -> Sequence[Column]:
-    """Return the columns that show one group of clients by itself."""
+    """Return the columns of one group of clients."""
 
     def entry(show: Callable[[Comparison], str], *, gains: bool = True) -> Callable[[Row], str]:
         return lambda row: (

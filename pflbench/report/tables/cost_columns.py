@@ -1,4 +1,4 @@
-"""What a board's rows cost: whole runs, over a network, until a target."""
+"""The costs of a board's rows: whole runs, over a network, until a target."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def protected(board: Board) -> tuple[Column, ...]:
 
 
 def _over_network(board: Board, entry: Callable[[Row], str]) -> tuple[Column, ...]:
-    """Return the column of seconds over the network that was asked for, if one was."""
+    """Return the column of seconds over the requested network, if any."""
     asked = next((row.spent.network for row in board.rows if row.spent.network), None)
     if asked is None:
         return ()
@@ -64,7 +64,7 @@ _MACHINE = (
 
 
 def _until_target(board: Board) -> list[Sequence[Column]]:
-    """Return the columns of what was spent until a target, if one was asked for."""
+    """Return the columns of costs until the requested target, if any."""
     target = next((row.spent.target for row in board.rows if row.spent.target), None)
     if target is None:
         return []
@@ -104,6 +104,6 @@ def _until_target(board: Board) -> list[Sequence[Column]]:
 
 
 def cost(board: Board) -> list[Sequence[Column]]:
-    """Return the columns of what rows cost."""
+    """Return the columns of the rows' costs."""
     whole = _over_network(board, _mean("network_seconds", seconds))
     return [(METHOD, *_TRAINING, *_MACHINE, *whole, *protected(board)), *_until_target(board)]

@@ -11,7 +11,7 @@ from pflbench.analysis.protocol import BASELINE
 
 NOTHING = "–"
 NO_BASELINE = f"no {BASELINE} run"
-"""Said where there is nothing to compare with: that a client gains 0 is another thing."""
+"""The entry of a row without a comparison, which is different from a gain of 0."""
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Column:
 
 
 def percent(value: float | None, *, digits: int = 2, sign: bool = False) -> str:
-    """Write a share of one in percent; what is not known as a dash."""
+    """Write a share of one in percent; a dash if unknown."""
     if value is None:
         return NOTHING
     text = f"{100 * value:{'+' if sign else ''}.{digits}f}"
-    # What rounds to nothing has no sign.
+    # A number that rounds to 0 has no sign.
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
 def interval(low: float | None, high: float | None, *, digits: int = 2, sign: bool = False) -> str:
-    """Write the ends of an interval, with as many digits as its mean has: it lies between them."""
+    """Write the ends of an interval with its mean's digits, so that the mean is between them."""
     if low is None or high is None:  # one seed has none
         return NOTHING
     return " … ".join(percent(end, digits=digits, sign=sign) for end in (low, high))
@@ -83,12 +83,12 @@ def against_baseline(entry: Callable[[Row], str]) -> Callable[[Row], str]:
 
 
 def accuracy(m: Measures) -> str:
-    """Write the headline, with its standard deviation over seeds if there are several."""
+    """Write the headline, with its standard deviation if the row has several seeds."""
     return spread(m.test_accuracy, m.test_std)
 
 
 def mean(name: str, show: Callable[[float | None], str] = percent) -> Callable[[Row], str]:
-    """Return the entry of a mean over seeds, with its standard deviation if there are several."""
+    """Return the entry of a mean, with its standard deviation if the row has several seeds."""
 
     def entry(row: Row) -> str:
         value = getattr(row.measures, name, None)
@@ -100,7 +100,7 @@ def mean(name: str, show: Callable[[float | None], str] = percent) -> Callable[[
 def spread(
     value: float | None, deviation: float | None, show: Callable[[float | None], str] = percent
 ) -> str:
-    """Write a mean over seeds and its standard deviation, where it is known."""
+    """Write a mean over seeds and its standard deviation, if known."""
     if value is None or deviation is None:
         return show(value)
     return f"{show(value)} ± {show(deviation)}"
@@ -121,7 +121,7 @@ def standing(row: Row) -> str:
 
 
 def hurt(row: Row) -> str:
-    """Write the share of clients that are hurt, and of those that are by more than the error."""
+    """Write the share of clients that are hurt, and that are hurt by more than the error."""
     if row.measures is None or row.measures.hurt is None:
         return NOTHING
     return f"{mean('hurt', tenths)(row)} ({tenths(row.measures.hurt_beyond_error)})"
@@ -135,7 +135,7 @@ def gain(m: Measures) -> str:
 
 
 def steps(row: Row) -> str:
-    """Write the gradient steps of training, and of adaptation if there are any."""
+    """Write the gradient steps of training, and of adaptation if any."""
     training = counted("local_steps")(row)
     if row.measures is None or not row.measures.adapt_steps:
         return training
@@ -145,7 +145,7 @@ def steps(row: Row) -> str:
 def counted(
     name: str, show: Callable[[float | None], str] = lambda value: number(value)
 ) -> Callable[[Row], str]:
-    """Return the entry of what is mostly the same with every seed, and has no ± then."""
+    """Return the entry of a number that is mostly the same with every seed, then without ±."""
     varying = mean(name, show)
 
     def entry(row: Row) -> str:

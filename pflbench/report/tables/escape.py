@@ -22,7 +22,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
-    '"': r"\textquotedblright{}",  # the straight one needs another font encoding than the usual
+    '"': r"\textquotedblright{}",  # the straight one needs a different font encoding
     "|": r"\textbar{}",
     "±": r"$\pm$",
     "×": r"$\times$",
@@ -44,24 +44,24 @@ _BEGIN_FORMULAS = tuple("=+-@＝＋－＠")
 
 
 def markdown(text: str) -> str:
-    """Return a text that Markdown shows as it is, in a table too."""
+    """Return a text that Markdown shows unchanged, also in a table."""
     return _MARKDOWN.sub(r"\\\1", plain(text))
 
 
 def latex(text: str) -> str:
-    """Return a text that LaTeX shows as it is."""
+    """Return a text that LaTeX shows unchanged."""
     return "".join(_LATEX.get(c, c) for c in plain(text))
 
 
 def latex_comment(text: str) -> str:
-    """Return a text as a line that LaTeX passes over, to be copied from its source."""
+    """Return a text as a LaTeX comment, to be copied from its source."""
     return f"% {plain(text)}"
 
 
 def cell(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
     shown = plain(text)
-    # Some pass over spaces, which tabs and line breaks have become, or read wide signs as narrow.
+    # Some programs skip spaces (from tabs and line breaks), or read wide signs as narrow.
     return f"'{shown}" if shown.lstrip()[:1] in _BEGIN_FORMULAS else shown
 
 

@@ -46,14 +46,14 @@ def render(
         "text" (as on a terminal, without colour), "markdown", "csv" (one table for all boards,
         every number unrounded, accuracies in [0, 1]) or "latex" (needs the package booktabs).
     columns
-        One of `COLUMN_SETS`; "csv" has those of all. "tests" ranks methods over several boards.
+        One of `COLUMN_SETS`; "csv" has all of them. "tests" ranks methods over several boards.
     width
         Characters in a line of "text".
 
     Raises
     ------
     UnknownNameError
-        There is no such format, or no such set of columns.
+        The format or the set of columns does not exist.
     """
     view = _view(columns)
     several = [boards] if isinstance(boards, Board) else list(boards)
@@ -85,7 +85,7 @@ def renderable(
 def renderable_together(
     boards: Sequence[Board], columns: ColumnSet = "standard"
 ) -> list[RenderableType]:
-    """Return what a set of columns says of several boards together, for a rich console."""
+    """Return a set of columns' texts on several boards together, for a rich console."""
     return _together(boards, _view(columns))
 
 
@@ -144,7 +144,7 @@ def _parted(board: Board, columns: Sequence[Column], room: int) -> list[list[Col
 
 
 def _filled(columns: Sequence[Column], widths: Mapping[str, int], room: int) -> list[list[Column]]:
-    """Fill one part after the other; what names a row begins each."""
+    """Fill one part after the other; each starts with the row's name."""
     names = [column for column in columns if column.repeated]
     parts: list[list[Column]] = [[]]
     for column in columns:
@@ -158,7 +158,7 @@ def _filled(columns: Sequence[Column], widths: Mapping[str, int], room: int) -> 
 
 
 def _width(board: Board, column: Column) -> int:
-    """Return the characters that a column wants."""
+    """Return the width of a column in characters."""
     lines = _headed(column).split("\n")
     entries = (escape.plain(column.entry(row)) for row in board.rows)
     widest = max(map(cell_len, (*lines, *entries)))
@@ -234,7 +234,7 @@ def _markdown_table(board: Board, columns: Sequence[Column]) -> str:
 
 
 def _command(row: Row) -> str:
-    """Return the command of a row's first run, and say which seeds it stands for."""
+    """Return the command of a row's first run, and its seeds."""
     seed, command = next(iter(row.commands.items()))
     others = [str(other) for other in row.commands if other != seed]
     return f"{command}  # also with seed {', '.join(others)}" if others else command
@@ -285,7 +285,7 @@ def _tabular(board: Board, columns: Sequence[Column]) -> list[str]:
     shape = "".join("l" if column.left else "r" for column in columns)
     body: list[str] = []
     for row in board.rows:
-        # A thin line parts the rows that are ranked from those that are not.
+        # A thin line separates ranked rows from unranked ones.
         if row.measures is None and body and r"\midrule" not in body:
             body.append(r"\midrule")
         body.append(line([escape.latex(column.entry(row)) for column in columns]))

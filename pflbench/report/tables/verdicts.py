@@ -1,4 +1,4 @@
-"""Columns that say which rows are told apart, and how far a row's probabilities can be trusted."""
+"""Columns on which rows are told apart, and on the calibration of a row."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ _ACCURACY = (SEEDS, Column("test accuracy", measure(accuracy)))
 
 
 def tests(board: Board) -> list[Sequence[Column]]:
-    """Return the columns that say which rows are told apart."""
+    """Return the columns on which rows are told apart."""
     local, best = _two_tables(board)
     return [(RANK, METHOD, *_ACCURACY, *local), (METHOD, SEEDS, *best)]
 
@@ -133,15 +133,15 @@ def ranking(boards: Sequence[Board]) -> list[str]:
 
 
 def _test(found: MeanRanks) -> str:
-    """Say which methods are told apart over data sets, or why none are."""
+    """Write which methods are told apart over data sets, or why none are."""
     if not isinstance(found, CriticalDifference):
         return (
             "No test: blocks of one data set are not independent, so independent blocks are "
             f"{len(found.data_sets)}, and a test needs {FEWEST_DATA_SETS}. On fewer, even a method "
-            "that is ahead of another on all of them could be so by chance."
+            "that is ahead of another on all of them could be ahead by chance."
         )
     known = (
-        f"Friedman's test that all are alike, the data set being the unit: p "
+        f"Friedman's test that all are equal, with the data set as unit: p "
         f"{_small(found.friedman_p)}. Critical difference of average ranks (Nemenyi, "
         f"{SIGNIFICANCE:g}): {found.critical_difference:.2f}."
     )
@@ -149,7 +149,7 @@ def _test(found: MeanRanks) -> str:
         return f"{known} Friedman's test finds no difference, so no two methods are told apart."
     if found.cliques:
         return f"{known} Not told apart: {'; '.join(', '.join(one) for one in found.cliques)}."
-    return f"{known} Every two of them are told apart."
+    return f"{known} All pairs are told apart."
 
 
 def _small(p: float) -> str:

@@ -1,1 +1,1 @@
-"""What a terminal shows: its width, encodings, units and tables."""
+"""Terminal output: its width, encodings, units and tables."""

@@ -1,4 +1,4 @@
-"""Printing in any encoding: what it lacks is replaced, and never ends a command."""
+"""Printing in any encoding: missing characters are replaced, and never end a command."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LOOKALIKES: Final = {
     "σ": "sigma",
     "Π": "Pi",
 }
-"""What is read in place of a character that an encoding lacks: letters and signs of ASCII."""
+"""Replacements of characters that an encoding lacks: letters and signs of ASCII."""
 
 HANDLER: Final = "pflbench.lookalikes"
 """The error handler's name, as streams and codecs take it."""
@@ -61,7 +61,7 @@ def _lookalike(character: str) -> str:
 
 
 def print_in_any_encoding() -> None:
-    """Let standard output and error replace what their encoding lacks, from now on.
+    """Let standard output and error replace characters that their encoding lacks, from now on.
 
     Windows gives a redirected program cp1252, old logins give Latin-1, and a bare environment
     ASCII.
@@ -74,7 +74,7 @@ def print_in_any_encoding() -> None:
 
 def _forgive(stream: TextIO | None) -> None:
     reconfigure = getattr(stream, "reconfigure", None)
-    if reconfigure is None:  # closed, or put in its place by somebody
+    if reconfigure is None:  # closed, or replaced by another program
         return
     ascii_only = codecs.lookup(getattr(stream, "encoding", None) or "ascii").name == "ascii"
     reconfigure(encoding=_ASCII if ascii_only else None, errors=HANDLER)
@@ -84,7 +84,7 @@ _ASCII: Final = "pflbench_ascii"
 
 
 def _plain_ascii(name: str) -> codecs.CodecInfo | None:
-    """Return ASCII under a name of its own: Click takes ASCII by its name for a mistake.
+    """Return ASCII under another name: Click treats the name ASCII as a mistake.
 
     It would write UTF-8 instead.
     """

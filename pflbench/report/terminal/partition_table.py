@@ -1,4 +1,4 @@
-"""The picture of a partition in a terminal: who holds what.
+"""The picture of a partition in a terminal.
 
 `pflbench.report.pictures` draws it into files.
 """
@@ -37,10 +37,10 @@ class PartitionPicture:
     split
         The split to show.
     rows
-        At most so many clients are shown; of more, those at even steps from the largest to the
-        smallest.
+        At most this number of clients is shown; of more, those at even steps from the largest to
+        the smallest.
     names
-        What the clients are called, where the data name them.
+        The clients' names, if the data name them.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PartitionPicture:
         self._labels = {int(i): Text(label(int(i), names), end="") for i in self.shown}
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Ask for a width that shows a few classes, up to one that shows all."""
+        """Request a width between a few classes and all."""
         classes = self.counts.shape[1]
         fixed = self._fixed_width()
         return Measurement(

@@ -1,4 +1,4 @@
-"""What a server has learnt of its clients, as lines of a terminal."""
+"""A server's learnt relations of clients, as lines of a terminal."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class RelatednessPicture:
     Parameters
     ----------
     found, truth
-        What was learnt, and what is true if it is known.
+        The learnt relations, and the true ones if known.
     rows
-        At most so many clients are shown; of more, those at even steps of the order.
+        At most this number of clients is shown; of more, those at even steps of the order.
     names
-        What clients are called, by number.
+        The clients' names, by number.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RelatednessPicture:
         self.right = None if truth is None else right_neighbours(found, truth)
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        """Ask for the width that shows both matrices in full."""
+        """Request the width of both full matrices."""
         wide = self._number_width() + 2 * (len(self.shown) + 2) + _NAMES_WIDTH
         return Measurement(min(options.max_width, 40), min(options.max_width, wide))
 
@@ -89,7 +89,7 @@ class RelatednessPicture:
         yield Text(
             f"Shades: {shades[-1]} = {scale['weight']:.2f} in S, {scale['propagation']:.2f} in Π, "
             f"{shades[0]} = less than {1 / (2 * len(shades)):.0%} of that"
-            f"{'; a column stands for several clients, the largest of them' if more else ''}."
+            f"{'; a column shows the largest of several clients' if more else ''}."
             f"{'' if self.right is None else ' ' + self._mark_words()}",
             style="dim",
         )
@@ -110,11 +110,11 @@ class RelatednessPicture:
             segments += [Segment(f"{words}{'!' if wrong else ' '}", style), Segment("  ")]
         if len(heard) > _LISTED:
             segments.append(Segment(f"+ {len(heard) - _LISTED}", Style(dim=True)))
-        return segments or [Segment("nobody", Style(dim=True))]
+        return segments or [Segment("none", Style(dim=True))]
 
     def _mark_words(self) -> str:
         if self.truth is not None and self.truth.coordinates is None:
-            return "!: of another group."
+            return "!: in another group."
         return "!: not one of the truly nearest."
 
     def _number_width(self) -> int:

@@ -25,7 +25,7 @@ def on_terminal(stream: TextIO | None) -> bool:
 
 
 def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
-    """Print what a command was asked for on stdout, in `width` columns if it is no terminal."""
+    """Print a command's output on stdout, in `width` columns if it is not a terminal."""
     if on_terminal(sys.stdout):
         console = Console(highlight=False)
         for renderable in renderables:
@@ -39,7 +39,7 @@ def show(*renderables: RenderableType, width: int = _UNBOUNDED) -> None:
 
 
 def literal(text: str) -> str:
-    """Return markup that prints a text as it is, on one line, and cannot command the terminal."""
+    """Return markup that prints a text unchanged, on one line, without terminal commands."""
     return escape(plain(text))
 
 

@@ -6,7 +6,7 @@ import math
 
 
 def duration(seconds: float) -> str:
-    """Return a duration as h:mm:ss or m:ss, "?" if it is not known."""
+    """Return a duration as h:mm:ss or m:ss, "?" if unknown."""
     if not math.isfinite(seconds):
         return "?"
     minutes, rest = divmod(round(seconds), 60)
