@@ -282,7 +282,7 @@ def _absent(entries: Sequence[_Entry]) -> list[Row]:
             run_ids={},
             commands={},
             rank=None,
-            reason="a reference row without runs",
+            reason="a reference row, and there is no run of it",
             measures=None,
         )
         for name in REFERENCE_ROWS

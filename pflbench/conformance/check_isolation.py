@@ -68,7 +68,7 @@ def blind_to_test_data(subject: Subject) -> None:
         for i, (changed, message) in enumerate(
             zip(taps[1].enrolments, taps[0].enrolments, strict=True)
         ):
-            expect_same(changed, message, SAME, f"{what}, what client {i} enrols with")
+            expect_same(changed, message, SAME, f"{what}, client {i}'s enrolment")
         expect_same(seen[1], seen[0], SAME, what)
 
 
@@ -105,7 +105,7 @@ def _expect_the_same_of(
     _play(again)
     for i in rest:
         expect_same(
-            echo.enrolments[i], tap.enrolments[i], SAME, f"{what}, what client {i} enrols with"
+            echo.enrolments[i], tap.enrolments[i], SAME, f"{what}, client {i}'s enrolment"
         )
     for r in range(_ROUNDS):
         expect_same(

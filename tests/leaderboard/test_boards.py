@@ -250,7 +250,7 @@ def test_fewer_seeds_and_unfinished_runs_are_named(store: Store, make_run: MakeR
         "fedora": "no run of seeds 1, 2; complete: seed 0 (60.00 %)",
         "local": "seed 1 is unfinished; no run of seed 2; complete: seed 0 (55.00 %)",
         "fedprox": "no run of seeds 0, 1, 2; complete: seed 3 (60.00 %)",
-        "fedavg-ft (missing)": "a reference row without runs",
+        "fedavg-ft (missing)": "a reference row, and there is no run of it",
     }
     # The baseline is incomplete: no gain is taken over the seeds that happen to be there.
     fedavg = measures(board.rows[0])

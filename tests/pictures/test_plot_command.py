@@ -127,7 +127,7 @@ def test_titles_splits_and_axes(plot: Plot, small: Drawn) -> None:
         (("ranks", "--split", "val"), "--split belongs to curves"),
         (("curves", "--scenario", "zzz"), "There is no scenario 'zzz'"),
         (("curves", "--dataset", "mnits"), "There is no data set with results 'mnits'"),
-        (("ranks",), "no picture of ranks: 2 blocks"),
+        (("ranks",), "Ranks cannot be drawn: 2 blocks"),
     ],
 )
 def test_what_cannot_be(arguments: tuple[str, ...], words: str, plot: Plot, small: Drawn) -> None:
@@ -230,7 +230,7 @@ def test_only_the_baseline(plot: Plot, tmp_path: Path) -> None:
     for kind in KINDS:
         done = plot(kind, "--results", root, "--save", "a.pdf")
         assert done.exit_code == (2 if kind == "gains" else 0), (kind, done.output)
-        assert ("no complete row but that of local" in done.stderr) == (kind == "gains")
+        assert ("no complete row except that of local" in done.stderr) == (kind == "gains")
     assert plot("curves", "--x", "bytes", "--results", root).exit_code == 0
 
 

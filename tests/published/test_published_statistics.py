@@ -129,7 +129,7 @@ def test_missing_reference_rows_are_in_every_format() -> None:
         said = call(f"{base} {form}").replace("\\", "")
         for name in ("local", "fedavg", "fedavg-ft"):
             assert f"{name} (missing)" in said
-        assert "a reference row without runs" in " ".join(said.split())
+        assert "a reference row, and there is no run of it" in " ".join(said.split())
     found = list(csv.DictReader(io.StringIO(call(f"{base} csv"))))
     missing = [row for row in found if row["method"].endswith("(missing)")]
     assert len(missing) == 3
