@@ -104,9 +104,7 @@ def _expect_the_same_of(
     echo = Tap(again, sends=tap.sent)
     _play(again)
     for i in rest:
-        expect_same(
-            echo.enrolments[i], tap.enrolments[i], SAME, f"{what}, client {i}'s enrolment"
-        )
+        expect_same(echo.enrolments[i], tap.enrolments[i], SAME, f"{what}, client {i}'s enrolment")
     for r in range(_ROUNDS):
         expect_same(
             {name: rows[rest] for name, rows in echo.uploads[r].items()},

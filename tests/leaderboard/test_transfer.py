@@ -239,11 +239,13 @@ def test_the_picture_is_saved(ending: str, store: Store, tmp_path: Path) -> None
 
 def test_what_cannot_be_compared_is_refused(store: Store, make_run: MakeRun) -> None:
     run = store_run(store, "fedavg")
-    with pytest.raises(InputError, match=f"No local run exists to compare run {run.id} with.*seed 0"):
+    with pytest.raises(
+        InputError, match=f"No local run exists to compare run {run.id} with.*seed 0"
+    ):
         transfer(run, store.runs())
     store_run(store, "local", seed=1)
     store_run(store, "local", of=scenario())
-    with pytest.raises(InputError, match="no local run"):
+    with pytest.raises(InputError, match="No local run"):
         transfer(run, store.runs())
     local = store_run(store, "local")
     with pytest.raises(InputError, match="is a 'local' run"):

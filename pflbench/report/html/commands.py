@@ -14,7 +14,7 @@ _START = "pflbench run --algo "
 
 
 class Repeatable(Protocol):
-    """A row of a board, as far as its commands go."""
+    """The commands of a row of a board."""
 
     @property
     def algorithm(self) -> str:
@@ -43,20 +43,12 @@ class _Job:
         return f"{_START}{','.join(self.methods)}{self.shared}{settings} --seed {seeds}"
 
 
-<<<<<<< HEAD
 def joined(rows: Iterable[Repeatable]) -> list[str]:
-    """Write as few commands as run the same cells as those of the rows.
+    """Combine the commands of rows into as few as possible that run the same cells.
 
     Runs that differ in the seed become one command; so do methods with the same seeds in one
-    scenario, unless one has two sets of parameters. A command that is not as its row says is kept
-    as it is.
-=======
-def joined(commands: Iterable[str]) -> list[str]:
-    """Combine commands into as few as possible that run the same cells.
-
-    Runs that differ in the seed become one command; so do methods with the same seeds in one
-    scenario, unless one has two sets of parameters. Other commands are kept unchanged.
->>>>>>> 3ef5e36 (words: plain English in analysis and reports)
+    scenario, unless one has two sets of parameters. A command that differs from its row is kept
+    unchanged.
     """
     jobs: list[_Job] = []
     others: dict[str, None] = {}
@@ -84,22 +76,14 @@ def joined(commands: Iterable[str]) -> list[str]:
     return [*(job.written() for job in merged), *others]
 
 
-<<<<<<< HEAD
 def _job(row: Repeatable, seed: int, command: str) -> _Job | None:
-    """Take out of a run's command what its row knows; None if that is not in it."""
+    """Split a run's command by its row's settings; None if they are not in it."""
     start, settings = f"{_START}{row.algorithm}", ""
     for name, value in row.parameters.items():
         setting = f"{row.algorithm}.{name}={format_scalar(value)}"
         settings += f" --set {shlex.quote(setting)}"
     end = f"{settings} --seed {seed}"
     if not (command.startswith(f"{start} --") and command.endswith(end)):
-=======
-def _read(command: str) -> _Job | None:
-    """Read a command of one method and one seed; None for any other command."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
->>>>>>> 3ef5e36 (words: plain English in analysis and reports)
         return None
     shared = command[len(start) : -len(end)]
     return None if " --set " in shared else _Job(shared, {row.algorithm: settings}, [seed])
