@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pflbench.errors import InputError
-from pflbench.federation import (
-    ClientArrays,
-    Federation,
-    Partitioner,
-    Pool,
-    Population,
-    build,
-    populate,
-)
-from pflbench.federation.assembly import number_of_clients
-from pflbench.federation.population import check_other, populated_fingerprint
-from pflbench.federation.skew import unseen_classes
-from pflbench.isolation import Guard
-from pflbench.runs.data_cache import PROCESS, DataCache
+from pflbench.federation import ClientArrays, Federation, Partitioner, Population
+from pflbench.federation.population import check_other
 from pflbench.runs.request import Numbers, RunRequest
-from pflbench.schema.numbers import number_of
+from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
+from pflbench.schema.expressions import is_expression
+from pflbench.schema.new_clients import NewClients, check
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
-from pflbench.schema.plugin_choice import Chosen, choose
+from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
 from pflbench.schema.plugins import Registry, installed
-from pflbench.schema.scenario import Choice, without_path
-from pflbench.schema.scenario_fields import scenario_fields
+from pflbench.schema.scenario import Choice
 from pflbench.schema.specs import DatasetSpec, Reference
 
 T = TypeVar("T")
@@ -45,138 +32,6 @@ KNOWN_CLIENTS = "natural"
 """The partition of data that knows its clients, when no other is asked for."""
 
 
-@dataclass(frozen=True, eq=False)
-class ResolvedData:
-    """A request's data with what is made of them.
-
-    Attributes
-    ----------
-    written
-        The data set as written.
-    model
-        The model's expression: as asked for, or the reference's.
-    numbers
-        Every number of the scenario, checked.
-    data
-        What the data set handed over, or the federation in memory.
-    partition, partitioner
-        Resolved, and what makes it; None for a federation in memory.
-    population
-        Resolved, with what makes it; None if there is none.
-    other
-        The data set that the population takes samples from, if it does.
-    cache
-        Where the federation is kept.
-    """
-
-    written: str
-    model: str
-    numbers: Numbers
-    data: Pool | ClientArrays | Federation
-    partition: Choice
-    partitioner: Partitioner | None
-    population: tuple[Choice, Population] | None
-    other: Pool | None
-    cache: DataCache
-
-    @property
-    def clients(self) -> int:
-        """Number of clients of the federation."""
-        if isinstance(self.data, Pool):
-            return number_of_clients(self.data, self.numbers.clients)
-        return self.federation.clients
-
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 (hex) of the data; a pool's needs no federation."""
-        if not isinstance(self.data, Pool):
-            return self.federation.fingerprint
-        if self.population is None:
-            return self.data.fingerprint
-        name = _population_name(self.population[0])
-        return populated_fingerprint(self.data.fingerprint, name, self.other)
-
-    @property
-    def notice(self) -> str:
-        """One line that says what stands in for the data asked for, or ""."""
-        return _together(*(data.notice for data in self._loaded))
-
-    @property
-    def remark(self) -> str:
-        """What a run must say of the data, whatever their partition, or ""."""
-        return _together(*(data.remark for data in self._loaded))
-
-    @property
-    def remarks(self) -> str:
-        """One line that a run must say of the data and their partition, or ""."""
-        made = self.federation
-        return _together(self.remark, made.remark, unseen_classes(made))
-
-    @property
-    def _loaded(self) -> list[Pool | ClientArrays]:
-        both = (self.data, self.other)
-        return [data for data in both if isinstance(data, Pool | ClientArrays)]
-
-    @property
-    def federation(self) -> Federation:
-        """The federation, made now, or the last one made."""
-        made, seed = self.data, self.numbers.seed
-        if not isinstance(made, Federation):
-            of = (made, str(self.partition), self.numbers.clients, seed)
-            made = self.cache.last("federation", of, self._build)
-        if self.population is None:
-            return made
-        before = (made, self.other, str(self.population[0]), seed)
-        change = partial(self._populate, made, *self.population)
-        return self.cache.last("population", before, change)
-
-    def _build(self) -> Federation:
-        assert not isinstance(self.data, Federation)
-        numbers = self.numbers
-        with Guard(lambda: f"The partition {self.partition}")("making the federation"):
-            return build(self.data, self.partitioner, numbers.clients, numbers.seed)
-
-    def _populate(self, made: Federation, choice: Choice, maker: Population) -> Federation:
-        """Make some clients unlike the others."""
-        with Guard(lambda: f"The population {choice}")("changing the federation"):
-            return populate(
-                made,
-                maker,
-                self.numbers.seed,
-                name=_population_name(choice),
-                shown=str(without_path(choice)),
-                other=self.other,
-                transform=None if self.partitioner is None else self.partitioner.transform,
-            )
-
-
-def read_choices(request: RunRequest, registry: Registry) -> dict[str, Chosen]:
-    """Read every text of a request that names a plugin, by the name of its field.
-
-    Raises
-    ------
-    InputError
-        A text has another form, there is no such plugin, or a parameter is not valid.
-    """
-    return {
-        name: choose_field(name, text, registry)
-        for name, field in scenario_fields().items()
-        if field.shelf and is_expression(text := getattr(request, name)) and field.is_expression
-    }
-
-
-def choose_field(name: str, text: str, registry: Registry) -> Chosen:
-    """Read the text of one field."""
-    field = scenario_fields()[name]
-    shelf = getattr(registry, field.shelf)
-    return choose(text, shelf, registry, kind=name, example=field.example)
-
-
-def is_expression(value: object) -> bool:
-    """Return whether a value is written as a name rather than as a number."""
-    return isinstance(value, str) and number_of(value) is None
-
-
 def source(request: RunRequest, registry: Registry | None = None) -> ResolvedData:
     """Resolve a request's data, whatever its algorithm.
 
@@ -186,7 +41,7 @@ def source(request: RunRequest, registry: Registry | None = None) -> ResolvedDat
         The data cannot be had, or something about it cannot be as asked.
     """
     registry = registry or installed()
-    return resolve_data(request, registry, read_choices(request, registry), PROCESS)
+    return resolve_data(request, registry, choose_fields(request, registry), PROCESS)
 
 
 def resolve_data(
@@ -204,7 +59,7 @@ def resolve_data(
     if isinstance(request.dataset, Federation):
         found = _in_memory(request, request.dataset, cache)
     else:
-        found = _of_data_set(request, request.dataset, registry, chosen, cache)
+        found = _of_data_set(request, request.dataset, registry, chosen.get("partition"), cache)
     if unlike is None or population is None:
         return found
     written, other = population.other(), None
@@ -214,39 +69,33 @@ def resolve_data(
     return dataclasses.replace(found, population=(marked, population), other=other)
 
 
-def _together(*remarks: str) -> str:
-    """Return remarks in one line, each once."""
-    return " ".join(filter(None, dict.fromkeys(remarks)))
-
-
 def _of_data_set(
     request: RunRequest,
     written: str,
     registry: Registry,
-    chosen: Mapping[str, Chosen],
+    partition: Chosen | None,
     cache: DataCache,
 ) -> ResolvedData:
     spec, path = _data_set(written, registry)
-    reference, partition = spec.reference, chosen.get("partition")
-    _numbers(request, reference)  # before anything is loaded, and again when its clients are known
-    partitioner: Partitioner | None = None if partition is None else partition.maker()()
+    numbers = _numbers(request, spec.reference)  # before anything is loaded
+    new = _new_clients(request, numbers)
+    partition = partition or choose_field("partition", spec.reference.partition, registry)
+    partitioner: Partitioner = partition.maker()()
     data = cache.load(spec, path, request)
-    knows = isinstance(data, ClientArrays) or data.train_owner is not None
-    if partition is None or partitioner is None:
-        text = KNOWN_CLIENTS if knows else reference.partition
-        partition = choose_field("partition", text, registry)
-        partitioner = partition.maker()()
-    if partitioner.keeps_clients and knows:
-        reference = dataclasses.replace(reference, clients=None)  # as many as the data know
+    if isinstance(data, ClientArrays) or data.train_owner is not None:
+        if request.partition is None:
+            partition = choose_field("partition", KNOWN_CLIENTS, registry)
+            partitioner = partition.maker()()
+        if partitioner.keeps_clients and request.clients is None:
+            numbers = dataclasses.replace(numbers, clients=None)  # as many as the data know
     return ResolvedData(
         written,
-        request.model or reference.model,
-        _numbers(request, reference),
+        request.model or spec.reference.model,
+        numbers,
+        new,
         data,
         partition.choice,
         partitioner,
-        None,
-        None,
         cache,
     )
 
@@ -259,13 +108,19 @@ def _in_memory(request: RunRequest, federation: Federation, cache: DataCache) ->
         raise InputError(
             f"The federation in memory has {federation.clients} clients, not {numbers.clients}."
         )
+    new = _new_clients(request, numbers)
     model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
-    return ResolvedData("arrays", model, numbers, federation, as_is, None, None, None, cache)
+    return ResolvedData("arrays", model, numbers, new, federation, as_is, None, cache)
 
 
-def _population_name(choice: Choice) -> str:
-    shown = without_path(choice)
-    return f"{shown} {shown.version}".strip()
+def _new_clients(request: RunRequest, numbers: Numbers) -> NewClients | None:
+    return check(
+        request.new_clients,
+        rounds=numbers.rounds,
+        onboard_at=request.onboard_at,
+        shots=request.shots,
+        steps=request.onboarding_steps,
+    )
 
 
 def _data_set(written: str, registry: Registry) -> tuple[DatasetSpec, Path | None]:

@@ -13,13 +13,12 @@ from functools import partial
 from typing import Any, Final
 
 from pflbench.federation import Census, Participation
-from pflbench.runs.data import IN_MEMORY, ResolvedData, choose_field, read_choices, resolve_data
-from pflbench.runs.data_cache import PROCESS, DataCache
-from pflbench.runs.request import RunRequest, new_clients_of
+from pflbench.runs.data import IN_MEMORY, resolve_data
+from pflbench.runs.request import RunRequest
+from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
 from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression, format_scalar, list_item
-from pflbench.schema.new_clients import NewClients
-from pflbench.schema.plugin_choice import Chosen, with_plugins
+from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
 from pflbench.schema.privacy import Gaussian, read_privacy
 from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
 from pflbench.schema.scenario_fields import scenario_fields, settled
@@ -74,15 +73,12 @@ class Identified(Read):
         The architecture.
     attendance
         Makes the participation, once there is a federation.
-    new_clients
-        Clients that are held out; None if there are none.
     """
 
     cell: Cell
     data: ResolvedData
     model: Chosen
     attendance: Callable[[Census], Participation]
-    new_clients: NewClients | None
 
     @property
     def dataset(self) -> str:
@@ -120,13 +116,11 @@ def identify(
 def read(request: RunRequest, registry: plugins.Registry) -> Read:
     """Read and check what a request says of everything but its data."""
     spec = registry.get(registry.algorithms, request.algorithm)
-    settings = parse_settings(spec, request.parameters)
-    settings = Settings(with_plugins(settings.parameters, registry), settings.local_lr)
+    settings = parse_settings(spec, request.parameters, registry)
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
-    chosen = read_choices(request, registry)
+    chosen = choose_fields(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # what cannot be imported is said before data is loaded
-    new_clients_of(request)
     return Read(request, registry, spec, settings, settled(request), chosen, privacy, mechanism)
 
 
@@ -135,14 +129,13 @@ def with_data(read: Read, cache: DataCache) -> Identified:
     request, chosen = read.request, read.chosen
     data = resolve_data(request, read.registry, chosen, cache)
     model = chosen.get("model") or choose_field("model", data.model, read.registry)
-    numbers = dataclasses.asdict(data.numbers)
+    numbers, clients, new = dataclasses.asdict(data.numbers), data.clients, data.new_clients
     seed, participation = numbers.pop("seed"), numbers.pop("participation")
-    new = new_clients_of(request, data.numbers.rounds)
     attendance: Callable[[Census], Participation] = partial(Participation.uniform, participation)
     if "participation" in chosen:
-        rule, held = chosen["participation"], 0 if new is None else new.count(data.clients)
+        rule = chosen["participation"]
         attendance = rule.maker()
-        participation = rule.marked(data.clients - held).choice
+        participation = rule.marked(clients - (0 if new is None else new.count(clients))).choice
         if rule.spec.name == PLAIN:
             participation = rule.parameters.fraction
     scenario = Scenario(
@@ -155,13 +148,11 @@ def with_data(read: Read, cache: DataCache) -> Identified:
         population=None if data.population is None else data.population[0],
         new_clients=new,
         **read.settled,
-        **{**numbers, "clients": data.clients},
+        **{**numbers, "clients": clients},
     )
     algorithm = Choice(read.spec.name, read.settings.of_identity(scenario.lr), read.spec.version)
     cell = Cell(scenario, algorithm, seed)
-    return Identified(
-        **vars(read), cell=cell, data=data, model=model, attendance=attendance, new_clients=new
-    )
+    return Identified(**vars(read), cell=cell, data=data, model=model, attendance=attendance)
 
 
 def command_for(cell: Cell, dataset: str) -> str:

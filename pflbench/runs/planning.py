@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -26,16 +27,17 @@ from pflbench.engine.privacy_accounting import accountant
 from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.federation.participation import NEVER
+from pflbench.federation.truth import true_coordinates
 from pflbench.isolation import Guard
 from pflbench.method import Layout, LocalBudget, Nature, Optimiser, Sgd
-from pflbench.runs.data_cache import PROCESS, DataCache
 from pflbench.runs.identity import Identified, Read, command_for, read, with_data
 from pflbench.runs.new_client_results import HeldOut, hold_out
-from pflbench.runs.relatedness_setup import coordinates_for
 from pflbench.runs.request import RERUN, RunRequest
+from pflbench.runs.resolved_data import PROCESS, DataCache
 from pflbench.schema import plugins
 from pflbench.schema.error_text import named
 from pflbench.schema.realised import written
+from pflbench.schema.settings import PluginName
 from pflbench.schema.specs import resolve
 
 
@@ -179,8 +181,8 @@ def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | N
 def _made(
     found: Identified, device: torch.device, types: tuple[torch.dtype, torch.dtype | None]
 ) -> PlannedRun:
-    federation, cell, network = found.data.federation, found.cell, found.model.spec
-    remark = found.data.remarks
+    data, cell, network = found.data, found.cell, found.model.spec
+    federation, notice, remark = data.federation, data.notice, data.remarks
     build_model = resolve(network.build, owner=f"model {network.name!r}")
     with Guard(partial(named, network))("build"):
         module = build_network(
@@ -204,10 +206,10 @@ def _made(
         name=network.name,
     )
     check_head(layout, network.name)
-    held, new = HeldOut(federation, np.arange(federation.clients)), found.new_clients
+    held, new = HeldOut(federation, np.arange(federation.clients)), data.new_clients
     if new is not None:
         of = (federation, new.share, cell.seed)
-        held = found.data.cache.last("held", of, partial(hold_out, federation, new, cell.seed))
+        held = data.cache.last("held", of, partial(hold_out, federation, new, cell.seed))
     participation = found.attendance(Census(held.participants, cell.seed))
     _check_reached(participation, found)
     planned = PlannedRun(
@@ -225,8 +227,8 @@ def _made(
         nature=fit.nature,
         types=types,
         held=held,
-        coordinates=coordinates_for(found.settings.parameters, held.participants),
-        notice=" ".join(filter(None, (found.data.notice, fit.notice))),
+        coordinates=_coordinates(found.settings.parameters, held.participants),
+        notice=" ".join(filter(None, (notice, fit.notice))),
         remark=remark,
     )
     planned.sharing()
@@ -236,16 +238,35 @@ def _made(
 def _check_reached(made: Participation, found: Identified) -> None:
     """Refuse a participation that says of rounds what the run does not reach."""
     said, rounds = found.cell.scenario.participation, found.cell.scenario.rounds
-    words = said if isinstance(said, int | float) else written(said)
+
+    def words() -> float | str:
+        return said if isinstance(said, int | float) else written(said)
+
     for does, when in (("joins", made.arrivals()), ("leaves", made.departures())):
         late = when[(when >= rounds) & (when != NEVER)]
         if len(late):
             raise InputError(
-                f"{words} is not reached: a client {does} in round {int(late.max()) + 1:,}, and "
+                f"{words()} is not reached: a client {does} in round {int(late.max()) + 1:,}, and "
                 f"the run's last round is {rounds:,}. Expected rounds of it."
             )
     if made.cycle > rounds:
         raise InputError(
-            f"{words} is not reached: its cycle has {made.cycle:,} rounds, and the run's last "
+            f"{words()} is not reached: its cycle has {made.cycle:,} rounds, and the run's last "
             f"round is {rounds:,}. Expected a whole cycle at least."
         )
+
+
+def _coordinates(parameters: Any, federation: Federation) -> np.ndarray | None:
+    """Return how the clients really relate, for a baseline that asks; None for all others."""
+    values = [getattr(parameters, field.name) for field in dataclasses.fields(parameters)]
+    named = [value.spec for value in values if isinstance(value, PluginName)]
+    asking = [spec for spec in named if getattr(spec, "needs_truth", False)]
+    if not asking:
+        return None
+    known = true_coordinates(federation)
+    if known is None:
+        raise InputError(
+            f"{asking[0].name!r} needs a scenario that knows how its clients relate, such as "
+            "--partition 'rotated(step=10)'; this one does not."
+        )
+    return known

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.schema.expressions import parse_expression
-from pflbench.schema.new_clients import Listed, NewClients, check
+from pflbench.schema.new_clients import Listed
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import required
 from pflbench.schema.scenario_fields import ScenarioFields, scenario_fields
@@ -114,23 +114,6 @@ class Numbers:
     participation: float = _bounded("participation")
     eval_every: int = _bounded("eval_every")
     seed: int = required("names every random stream", ge=0)
-
-
-def new_clients_of(request: RunRequest, rounds: int | None = None) -> NewClients | None:
-    """Resolve what a request says of new clients; `rounds` is not known before its data is.
-
-    Raises
-    ------
-    InputError
-        A value is not valid.
-    """
-    return check(
-        request.new_clients,
-        rounds=rounds,
-        onboard_at=request.onboard_at,
-        shots=request.shots,
-        steps=request.onboarding_steps,
-    )
 
 
 def method_of(written: Any, parameters: Any) -> tuple[Any, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pflbench.errors import InputError
+from pflbench.schema.numbers import number_of
 from pflbench.schema.parameters import Scalar
 
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*"
@@ -58,6 +59,11 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
             raise InputError(f"{argument.group(1)!r} is given twice in {text!r}.")
         arguments[argument.group(1)] = argument.group(2)
     return Expression(name, arguments)
+
+
+def is_expression(value: object) -> bool:
+    """Return whether a value is written as a name rather than as a number."""
+    return isinstance(value, str) and number_of(value) is None
 
 
 def split_list(text: str) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numbers
 import re
 from decimal import Decimal
-from math import isfinite
+from math import isfinite, isinf
 from typing import Any, Final
 
 _DIGITS = r"[0-9]+(?:_[0-9]+)*"
@@ -61,3 +61,11 @@ def whole_of(value: Any) -> int | None:
         exact = Decimal(value.strip()) if isinstance(value, str) else Decimal(found)
         return int(exact) if exact == int(exact) else None
     return found
+
+
+def is_infinite(value: Any) -> bool:
+    """Return whether a text or a value is an infinite number."""
+    try:
+        return isinf(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False

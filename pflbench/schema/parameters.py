@@ -12,7 +12,6 @@ and gets parsing from text (`--set fedprox.mu=0.1`), bounds, suggestions and hel
 from __future__ import annotations
 
 import dataclasses
-import math
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ import msgspec
 
 from pflbench.errors import InputError, UnknownNameError, nearest
 from pflbench.schema.error_text import is_unicode
-from pflbench.schema.numbers import number_of, plain_value, whole_of
+from pflbench.schema.numbers import is_infinite, number_of, plain_value, whole_of
 from pflbench.schema.shares import ShareOf
 
 T = TypeVar("T")
@@ -326,7 +325,7 @@ def _convert(value: Any, kind: _Kind, where: str) -> Any:
     try:
         converted = msgspec.convert(_read(value, kind), kind.bounded, strict=False)
     except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
-        wanted = "a finite number" if _is_infinite(value) else kind.wanted
+        wanted = "a finite number" if is_infinite(value) else kind.wanted
         meant = nearest(value, kind.choices) if isinstance(value, str) else ""
         raise InputError(f"{where} = {value!r} is not valid: expected {wanted}.{meant}") from error
     return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
@@ -346,13 +345,6 @@ def _read(value: Any, kind: _Kind) -> Any:
     if isinstance(value, str) and kind.truth:
         return value.lower()
     return value
-
-
-def _is_infinite(value: Any) -> bool:
-    try:
-        return math.isinf(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
 
 
 def _accepts(base: Any, kind: type) -> bool:

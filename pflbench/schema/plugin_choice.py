@@ -10,11 +10,12 @@ from typing import Any
 
 from pflbench.isolation import Guard
 from pflbench.schema.error_text import named
-from pflbench.schema.expressions import parse_expression
-from pflbench.schema.parameters import describe_parameters, parameters_of_identity, parse_parameters
-from pflbench.schema.plugins import Registry, Shelf, installed
+from pflbench.schema.expressions import is_expression, parse_expression
+from pflbench.schema.parameters import parameters_of_identity, parse_parameters
+from pflbench.schema.plugins import Registry, Shelf
 from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Choice
+from pflbench.schema.scenario_fields import scenario_fields
 from pflbench.schema.specs import resolve
 
 
@@ -98,43 +99,28 @@ def choose(
     return Chosen(shelf.kind, spec, parameters, choice)
 
 
-class PluginName(str):
-    """The name of a plugin as a parameter has it (`param(shelf=...)`), with its record."""
-
-    spec: Any
-
-    def __new__(cls, name: str, spec: Any) -> PluginName:
-        """Keep the record beside the name."""
-        made = super().__new__(cls, name)
-        made.spec = spec
-        return made
-
-    def __deepcopy__(self, _: object) -> str:
-        """Return the name alone: it is all that is ever stored."""
-        return str(self)
-
-
-def with_plugins(parameters: Any, registry: Registry) -> Any:
-    """Return parameters whose names of plugins have the records that a registry has for them.
+def choose_fields(asked: object, registry: Registry) -> dict[str, Chosen]:
+    """Read every text of a request that names a plugin, by the name of its field.
 
     Raises
     ------
     InputError
-        There is none of that name, or it is broken.
+        As of `choose`.
     """
-    found = {
-        info.name: PluginName(name, registry.get(getattr(registry, info.shelf), name))
-        for info in describe_parameters(type(parameters))
-        if info.shelf and (name := getattr(parameters, info.name))
+    texts = {
+        name: getattr(asked, name)
+        for name, field in scenario_fields().items()
+        if field.shelf and field.is_expression
     }
-    return dataclasses.replace(parameters, **found) if found else parameters
+    return {
+        name: choose_field(name, text, registry)
+        for name, text in texts.items()
+        if is_expression(text)
+    }
 
 
-def plugin_of(name: str, shelf: str) -> Any:
-    """Return the record of a plugin that a parameter names, as `with_plugins` has found it.
-
-    A name that it has not seen is looked up among the installed plugins.
-    """
-    if isinstance(name, PluginName):
-        return name.spec
-    return installed().get(getattr(installed(), shelf), name)
+def choose_field(name: str, text: str, registry: Registry) -> Chosen:
+    """Read the text of one field."""
+    field = scenario_fields()[name]
+    shelf = getattr(registry, field.shelf)
+    return choose(text, shelf, registry, kind=name, example=field.example)

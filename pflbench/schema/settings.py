@@ -21,6 +21,7 @@ from pflbench.schema.parameters import (
     parameters_of_identity,
     parse_parameters,
 )
+from pflbench.schema.plugins import Registry, installed
 from pflbench.schema.specs import EVERY_METHODS, AlgorithmSpec
 
 
@@ -43,6 +44,22 @@ RATE = "local_lr"
 assert {f.name for f in dataclasses.fields(EveryMethods)} == EVERY_METHODS
 
 
+class PluginName(str):
+    """The name of a plugin as a parameter has it (`param(shelf=...)`), with its record."""
+
+    spec: Any
+
+    def __new__(cls, name: str, spec: Any) -> PluginName:
+        """Keep the record beside the name."""
+        made = super().__new__(cls, name)
+        made.spec = spec
+        return made
+
+    def __deepcopy__(self, _: object) -> str:
+        """Return the name alone: it is all that is ever stored."""
+        return str(self)
+
+
 @dataclass(frozen=True)
 class Settings:
     """A method's own parameters, and its learning rate if it has one of its own."""
@@ -61,13 +78,24 @@ class Settings:
         return {**own, RATE: self.local_lr}
 
 
-def parse_settings(spec: AlgorithmSpec, given: Mapping[str, Any]) -> Settings:
+def parse_settings(
+    spec: AlgorithmSpec, given: Mapping[str, Any], registry: Registry | None = None
+) -> Settings:
     """Read a method's settings from texts or values.
+
+    Parameters
+    ----------
+    spec
+        The method's record.
+    given
+        By name.
+    registry
+        Where plugins that parameters name are looked up; None to leave the names alone.
 
     Raises
     ------
     InputError
-        An unknown name, a value of the wrong type or out of bounds.
+        An unknown name, a value of the wrong type or out of bounds; or no plugin of a name.
     """
     known = [info.name for info in describe_settings(spec)]
     for name in given:
@@ -76,9 +104,32 @@ def parse_settings(spec: AlgorithmSpec, given: Mapping[str, Any]) -> Settings:
     own = {name: value for name, value in given.items() if name not in EVERY_METHODS}
     common = {name: value for name, value in given.items() if name in EVERY_METHODS}
     parameters: Any = parse_parameters(spec.parameters, own, owner=spec.name)
-    return Settings(parameters, parse_parameters(EveryMethods, common, owner=spec.name).local_lr)
+    local_lr = parse_parameters(EveryMethods, common, owner=spec.name).local_lr
+    return Settings(
+        parameters if registry is None else _with_plugins(parameters, registry), local_lr
+    )
 
 
 def describe_settings(spec: AlgorithmSpec) -> list[ParameterInfo]:
     """List what may be set of a method: its own parameters first."""
     return [*describe_parameters(spec.parameters), *describe_parameters(EveryMethods)]
+
+
+def _with_plugins(parameters: Any, registry: Registry) -> Any:
+    """Return parameters whose names of plugins have the records that a registry has for them."""
+    found = {
+        info.name: PluginName(name, registry.get(getattr(registry, info.shelf), name))
+        for info in describe_parameters(type(parameters))
+        if info.shelf and (name := getattr(parameters, info.name)) is not None
+    }
+    return dataclasses.replace(parameters, **found) if found else parameters
+
+
+def plugin_of(name: str, shelf: str) -> Any:
+    """Return the record of a plugin that a parameter names, as `parse_settings` has found it.
+
+    A name that it has not seen is looked up among the installed plugins.
+    """
+    if isinstance(name, PluginName):
+        return name.spec
+    return installed().get(getattr(installed(), shelf), name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
-from pflbench.schema.plugin_choice import plugin_of
+from pflbench.schema.settings import plugin_of
 from pflbench.schema.specs import AlgorithmSpec, SimilaritySpec, resolve
 
 if TYPE_CHECKING:

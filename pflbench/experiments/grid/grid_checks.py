@@ -43,9 +43,9 @@ def checked(
     InputError
         A cell cannot be run as asked, or the results folder is damaged or cannot be written.
     """
-    from pflbench.runs.data_cache import DataCache  # it imports torch
     from pflbench.runs.identity import identify
     from pflbench.runs.planning import made
+    from pflbench.runs.resolved_data import DataCache  # it imports torch
 
     cells: dict[str, Identified] = {}
     cache = DataCache(steady=True)

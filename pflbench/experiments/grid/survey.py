@@ -57,8 +57,8 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
     InputError
         A cell cannot be as asked.
     """
-    from pflbench.runs.data_cache import DataCache
     from pflbench.runs.identity import identify  # it imports torch
+    from pflbench.runs.resolved_data import DataCache
 
     found: dict[str, Identified] = {}
     cache = DataCache(steady=True)

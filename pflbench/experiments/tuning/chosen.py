@@ -12,8 +12,8 @@ from pflbench.experiments.grid import Matrix, TuningPlan
 from pflbench.experiments.tuning.budget import budgets
 from pflbench.experiments.tuning.targets import target
 from pflbench.results.tunings import Study, studies_of
-from pflbench.runs.data_cache import DataCache
 from pflbench.runs.request import RunRequest
+from pflbench.runs.resolved_data import DataCache
 
 
 def requests_of(matrix: Matrix, results: Path, **machine: Any) -> list[RunRequest]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from pflbench.experiments.grid import TuningPlan
 from pflbench.results.tunings import Dimension, Study
-from pflbench.runs.data_cache import DataCache
 from pflbench.runs.identity import Identified, identify
 from pflbench.runs.planning import made
 from pflbench.runs.request import RunRequest
+from pflbench.runs.resolved_data import DataCache
 from pflbench.schema.expressions import Expression
 from pflbench.schema.parameters import Scalar, parameters_to_json
 from pflbench.schema.settings import RATE, describe_settings
