@@ -326,7 +326,7 @@ class _Execution:
                 for choice in (self.scenario.partition, self.scenario.population)
                 if choice is not None
             )
-            + population_in_numbers(self.scenario),
+            + population_in_numbers(self.scenario, p.registry),
             clients=self.scenario.clients,
             rounds=self.scenario.rounds,
             seed=cell.seed,
@@ -340,7 +340,7 @@ class _Execution:
             precision=self.scenario.precision,
             chunk=sharing.rows,
             chunk_cores=sharing.cores,
-            attendance=", ".join(attendance(self.scenario)),
+            attendance=", ".join(attendance(self.scenario, p.registry)),
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
         self.told.tell("started", info)

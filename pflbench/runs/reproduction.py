@@ -121,6 +121,7 @@ def reproduce(
     tolerance: float | None = None,
     keep: Path | str | None = None,
     observers: Iterable[Observer] = (),
+    registry: plugins.Registry | None = None,
 ) -> Agreement:
     """Run a stored run again and compare everything but time and memory.
 
@@ -139,6 +140,10 @@ def reproduce(
         on, and `TOLERANCE` elsewhere.
     keep
         A results folder to keep the new run in; None keeps nothing.
+    observers
+        Told of its rounds, besides those that plugins bring.
+    registry
+        Where its method and data are looked up; None for the installed plugins.
 
     Raises
     ------
@@ -158,7 +163,8 @@ def reproduce(
                 f"tolerance {tolerance!r} is not valid: expected a number ≥ 0 and < 1."
             )
         tolerance = float(number)
-    _check(stored)
+    registry = registry or plugins.installed()
+    _check(stored, registry)
     where = stored.environment
     request = replace(
         request_of(stored, dataset),
@@ -169,7 +175,7 @@ def reproduce(
         engine=str(where["engine"]),
         chunk=_chunk(where),
     )
-    found = identify(request)
+    found = identify(request, registry)
     _same_data(stored, found)
     if found.cell.id != stored.id:
         raise InputError(
@@ -202,7 +208,7 @@ def _find(start: str, results: Path) -> StoredRun:
     return Store(results).named(start, examine=False)
 
 
-def _check(stored: StoredRun) -> None:
+def _check(stored: StoredRun, registry: plugins.Registry) -> None:
     """Refuse what cannot be run again, in a sentence."""
     cannot = f"Run {stored.id} cannot be reproduced: "
     stored.check()
@@ -216,7 +222,6 @@ def _check(stored: StoredRun) -> None:
     s = cell.scenario
     if s.partition.name == IN_MEMORY.partition:
         raise InputError(cannot + "its federation was in the memory of the program that ran it.")
-    registry = plugins.installed()
     chosen: list[tuple[Any, Choice | None]] = [
         (registry.algorithms, cell.algorithm),
         (registry.models, s.model),

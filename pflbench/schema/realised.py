@@ -26,7 +26,7 @@ def marked(choice: Choice, parameters: type, clients: int) -> Choice:
     return choice
 
 
-def in_numbers(choice: Choice, kind: str, clients: int) -> str:
+def in_numbers(choice: Choice, kind: str, clients: int, registry: Registry | None = None) -> str:
     """Say how many the shares in a choice are: " (share: 1 of 10 clients)"; "" if it has none.
 
     Parameters
@@ -37,8 +37,10 @@ def in_numbers(choice: Choice, kind: str, clients: int) -> str:
         The registry's shelf that has it: "populations".
     clients
         Of how many.
+    registry
+        Where the plugin is looked up; None for the installed plugins.
     """
-    registry = installed()
+    registry = registry or installed()
     shelf = getattr(registry, kind)
     parameters = _parameters(registry, shelf, choice.name)
     if parameters is None:
@@ -53,10 +55,10 @@ def in_numbers(choice: Choice, kind: str, clients: int) -> str:
     return f" ({'; '.join(words)})" if words else ""
 
 
-def attendance(scenario: Scenario) -> list[str]:
+def attendance(scenario: Scenario, registry: Registry | None = None) -> list[str]:
     """Say who takes part in the rounds, and who joins later; nothing where all do."""
     words, said = [], scenario.participation
-    number = participation_in_numbers(scenario)
+    number = participation_in_numbers(scenario, registry)
     if isinstance(said, Choice):
         words.append(written(said) + number)
     elif said < 1:
@@ -85,18 +87,18 @@ def participants(scenario: Scenario) -> int:
     return scenario.clients - (0 if new is None else new.count(scenario.clients))
 
 
-def population_in_numbers(scenario: Scenario) -> str:
+def population_in_numbers(scenario: Scenario, registry: Registry | None = None) -> str:
     """Say how many clients a scenario's population makes unlike the others."""
     if scenario.population is None:
         return ""
-    return in_numbers(scenario.population, "populations", scenario.clients)
+    return in_numbers(scenario.population, "populations", scenario.clients, registry)
 
 
-def participation_in_numbers(scenario: Scenario) -> str:
+def participation_in_numbers(scenario: Scenario, registry: Registry | None = None) -> str:
     """Say how many clients take part in a round, or are what a rule says."""
     clients = participants(scenario)
     if isinstance(scenario.participation, Choice):
-        return in_numbers(scenario.participation, "participations", clients)
+        return in_numbers(scenario.participation, "participations", clients, registry)
     if scenario.participation >= 1:
         return ""
     return f" ({count_of(scenario.participation, clients):,} of {clients:,})"

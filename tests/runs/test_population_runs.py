@@ -15,7 +15,7 @@ from pflbench import Federation
 from pflbench.cli.main import main
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.results import Store
-from pflbench.runs import RunRequest, data, plan
+from pflbench.runs import RunRequest, plan, resolved_data
 from pflbench.runs.identity import identify
 from pflbench_datasets import embedded
 
@@ -220,6 +220,6 @@ def test_a_runs_identity_needs_no_federation(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a federation was made")
 
-    monkeypatch.setattr(data, "build", refuse)
-    monkeypatch.setattr(data, "populate", refuse)
+    monkeypatch.setattr(resolved_data, "build", refuse)
+    monkeypatch.setattr(resolved_data, "populate", refuse)
     assert [identify(request).cell.id for request in kinds] == ids

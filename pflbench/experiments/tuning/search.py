@@ -146,6 +146,7 @@ class _Search:
 
     def __init__(self, target: Target, results: Path, store: Store, plan: TuningPlan) -> None:
         self.target, self._results, self._store, self._plan = target, results, store, plan
+        self._known: dict[int, dict[str, RunRequest]] = {}
         folder = results / FOLDER / STUDIES
         path = folder / f"{target.study.id}.journal"
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -284,9 +285,11 @@ class _Search:
 
     def _runs(self, trial: FrozenTrial) -> dict[str, RunRequest]:
         """Return a trial's runs by id, in the order of the seeds."""
-        setting = self._setting(trial)
-        requests = [self.target.with_setting(setting, seed) for seed in self.target.study.seeds]
-        return {identify(request).cell.id: request for request in requests}
+        if trial.number not in self._known:
+            setting, seeds = self._setting(trial), self.target.study.seeds
+            requests = [self.target.with_setting(setting, seed) for seed in seeds]
+            self._known[trial.number] = {identify(one).cell.id: one for one in requests}
+        return self._known[trial.number]
 
     def _setting(self, trial: FrozenTrial) -> dict[str, Scalar]:
         return {d.name: d.as_tried(trial.params[d.name]) for d in self.target.study.space}
