@@ -23,7 +23,7 @@ class Further:
     Attributes
     ----------
     mean
-        In whatever unit the metric has.
+        In the unit of the metric.
     std
         Standard deviation of a seed's mean over seeds; None with one seed.
     low, high
