@@ -7,6 +7,7 @@ The command line turns `InputError` into exit status 2 and `WorkError` into 1.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -144,9 +145,12 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for a mistyped or a shortened name, "" if none is near."""
+    """Return " Did you mean 'x'?" for a name that is mistyped, shortened or turned round, or ""."""
     lowered = {one.lower(): one for one in sorted(known)}
     wanted = str(name).strip().lower()
+    turned = [one for one in lowered if _parts(one) == _parts(wanted)]
+    if len(turned) == 1:  # x_train for train_x
+        return f" Did you mean {lowered[turned[0]]!r}?"
     # Half of its letters make a short name likely; of a longer one they are chance.
     cutoff = 0.5 if len(wanted) <= _SHORT else 0.6
     near = difflib.get_close_matches(wanted, list(lowered), n=1, cutoff=cutoff)
@@ -154,3 +158,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
         begun = [one for one in lowered if one.startswith(wanted)]
         near = begun if len(begun) == 1 else []
     return f" Did you mean {lowered[near[0]]!r}?" if near else ""
+
+
+def _parts(name: str) -> list[str]:
+    return sorted(filter(None, re.split(r"[\W_]+", name)))

@@ -35,6 +35,8 @@ def test_what_only_shares_letters_is_not_suggested(name: str, known: str) -> Non
 
 
 def test_a_short_name_needs_half_its_letters_and_a_beginning_will_do() -> None:
+    assert nearest("x_train", ["train", "train_x", "train_y"]) == " Did you mean 'train_x'?"
+    assert nearest("epochs-local", ["local-epochs", "epochs"]) == " Did you mean 'local-epochs'?"
     assert nearest("mo", ["mu", "local_lr"]) == " Did you mean 'mu'?"
     assert nearest("patho", ["pathological", "iid"]) == " Did you mean 'pathological'?"
     assert nearest("fash", ["fashion-mnist", "mnist"]) == " Did you mean 'fashion-mnist'?"

@@ -267,6 +267,8 @@ REACHED: list[dict[str, Any]] = [
     {"participation": "leave(at=3)"},
     {"participation": "join(at=3)"},
     {"participation": "leave(at=9, share=0)"},
+    {"participation": "join(at=1, share=0)"},
+    {"participation": "join(at=1, over=2)"},
     {"participation": "leave(at=2, over=2)"},
     {"participation": "by-label(period=3)"},
     {"eval_every": 3},
@@ -294,6 +296,19 @@ def test_what_a_run_does_not_reach_is_refused(
         assert words in done.stderr
     with pytest.raises(InputError, match="is not reached"):
         pflbench.run("local", points, clients=10, rounds=3, **asked)
+    assert [path.name for path in folder.iterdir()] == ["points.npz"]
+
+
+@pytest.mark.parametrize("rule", ["join(at=1)", "join(at=1, over=2, share=0.1)"])
+def test_joining_late_that_nobody_does_is_refused(rule: str, points: str, folder: Path) -> None:
+    words = "lets nobody join late: who joins in round 1 is there from the beginning"
+    command = ["run", "--algo", "local", "--dataset", points, "--clients", "10", "--rounds", "3"]
+    for more in ([], ["--dry-run"]):
+        done = CliRunner().invoke(main, [*command, "--participation", rule, *more])
+        assert done.exit_code == 2
+        assert words in done.stderr
+    with pytest.raises(InputError, match=words):
+        pflbench.run("local", points, clients=10, rounds=3, participation=rule)
     assert [path.name for path in folder.iterdir()] == ["points.npz"]
 
 

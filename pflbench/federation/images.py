@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import isqrt
 from typing import Final
 
@@ -114,6 +114,20 @@ def check_scales(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
 def remarks_on(inputs: Iterable[np.ndarray]) -> str:
     """Return what must be said of inputs that may be taken for what they are not, or ""."""
     arrays = list(inputs)
+    said = (_on_shape(tuple(arrays[0].shape[1:])), _on_numbers(arrays))
+    return " ".join(filter(None, said))
+
+
+def _on_shape(shape: tuple[int, ...]) -> str:
+    if not channels_last(shape):
+        return ""
+    return (
+        f"The samples have shape {shape}, as images have whose channels are last: they are taken "
+        "as they are. Expected channels first of images: x.transpose(0, 3, 1, 2)."
+    )
+
+
+def _on_numbers(arrays: Sequence[np.ndarray]) -> str:
     if all(x.dtype == np.uint8 for x in arrays):
         highest = max(int(x.max()) for x in arrays)
         if highest <= _DARK:

@@ -44,17 +44,21 @@ def shortened(text: str) -> str:
 
 
 def _culprit(error: BaseException) -> str:
-    """Name what an unexpected error comes from: the innermost plugin on its traceback."""
+    """Name what an unexpected error comes from: the innermost plugin on its traceback.
+
+    Of a plugin with several records that share their code, it is the one that was called.
+    """
     from pflbench.schema import plugins
 
-    owners = _code_of_plugins(plugins.installed())
+    owners, called = _code_of_plugins(plugins.installed()), place_of(error)
     for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
         module = str(frame.f_globals.get("__name__", ""))
         while module:
             if module in owners:
-                return owners[module]
+                plugin = owners[module].removeprefix("The plugin ")
+                return called if called and f"(plugin {plugin})" in called else owners[module]
             module = module.rpartition(".")[0]
-    return place_of(error) or "pflbench itself"
+    return called or "pflbench itself"
 
 
 def named(spec: Spec) -> str:

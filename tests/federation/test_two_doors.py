@@ -178,6 +178,23 @@ def test_pixels_that_may_be_none_are_said(x: Callable[[Any], Any], said: str) ->
     assert (said in remark) if said and "." not in said else bool(said) == bool(remark)
 
 
+@pytest.mark.parametrize(
+    ("shape", "last"), [((12, 12, 3), True), ((9, 8, 1), True), ((3, 12, 12), False), ((8,), False)]
+)
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_images_whose_channels_are_last_are_said(
+    shape: tuple[int, ...], last: bool, dtype: type, tmp_path: Path
+) -> None:
+    if dtype is np.uint8 and len(shape) == 1:
+        pytest.skip("bytes with one axis are refused")
+    own = every(lambda x: (x * 255).astype(dtype), "x", client(shape))
+    said = f"The samples have shape {shape}, as images have whose channels are last"
+    assert (said in Federation.from_arrays([own]).remark) is last
+    np.savez(tmp_path / "pool.npz", x=own["train_x"], y=own["train_y"])
+    assert (said in load(DataRequest("npz", path=tmp_path / "pool.npz")).remark) is last
+    assert "x.transpose(0, 3, 1, 2)" in Federation.from_arrays([own]).remark or not last
+
+
 def test_splits_may_be_pairs_or_tensor_data_sets() -> None:
     own = client()
     plain = Federation.from_arrays([own])

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from pflbench.isolation import Guard
+from pflbench.schema.error_text import named
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
 from pflbench.schema.settings import plugin_of
@@ -67,10 +70,13 @@ def measure_of(parameters: Fedora) -> Similarity:
         No plugin has it, or its code cannot be imported.
     """
     spec = plugin_of(parameters.similarity, "similarities")
-    made: Similarity = resolve(spec.make, owner=f"similarity {spec.name!r}")(
-        parameters.subspace_dim
-    )
-    return made
+    from pflbench.method.guarded_similarity import GuardedSimilarity  # listing needs no PyTorch
+
+    make = resolve(spec.make, owner=f"similarity {spec.name!r}")
+    guard = Guard(partial(named, spec))
+    with guard("__init__"):
+        made: Similarity = make(parameters.subspace_dim)
+    return GuardedSimilarity(made, guard)
 
 
 @hookimpl

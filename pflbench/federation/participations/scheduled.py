@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pflbench.errors import InputError
 from pflbench.federation import Census, Participation
 from pflbench.federation.participations.participation_settings import SOME, ByLabel, Join, Leave
 from pflbench.schema.shares import count_of
@@ -14,6 +15,14 @@ class JoinParticipation(Participation):
     """The clients that join late, and their order, are drawn once for the run."""
 
     parameters: Join
+
+    def __init__(self, parameters: Join, census: Census) -> None:
+        super().__init__(parameters, census)
+        if parameters.share > 0 and not self.arrivals().any():
+            raise InputError(
+                f"join(at={parameters.at}, over={parameters.over}) lets nobody join late: who "
+                "joins in round 1 is there from the beginning. Expected at = 2 or later."
+            )
 
     def arrivals(self) -> np.ndarray:
         """Return 0 for clients that are present from the beginning."""
