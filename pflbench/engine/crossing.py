@@ -119,6 +119,17 @@ class Crossing:
         self._fit("the personal model", models)
         fit_model("the personal model", models, (count, self.columns), self.dtype)
 
+    def fit_predictions(self, outputs: object, classes: int) -> None:
+        """Refuse predictions that are not a number for each sample and class."""
+        if not isinstance(outputs, Tensor):
+            raise Misfit(f"a prediction is of type {type(outputs).__name__}: expected a tensor")
+        self._fit("the prediction", outputs)
+        if outputs.ndim != 3 or outputs.shape[-1] != classes or outputs.dtype != self.dtype:
+            raise Misfit(
+                f"the prediction is {_kind(outputs.dtype, outputs.shape[1:])}: expected "
+                f"{_kind(self.dtype, ('samples', classes))}"
+            )
+
     def telemetry(
         self, server: Server[Any], round: int, before: Mapping[str, Any] | None
     ) -> dict[str, float]:
@@ -222,8 +233,9 @@ def named_tensors(message: object) -> Iterator[tuple[str, Tensor]]:
         yield name, tensor
 
 
-def _kind(dtype: torch.dtype, shape: Sequence[int]) -> str:
-    return f"{str(dtype).removeprefix('torch.')} {list(shape)}"
+def _kind(dtype: torch.dtype, shape: Sequence[int | str]) -> str:
+    sizes = ", ".join(map(str, shape))
+    return f"{str(dtype).removeprefix('torch.')} [{sizes}]"
 
 
 def _short(value: object) -> str:

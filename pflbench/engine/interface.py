@@ -132,6 +132,22 @@ class Engine(Protocol):
         """Return the models' outputs on their clients' samples."""
         ...
 
+    def predictions(
+        self,
+        client: Client[Any],
+        states: Rows,
+        served: Rows,
+        shards: Shards,
+        clients: Sequence[int],
+    ) -> Padded:
+        """Return the log-probabilities of `Client.predict` on the clients' samples."""
+        ...
+
+
+def predicts(client: Client[Any]) -> bool:
+    """Whether a method's prediction is its own, and not that of one row."""
+    return type(client).predict is not Client.predict
+
 
 @dataclass(frozen=True, eq=False)
 class Padded:

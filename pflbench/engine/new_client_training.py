@@ -26,7 +26,7 @@ from pflbench.engine.draws import seeds_of
 from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import measure
 from pflbench.engine.gathering import row
-from pflbench.engine.interface import LocalShards, LocalWork
+from pflbench.engine.interface import LocalShards, LocalWork, Padded, predicts
 from pflbench.engine.simulation import Simulation
 from pflbench.engine.threads import steady
 from pflbench.engine.traffic import bytes_of
@@ -55,6 +55,8 @@ class Joined:
     ----------
     models
         [K, P] their personal models.
+    outputs
+        Their predictions on samples of theirs.
     labels
         [K] int64 labelled samples that each had.
     steps
@@ -66,6 +68,7 @@ class Joined:
     """
 
     models: Tensor
+    outputs: Callable[[Shards], Padded]
     labels: np.ndarray
     steps: np.ndarray
     bytes_down: np.ndarray
@@ -155,6 +158,7 @@ class NewClientTraining:
         self._wait()
         return Joined(
             models=models,
+            outputs=partial(joining.outputs, models),
             labels=labels,
             steps=np.full(len(who), joining.steps_done * sim.client.gradients_per_step),
             bytes_down=np.full(len(who), joining.bytes_down),
@@ -166,7 +170,7 @@ class NewClientTraining:
         numbers = [self.numbers[i] for i in who]
         with torch.no_grad():
             test = self._on(self.federation.test.only(who))
-            values = measure(self.simulation.engine.logits(joined.models, test, range(len(who))))
+            values = measure(joined.outputs(test))
         refuse_ruined_models(values["loss"], numbers, r)
         return pd.DataFrame(
             {
@@ -248,7 +252,7 @@ class _Joining:
             name: value.to(simulation.device).expand(self.count, *value.shape)
             for name, value in simulation.client.initial_state().items()
         }
-        self._greeted = False
+        self._greeted, self._served = False, dict[str, Tensor]()
         budget = LocalBudget(simulation.task.budget.batch_size, steps=steps or None)
         role = f"onboarding {shots}"
         named = seeds_of(simulation.seed, f"{role} draws", rounds)
@@ -286,13 +290,24 @@ class _Joining:
         """Do the steps that are left from what new clients are served; return the models [K, P]."""
         served = self._receive(served)
         kept = self._client.personal_model == "kept"
+        self._served = {} if kept else served
         if self.steps_left:
             trained = self._train(served, self.steps_left)[TRAINED]
             if not kept:
+                if "model" in served:
+                    self._served = {**served, "model": self._client.split(trained)[1]}
                 return trained
         engine, client = self._simulation.engine, self._simulation.client
         with self._reading(served):
             return engine.personal(client, self._states, {} if kept else served)
+
+    def outputs(self, models: Tensor, test: Shards) -> Padded:
+        """Return what the new clients predict on their samples, after `models`."""
+        engine, client, who = self._simulation.engine, self._simulation.client, range(self.count)
+        if not predicts(client):
+            return engine.logits(models, test, who)
+        with self._reading(self._served):
+            return engine.predictions(client, self._states, self._served, test, who)
 
     def _receive(self, rows: Rows) -> Rows:
         """Let new clients take what they are sent; the first of it may change what they keep."""
@@ -315,13 +330,20 @@ class _Joining:
             raise ValueError(f"new clients have {self.steps_left} steps left, not {steps}")
         done = slice(self.steps_done, self.steps_done + steps)
         self.steps_done, self.steps_left = self.steps_done + steps, self.steps_left - steps
+        # The phases of a round share the steps, as evenly as they can.
+        every = self._simulation.phases
+        cut = np.linspace(done.start, done.stop, len(every) + 1).round().astype(int)
+        parts = [(p, slice(*cut[i : i + 2])) for i, p in enumerate(every) if cut[i] < cut[i + 1]]
+        phases = tuple(phase for phase, _ in parts)
+        batches = [[drawn[part] for drawn in self._batches] for _, part in parts]
         work = LocalWork(
             client=self._client,
             states=self._states,
             received=received,
             clients=self._places,
             data=self._data,
-            batches=[[drawn[done] for drawn in self._batches]],
+            batches=batches,
+            phases=phases,
             seeds=self._seeds,
         )
         with torch.enable_grad(), self._reading(received):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ from pflbench.engine.batches import seeded_batches
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.draws import seeds_of
 from pflbench.engine.evaluation import measure
-from pflbench.engine.interface import LocalWork, Trained
+from pflbench.engine.interface import LocalWork, Padded, Trained, predicts
 from pflbench.federation import Split
-from pflbench.method import Client
+from pflbench.method import Adaptation, Client, LocalBudget, Phase
 
 if TYPE_CHECKING:
     from pflbench.engine.simulation import Simulation
@@ -30,14 +30,11 @@ def evaluate(simulation: Simulation, r: int, splits: Sequence[Split]) -> tuple[p
     order = np.argsort(-sim.federation.test.sizes, kind="stable")
     for part in np.split(order, range(_EVALUATED_TOGETHER, len(order), _EVALUATED_TOGETHER)):
         clients = torch.from_numpy(part).to(sim.device)
-        W = sim.personal(clients)
-        adapted = adapt(sim, r, clients, W)
-        if adapted is not None:
-            W, steps = adapted.uploads["model"], steps + int(adapted.steps.sum())
+        outputs_on, taken = _outputs(sim, r, clients)
+        steps += taken
         for split in splits:
             with torch.no_grad(), sim.measuring("evaluation"):
-                outputs = sim.engine.logits(W, sim.shards[split], part.tolist())
-                values = measure(outputs, sim.metrics)
+                values = measure(outputs_on(split), sim.metrics)
             refuse_ruined_models(values["loss"], part.tolist(), r)
             columns = {name: value.cpu().numpy() for name, value in values.items()}
             frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
@@ -47,19 +44,50 @@ def evaluate(simulation: Simulation, r: int, splits: Sequence[Split]) -> tuple[p
     return table, steps
 
 
+def _outputs(sim: Simulation, r: int, clients: Tensor) -> tuple[Callable[[Split], Padded], int]:
+    """Return what gives clients' outputs on a split, and the gradient steps that it took."""
+    numbers = clients.tolist()
+    if predicts(sim.client):
+        served, states = sim.served(clients), sim.taken(clients)
+
+        def predicted(split: Split) -> Padded:
+            with sim.crossing.call("predict"):
+                shards = sim.shards[split]
+                outputs = sim.engine.predictions(sim.client, states, served, shards, numbers)
+                sim.crossing.fit_predictions(outputs.logits, sim.task.classes)
+            return outputs
+
+        return predicted, 0
+    W, steps = sim.personal(clients), 0
+    adapted = adapt(sim, r, clients, W)
+    if adapted is not None:
+        W, steps = adapted.uploads["model"], int(adapted.steps.sum())
+    return lambda split: sim.engine.logits(W, sim.shards[split], numbers), steps
+
+
 def adapt(simulation: Simulation, r: int, clients: Tensor, W: Tensor) -> Trained | None:
     """Give personal models [K, P] the training that the method asks for before evaluation."""
-    sim = simulation
+    sim, numbers = simulation, clients.tolist()
     with sim.crossing.call("adaptation"):
-        budget = sim.client.adaptation()
-    if budget is None:
+        asked = sim.client.adaptation()
+    if asked is None:
         return None
-    numbers = clients.tolist()
-    batches = seeded_batches(sim.seed, "adaptation", sim.federation.train.sizes, budget)
-    plain: Client[Any] = Client(None, sim.task)
-    drawn = [batches(i, r) for i in numbers]
-    seeds = seeds_of(sim.seed, "adaptation draws", r)
-    work = LocalWork(plain, {}, {"model": W}, numbers, sim.local, [drawn], seeds=seeds)
+    if isinstance(asked, LocalBudget):
+        asked = Adaptation(asked)
+    task = sim.task if asked.optimiser is None else sim.task.using(asked.optimiser)
+    batches = sim.adaptation_batches or seeded_batches(
+        sim.seed, "adaptation", sim.federation.train.sizes, asked.budget
+    )
+    work = LocalWork(
+        Client(None, task),
+        {},
+        {"model": W},
+        numbers,
+        sim.local,
+        [[batches(i, r) for i in numbers]],
+        (Phase(columns=asked.columns),),
+        seeds_of(sim.seed, "adaptation draws", r),
+    )
     trained = sim.engine.train(work)
     refuse_divergence(trained, numbers, r - 1)
     return trained

@@ -60,15 +60,16 @@ class SequentialEngine:
             unpadded(data.train, number, dtype, apart=looks and "train" in client.start_sees),
             unpadded(data.val, number, dtype, apart=looks and "val" in client.start_sees),
         )
-        drawing = partial(_drawing, self.task, work, number)
+        task = client.task
+        drawing = partial(_drawing, task, work, number)
         with drawing(-1, client.draws):
             carry, context = client.start(state, received, own)
         fit_start(carry, (self.task.layout.columns,), dtype)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
         losses: list[Tensor] = []
         for phase, batches in zip(work.phases, work.batches, strict=True):
-            local = LocalPhase(self.task, client, phase, self._gradient(client))
-            with self.task.within(phase.name):
+            local = LocalPhase(task, client, phase, self._gradient(client))
+            with task.within(phase.name):
                 losses += local.train(
                     carry, context, own.train, batches[k], partial(drawing, before=len(losses))
                 )
@@ -92,19 +93,31 @@ class SequentialEngine:
 
     def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
         """See `Engine`."""
-        labels, masks = [], []
         largest = int(shards.sizes[list(clients)].max())
-        for i in clients:
-            y = shards.client(i)[1]
-            labels.append(torch.nn.functional.pad(y, (0, largest - len(y))))
-            masks.append(torch.arange(largest, device=y.device) < len(y))
         jobs = [
             partial(self._outputs, w, shards.client(i)[0], largest)
             for w, i in zip(W, clients, strict=True)
         ]
         operations = pass_operations(self.task.layout.columns, largest)
         outputs = side_by_side(jobs, cores_for(operations, W.device))
-        return Padded(torch.stack(outputs), torch.stack(labels), torch.stack(masks).to(W.dtype))
+        return _padded(outputs, shards, clients, W.dtype)
+
+    def predictions(
+        self,
+        client: Client[Any],
+        states: Rows,
+        served: Rows,
+        shards: Shards,
+        clients: Sequence[int],
+    ) -> Padded:
+        """See `Engine`."""
+        largest, outputs = int(shards.sizes[list(clients)].max()), []
+        for k, i in enumerate(clients):
+            x, state, message = shards.client(i)[0], row(states, k), row(served, k)
+            with torch.no_grad():
+                out = torch.cat([client.predict(state, message, b) for b in torch.split(x, 2048)])
+            outputs.append(torch.nn.functional.pad(out, (0, 0, 0, largest - len(x))))
+        return _padded(outputs, shards, clients, self.task.initial.dtype)
 
     def _outputs(self, w: Tensor, x: Tensor, rows: int) -> Tensor:
         """Return a model's outputs, padded to so many rows."""
@@ -113,6 +126,18 @@ class SequentialEngine:
         with torch.no_grad():  # a thread's own affair
             out = torch.cat([logits(w, block) for block in torch.split(x, 2048)])
         return torch.nn.functional.pad(out, (0, 0, 0, rows - len(x)))
+
+
+def _padded(
+    outputs: Sequence[Tensor], shards: Shards, clients: Sequence[int], dtype: torch.dtype
+) -> Padded:
+    """Return outputs of clients that are padded to the largest one, with labels and mask."""
+    labels, masks, largest = [], [], len(outputs[0])
+    for i in clients:
+        y = shards.client(i)[1]
+        labels.append(torch.nn.functional.pad(y, (0, largest - len(y))))
+        masks.append(torch.arange(largest, device=y.device) < len(y))
+    return Padded(torch.stack(list(outputs)), torch.stack(labels), torch.stack(masks).to(dtype))
 
 
 def _drawing(

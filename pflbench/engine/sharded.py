@@ -7,7 +7,7 @@ copy of the server learns the same. A process's rows are trained by an engine of
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pflbench.engine.gathering import take
 from pflbench.engine.interface import Engine, LocalWork, Padded, Trained
 from pflbench.engine.process_group import Group
 from pflbench.errors import Notice
@@ -85,10 +86,38 @@ class ShardedEngine:
 
     def logits(self, W: Tensor, shards: Shards, clients: Sequence[int]) -> Padded:
         """See `Engine`."""
+        return self._gathered(
+            shards, clients, lambda mine, some: self.engine.logits(W[mine], shards, some)
+        )
+
+    def predictions(
+        self,
+        client: Client[Any],
+        states: Rows,
+        served: Rows,
+        shards: Shards,
+        clients: Sequence[int],
+    ) -> Padded:
+        """See `Engine`."""
+        return self._gathered(
+            shards,
+            clients,
+            lambda mine, some: self.engine.predictions(
+                client, take(states, mine), take(served, mine), shards, some
+            ),
+        )
+
+    def _gathered(
+        self,
+        shards: Shards,
+        clients: Sequence[int],
+        outputs: Callable[[slice, Sequence[int]], Padded],
+    ) -> Padded:
+        """Return the outputs of all rows, of which this process makes its share."""
         sizes = shards.sizes[list(clients)]
         bounds = shares(sizes.tolist(), self.group.size)
         mine = self._mine(bounds)
-        own = self.engine.logits(W[mine], shards, list(clients)[mine])
+        own = outputs(mine, list(clients)[mine])
         pad = int(sizes.max()) - own.mask.shape[1]
         rows = {
             "logits": F.pad(own.logits, (0, 0, 0, pad)),

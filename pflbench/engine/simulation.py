@@ -82,7 +82,7 @@ class Simulation:
         [P] the shared initial model, if it is not the network's own weights.
     batches
         (client, round) to batch indices, if not drawn from the seed; of a method with phases, one
-        for each name of a stream (`Phase.batches`).
+        for each name of a stream (`Phase.batches`), and "adaptation".
     metrics
         Further columns of `evaluate`.
     record
@@ -168,7 +168,7 @@ class Simulation:
         self.crossing = Crossing(spec, self.device, dtype, layout.columns)
         with self.crossing.call("its client half's __init__"):
             self.client = client_class(parameters, self.task)
-            shared, self._phases = self.client.private().rest, tuple(self.client.phases())
+            shared, self.phases = self.client.private().rest, tuple(self.client.phases())
         storage = storage or Storage()
         setup = Setup(
             layout,
@@ -196,9 +196,11 @@ class Simulation:
             "test": _on(federation.test, self.device, dtype),
         }
         self.local = LocalShards(self.shards["train"], self.shards["val"])
+        named = batches if isinstance(batches, Mapping) else {}
+        self.adaptation_batches = named.get("adaptation")
         self._batches = [
             batches_of(phase, batches, seed, federation.train.sizes, budget)
-            for phase in self._phases
+            for phase in self.phases
         ]
         with self.crossing.call("initial_state"):
             begun = self.client.initial_state()
@@ -313,16 +315,19 @@ class Simulation:
     def personal(self, clients: Tensor) -> Tensor:
         """Return the clients' personal models [K, P], before any adaptation."""
         with torch.no_grad():
-            served: Rows = {}
-            if self.client.personal_model == "served":
-                served = self.crossing.rows(
-                    "serve", lambda: self.server.serve(clients), len(clients)
-                )
+            served = self.served(clients)
             with self.crossing.call("personal"):
                 with self.crossing.reading(served, "serve", partial(self.traffic.kinds, "down")):
                     models = self.engine.personal(self.client, self.taken(clients), served)
                 self.crossing.fit_models(models, len(clients))
             return models
+
+    def served(self, clients: Tensor) -> Rows:
+        """Return what the server sends clients [K] to be evaluated, if their method needs it."""
+        if self.client.personal_model != "served":
+            return {}
+        with torch.no_grad():
+            return self.crossing.rows("serve", lambda: self.server.serve(clients), len(clients))
 
     @steady()
     def evaluate(
@@ -381,7 +386,7 @@ class Simulation:
                 ]
                 for batches in self._batches
             ],
-            phases=self._phases,
+            phases=self.phases,
             seeds=seeds_of(self.seed, "draws", r),
         )
         with self.crossing.call(f"local training of round {r + 1}"):

@@ -69,7 +69,7 @@ class StackedEngine:
 
     def _train(self, work: LocalWork, record: bool) -> Trained:
         """Train chunk by chunk."""
-        task = self.task
+        task = work.client.task
         operations = step_operations(task.layout.columns, work.width)
         cuts, cores = self._cut(len(work.clients), operations, work.device)
         W = task.initial.new_empty(len(work.clients), task.layout.columns)
@@ -105,6 +105,22 @@ class StackedEngine:
         cuts, cores = self._cut(len(clients), operations, W.device)
         parts = [partial(_outputs, kernel, W[rows], samples.x[rows], block) for rows in cuts]
         return Padded(torch.cat(side_by_side(parts, cores)), samples.y, samples.mask)
+
+    def predictions(
+        self,
+        client: Client[Any],
+        states: Rows,
+        served: Rows,
+        shards: Shards,
+        clients: Sequence[int],
+    ) -> Padded:
+        """See `Engine`."""
+        samples = samples_of(shards, clients, self.task.initial.dtype)
+        block = max(1, _EVALUATED_NUMBERS // (len(clients) * samples.x[0, 0].numel()))
+        predict = vmap(client.predict)
+        with torch.no_grad():
+            parts = [predict(states, served, x) for x in torch.split(samples.x, block, dim=1)]
+        return Padded(torch.cat(parts, dim=1), samples.y, samples.mask)
 
 
 def _outputs(kernel: Kernel, W: Tensor, x: Tensor, block: int) -> Tensor:

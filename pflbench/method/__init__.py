@@ -5,7 +5,7 @@ from pflbench.method.column_blocks import Columns
 from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining
 from pflbench.method.optimiser import Optimiser, Sgd, State
-from pflbench.method.phase import Phase
+from pflbench.method.phase import Adaptation, Phase
 from pflbench.method.relatedness import Relatedness
 from pflbench.method.schedule import Clip, Schedule
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
@@ -14,6 +14,7 @@ from pflbench.method.storage import RowStore, Storage
 from pflbench.method.task import LocalBudget, LocalData, Nature, Samples, Task
 
 __all__ = [
+    "Adaptation",
     "AveragingServer",
     "Client",
     "Clip",

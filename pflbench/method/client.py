@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pflbench.method.column_blocks import Columns
 from pflbench.method.optimiser import State
-from pflbench.method.phase import Phase
+from pflbench.method.phase import Adaptation, Phase
 from pflbench.method.task import LocalBudget, LocalData, Samples, Task
 
 P = TypeVar("P")
@@ -206,6 +206,18 @@ class Client(Generic[P]):
         """Return the client's personal model [P]."""
         return self.whole(served["model"], state)
 
-    def adaptation(self) -> LocalBudget | None:
-        """Return a budget of plain SGD that the personal model gets before each evaluation."""
+    def predict(self, state: State, served: Message, x: Tensor) -> Tensor:
+        """Return log-probabilities [n, C] of the classes for inputs x [n, *shape].
+
+        Override it where a client's prediction is not that of one row, such as a mixture of
+        models or of a model and its neighbours. Evaluation, calibration and new clients then use
+        it in place of `personal`, which may return any of the client's models.
+        """
+        return torch.log_softmax(self.task.logits(self.personal(state, served), x), dim=-1)
+
+    def adaptation(self) -> Adaptation | LocalBudget | None:
+        """Return the training that the personal model gets before each evaluation, if any.
+
+        A budget alone stands for the scenario's optimiser on all columns.
+        """
         return None

@@ -1,10 +1,11 @@
-"""A part of a round's local training: which columns it trains, of which model, for how long."""
+"""What local training is made of: phases in a round, and adaptation before an evaluation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from pflbench.method.column_blocks import Columns
+from pflbench.method.optimiser import Optimiser
 from pflbench.method.task import LocalBudget
 
 
@@ -34,3 +35,22 @@ class Phase:
     model: str = "w"
     budget: LocalBudget | None = None
     batches: str = ""
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """Training of a personal model before each evaluation, thrown away after it.
+
+    Attributes
+    ----------
+    budget
+        How long it lasts.
+    optimiser
+        None for the scenario's, with the rate of the round.
+    columns
+        The columns that are trained, the others being frozen; None for all.
+    """
+
+    budget: LocalBudget
+    optimiser: Optimiser | None = None
+    columns: Columns | None = None

@@ -312,6 +312,12 @@ class Task:
         trained = self.layout.trained
         return torch.cat([inside[..., :trained], outside[..., trained:]], dim=-1)
 
+    def using(self, optimiser: Optimiser) -> Task:
+        """Return the task with another optimiser, whose rate is constant."""
+        other = copy.copy(self)
+        other.optimiser, other.schedule = optimiser, Schedule()
+        return other
+
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Task:
         """Return the task with its tensors on a device."""
         return Task(
