@@ -1,11 +1,14 @@
 """Write the reference of the Python interface, docs/reference/: `python tools/reference.py`.
 
+Also writes the blocks of docs/write-a-plugin.md that list the signatures of a class.
+
 Signatures and docstrings are read by griffe, which imports nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
@@ -16,6 +19,7 @@ from griffe import DocstringSectionKind as Kind
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = ROOT / "docs" / "reference"
+PLUGINS = ROOT / "docs" / "write-a-plugin.md"
 
 MODULES: dict[str, str] = {
     "pflbench": "Running, comparing, and the records of plugins",
@@ -147,14 +151,21 @@ def entry(name: str, member: griffe.Object, module: str) -> Iterator[str]:
 
 
 def signature(
-    name: str, parameters: griffe.Parameters, returns: object, *, bases: griffe.Class | None = None
+    name: str,
+    parameters: griffe.Parameters,
+    returns: object,
+    *,
+    bases: griffe.Class | None = None,
+    itself: bool = False,
+    widest: int = _WIDEST,
 ) -> str:
-    """Return a signature, in one line or with a parameter in each."""
+    """Return a signature, in one line or with a parameter in each; `itself`: with self."""
     parts: list[str] = []
     kinds = griffe.ParameterKind
     keyword_only = False
     for parameter in parameters:
-        if parameter.name == "self" or (parameter.name == "cls" and not parts):
+        if parameter.name in ("self", "cls") and not parts:
+            parts += ["self"] if itself else []
             continue
         if parameter.name.startswith("_"):
             continue
@@ -181,7 +192,7 @@ def signature(
         return "\n".join([f"{head}:", *fields]) if fields else head
     end = f" -> {returns}" if returns is not None else ""
     line = f"{name}({', '.join(parts)}){end}"
-    if len(line) <= _WIDEST:
+    if len(line) <= widest:
         return line
     return "\n".join([f"{name}(", *(f"    {part}," for part in parts), f"){end}"])
 
@@ -246,10 +257,27 @@ def block(code: str) -> str:
     return f"```py\n{code}\n```"
 
 
+def with_signatures(text: str) -> str:
+    """Return a page with the signatures of the classes that its comments name."""
+
+    def lines(match: re.Match[str]) -> str:
+        path = match[2].removeprefix("pflbench.")
+        found = _target(path.rpartition(".")[2], package()[path])
+        own = [
+            signature(name, method.parameters, method.returns, itself=True, widest=1000)
+            for name, method in found.functions.items()
+            if not name.startswith("_")
+        ]
+        return "\n".join([match[1], *own, match[3]])
+
+    return re.sub(r"(?s)(<!-- signatures of (\S+) -->\n\n```text)\n.*?(```)", lines, text)
+
+
 def written() -> dict[Path, str]:
     """Return the text of each page by its path."""
     pages = {PAGES / f"{module}.md": page(module) for module in MODULES}
-    return {PAGES / "README.md": contents(), **pages}
+    plugins = with_signatures(PLUGINS.read_text("utf-8"))
+    return {PAGES / "README.md": contents(), PLUGINS: plugins, **pages}
 
 
 def main() -> None:
