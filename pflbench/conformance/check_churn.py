@@ -119,7 +119,8 @@ def one_step_trains(subject: Subject) -> None:
             steps = sim.round(r, who).steps
             after = sim.personal(clients(k))
             where = f"A client that does one local step in round {r + 1} ({engine})"
-            if steps != sim.client.gradients_per_step:
+            least = sum(phase.multiple for phase in sim.client.phases())
+            if steps != least * sim.client.gradients_per_step:
                 raise CheckFailed(f"{where} is counted with {steps} gradients.")
             if not after.isfinite().all() or distance(after, before) == 0:
                 raise CheckFailed(f"{where} has the model that it had, or one that is not finite.")

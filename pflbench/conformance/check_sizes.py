@@ -106,8 +106,8 @@ def large_batches(subject: Subject) -> None:
     wide = replace(EPOCHS, batch_size=1000)
     for engine in _ENGINES:
         sim = simulation(subject, data, engine=engine, budget=wide)
-        for k, n in enumerate(sizes):
-            _expect_training(sim, k, k, n=n)
+        for k in range(len(sizes)):
+            _expect_training(sim, k, k)
 
 
 def _expect_training_of(subject: Subject, k: int) -> None:
@@ -118,8 +118,7 @@ def _expect_training_of(subject: Subject, k: int) -> None:
             _expect_training(alone, r, k)
         among = simulation(subject, data, engine=engine)
         report = among.round(0, among.everyone)
-        steps = sum(_steps(n, EPOCHS.batch_size) for n in _SMALL)
-        steps *= among.client.gradients_per_step
+        steps = sum(_gradients(among, n) for n in _SMALL)
         if report.steps != steps:
             raise CheckFailed(
                 f"Clients of {', '.join(map(str, _SMALL))} samples did {report.steps} gradient "
@@ -127,7 +126,7 @@ def _expect_training_of(subject: Subject, k: int) -> None:
             )
 
 
-def _expect_training(sim: Simulation, r: int, k: int, n: int | None = None) -> None:
+def _expect_training(sim: Simulation, r: int, k: int) -> None:
     """Play a round with client k alone; fail unless it trains and its personal model changes."""
     who = clients(k)
     size = int(sim.federation.train.sizes[k])
@@ -135,7 +134,7 @@ def _expect_training(sim: Simulation, r: int, k: int, n: int | None = None) -> N
     report = sim.round(r, who)
     after = sim.personal(who)
     where = f"A client of {size} sample(s), alone in round {r + 1} ({sim.engine.name})"
-    expected = _steps(size, EPOCHS.batch_size if n is None else n) * sim.client.gradients_per_step
+    expected = _gradients(sim, size)
     if report.steps != expected:
         raise CheckFailed(f"{where}, did {report.steps} gradient steps, expected {expected}.")
     if not np.isfinite(report.train_loss) or report.train_loss <= 0:
@@ -146,10 +145,17 @@ def _expect_training(sim: Simulation, r: int, k: int, n: int | None = None) -> N
         raise CheckFailed(f"{where}, has the same personal model as before: it was not trained.")
 
 
-def _steps(n: int, batch_size: int) -> int:
-    """Return a client's local steps in a round of `EPOCHS`."""
-    assert EPOCHS.epochs is not None
-    return EPOCHS.epochs * -(-n // min(batch_size, n))
+def _gradients(sim: Simulation, n: int) -> int:
+    """Return the gradients that a client of n samples computes in a round, in all phases."""
+    total = 0
+    for phase in sim.client.phases():
+        budget = phase.budget or sim.task.budget
+        steps = budget.steps
+        if budget.epochs is not None:
+            steps = budget.epochs * -(-n // min(budget.batch_size, n))
+        assert steps is not None  # one of the two is set
+        total += -(-steps // phase.multiple) * phase.multiple
+    return total * sim.client.gradients_per_step
 
 
 def _one_round(

@@ -81,6 +81,12 @@ def part_of(batches: np.ndarray, work: float) -> np.ndarray:
     return batches[: count_of(work, len(batches))]
 
 
+def in_multiples(batches: np.ndarray, of: int) -> np.ndarray:
+    """Return a client's batches, the first ones once more until there are a multiple of `of`."""
+    missing = -len(batches) % of
+    return np.concatenate([batches, batches[np.arange(missing) % len(batches)]])
+
+
 @dataclass(frozen=True, eq=False)
 class ChunkPlan:
     """The local steps of the rows of one chunk, most steps first.

@@ -75,6 +75,7 @@ class SequentialEngine:
                 )
         values = torch.stack(losses)
         fit_losses(values, sum(len(batches[k]) for batches in work.batches))
+        carry["steps"] = torch.tensor(len(losses), dtype=dtype, device=values.device)
         with drawing(-2, client.draws):
             state, upload = client.finish(state, carry, received, context)
         return state, upload, context, values

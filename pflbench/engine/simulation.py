@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from pflbench.engine.batches import Batches, batches_of, part_of
+from pflbench.engine.batches import Batches, batches_of, in_multiples, part_of
 from pflbench.engine.choose import make_engine
 from pflbench.engine.crossing import Crossing, named_tensors
 from pflbench.engine.divergence import refuse_divergence
@@ -381,10 +381,10 @@ class Simulation:
             data=self.local,
             batches=[
                 [
-                    part_of(batches(i, r), share)
+                    in_multiples(part_of(batches(i, r), share), phase.multiple)
                     for i, share in zip(clients, who.work[there].tolist(), strict=True)
                 ]
-                for batches in self._batches
+                for phase, batches in zip(self._phases, self._batches, strict=True)
             ],
             phases=self.phases,
             seeds=seeds_of(self.seed, "draws", r),

@@ -137,6 +137,7 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
     for phase, batches in zip(work.phases, work.batches, strict=True):
         chunks.append(_play(task, work, phase, batches, before, carry, context))
         before = [done + len(b) for done, b in zip(before, batches, strict=True)]
+    carry["steps"] = torch.tensor(before, dtype=W.dtype, device=W.device)
     with _drawing(work, -2, W.device):
         finish = _mapped(client, "finish")
         kept, uploads = finish(work.states, carry, work.received, context)

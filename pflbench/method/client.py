@@ -54,7 +54,7 @@ class Client(Generic[P]):
     """
 
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
-    gradients_per_step: ClassVar[int] = 1
+    gradients_per_step: int = 1
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
     draws: ClassVar[bool] = False
     enrol_is_mapped: ClassVar[bool] = False
@@ -196,7 +196,10 @@ class Client(Generic[P]):
     def finish(
         self, state: State, carry: State, received: Message, context: State
     ) -> tuple[State, Message]:
-        """End a round: return what the client keeps, and what it uploads."""
+        """End a round: return what the client keeps, and what it uploads.
+
+        The carry also holds "steps", a scalar: the local steps that were done.
+        """
         kept, shared = self.split(carry["w"])
         return {**state, **kept}, {"model": shared}
 

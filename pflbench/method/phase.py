@@ -28,6 +28,9 @@ class Phase:
     batches
         Name of the random stream of its batches. Phases of one name see the same batches if their
         budgets are alike; "" is that of methods without phases.
+    multiple
+        Its steps come in multiples of so many: where a client's batches do not, the first ones
+        follow once more. For methods whose update takes several batches in turn.
     """
 
     name: str = ""
@@ -35,6 +38,7 @@ class Phase:
     model: str = "w"
     budget: LocalBudget | None = None
     batches: str = ""
+    multiple: int = 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pflbench.engine.batches import chunk_plan, draw_batches, seeded_batches
+from pflbench.engine.batches import chunk_plan, draw_batches, in_multiples, seeded_batches
 from pflbench.method import LocalBudget
 
 sizes = st.integers(1, 70)
@@ -90,3 +90,13 @@ def test_a_client_with_one_sample_has_batches(budget: LocalBudget) -> None:
     plan = draw_batches(np.random.default_rng(0), 1, budget)
     assert (plan == 0).all()
     assert len(plan) == (2 if budget.epochs else 3)
+
+
+@pytest.mark.parametrize(("steps", "of", "wanted"), [(3, 2, 4), (4, 2, 4), (1, 3, 3), (5, 1, 5)])
+def test_batches_are_repeated_from_the_first_to_a_multiple(
+    steps: int, of: int, wanted: int
+) -> None:
+    batches = np.arange(2 * steps).reshape(steps, 2)
+    made = in_multiples(batches, of)
+    assert len(made) == wanted
+    assert made.tolist() == [batches[s % steps].tolist() for s in range(wanted)]
