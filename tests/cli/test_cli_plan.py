@@ -22,6 +22,7 @@ def ran(pflbench: Call, folder: Path, data: str) -> Path:
     return folder / "results"
 
 
+@pytest.mark.slow
 def test_a_plan_for_people_and_for_scripts(pflbench: Call, ran: Path) -> None:
     before = files(ran)
     shown = pflbench("plan", "--effect", "5")

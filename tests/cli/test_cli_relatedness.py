@@ -56,7 +56,7 @@ def test_wrong_neighbours_are_marked(pflbench: Call, folder: Path, data: str) ->
     assert 1 - strangers.sum() / 20 == pytest.approx(stored.summary["relatedness_same_group"])
 
 
-@pytest.mark.mostly_slow("svg")
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_its_picture_is_saved(pflbench: Call, folder: Path, data: str, ending: str) -> None:
     run(pflbench, "--algo", "fedora", "--dataset", data, *GROUPS, *SHORT)

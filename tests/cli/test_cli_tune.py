@@ -34,6 +34,7 @@ def matrix(folder: Path, data: str) -> str:
     return "matrix.toml"
 
 
+@pytest.mark.slow
 def test_a_matrix_is_tuned_and_then_run_with_what_was_found(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:

@@ -135,6 +135,23 @@ CASES = [
 ]
 
 
+@pytest.mark.mostly_slow(
+    "record_",
+    "parameters_",
+    "bounds_",
+    "halves_",
+    "stacked_equals",
+    "any_chunk",
+    "same_seed",
+    "no_hidden",
+    "absent_",
+    "blind_to_test_data",
+    "server_learns",
+    "uneven_",
+    "bytes_",
+    "churn_resumed",
+    "one_step",
+)
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.check}-{c.reason}")
 def test_a_broken_method_is_caught(case: Case) -> None:
     broken_methods.SMUGGLED.clear()

@@ -148,6 +148,7 @@ def test_networks_of_other_forms_are_left_to_autograd(layers: list[nn.Module]) -
     assert ConvolutionalGradient.of(module, Layout.of(module)) is None
 
 
+@pytest.mark.mostly_slow("AllTerms")
 @pytest.mark.parametrize("client", ["AllSmallPlaces", "AllTerms", "KeepsState", "OwnLoss"])
 def test_the_engines_agree_on_uneven_clients(client: str) -> None:
     """The stacked engine maps autograd; the sequential one computes these gradients by hand."""

@@ -100,6 +100,7 @@ def test_single_precision_agrees_to_rounding() -> None:
     assert_alike(reference, played(engine="stacked", chunk=2, **options), tolerance=2e-5)
 
 
+@pytest.mark.mostly_slow("AllTerms")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("name", ["Pulled", "AllTerms"])
 def test_the_fast_step_does_what_the_written_one_says(name: str, engine: str) -> None:

@@ -82,7 +82,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.mostly_slow("SIGTERM")
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "when"), [("SIGINT", "worker"), ("SIGTERM", "server")])
 def test_a_command_stopped_while_workers_start_says_so_in_one_line(
     how: str, when: str, start_code: Start, folder: Path, data: str

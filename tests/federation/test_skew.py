@@ -150,7 +150,7 @@ def test_a_saved_picture_is_a_picture(clients, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["partition.png"]
 
 
-@pytest.mark.mostly_slow("svg")
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "start"), [("a.svg", b"<?xml"), ("a.PDF", b"%PDF")])
 def test_one_partition_is_one_file(name, start, three, tmp_path):
     save_picture(three, tmp_path / name)

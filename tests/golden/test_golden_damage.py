@@ -100,12 +100,14 @@ PFEDHN = [
 ]
 
 
+@pytest.mark.mostly_slow("lacks", "rounds", "alpha", "not JSON", "empty batch")
 @pytest.mark.parametrize(("change", "message"), FEDORA, ids=[m for _, m in FEDORA])
 def test_fedora(change: Callable[[Arrays], Arrays], message: str, tmp_path: Path) -> None:
     path = save(tmp_path / "recording.npz", change(load(HERE / "fedora.npz")))
     assert message in refusal("fedora", path)
 
 
+@pytest.mark.mostly_slow("cohort", "twice", "embeddings")
 @pytest.mark.parametrize(("change", "message"), PFEDHN, ids=[m for _, m in PFEDHN])
 def test_pfedhn(change: Callable[[Arrays], Arrays], message: str, tmp_path: Path) -> None:
     path = save(tmp_path / "recording.npz", change(load(HERE / "pfedhn.npz")))

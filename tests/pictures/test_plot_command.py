@@ -167,6 +167,7 @@ def test_a_method_looks_the_same_whatever_is_selected(plot: Plot, tmp_path: Path
         assert Path("b.pdf").read_bytes() == content
 
 
+@pytest.mark.slow
 def test_ranks_over_five_scenarios(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "five" / "results"
     for i in range(5):
@@ -183,7 +184,7 @@ def test_ranks_over_five_scenarios(plot: Plot, tmp_path: Path) -> None:
     assert "5 blocks" in shown
 
 
-@pytest.mark.mostly_slow("2-1-2")
+@pytest.mark.slow
 @pytest.mark.parametrize("clients", [1, 2, 9])
 @pytest.mark.parametrize("rounds", [1, 3])
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -288,6 +288,7 @@ def test_each_term_is_explained_once(document: Element) -> None:
     assert {"95 % t interval", "hurt %", "optimism"} <= set(terms)
 
 
+@pytest.mark.slow
 def test_options_choose_title_and_scenarios(
     results: Path, made: list[Board], write: Report
 ) -> None:
@@ -411,6 +412,7 @@ def test_every_scenario_has_its_pictures_with_every_method(
                 assert numbers - left_out <= drawn <= numbers
 
 
+@pytest.mark.slow
 def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
     (board,) = [b for b in made if "iid" in b.title]
     longer = dataclasses.replace(board, scenario_id="0" * 12, title="longer")

@@ -78,6 +78,7 @@ def rewritten(path: Path, *, digested: bool, **changes: Any) -> None:
     path.write_text(json.dumps({**content, "digest": digest(content) if digested else own}))
 
 
+@pytest.mark.mostly_slow("digits")
 @pytest.mark.parametrize("digested", [False, True], ids=["digits", "digest and all"])
 def test_a_manifest_with_another_round(
     digested: bool, federation: Federation, results: Path, whole: StoredRun, manifest: Path

@@ -40,6 +40,7 @@ METHODS = {
 """What each method's clients give away: at enrolment and in rounds."""
 
 
+@pytest.mark.mostly_slow("[fedora]", "[pfedhn]")
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_says_what_its_clients_gave_away(method: str, federation: Federation) -> None:
     rule = "gaussian(clip=0.5, noise=4, delta=1e-4)"
@@ -95,6 +96,7 @@ def test_without_the_option_nothing_is_said_of_it(federation: Federation, tmp_pa
     assert not run.has_table("privacy")
 
 
+@pytest.mark.slow
 def test_a_strong_norm_and_much_noise_cost_accuracy(digits: str) -> None:
     options: dict[str, Any] = {
         "clients": 6,
