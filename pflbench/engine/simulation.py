@@ -384,7 +384,7 @@ class Simulation:
                     in_multiples(part_of(batches(i, r), share), phase.multiple)
                     for i, share in zip(clients, who.work[there].tolist(), strict=True)
                 ]
-                for phase, batches in zip(self._phases, self._batches, strict=True)
+                for phase, batches in zip(self.phases, self._batches, strict=True)
             ],
             phases=self.phases,
             seeds=seeds_of(self.seed, "draws", r),
