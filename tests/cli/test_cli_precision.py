@@ -10,7 +10,7 @@ import pytest
 import torch
 from calling import SMALL, Call
 
-from pflbench.engine.stacked import _Chunk as StackedChunk
+from pflbench.engine.stacked import _train_chunk as train_chunk
 from pflbench.results import Store, StoredRun
 
 
@@ -92,12 +92,11 @@ def test_the_chunk_decides_nothing(
 ) -> None:
     sizes: list[int] = []
 
-    class Watched(StackedChunk):
-        def __init__(self, task: Any, client: Any, clients: Any, *rest: Any) -> None:
-            sizes.append(len(clients))
-            super().__init__(task, client, clients, *rest)
+    def watched(task: Any, work: Any, *rest: Any) -> Any:
+        sizes.append(len(work.clients))
+        return train_chunk(task, work, *rest)
 
-    monkeypatch.setattr("pflbench.engine.stacked._Chunk", Watched)
+    monkeypatch.setattr("pflbench.engine.stacked._train_chunk", watched)
     whole = played(pflbench, folder, data)
     assert set(sizes) == {3}
     sizes.clear()
