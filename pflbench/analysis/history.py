@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pflbench.analysis import Board
+from pflbench.analysis.run_costs import client_tables
 from pflbench.errors import InputError
-from pflbench.results import Store, StoredRun, client_table, selected_round
+from pflbench.results import Store, StoredRun, selected_round
 from pflbench.results.measures import Floats, Ints
-
-_METRICS = ("round", "client", "split", "stage", "samples", "correct")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +69,7 @@ def _run(store: Store, run_id: str) -> StoredRun:
 
 
 def _history(run: StoredRun, seed: int) -> History:
-    columns = run.arrow("metrics", _METRICS)
-    metrics = {name: columns[name].to_numpy() for name in _METRICS}
-    try:
-        val, test = client_table(metrics, "val"), client_table(metrics, "test")
-    except InputError as error:
-        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
+    val, test = client_tables(run)
     chosen = int(np.flatnonzero(val.rounds == selected_round(val))[0])
     return History(
         seed=seed,

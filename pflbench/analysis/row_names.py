@@ -9,7 +9,6 @@ from typing import Any
 
 from pflbench.errors import InputError
 from pflbench.results import StoredRun
-from pflbench.schema.expressions import Expression
 from pflbench.schema.parameters import Scalar, describe_parameters
 from pflbench.schema.plugins import installed
 from pflbench.schema.realised import (
@@ -17,7 +16,9 @@ from pflbench.schema.realised import (
     new_clients_in_numbers,
     participation_in_numbers,
     population_in_numbers,
+    short,
 )
+from pflbench.schema.realised import written as in_words
 from pflbench.schema.scenario import Choice, Scenario
 from pflbench.schema.scenario_fields import PRECISIONS, scenario_fields
 
@@ -51,7 +52,7 @@ def labels(choices: Sequence[Choice], defaults: Defaults) -> list[str]:
         }
         versions = {other.version for other in rivals}
         suffix = f" (version {choice.version})" if len(versions) > 1 else ""
-        names.append(f"{_expression(choice.name, shown)}{suffix}")
+        names.append(f"{short(choice.name, shown)}{suffix}")
     return names
 
 
@@ -81,10 +82,10 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     others = "".join(f", {words}" for words in _others(s))
     privacy = ""
     if s.privacy is not None:
-        privacy = f"; uploads under {_expression(s.privacy.name, _given(s.privacy))}"
-    partition = _expression(s.partition.name, _given(s.partition))
+        privacy = f"; uploads under {in_words(s.privacy)}"
+    partition = in_words(s.partition)
     if s.population is not None:
-        partition += f", population {_expression(s.population.name, _given(s.population))}"
+        partition += f", population {in_words(s.population)}"
         partition += population_in_numbers(s)
     new = ""
     if s.new_clients is not None:
@@ -92,7 +93,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     evaluated = "after the last round"
     if s.eval_every <= s.rounds:
         evaluated = f"every {_count(s.eval_every, 'round', one='round')}"
-    model = _expression(s.model.name, _given(s.model))
+    model = in_words(s.model)
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
         f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
@@ -105,7 +106,7 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
 def _cohort(scenario: Scenario) -> str:
     said, number = scenario.participation, participation_in_numbers(scenario)
     if isinstance(said, Choice):
-        return f"participation {_expression(said.name, _given(said))}{number}"
+        return f"participation {in_words(said)}{number}"
     if said >= 1:
         return "every client in every round"
     return f"{said * 100:g} % of the clients in each round{number}"
@@ -114,12 +115,12 @@ def _cohort(scenario: Scenario) -> str:
 def title(dataset: str, scenario: Scenario) -> str:
     """Return a board's title: data set, partition, and other settings off their defaults."""
     s = scenario
-    words = [dataset, _expression(s.partition.name, _given(s.partition))]
+    words = [dataset, in_words(s.partition)]
     if s.population is not None:
-        said = _expression(s.population.name, _given(s.population))
+        said = in_words(s.population)
         words.append(said + population_in_numbers(s))
     if s.privacy is not None:
-        words.append(_expression(s.privacy.name, _given(s.privacy)))
+        words.append(in_words(s.privacy))
     words += attendance(s)
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
@@ -176,7 +177,7 @@ def written(choice: Mapping[str, Any] | None) -> str:
     """Write a stored choice as on a command line, "" for None."""
     if choice is None:
         return ""
-    return _expression(choice["name"], _given(Choice(choice["name"], choice["parameters"])))
+    return in_words(Choice(choice["name"], choice["parameters"]))
 
 
 def shortfall(
@@ -215,21 +216,6 @@ def _failure(failure: Mapping[str, Any]) -> str:
     place = f" in {', '.join(where)}" if where else ""
     kind = f" ({failure['error']})" if failure.get("error") else ""
     return f"{place}{kind}"
-
-
-def _expression(name: str, arguments: Mapping[str, Scalar]) -> str:
-    """Write a name and its arguments as on a command line, whole numbers without a point."""
-    short = {
-        key: int(value)
-        if isinstance(value, float) and value.is_integer() and abs(value) < 1e15
-        else value
-        for key, value in arguments.items()
-    }
-    return str(Expression(name, short))
-
-
-def _given(choice: Choice) -> dict[str, Scalar]:
-    return {key: value for key, value in choice.parameters.items() if value is not None}
 
 
 def _count(number: int, noun: str, *, one: str | None = None) -> str:

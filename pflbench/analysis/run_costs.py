@@ -60,6 +60,22 @@ class Record:
         return float(self.test.at(round).mean())
 
 
+def client_tables(run: StoredRun) -> tuple[ClientTable, ClientTable]:
+    """Read the validation and the test results of a run's clients.
+
+    Raises
+    ------
+    InputError
+        The table is missing or damaged.
+    """
+    columns = run.arrow("metrics", _METRICS)
+    metrics = {name: columns[name].to_numpy() for name in _METRICS}
+    try:
+        return client_table(metrics, "val"), client_table(metrics, "test")
+    except InputError as error:
+        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
+
+
 def read(run: StoredRun) -> Record:
     """Read a complete run's tables.
 
@@ -71,12 +87,7 @@ def read(run: StoredRun) -> Record:
     run.check()
     if run.status != "complete":
         raise InputError(f"Run {run.id} is {run.status}: only a complete run can be accounted for.")
-    columns = run.arrow("metrics", _METRICS)
-    metrics = {name: columns[name].to_numpy() for name in _METRICS}
-    try:
-        val, test = client_table(metrics, "val"), client_table(metrics, "test")
-    except InputError as error:
-        raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
+    val, test = client_tables(run)
     partition = run.table("partition", ("client", "split", "samples"))
     train = partition[partition["split"] == "train"]
     there = run.has_table("participation")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.option_types import Number, OneOf, complete
+from pflbench.cli.option_types import Number, complete
 from pflbench.cli.session import debug_option
-from pflbench.cli.shared_options import boards_options, results_option
+from pflbench.cli.shared_options import boards_options, form_option, results_option
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -55,14 +55,7 @@ interval: of three seeds, a wide one.
 )
 @results_option
 @boards_options
-@click.option(
-    "--format",
-    "form",
-    type=OneOf(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to write it.",
-)
+@form_option()
 @debug_option
 def plan(
     results: Path,

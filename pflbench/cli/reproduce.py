@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
-from pflbench.cli.option_types import Number, OneOf, PathText
+from pflbench.cli.option_types import Number, PathText
 from pflbench.cli.session import INTERRUPTED, debug_option, warn
-from pflbench.cli.shared_options import data_options, results_option
+from pflbench.cli.shared_options import data_options, form_option, results_option
 from pflbench.cli.torchrun import TERMINATED, Terminated, heeding_sigterm
 
 if TYPE_CHECKING:
@@ -48,14 +48,7 @@ status is 0 if it agrees, 1 if it differs and 2 if it cannot be run again.
 )
 @data_options
 @results_option
-@click.option(
-    "--format",
-    "form",
-    type=OneOf(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="How to print the outcome.",
-)
+@form_option("How to print the outcome.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @debug_option
 @click.pass_context

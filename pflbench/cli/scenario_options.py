@@ -39,8 +39,8 @@ _NAMES = (_MATRIX_FILE, *_LISTS, *_FIELDS)
 """The options by the names that a command's function has for them."""
 
 
-def field_option(field: ScenarioField) -> Callable[[F], F]:
-    """Return what adds the option of a scenario's field."""
+def field_option(field: ScenarioField, **own: Any) -> Callable[[F], F]:
+    """Return what adds the option of a scenario's field; `own` replaces settings of click's."""
     kind: FieldChoice | NumberOrRule | Number | type[bool] | None = None
     if field.type == "bool":
         kind = bool
@@ -50,16 +50,17 @@ def field_option(field: ScenarioField) -> Callable[[F], F]:
         kind = NumberOrRule(Number(**field.limits))
     elif field.type != "str":
         kind = Number(**field.limits, whole=field.type == "int")
-    return click.option(
-        field.option,
-        metavar=field.metavar,
-        type=kind,
-        multiple=field.several,
-        default=field.default,
-        show_default=field.default is not None,
-        shell_complete=complete(field.shelf, several=field.several) if field.shelf else None,
-        help=field.sentence(),
-    )
+    several = own.get("multiple", field.several)
+    settings: dict[str, Any] = {
+        "metavar": field.metavar,
+        "type": kind,
+        "multiple": several,
+        "default": field.default,
+        "show_default": field.default is not None,
+        "shell_complete": complete(field.shelf, several=several) if field.shelf else None,
+        "help": field.sentence(),
+    }
+    return click.option(field.option, **{**settings, **own})
 
 
 def _of_panel(panel: str) -> list[str]:

@@ -88,6 +88,18 @@ def network_option(command: F) -> F:
     )(command)
 
 
+def form_option(help: str = "How to write it.") -> Callable[[F], F]:
+    """Return what adds `--format text|json`."""
+    return click.option(
+        "--format",
+        "form",
+        type=OneOf(["text", "json"]),
+        default="text",
+        show_default=True,
+        help=help,
+    )
+
+
 def save_option(drawn: str) -> Callable[[F], F]:
     """Return what adds `--save FILE`, for a picture of what is drawn."""
     return click.option(

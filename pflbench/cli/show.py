@@ -7,7 +7,8 @@ from pathlib import Path
 import rich_click as click
 from click.shell_completion import CompletionItem
 
-from pflbench.cli.option_types import COUNT, Number, complete, complete_any_name, names_of_plugins
+from pflbench.cli.option_types import Number, complete, complete_any_name, names_of_plugins
+from pflbench.cli.scenario_options import field_option
 from pflbench.cli.session import debug_option
 from pflbench.cli.shared_options import (
     data_options,
@@ -17,6 +18,9 @@ from pflbench.cli.shared_options import (
     target_option,
 )
 from pflbench.errors import UnknownNameError
+from pflbench.schema.scenario_fields import scenario_fields
+
+_FIELDS = scenario_fields()
 
 _HELP = """Show a plugin, a partition or a run.
 
@@ -115,25 +119,14 @@ def plugin(name: str, note: bool) -> None:
 
 @show.command(help=_PARTITION)
 @click.argument("expression", metavar="EXPR", shell_complete=complete("partitioners"))
-@click.option(
-    "--dataset",
-    metavar="NAME",
-    required=True,
-    shell_complete=complete("datasets"),
-    help="Data set: a name, or name:PATH.",
+@field_option(
+    _FIELDS["dataset"], multiple=False, required=True, help="Data set: a name, or name:PATH."
 )
-@click.option(
-    "--population",
-    metavar="EXPR",
-    shell_complete=complete("populations"),
+@field_option(
+    _FIELDS["population"],
     help="Clients unlike the others, such as groups(minority=0.2). Their numbers are printed.",
 )
-@click.option(
-    "--clients",
-    metavar="N",
-    type=COUNT,
-    help="Number of clients; default: the reference scenario's.",
-)
+@field_option(_FIELDS["clients"], help="Number of clients; default: the reference scenario's.")
 @click.option(
     "--seed",
     metavar="N",

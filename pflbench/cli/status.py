@@ -7,10 +7,9 @@ from typing import Any
 
 import rich_click as click
 
-from pflbench.cli.option_types import OneOf
 from pflbench.cli.scenario_options import asks, cells_options, take_matrix
 from pflbench.cli.session import debug_option
-from pflbench.cli.shared_options import data_options, results_option
+from pflbench.cli.shared_options import data_options, form_option, results_option
 
 _HELP = """Say which cells are done, running, failed, unfinished or missing.
 
@@ -32,14 +31,7 @@ are told.
 @click.option_panel("Results and output", options=["--results", "--format", "--debug", "--help"])
 @data_options
 @results_option
-@click.option(
-    "--format",
-    "form",
-    type=OneOf(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="A table with counts over seeds, or all cells for scripts.",
-)
+@form_option("A table with counts over seeds, or all cells for scripts.")
 @debug_option
 @click.pass_context
 def status(

@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from pflbench.analysis.marks import EDGE_MARK
 from pflbench.analysis.row_names import title
 from pflbench.cli.notices import noticing
+from pflbench.cli.progress.said_once import SaidOnce
 from pflbench.errors import WorkError
 from pflbench.experiments.executors import Executor, Watch
 from pflbench.experiments.grid import TuningPlan
@@ -28,23 +28,8 @@ from pflbench.schema.parameters import Scalar
 from pflbench.schema.scenario import Scenario
 
 
-class _Notices(Watch):
-    """Prints what people should see of the trials' runs, once."""
-
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        self.console, self.quiet = console, quiet
-        self._said: set[str] = set()
-
-    def notice(self, text: str) -> None:
-        """Print it."""
-        if text and text not in self._said:
-            self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
-
-    def remark(self, text: str) -> None:
-        """Print it, unless only the table is wanted."""
-        if not self.quiet:
-            self.notice(text)
+class _Notices(SaidOnce, Watch):
+    """Prints what people should see of the trials' runs."""
 
 
 def run_trials(

@@ -34,7 +34,7 @@ from pflbench.runs.result import Result
 from pflbench.runs.reuse import take
 from pflbench.runs.writers import InMemory, Shared, Writer
 from pflbench.schema.error_text import shortened
-from pflbench.schema.realised import attendance, population_in_numbers
+from pflbench.schema.realised import attendance, off_default, population_in_numbers
 
 CHECKPOINT_SECONDS = 15.0
 """Work that a killed run loses at most, apart from the round it was in, if its state is small."""
@@ -341,6 +341,7 @@ class _Execution:
             chunk=sharing.rows,
             chunk_cores=sharing.cores,
             attendance=", ".join(attendance(self.scenario, p.registry)),
+            settled=", ".join(off_default(self.scenario)),
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
         self.told.tell("started", info)

@@ -23,6 +23,8 @@ class RunInfo:
         cores that chunks of them (or single clients) are shared between.
     attendance
         Who takes part in the rounds and who joins later, in words; "" where all do.
+    settled
+        Further fields of the scenario that are off their default, in words.
     """
 
     run_id: str
@@ -43,6 +45,7 @@ class RunInfo:
     chunk: int = 1
     chunk_cores: int = 1
     attendance: str = ""
+    settled: str = ""
 
 
 @dataclass(frozen=True)

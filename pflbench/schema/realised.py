@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pflbench.errors import InputError
 from pflbench.schema.expressions import Expression
-from pflbench.schema.parameters import ParameterInfo, describe_parameters
+from pflbench.schema.parameters import ParameterInfo, Scalar, describe_parameters
 from pflbench.schema.plugins import Registry, Shelf, installed
 from pflbench.schema.scenario import Choice, Scenario
+from pflbench.schema.scenario_fields import SettledFields
 from pflbench.schema.shares import MARK, ShareOf, count_of
 
 
@@ -69,16 +70,29 @@ def attendance(scenario: Scenario, registry: Registry | None = None) -> list[str
     return words
 
 
+def off_default(scenario: Scenario) -> list[str]:
+    """Name the settled fields that are off their default: nothing an identity has is silent."""
+    return [
+        str(value) if field.name == "precision" else f"{field.name.replace('_', ' ')} {value}"
+        for field in dataclasses.fields(SettledFields)
+        if (value := getattr(scenario, field.name)) != field.default
+    ]
+
+
 def written(choice: Choice) -> str:
     """Write a choice as on a command line, without what it leaves open, whole numbers as such."""
+    return short(choice.name, {k: v for k, v in choice.parameters.items() if v is not None})
+
+
+def short(name: str, arguments: Mapping[str, Scalar]) -> str:
+    """Write a name and its arguments as on a command line, whole numbers without a point."""
     given = {
-        name: int(value)
+        key: int(value)
         if isinstance(value, float) and value.is_integer() and abs(value) < 1e15
         else value
-        for name, value in choice.parameters.items()
-        if value is not None
+        for key, value in arguments.items()
     }
-    return str(Expression(choice.name, given))
+    return str(Expression(name, given))
 
 
 def participants(scenario: Scenario) -> int:

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.live import Live
-from rich.padding import Padding
+from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from pflbench.cli.progress.one_cell import outcome as headline
+from pflbench.cli.progress.said_once import SaidOnce, at_foot
 from pflbench.cli.progress.watching import MANY, many_there, show_trace, waiting_for
 from pflbench.experiments.executors import Outcome, Watch, Work
 from pflbench.report.terminal.screen import literal
@@ -46,8 +45,7 @@ class _Running(Observer):
         """Take note of the run."""
         self.info = info
         self.board.notice(info.notice)
-        if info.source:
-            self.board.data(info.source)
+        self.board.data(info.source)
 
     def round_done(self, progress: Progress) -> None:
         """Take note of the round."""
@@ -74,7 +72,7 @@ class _Running(Observer):
         return Text(plain(self.work.title)), bar, Text(state), Text(accuracy, style="green")
 
 
-class SideBySide(Watch):
+class SideBySide(SaidOnce, Watch):
     """One line a cell that has ended.
 
     Parameters
@@ -92,13 +90,12 @@ class SideBySide(Watch):
     def __init__(
         self, console: Console, works: Sequence[Work], *, quiet: bool, debug: bool
     ) -> None:
-        self.console, self.total = console, len(works)
-        self.quiet, self.debug = quiet, debug
+        super().__init__(console, quiet=quiet)
+        self.total, self.debug = len(works), debug
         self.running: dict[str, _Running] = {}
         self.ended_cells = self.run_cells = self.failed = 0
         self.resting = ""
         self.start = 0.0  # when the first cell began
-        self._said: set[str] = set()
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -119,23 +116,6 @@ class SideBySide(Watch):
         """Let its rounds be shown."""
         running = self.running.get(work.run_id)
         return [] if running is None else [running]
-
-    def notice(self, text: str) -> None:
-        """Print something that must be seen, once."""
-        if text and text not in self._said:
-            self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
-
-    def remark(self, text: str) -> None:
-        """Print it, unless only the table is wanted."""
-        if not self.quiet:
-            self.notice(text)
-
-    def data(self, source: str) -> None:
-        """Print where data comes from, once."""
-        if source not in self._said and not self.quiet:
-            self._said.add(source)
-            self.console.print(f"Data: {literal(source)}")
 
     def ended(self, work: Work, outcome: Outcome) -> None:
         """Print a cell's result, or why there is none."""
@@ -187,14 +167,7 @@ class LiveSideBySide(SideBySide):
         self, console: Console, works: Sequence[Work], *, quiet: bool, debug: bool
     ) -> None:
         super().__init__(console, works, quiet=quiet, debug=debug)
-        self._live = Live(
-            _Block(self),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._live = at_foot(console, self.block)
 
     def __enter__(self) -> Self:
         """Begin to show."""
@@ -244,13 +217,3 @@ class LiveSideBySide(SideBySide):
             return ""
         left = (self.total - self.ended_cells - parts) * (time.monotonic() - self.start) / done
         return f"about {duration(left)} left"
-
-
-class _Block:
-    """Renders a display anew each time that it is asked."""
-
-    def __init__(self, display: LiveSideBySide) -> None:
-        self.display = display
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(self.display.block(), (1, 0, 0, 0))

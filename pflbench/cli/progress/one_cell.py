@@ -7,18 +7,16 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from rich.console import Console, ConsoleOptions, Group, RenderResult
-from rich.live import Live
-from rich.padding import Padding
+from rich.console import Console, Group
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pflbench.cli.progress.said_once import SaidOnce, at_foot
 from pflbench.report.terminal.screen import literal
 from pflbench.report.terminal.units import duration, size
 from pflbench.runs.observer import Observer
 from pflbench.schema.error_text import plain
-from pflbench.schema.scenario_fields import PRECISIONS
 
 if TYPE_CHECKING:
     from pflbench.runs import Result
@@ -28,7 +26,7 @@ SECONDS_BETWEEN_LINES = 2.0
 """Plain lines of one run come no denser than this, except for the last evaluation."""
 
 
-class Display(Observer):
+class Display(SaidOnce, Observer):
     """Shows the cells of a matrix; as it stands, nothing but notices (`--quiet`).
 
     Parameters
@@ -40,11 +38,10 @@ class Display(Observer):
     """
 
     def __init__(self, console: Console, cells: int) -> None:
-        self.console, self.cells = console, cells
-        self.cell = 0
+        super().__init__(console)
+        self.cells, self.cell = cells, 0
         self.title = ""
         self.info: RunInfo | None = None
-        self._said: set[str] = set()
 
     def __enter__(self) -> Display:
         """Begin to show."""
@@ -63,12 +60,6 @@ class Display(Observer):
         """Print a line about the current cell."""
         number = f"[dim]{literal(f'[{self.cell}/{self.cells}]')}[/dim] " if self.cells > 1 else ""
         self.console.print(number + markup)
-
-    def notice(self, text: str) -> None:
-        """Print something that must be seen, once."""
-        if text and text not in self._said:
-            self._said.add(text)
-            self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
     def problem(self, text: str) -> None:
         """Say that the current cell failed."""
@@ -90,8 +81,7 @@ class PlainDisplay(Display):
     def started(self, info: RunInfo) -> None:
         """Print what begins."""
         super().started(info)
-        if info.source:
-            self._once(f"Data: {info.source}")
+        self.data(info.source)
         resumed = f", going on after round {info.start_round}" if info.start_round else ""
         self.line(
             f"{literal(self.title)}: {info.rounds} rounds, {literal(where(info))}, "
@@ -120,25 +110,13 @@ class PlainDisplay(Display):
         """Say that nothing had to be run."""
         self.line(f"{literal(self.title)}: there already, run {result.run_id}: {outcome(result)}")
 
-    def _once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            self.console.print(literal(text))
-
 
 class LiveDisplay(PlainDisplay):
     """A block of lines at the foot of the terminal, renewed several times a second."""
 
     def __init__(self, console: Console, cells: int) -> None:
         super().__init__(console, cells)
-        self._live = Live(
-            _Block(self),
-            console=console,
-            refresh_per_second=4,
-            transient=True,
-            redirect_stdout=False,
-            redirect_stderr=False,
-        )
+        self._live = at_foot(console, self.block)
         self._progress: Progress | None = None
         self._evaluation: Evaluation | None = None
         self._resting = ""
@@ -170,8 +148,7 @@ class LiveDisplay(PlainDisplay):
     def started(self, info: RunInfo) -> None:
         """Show the run."""
         Display.started(self, info)
-        if info.source:
-            self._once(f"Data: {info.source}")
+        self.data(info.source)
 
     def round_done(self, progress: Progress) -> None:
         """Take note of the round; the block shows it when it is next renewed."""
@@ -206,16 +183,6 @@ class LiveDisplay(PlainDisplay):
         return Group(head, bar(progress.round, progress.rounds, state, f"{left} left"), foot)
 
 
-class _Block:
-    """Renders a display anew each time that it is asked."""
-
-    def __init__(self, display: LiveDisplay) -> None:
-        self.display = display
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        yield Padding(self.display.block(), (1, 0, 0, 0))
-
-
 def make_display(console: Console, cells: int, *, quiet: bool) -> Display:
     """Return the display that suits where the output goes."""
     if quiet:
@@ -236,8 +203,8 @@ def where(info: RunInfo) -> str:
     words += [part for part in (info.attendance, info.device) if part]
     if info.processes > 1:
         words.append(f"{info.processes} processes")
-    if info.precision != PRECISIONS[0]:
-        words.append(info.precision)
+    if info.settled:
+        words.append(info.settled)
     stacked = info.engine == "stacked"
     how = f", chunks of {_counted(info.chunk, 'row')}" if stacked else ""
     if info.device == "cpu":  # an accelerator does each operation in parallel

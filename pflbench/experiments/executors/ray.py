@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from pflbench.errors import InputError, WorkError
-from pflbench.experiments.executors.executor import Outcome, Watch, Work
+from pflbench.experiments.executors.executor import Outcome, Watch, Work, tell
 from pflbench.experiments.executors.lost_cells import ATTEMPTS, again, lost
 from pflbench.experiments.executors.ray_worker import marked, run_cell, surroundings
 from pflbench.experiments.executors.worker_environment import environment
@@ -159,7 +159,7 @@ class RayTasks:
                     work = self._running[events]
                     event, what = self._next(events, work)
                     if event not in ("ended", "lost"):
-                        _tell(watch, event, work, what)
+                        tell(watch, event, work, what)
                         continue
                     del self._running[events]
                     if event == "ended":
@@ -310,19 +310,6 @@ def _given_up(work: Work, loss: _Loss) -> Outcome:
         f"The worker process died, {loss.how}, {ATTEMPTS} times; the cell goes on from its last "
         "checkpoint when it is run again.",
     )
-
-
-def _tell(watch: Watch, event: str, work: Work, what: Any) -> None:
-    """Pass on what a worker said."""
-    if event == "began":
-        watch.began(work)
-    elif event == "notice":
-        watch.notice(what)
-    elif event == "remark":
-        watch.remark(what)
-    else:
-        for observer in watch.observers(work):
-            getattr(observer, event)(what)
 
 
 def _of_ray(error: Exception) -> str:

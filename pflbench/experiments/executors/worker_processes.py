@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import pebble
 
-from pflbench.experiments.executors.executor import Outcome, Watch, Work
+from pflbench.experiments.executors.executor import Outcome, Watch, Work, tell
 from pflbench.experiments.executors.lost_cells import ATTEMPTS, again, lost
 from pflbench.experiments.executors.worker import prepare, run_here
 from pflbench.experiments.executors.worker_environment import environment
@@ -137,7 +137,7 @@ class Processes:
                     continue
                 if event != "ended":
                     if event in ("notice", "remark") or about in known:
-                        _tell(watch, event, known.get(about), what)
+                        tell(watch, event, known.get(about), what)
                     continue
                 if about not in running:
                     continue
@@ -263,19 +263,6 @@ def _end_of(code: int | None) -> str:
     if code is None:
         return "for an unknown reason"
     return f"signal {-code}" if code < 0 else f"exit status {code}"
-
-
-def _tell(watch: Watch, event: str, work: Work | None, what: Any) -> None:
-    """Pass on what a worker said."""
-    if event == "remark":
-        watch.remark(what)
-    elif work is None:
-        watch.notice(what)
-    elif event == "began":
-        watch.began(work)
-    else:
-        for observer in watch.observers(work):
-            getattr(observer, event)(what)
 
 
 def _server() -> int | None:
