@@ -19,9 +19,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pflbench.engine.batches import Batches
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Federation
 from pflbench.method import LocalBudget, Sgd
+from pflbench.models.inferred import Inferred, infer, listed
 from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
@@ -76,6 +78,48 @@ class Recording:
         """Return a client's batches [steps, B], the same in every round; -1 pads."""
         return self._batches[client]
 
+    def streams(self) -> dict[str, Batches]:
+        """Return the batches of all streams: "", and those of `batches/client{k}/{name}`.
+
+        A named stream may have a leading axis for rounds.
+        """
+        first = "batches/client0/"
+        names = [name.removeprefix(first) for name in self.names(first)]
+        return {"": self.batches, **{name: self._stream(name) for name in names}}
+
+    def cohorts(self) -> list[Tensor]:
+        """Return the participants, round by round, in ascending order; everyone if not recorded."""
+        if not self.names("cohort"):
+            return [torch.arange(self.clients)] * self.rounds
+        rows = self.indices("cohort", 0, self.clients - 1)
+        if len(rows) != self.rounds:
+            raise self.error(f"'cohort' has {len(rows)} rows for {self.rounds} rounds")
+        if any(len(set(row)) < len(row) for row in rows.tolist()):
+            raise self.error("'cohort' names a client twice in a round")
+        return [torch.tensor(sorted(row)) for row in rows.tolist()]
+
+    def network(self) -> Inferred:
+        """Return the network, from the initial model and, if it is there, the list of layers.
+
+        Raises
+        ------
+        InputError
+            There is no initial model, or it is of no network that is known.
+        """
+        shapes = {n.removeprefix("init/"): self.array(n).shape for n in self.names("init/")}
+        if not shapes or any("/" in name for name in shapes):
+            raise self.error("it lacks the initial model, 'init/{parameter}'")
+        layers = self.config.get("network")
+        momentum, eps = self._real("bn_momentum", 0.1), self._real("bn_eps", 1e-5)
+        self.ignored("network", "hidden")  # widths, known from the shapes
+        federation = self.federation
+        if layers is None:
+            shape = federation.input_shape
+            return self.attributed(lambda: infer(shapes, shape, federation.classes))
+        if not isinstance(layers, list) or not all(isinstance(layer, str) for layer in layers):
+            raise self.error(f"config says network = {layers!r}, expected names of layers")
+        return self.attributed(lambda: listed(layers, shapes, momentum=momentum, eps=eps))
+
     def names(self, prefix: str = "") -> list[str]:
         """Return the names of arrays that begin so, in the order of the file."""
         return [name for name in self._arrays if name.startswith(prefix)]
@@ -104,10 +148,10 @@ class Recording:
         """Return an array of real numbers as float32."""
         return torch.from_numpy(self.array(name, shape).astype(np.float32))
 
-    def indices(self, name: str, low: int, high: int) -> np.ndarray:
-        """Return an array [rows, columns] of whole numbers from low to high."""
+    def indices(self, name: str, low: int, high: int, most: int = 2) -> np.ndarray:
+        """Return an array [rows, columns], of up to `most` axes, of whole numbers, low to high."""
         found = self.array(name)
-        if found.ndim != 2 or not found.size or found.dtype.kind not in "iu":
+        if not 2 <= found.ndim <= most or not found.size or found.dtype.kind not in "iu":
             raise self.error(
                 f"{name!r} holds {found.dtype} of shape {found.shape}, expected whole numbers "
                 "in two dimensions"
@@ -116,7 +160,13 @@ class Recording:
             raise self.error(f"{name!r} holds a number outside {low} to {high}")
         return found.astype(np.int64)
 
-    def parameters(self, cls: type[T], keys: Mapping[str, str], owner: str) -> T:
+    def parameters(
+        self,
+        cls: type[T],
+        keys: Mapping[str, str],
+        owner: str,
+        more: Mapping[str, Any] | None = None,
+    ) -> T:
         """Return a method's parameters as the config has them, defaults where it is silent.
 
         Parameters
@@ -127,8 +177,11 @@ class Recording:
             Parameter name to config key.
         owner
             Whose parameters these are, for messages.
+        more
+            Parameters that follow from elsewhere.
         """
         given = {name: self.config[key] for name, key in keys.items() if key in self.config}
+        given |= more or {}
         self._config_read |= set(keys.values())
         return self.attributed(lambda: parse_parameters(cls, given, owner=owner))
 
@@ -214,11 +267,16 @@ class Recording:
             lambda: Federation.from_arrays(given, classes=classes, source=str(self.path))
         )
 
-    def _client_batches(self, k: int) -> np.ndarray:
-        name = f"batches/client{k}"
-        found = self.indices(name, -1, int(self.federation.train.sizes[k]) - 1)
+    def _stream(self, name: str) -> Batches:
+        own = [self._client_batches(k, f"/{name}") for k in range(self.clients)]
+        return lambda client, round: own[client][round] if own[client].ndim == 3 else own[client]
+
+    def _client_batches(self, k: int, stream: str = "") -> np.ndarray:
+        name = f"batches/client{k}{stream}"
+        n, axes = int(self.federation.train.sizes[k]), 3 if stream else 2
+        found = self.indices(name, -1, n - 1, axes)
         real = found >= 0
-        if not real[:, 0].all() or (real[:, 1:] > real[:, :-1]).any():
+        if not real[..., 0].all() or (real[..., 1:] > real[..., :-1]).any():
             raise self.error(f"{name!r} holds an empty batch, or -1 before an index")
         return found
 
@@ -244,15 +302,25 @@ class Differences:
             gap = float((np.abs(a - b) / np.maximum(1.0, np.abs(b))).max(initial=0.0))
         self.largest[quantity] = max(self.largest.get(quantity, 0.0), gap)
 
-    def note_evaluation(self, r: int, table: pd.DataFrame) -> None:
-        """Compare the clients' test metrics after round r with the row that is recorded."""
-        names = self.recording.names("test_")
-        if not {"test_accuracy", "test_loss"} & set(names):
-            raise self.recording.error("it has neither 'test_accuracy' nor 'test_loss'")
+    def note_evaluation(self, r: int, table: pd.DataFrame, prefix: str = "") -> None:
+        """Compare the clients' test metrics after round r with the row that is recorded.
+
+        Parameters
+        ----------
+        prefix
+            What stands before "test_accuracy" and "test_loss": "global/".
+        """
+        names = self.recording.names(f"{prefix}test_")
+        if not {f"{prefix}test_accuracy", f"{prefix}test_loss"} & set(names):
+            raise self.recording.error(
+                f"it has neither '{prefix}test_accuracy' nor '{prefix}test_loss'"
+            )
         part = table[table["split"] == "test"].sort_values("client")
         ours = {
-            "test_accuracy": (part["correct"] / part["samples"]).to_numpy(dtype=np.float64),
-            "test_loss": part["loss"].to_numpy(dtype=np.float64),
+            f"{prefix}test_accuracy": (part["correct"] / part["samples"]).to_numpy(
+                dtype=np.float64
+            ),
+            f"{prefix}test_loss": part["loss"].to_numpy(dtype=np.float64),
         }
         shape = (self.recording.rounds, self.recording.clients)
         for name, values in ours.items():

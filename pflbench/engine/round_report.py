@@ -56,6 +56,8 @@ class RoundReport:
         The cohort's rows, if the simulation records them.
     context
         The rows of those that uploaded, if the simulation records them.
+    uploads
+        What arrived of them, if the simulation records it.
     """
 
     cohort: Tensor
@@ -68,6 +70,7 @@ class RoundReport:
     server_seconds: float
     received: Rows
     context: Rows
+    uploads: Rows
 
 
 _COLUMNS: Final = {

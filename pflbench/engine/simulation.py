@@ -86,7 +86,7 @@ class Simulation:
     metrics
         Further columns of `evaluate`.
     record
-        Keep what the cohort received and its contexts in the reports.
+        Keep what the cohort received and uploaded, and its contexts, in the reports.
     storage
         Where the clients' states, and what the server keeps of every client, lie; by default in
         memory up to a budget, and in temporary files beyond it.
@@ -309,6 +309,7 @@ class Simulation:
             server_seconds=time.perf_counter() - finished + sent - began,
             received=received if self.record else {},
             context={} if trained is None else trained.context,
+            uploads={} if trained is None or not self.record else trained.uploads,
         )
 
     @steady()

@@ -159,7 +159,7 @@ class Server(Generic[P]):
 
 
 class AveragingServer(Server[P]):
-    """A global model: the average of the uploads, weighted by training samples.
+    """A global model: the average of the uploads, weighted by training samples (`weights`).
 
     McMahan et al. 2017 (arXiv 1602.05629), Algorithm 1: w = Σ_k (n_k / n) w_k, over the cohort.
 
@@ -194,7 +194,11 @@ class AveragingServer(Server[P]):
         untouched = torch.equal(self.w, self.setup.initial_shared)
         return "" if untouched else "their part in the global model"
 
+    def weights(self, cohort: Tensor) -> Tensor:
+        """Return the weights [K] of a cohort's rows in the average, up to a factor: n_k."""
+        return self.samples[cohort]
+
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
-        """Average the rows: w = pᵀW with p the cohort's sample shares."""
-        n = self.samples[cohort].to(self.w.dtype)
+        """Average the rows: w = pᵀW with p the cohort's shares of the weights."""
+        n = self.weights(cohort).to(self.w.dtype)
         self.w = (n / n.sum()) @ uploads["model"]

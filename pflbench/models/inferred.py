@@ -2,7 +2,8 @@
 
 Recorded runs hold a network's parameters, not its code. Perceptrons (linear layers with ReLU
 between) and LeNet-style networks (convolutions without padding, each followed by ReLU and 2×2
-max pooling, then such a perceptron) follow from the sizes alone.
+max pooling, then such a perceptron) follow from the sizes alone; a network that normalises
+follows from a list of its layers in addition.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from math import isqrt, prod
 from torch import nn
 
 from pflbench.errors import InputError
+from pflbench.method import Layout
 
 Shape = tuple[int, ...]
 
@@ -28,7 +30,7 @@ class Inferred:
     module
         The network.
     names
-        The given names in the order of the module's parameters.
+        The given names in the order of the module's columns (`Layout`).
     head
         Name prefix, in the module, of the last layer's parameters.
     """
@@ -36,6 +38,56 @@ class Inferred:
     module: nn.Module
     names: tuple[str, ...]
     head: str
+
+
+def listed(
+    layers: Sequence[str], tensors: Mapping[str, Shape], *, momentum: float, eps: float
+) -> Inferred:
+    """Return the network of these layers, one after the other.
+
+    Parameters
+    ----------
+    layers
+        Their names in order. Those without tensors are "relu"; those with running statistics are
+        batch normalisation; the others are linear, with the inputs flattened before the first.
+    tensors
+        Name to shape: `{layer}.weight`, `{layer}.bias`, `{layer}.running_mean`, ...
+    momentum, eps
+        Of batch normalisation.
+
+    Raises
+    ------
+    InputError
+        A layer is of no such kind, or a tensor belongs to none.
+    """
+    modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    given = {}
+    for i, layer in enumerate(layers):
+        shape = tensors.get(f"{layer}.weight")
+        if shape is None and layer.startswith("relu"):
+            modules[f"relu{i}"] = nn.ReLU()
+            continue
+        if shape is not None and len(shape) == 1 and f"{layer}.running_mean" in tensors:
+            made: nn.Module = nn.BatchNorm1d(shape[0], eps, momentum)
+        elif shape is not None and len(shape) == 2:
+            made = nn.Linear(shape[1], shape[0])
+        else:
+            raise InputError(
+                f"The layer {layer!r} is not known: expected relu, a linear layer or batch "
+                "normalisation."
+            )
+        modules[f"layer{i}"] = made
+        given[f"layer{i}"] = layer
+    network = nn.Sequential(modules)
+    own = Layout.of(network)
+    names = tuple(
+        f"{given[layer]}.{part}" for layer, _, part in (n.rpartition(".") for n in own.names)
+    )
+    if set(names) != set(tensors):
+        odd = sorted(set(names) ^ set(tensors))[0]
+        raise InputError(f"The layers {', '.join(layers)} and the tensors differ in {odd!r}.")
+    last = [name for name in given if isinstance(modules[name], nn.Linear)][-1:]
+    return Inferred(network, names, f"{last[0]}." if last else "")
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
     simulation.enrol()
 
     differences = Differences(recording)
-    for r, cohort in enumerate(_cohorts(recording)):
+    recording.array("cohort")
+    for r, cohort in enumerate(recording.cohorts()):
         simulation.round(r, cohort)
         differences.note_evaluation(r, simulation.evaluate(r + 1)[0])
     for name, parameter in _named(server.network, target.names):
@@ -108,16 +109,6 @@ def _parameters(recording: Recording) -> PFedHN:
         hidden=sizes["hidden_dim"],
         n_hidden=sizes["n_hidden"],
     )
-
-
-def _cohorts(recording: Recording) -> list[Tensor]:
-    """Return the participants, round by round, in ascending order."""
-    cohorts = recording.indices("cohort", 0, recording.clients - 1)
-    if len(cohorts) != recording.rounds:
-        raise recording.error(f"'cohort' has {len(cohorts)} rows for {recording.rounds} rounds")
-    if any(len(set(row)) < len(row) for row in cohorts.tolist()):
-        raise recording.error("'cohort' names a client twice in a round")
-    return [torch.tensor(sorted(row)) for row in cohorts.tolist()]
 
 
 def _named(network: Hypernetwork, targets: tuple[str, ...]) -> Iterator[tuple[str, Tensor]]:

@@ -1,0 +1,206 @@
+"""Replays recordings round by round: what the cohort received, trained and gave to the server.
+
+A method whose recordings hold only that replays them by `RecordedRounds` as it is; one that
+records more, or means something else by it, overrides a place of it. docs/golden.md says what a
+recording holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pflbench.conformance.golden import Differences, Recording
+from pflbench.engine import RoundReport, Simulation, choose_engine
+from pflbench.method import AveragingServer, Columns, Sgd
+from pflbench.schema.parameters import describe_parameters
+from pflbench.schema.specs import AlgorithmSpec
+
+
+class RecordedRounds:
+    """A recording, played by a method of ours.
+
+    Parameters
+    ----------
+    recording
+        In addition to the common arrays: `init/{parameter}`; if everyone does not take part in
+        every round, `cohort`; and what is to be compared, of `round{r}/received/{parameter}`,
+        `round{r}/local/`, `round{r}/aggregated/` and `round{r}/personal/`.
+    engine
+        "auto", "stacked" or "sequential".
+    spec
+        The method's record.
+    keys
+        Parameter to config key, where they have other names ("lam" and "lambda").
+    parameters
+        Those that the config does not say.
+
+    Attributes
+    ----------
+    simulation
+        The clients have enrolled.
+    differences
+        What was compared so far.
+
+    Raises
+    ------
+    InputError
+        The recording is incomplete, or another method's.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        engine: str,
+        spec: AlgorithmSpec,
+        keys: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.recording = recording
+        _expect_method(recording, spec.name)
+        self.network = recording.network()
+        names = [info.name for info in describe_parameters(spec.parameters)]
+        if "weighting" not in names:
+            recording.implied(weighting="samples")
+        own = {name: name for name in names if name not in (parameters or {})} | dict(keys or {})
+        self.parameters: Any = recording.parameters(spec.parameters, own, spec.name, parameters)
+        initial = [recording.tensor(f"init/{name}").flatten() for name in self.network.names]
+        self.simulation = Simulation(
+            spec,
+            self.parameters,
+            recording.federation,
+            self.network.module,
+            self.network.head,
+            seed=0,
+            optimiser=self.optimiser(),
+            budget=recording.budget,
+            initial=torch.cat(initial),
+            batches=recording.streams(),
+            record=True,
+            engine=choose_engine(engine, self.network.module, torch.device("cpu")),
+        )
+        layout = self.simulation.task.layout
+        if "head" in recording.config:
+            heads = zip(self.network.names, layout.names, strict=True)
+            head = {name.rpartition(".")[0] for name, ours in heads if layout.in_head(ours)}
+            recording.implied(head=head.pop())
+        self.simulation.enrol()
+        self.differences = Differences(recording)
+
+    def replay(self) -> Mapping[str, float]:
+        """Play all rounds; return the largest difference of every quantity."""
+        for r, cohort in enumerate(self.recording.cohorts()):
+            report = self.simulation.round(r, cohort)
+            m, everyone = len(cohort), self.recording.clients
+            self.compare(r, "received", partial(self.received, report), m, self.shared)
+            self.compare(r, "local", partial(self.local, report), m)
+            self.compare(r, "aggregated", self.aggregated, None, self.shared)
+            self.compare(r, "personal", partial(self.personal, report), everyone)
+            self.differences.note_evaluation(r, self.simulation.evaluate(r + 1)[0])
+            self.further(r, report)
+        return self.differences.largest
+
+    # What a method may override
+
+    def optimiser(self) -> Sgd:
+        """Return the clients' optimiser."""
+        return self.recording.sgd
+
+    @property
+    def shared(self) -> Columns:
+        """The columns that clients receive and upload."""
+        return self.simulation.client.private().rest
+
+    def received(self, report: RoundReport) -> Tensor:
+        """Return the shared columns that the cohort received, [m, shared]."""
+        return report.received["model"]
+
+    def local(self, report: RoundReport) -> Tensor:
+        """Return the models that the cohort ended local training with, [m, P]."""
+        states = self.simulation.taken(report.cohort)
+        return self.simulation.client.whole(report.uploads["model"], states)
+
+    def aggregated(self) -> Tensor:
+        """Return the shared columns of the server's model, [shared]."""
+        server = self.simulation.server
+        assert isinstance(server, AveragingServer)
+        w: Tensor = server.w
+        return w
+
+    def personal(self, report: RoundReport) -> Tensor:
+        """Return the personal models of all clients, [K, P]."""
+        return self.simulation.personal(self.simulation.everyone)
+
+    def further(self, r: int, report: RoundReport) -> None:
+        """Compare what else the recording holds of round r."""
+
+    # Comparing
+
+    def compare(
+        self,
+        r: int,
+        quantity: str,
+        ours: Callable[[], Tensor],
+        lead: int | None,
+        columns: Columns | None = None,
+    ) -> None:
+        """Compare models with those of `round{r}/{quantity}/{parameter}`, if they are recorded.
+
+        Parameters
+        ----------
+        ours
+            Returns them, [lead, columns].
+        lead
+            How many models; None for one without a leading dimension.
+        columns
+            Those that are recorded; None for all.
+        """
+        prefix = f"round{r}/{quantity}/"
+        if self.recording.names(prefix):
+            recorded = self.recorded(prefix, [] if lead is None else [lead], columns)
+            self.differences.note(quantity, ours(), recorded)
+
+    def recorded(
+        self, prefix: str, lead: Sequence[int] = (), columns: Columns | None = None
+    ) -> Tensor:
+        """Return recorded models, `{prefix}{parameter}`, as rows [*lead, columns].
+
+        Raises
+        ------
+        InputError
+            A parameter is missing, or one is there that is not of these columns.
+        """
+        names = self._names(columns)
+        known = set(self.network.names) - set(names)
+        for name in self.recording.names(prefix):
+            if name.removeprefix(prefix) in known:
+                raise self.recording.error(
+                    f"{name!r} is there, but this method has {', '.join(names)} there only"
+                )
+        shapes = self._shapes()
+        parts = [self.recording.tensor(f"{prefix}{n}", (*lead, *shapes[n])) for n in names]
+        return torch.cat([part.reshape((*lead, -1)) for part in parts], dim=-1)
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        layout = self.simulation.task.layout
+        return dict(zip(self.network.names, layout.shapes, strict=True))
+
+    def _names(self, columns: Columns | None) -> list[str]:
+        """Return the recorded names of the tensors that lie in some columns."""
+        layout = self.simulation.task.layout
+        if columns is None:
+            return list(self.network.names)
+        inside = torch.split(columns.mask, layout.sizes)
+        return [n for n, part in zip(self.network.names, inside, strict=True) if part.all()]
+
+
+def _expect_method(recording: Recording, name: str) -> None:
+    """Check that a recording that says whose it is says this method."""
+    recording.ignored("method", "source")
+    method = recording.config.get("method", name)
+    if str(method).replace("_", "-") != name:
+        raise recording.error(f"it is of the method {method!r}, expected {name!r}")

@@ -1,0 +1,80 @@
+"""Methods give what other implementations gave, round by round."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from golden_recordings import load, save
+
+from pflbench.conformance.golden import Replay, replay
+from pflbench.errors import InputError
+from pflbench.schema.plugins import installed
+
+HERE = Path(__file__).parent
+TOLERANCE = 1e-5
+PASSED_ON = {"received", "local", "aggregated", "test_accuracy", "test_loss"}
+
+FILES = {"fedbn": ("fedbn", PASSED_ON), "fedbn_samples": ("fedbn", PASSED_ON)}
+"""File to its method and the quantities that are compared."""
+
+
+def replayed(name: str, path: Path, engine: str = "stacked") -> Replay:
+    registry = installed()
+    return replay(registry.get(registry.algorithms, name), path, engine)
+
+
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+@pytest.mark.parametrize("file", FILES)
+def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
+    name, quantities = FILES[file]
+    result = replayed(name, HERE / f"{file}.npz", engine)
+    assert set(result.differences) == quantities
+    assert all("/test_" in left for left in result.not_compared)  # runs of other variants
+    assert result.within(TOLERANCE), result.differences
+
+
+@pytest.mark.parametrize("file", ["fedbn"])
+def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
+    arrays = load(HERE / f"{file}.npz")
+    config = json.loads(str(arrays["config"]))
+    config["weighting"] = "samples" if config["weighting"] == "uniform" else "uniform"
+    path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
+    assert replayed(FILES[file][0], path).differences["aggregated"] > 1e-3
+
+
+@pytest.mark.parametrize("quantity", ["received", "local", "aggregated"])
+def test_a_perturbed_quantity_is_noticed(quantity: str, tmp_path: Path) -> None:
+    arrays = load(HERE / "fedbn.npz")
+    name = f"round1/{quantity}/layer_hidden.weight"
+    changed = arrays[name].copy()
+    changed.reshape(-1)[-1] += 1e-3
+    path = save(tmp_path / "changed.npz", {**arrays, name: changed})
+    assert replayed("fedbn", path).differences[quantity] > 9e-4
+
+
+def test_another_methods_recording_is_refused(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedbn.npz")
+    config = {**json.loads(str(arrays["config"])), "method": "ditto"}
+    path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
+    with pytest.raises(InputError, match="it is of the method 'ditto', expected 'fedbn'"):
+        replayed("fedbn", path)
+
+
+def test_a_shared_parameter_that_ours_keeps_is_refused(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedbn.npz")
+    arrays["round0/received/bn1.weight"] = np.ones((5, 24), np.float32)
+    path = save(tmp_path / "more.npz", arrays)
+    with pytest.raises(InputError, match=r"'round0/received/bn1.weight' is there"):
+        replayed("fedbn", path)
+
+
+def test_a_network_of_unknown_layers_is_refused(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedbn.npz")
+    config = json.loads(str(arrays["config"]))
+    config["network"][1] = "mystery"
+    path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
+    with pytest.raises(InputError, match="The layer 'mystery' is not known"):
+        replayed("fedbn", path)
