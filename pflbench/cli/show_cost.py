@@ -19,12 +19,12 @@ from pflbench.analysis.run_costs import Record, read
 from pflbench.analysis.timeline import Timeline, timeline
 from pflbench.analysis.to_target import Reached, reached
 from pflbench.analysis.totals import Kind, Totals, totals
-from pflbench.cli.session import warn
+from pflbench.cli.saved_picture import save_picture
 from pflbench.errors import InputError
-from pflbench.report.pictures.cost_picture import Curve, save_cost_picture
+from pflbench.report.pictures.cost_picture import Curve, cost_figure
 from pflbench.report.pictures.looks import looks_of
 from pflbench.report.pictures.saving import check_picture
-from pflbench.report.terminal.screen import literal, show, table
+from pflbench.report.terminal.screen import literal, numbers_right, show, table
 from pflbench.report.terminal.units import duration, size
 from pflbench.results import Store, StoredRun
 from pflbench.results.run_lookup import the_one
@@ -99,8 +99,7 @@ def show_cost(
         looks = looks_of((row.records[0].cell.algorithm.name, row.label) for row in rows)
         curves = [Curve(looks[row.label], row.records, row.times) for row in rows]
         written = "" if over is None else over.written
-        save_cost_picture(curves, save, network=written, target=target)
-        warn(f"wrote {save}")
+        save_picture(lambda: cost_figure(curves, network=written, target=target), save)
 
 
 def _chosen(
@@ -190,13 +189,6 @@ def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 100 else duration(seconds)
 
 
-def _right(made: Table, first: int) -> Table:
-    made.collapse_padding = True  # in 80 columns no number is cut off
-    for column in made.columns[first:]:
-        column.justify = "right"
-    return made
-
-
 def _whole(rows: Sequence[_Row]) -> Table:
     made = table(
         "Method",
@@ -218,7 +210,7 @@ def _whole(rows: Sequence[_Row]) -> Table:
             f"{row.mean(lambda t: t.bytes_up) / 1e6:,.1f}",
             f"{row.mean(lambda t: t.bytes_down) / 1e6:,.1f}",
         )
-    return _right(made, 1)
+    return numbers_right(made)
 
 
 def _machine(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
@@ -239,7 +231,7 @@ def _machine(rows: Sequence[_Row], over: NamedNetwork | None) -> Table:
             size(row.mean(lambda t: t.peak_memory_bytes)),
             *(() if over is None else (_time(float(np.mean([t.total for t in row.times]))),)),
         )
-    return _right(made, 1)
+    return numbers_right(made)
 
 
 def _by_kind(rows: Sequence[_Row]) -> Table:
@@ -272,7 +264,7 @@ def _by_kind(rows: Sequence[_Row]) -> Table:
                 f"{crossed / max(messages, 1):,.0f}",
                 size(crossed),
             )
-    return _right(made, 4)
+    return numbers_right(made, 4)
 
 
 def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
@@ -304,7 +296,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
             f"{mean(lambda t: t.up):,.1f} s",
             f"{mean(lambda t: t.server):,.1f} s",
         )
-    return _right(made, 1)
+    return numbers_right(made)
 
 
 def _joining(rows: Sequence[_Row]) -> Table:
@@ -338,7 +330,7 @@ def _joining(rows: Sequence[_Row]) -> Table:
                 f"{mean('seconds'):.3f}",
                 _spread(accuracies, ".2%"),
             )
-    return _right(made, 2)
+    return numbers_right(made, 2)
 
 
 def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -> list[Table]:
@@ -388,4 +380,4 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
             spread("server_seconds", ",.1f"),
             *(() if over is None else (_time(mean("network_seconds")),)),
         )
-    return [_right(spent, 1), _right(machine, 1)]
+    return [numbers_right(spent), numbers_right(machine)]

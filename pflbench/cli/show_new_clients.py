@@ -10,7 +10,7 @@ from rich.text import Text
 
 from pflbench.errors import InputError
 from pflbench.report.tables.entries import percent
-from pflbench.report.terminal.screen import show, table
+from pflbench.report.terminal.screen import numbers_right, show, table
 from pflbench.report.terminal.units import size
 from pflbench.results import Store, client_table
 from pflbench.schema.new_clients import shots_in_words
@@ -57,9 +57,7 @@ def _table(r: int, joined: pd.DataFrame, participants: float, clients: int) -> T
         "seconds",
         title=f"after round {r}",
     )
-    made.collapse_padding = True  # in 80 columns no number is cut off
-    for column in made.columns[1:]:
-        column.justify = "right"
+    numbers_right(made)
     made.add_row("participants", str(clients), "", f"{participants:.2%}", *[""] * 5)
     for shots, part in joined.groupby("shots", sort=False):
         accuracy = float((part["correct"] / part["samples"]).mean())

@@ -9,11 +9,12 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from pflbench.cli.saved_picture import save_picture
 from pflbench.cli.session import warn
 from pflbench.federation.client_names import Names, label
 from pflbench.federation.skew import class_counts, skew_summary
 from pflbench.report.pictures.partition_picture import shades
-from pflbench.report.pictures.saving import check_picture, save_figure
+from pflbench.report.pictures.saving import check_picture
 from pflbench.report.terminal.partition_table import PartitionPicture
 from pflbench.report.terminal.screen import show, table
 from pflbench.runs import RunRequest, source
@@ -68,9 +69,7 @@ def show_partition(
         PartitionPicture(counts, names=names),
         skew_table(counts),
     )
-    if save is not None:
-        save_figure(lambda: shades(counts, names=names), save)
-        warn(f"wrote {save}")
+    save_picture(lambda: shades(counts, names=names), save)
 
 
 def _groups(groups: np.ndarray | None, names: Names | None) -> list[Text]:

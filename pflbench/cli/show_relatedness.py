@@ -10,11 +10,11 @@ from rich.text import Text
 from pflbench.analysis.relatedness_score import Truth, chance, neighbours_of, scores, truth_of
 from pflbench.analysis.relatedness_tables import coordinates_of, matrices_of
 from pflbench.analysis.row_names import installed_defaults, labels, title
-from pflbench.cli.session import warn
+from pflbench.cli.saved_picture import save_picture
 from pflbench.errors import InputError
 from pflbench.federation.skew import NO_GROUP
 from pflbench.report.pictures.relatedness_picture import WORDS, Drawn, figure
-from pflbench.report.pictures.saving import check_picture, save_figure
+from pflbench.report.pictures.saving import check_picture
 from pflbench.report.terminal.relatedness_table import RelatednessPicture
 from pflbench.report.terminal.screen import show, table
 from pflbench.results import Store, StoredRun
@@ -53,9 +53,7 @@ def show_relatedness(run_id: str, results: Path, save: Path | None) -> None:
     )
     if drawn.truth is None:
         show(Text("The scenario does not know how its clients relate: nothing is scored."))
-    if save is not None:
-        save_figure(lambda: figure(drawn), save)
-        warn(f"wrote {save}")
+    save_picture(lambda: figure(drawn), save)
 
 
 def _drawn(run: StoredRun) -> Drawn:

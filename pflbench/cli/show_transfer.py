@@ -14,12 +14,13 @@ from pflbench.analysis.gradients import alike
 from pflbench.analysis.protocol import BASELINE
 from pflbench.analysis.row_names import title
 from pflbench.analysis.transfer import Comparison, Transfer, transfer
-from pflbench.cli.session import warn
+from pflbench.cli.saved_picture import save_picture
 from pflbench.federation.client_names import label
 from pflbench.federation.skew import NO_GROUP
 from pflbench.report.pictures.saving import check_picture
-from pflbench.report.pictures.transfer_picture import ASPECTS, rank_correlation, save_transfer
-from pflbench.report.terminal.screen import literal, show, table
+from pflbench.report.pictures.transfer_picture import ASPECTS, rank_correlation, transfer_figure
+from pflbench.report.tables.entries import percent
+from pflbench.report.terminal.screen import literal, numbers_right, show, table
 from pflbench.results import Store
 from pflbench.results.run_lookup import the_one
 
@@ -40,9 +41,7 @@ def show_transfer(run_id: str, results: Path, save: Path | None) -> None:
     runs = {run.id: run for run in Store(results).runs()}
     found = transfer(runs[the_one(run_id, runs, "run")], runs.values())
     show(*_parts(found))
-    if save is not None:
-        save_transfer(found, save)
-        warn(f"wrote {save}")
+    save_picture(lambda: transfer_figure(found), save)
 
 
 def _parts(found: Transfer) -> list[RenderableType]:
@@ -95,9 +94,7 @@ def _summary(found: Transfer) -> Table:
         "Loss of the hurt",
         "Worst client",
     )
-    made.collapse_padding = True  # in 80 columns no number is cut off
-    for column in made.columns[1:]:
-        column.justify = "right"
+    numbers_right(made)
     parts = {"all": found.whole, **{f"group {k}": v for k, v in found.groups.items()}}
     for words, part in parts.items():
         made.add_row(words, *_numbers(part))
@@ -105,16 +102,15 @@ def _summary(found: Transfer) -> Table:
 
 
 def _numbers(part: Comparison) -> list[str]:
-    loss = "–" if part.loss_of_hurt is None else f"{100 * part.loss_of_hurt:.2f}"
     return [
         f"{part.clients:,}",
         f"{part.accuracy:.2%}",
         f"{part.baseline:.2%}",
-        _points(part.gain),
+        percent(part.gain, sign=True),
         f"{part.hurt:.1%}",
         f"{part.hurt_beyond_error:.1%}",
-        loss,
-        _points(part.worst_gain),
+        percent(part.loss_of_hurt),
+        percent(part.worst_gain, sign=True),
     ]
 
 
@@ -125,7 +121,11 @@ def _correlations(clients: pd.DataFrame) -> list[str]:
         if clients[name].isna().any():
             continue
         value = rank_correlation(clients[name], clients["gain"])
-        told = "none: all clients are alike in it" if value is None else _sign(f"{value:+.2f}")
+        told = (
+            "none: all clients are alike in it"
+            if value is None
+            else f"{value:+.2f}".replace("-", "−")
+        )
         lines.append(f"Rank correlation of gain and {words}: {told}")
     return lines
 
@@ -148,15 +148,17 @@ def _clients(clients: pd.DataFrame) -> Table:
         "Gain",
     ]
     made = table(*heads, "±", "")
-    made.collapse_padding = True
-    for column in made.columns[1:-1]:
-        column.justify = "right"
+    numbers_right(made, 1, -1)
     for row in ordered.to_dict("records"):
         client = label(row["client"], {row["client"]: row["name"]})
         cells = [client, *([str(row["group"])] if grouped else [])]
         cells += [_known(row["train"], ",.0f"), _known(row["distance"], ".3f")]
         cells += [_known(row["coordinate_distance"], ".3f")] if placed else []
-        cells += [f"{row['accuracy']:.2%}", f"{row['baseline']:.2%}", _points(row["gain"])]
+        cells += [
+            f"{row['accuracy']:.2%}",
+            f"{row['baseline']:.2%}",
+            percent(row["gain"], sign=True),
+        ]
         mark = "hurt beyond error" if row["hurt_beyond_error"] else "hurt" if row["hurt"] else ""
         style = "red" if row["hurt_beyond_error"] else "yellow" if row["hurt"] else ""
         made.add_row(*map(literal, cells), f"{100 * row['error']:.2f}", mark, style=style)
@@ -165,12 +167,3 @@ def _clients(clients: pd.DataFrame) -> Table:
 
 def _known(value: float, form: str) -> str:
     return "–" if np.isnan(value) else f"{value:{form}}"
-
-
-def _points(value: float) -> str:
-    text = f"{100 * value:+.2f}"
-    return text.lstrip("+-") if float(text) == 0 else _sign(text)
-
-
-def _sign(text: str) -> str:
-    return text.replace("-", "−")

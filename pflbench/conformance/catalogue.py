@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from traceback import format_exception
 from typing import Any, Literal
 
+from pflbench.schema.plugins import Registry, installed
 from pflbench.schema.specs import Spec
 
 Status = Literal["passed", "failed", "skipped"]
@@ -37,6 +38,8 @@ class Subject:
         What stands behind the colon of `name:PATH`, for data sets that take a path.
     companions
         The metrics and observers that its distribution brings as well.
+    registry
+        Where the plugins that it names are looked up.
     """
 
     kind: str
@@ -45,6 +48,7 @@ class Subject:
     module: str = ""
     path: str = ""
     companions: tuple[Spec, ...] = ()
+    registry: Registry = field(default_factory=installed, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

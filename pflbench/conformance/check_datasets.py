@@ -12,7 +12,7 @@ from pflbench.errors import InputError
 from pflbench.federation import SPLITS, ClientArrays, DataRequest, Pool, build
 from pflbench.schema.paths import path_of
 from pflbench.schema.plugin_choice import choose
-from pflbench.schema.plugins import Registry, Shelf, installed
+from pflbench.schema.plugins import Registry, Shelf
 from pflbench.schema.specs import DatasetSpec, resolve
 
 CHECKS = Catalogue()
@@ -22,7 +22,7 @@ CHECKS = Catalogue()
 def reference_is_valid(subject: Subject) -> None:
     """Partitioner and model are registered, and the local budget is one of epochs and steps."""
     reference = _spec(subject).reference
-    registry = installed()
+    registry = subject.registry
     _part(registry, registry.partitioners, reference.partition)
     _part(registry, registry.models, reference.model)
     if (reference.local_epochs is None) == (reference.local_steps is None):
@@ -40,7 +40,7 @@ def reference_federation(subject: Subject) -> None:
     partitioner: Any = None
     clients = None
     if isinstance(data, Pool):
-        registry = installed()
+        registry = subject.registry
         spec, values = _part(registry, registry.partitioners, reference.partition)
         partitioner = resolve(spec.make, owner=spec.name)(values)
         clients = reference.clients

@@ -10,6 +10,7 @@ from pflbench.conformance.catalogue import Check, Outcome, Report, Subject
 from pflbench.errors import UnknownNameError
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.plugins import Registry, Shelf, installed
+from pflbench.schema.settings import with_plugins
 from pflbench.schema.specs import Spec
 
 _CATALOGUES = {
@@ -98,10 +99,12 @@ def subject(
     shelf = _shelf_of(bare, kind, registry)
     spec = registry.get(shelf, bare)
     cls = getattr(spec, "parameters", None)
-    values = None if cls is None else parse_parameters(cls, parameters, owner=bare)
+    values = None
+    if cls is not None:
+        values = with_plugins(parse_parameters(cls, parameters, owner=bare), registry)
     owner = shelf.owner(bare)
     module = registry.modules.get(owner, "")
-    return Subject(shelf.kind, spec, values, module, path, _beside(owner, registry))
+    return Subject(shelf.kind, spec, values, module, path, _beside(owner, registry), registry)
 
 
 def check(

@@ -5,49 +5,18 @@ Of several, the first one reads and writes; the others get from it what they nee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from torch import Tensor
 
 from pflbench.engine.process_group import Group
-from pflbench.results import Checkpoint, StoredRun
+from pflbench.results import Checkpoint, RunWriter, StoredRun
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.result import Result
-
-
-class Writer(Protocol):
-    """What the loop needs of a run's storage (`pflbench.results.RunWriter`)."""
-
-    def checkpoint(
-        self,
-        round: int,
-        tensors: Mapping[str, Tensor],
-        tables: Mapping[str, pd.DataFrame],
-        counters: Mapping[str, Any],
-        parts: Iterable[Mapping[str, Tensor]],
-    ) -> None:
-        """Keep the state after some rounds."""
-        ...
-
-    def restore(self, rounds: int) -> Checkpoint | None:
-        """Return the state to resume from, of a run of so many rounds; None for the beginning."""
-        ...
-
-    def complete(
-        self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
-    ) -> StoredRun | Result:
-        """Keep the result."""
-        ...
-
-    def fail(
-        self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
-    ) -> StoredRun | Result:
-        """Keep how far the run came, and why no further."""
-        ...
 
 
 class InMemory:
@@ -75,6 +44,10 @@ class InMemory:
     ) -> StoredRun | Result:
         """Hand the tables over."""
         return self.complete(tables, {})
+
+
+Writer = RunWriter | InMemory
+"""What keeps a run's state and result."""
 
 
 class Shared:

@@ -106,7 +106,7 @@ def parse_settings(
     parameters: Any = parse_parameters(spec.parameters, own, owner=spec.name)
     local_lr = parse_parameters(EveryMethods, common, owner=spec.name).local_lr
     return Settings(
-        parameters if registry is None else _with_plugins(parameters, registry), local_lr
+        parameters if registry is None else with_plugins(parameters, registry), local_lr
     )
 
 
@@ -115,8 +115,14 @@ def describe_settings(spec: AlgorithmSpec) -> list[ParameterInfo]:
     return [*describe_parameters(spec.parameters), *describe_parameters(EveryMethods)]
 
 
-def _with_plugins(parameters: Any, registry: Registry) -> Any:
-    """Return parameters whose names of plugins have the records that a registry has for them."""
+def with_plugins(parameters: Any, registry: Registry) -> Any:
+    """Return parameters whose names of plugins have the records that a registry has for them.
+
+    Raises
+    ------
+    InputError
+        No plugin has such a name, or it is broken.
+    """
     found = {
         info.name: PluginName(name, registry.get(getattr(registry, info.shelf), name))
         for info in describe_parameters(type(parameters))

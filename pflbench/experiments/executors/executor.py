@@ -162,19 +162,6 @@ class Executor(Protocol):
         ...
 
 
-def tell(watch: Watch, event: str, work: Work | None, what: Any) -> None:
-    """Pass on what a worker said: of a cell, or of itself."""
-    if event == "remark":
-        watch.remark(what)
-    elif event == "notice" or work is None:
-        watch.notice(what)
-    elif event == "began":
-        watch.began(work)
-    else:
-        for observer in watch.observers(work):
-            getattr(observer, event)(what)
-
-
 def find(work: Work, store: Store) -> Result | None:
     """Return a cell's result if it is there and needs not be run, and tell plugins' observers.
 

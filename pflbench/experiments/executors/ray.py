@@ -23,9 +23,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from pflbench.errors import InputError, WorkError
-from pflbench.experiments.executors.executor import Outcome, Watch, Work, tell
+from pflbench.experiments.executors.executor import Outcome, Watch, Work
 from pflbench.experiments.executors.lost_cells import ATTEMPTS, again, lost
 from pflbench.experiments.executors.ray_worker import marked, run_cell, surroundings
+from pflbench.experiments.executors.reports import tell
 from pflbench.experiments.executors.worker_environment import environment
 from pflbench.experiments.executors.worker_processes import cores
 from pflbench.extras import needed

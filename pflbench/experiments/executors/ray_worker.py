@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import math
 import os
 import platform
 import threading
@@ -18,11 +17,10 @@ from traceback import format_exception
 from typing import Any
 from uuid import uuid4
 
-from pflbench.errors import Remark
 from pflbench.experiments.executors.executor import Outcome, Work, do
+from pflbench.experiments.executors.reports import Reporter, warnings_to
 from pflbench.results.files import writing
-from pflbench.runs.observer import Observer, Progress, RunInfo
-from pflbench.schema.error_text import sentence, shortened
+from pflbench.schema.error_text import sentence
 from pflbench.version import __version__
 
 PATIENCE = 10.0
@@ -121,6 +119,10 @@ def run_cell(work: Work, around: Surroundings) -> Iterator[tuple[str, Any]]:
 
 def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]]) -> None:
     """Run a cell in a thread; its outcome is the last event, come what may."""
+
+    def say(event: str, what: Any) -> None:
+        events.put((event, what))
+
     try:
         import torch
 
@@ -131,31 +133,12 @@ def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]])
         if not around.gpus and work.request.device == "auto":
             # A GPU that was not asked for is not this cell's, whether or not Ray hides it.
             work = replace(work, request=replace(work.request, device="cpu"))
-        warnings.showwarning = lambda message, category, *_, **__: events.put(
-            ("remark" if issubclass(category, Remark) else "notice", shortened(str(message)))
-        )
-        outcome = do(work, [_Teller(events)])
+        warnings.showwarning = warnings_to(say)
+        outcome = do(work, [Reporter(say, SECONDS_BETWEEN_ROUNDS)])
         gc.collect()
     except BaseException as error:  # also of a plugin that would end its process
         outcome = Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
-    events.put(("ended", outcome))
-
-
-class _Teller(Observer):
-    """Passes on how far a run is."""
-
-    def __init__(self, events: SimpleQueue[tuple[str, Any]]) -> None:
-        self.events = events
-        self.last = -math.inf
-
-    def started(self, info: RunInfo) -> None:
-        self.events.put(("started", info))
-
-    def round_done(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if progress.round >= progress.rounds or now - self.last >= SECONDS_BETWEEN_ROUNDS:
-            self.last = now
-            self.events.put(("round_done", progress))
+    say("ended", outcome)
 
 
 def _mismatch(work: Work, around: Surroundings) -> str:

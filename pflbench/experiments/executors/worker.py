@@ -10,17 +10,15 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 import warnings
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from pflbench.errors import Remark
 from pflbench.experiments.executors.executor import Outcome, Work, do
-from pflbench.runs.observer import Observer, Progress, RunInfo
-from pflbench.schema.error_text import shortened
+from pflbench.experiments.executors.reports import Reporter, warnings_to
 
 SECONDS_BETWEEN_ROUNDS = 0.25
 """Rounds are told no more often, except for those that were evaluated, and the last."""
@@ -54,45 +52,24 @@ def prepare(said: Connection, environment: Mapping[str, str], threads: int) -> N
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, also out of a long computation
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     torch.set_num_threads(threads)
-    warnings.showwarning = _warn
+    warnings.showwarning = warnings_to(partial(_say, ""))
 
 
 def run_here(work: Work) -> tuple[Outcome, int]:
     """Run a cell in this worker; return also how much memory the worker keeps, in bytes."""
     import psutil
 
-    _say("began", work.run_id, os.getpid())
-    outcome = do(work, [_Teller(work.run_id)])
+    say = partial(_say, work.run_id)
+    say("began", os.getpid())
+    outcome = do(work, [Reporter(say, SECONDS_BETWEEN_ROUNDS, evaluations=True)])
     gc.collect()
     return outcome, psutil.Process().memory_info().rss
 
 
-class _Teller(Observer):
-    """Says how far a run is."""
-
-    def __init__(self, run_id: str) -> None:
-        self.run_id = run_id
-        self.last = 0.0
-
-    def started(self, info: RunInfo) -> None:
-        _say("started", self.run_id, info)
-
-    def round_done(self, progress: Progress) -> None:
-        now = time.monotonic()
-        due = progress.evaluation is not None or progress.round >= progress.rounds
-        if due or now - self.last >= SECONDS_BETWEEN_ROUNDS:
-            self.last = now
-            _say("round_done", self.run_id, progress)
-
-
-def _say(event: str, run_id: str, what: Any) -> None:
+def _say(run_id: str, event: str, what: Any) -> None:
     if _said is not None:
         with suppress(OSError):  # the parent listens no more: it is about to end this process
             _said.send((event, run_id, what))
-
-
-def _warn(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    _say("remark" if issubclass(category, Remark) else "notice", "", shortened(str(message)))
 
 
 def _end_with_parent() -> None:

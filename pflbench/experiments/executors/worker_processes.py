@@ -23,8 +23,9 @@ from typing import Any, Self
 
 import pebble
 
-from pflbench.experiments.executors.executor import Outcome, Watch, Work, tell
+from pflbench.experiments.executors.executor import Outcome, Watch, Work
 from pflbench.experiments.executors.lost_cells import ATTEMPTS, again, lost
+from pflbench.experiments.executors.reports import tell
 from pflbench.experiments.executors.worker import prepare, run_here
 from pflbench.experiments.executors.worker_environment import environment
 from pflbench.schema.error_text import sentence

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -15,7 +14,6 @@ from pflbench.analysis.to_target import reached
 from pflbench.analysis.totals import running
 from pflbench.report.pictures.looks import Look, key, legend_below, line
 from pflbench.report.pictures.overlaps import BANDS, widths
-from pflbench.report.pictures.saving import save_figure
 from pflbench.report.pictures.style import (
     ACCURACY,
     FAINT,
@@ -56,33 +54,20 @@ class Curve:
     times: Sequence[Timeline] = ()
 
 
-def save_cost_picture(
-    curves: Sequence[Curve], path: Path, *, network: str = "", target: float | None = None
-) -> None:
-    """Draw test accuracy against bytes (and against time over a network) into an image file.
+def cost_figure(
+    curves: Sequence[Curve], *, network: str = "", target: float | None = None
+) -> Figure:
+    """Draw test accuracy against bytes (and against time over a network).
 
     Parameters
     ----------
     curves
         One a method.
-    path
-        Where to; the ending says the format: .png, .pdf or .svg.
     network
         The network's name, if the curves have times.
     target
         Validation accuracy at which a mark is set.
-
-    Raises
-    ------
-    pflbench.errors.InputError
-        Another ending, or a missing folder.
-    pflbench.errors.WorkError
-        The file cannot be written.
     """
-    save_figure(lambda: _figure(curves, network, target), path)
-
-
-def _figure(curves: Sequence[Curve], network: str, target: float | None) -> Figure:
     from matplotlib.lines import Line2D
 
     panels = 2 if network else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -13,7 +12,6 @@ from pflbench.analysis.protocol import BASELINE
 from pflbench.analysis.transfer import Transfer
 from pflbench.federation.skew import NO_GROUP
 from pflbench.report.pictures.looks import COLOURS
-from pflbench.report.pictures.saving import save_figure
 from pflbench.report.pictures.style import (
     FAINT,
     GRID,
@@ -68,27 +66,8 @@ def rank_correlation(a: pd.Series[float], b: pd.Series[float]) -> float | None:
     return float(a.rank().corr(b.rank()))
 
 
-def save_transfer(found: Transfer, path: Path) -> None:
-    """Draw the gain of each client against its training size and its distance from the others.
-
-    Parameters
-    ----------
-    found
-        The run against its baseline.
-    path
-        Where to; the ending says the format: .png, .pdf or .svg.
-
-    Raises
-    ------
-    pflbench.errors.InputError
-        Another ending, or a missing folder.
-    pflbench.errors.WorkError
-        The file cannot be written.
-    """
-    save_figure(lambda: _figure(found), path)
-
-
-def _figure(found: Transfer) -> Figure:
+def transfer_figure(found: Transfer) -> Figure:
+    """Draw the gain of each client against its training size and its distance from the others."""
     from matplotlib.lines import Line2D
 
     table = found.clients

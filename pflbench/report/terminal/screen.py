@@ -73,3 +73,11 @@ def table(*columns: str, title: str | None = None) -> Table:
     for i, column in enumerate(columns):
         made.add_column(column, style="cyan" if i == 0 else "", no_wrap=i == 0)
     return made
+
+
+def numbers_right(made: Table, first: int = 1, last: int | None = None) -> Table:
+    """Align the columns of a table from `first` to before `last`, and take the padding between."""
+    made.collapse_padding = True  # in 80 columns no number is cut off
+    for column in made.columns[first:last]:
+        column.justify = "right"
+    return made
