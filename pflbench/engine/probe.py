@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.conv import _ConvNd
 
 from pflbench.engine.contents import Contents, difference
 from pflbench.engine.drawing import Generators, undrawn
@@ -39,8 +40,9 @@ _REPEATED = 100.0
 """Units in the last place by which the same computation may differ: memory moves its last bit."""
 
 _SIZES = (2, 3, 5, 8, 10, 16, 20, 32, 50, 64, 100, 128, 200, 256, 512, 1000)
-_NUMBERS = 2**18
-"""Batches that a network is tried on, and the most numbers in one of more than `SAMPLES`."""
+_NUMBERS, _OPERATIONS = 2**18, 2**30
+"""Batches that a network is tried on; the most numbers in one of more than `SAMPLES`, and the most
+operations that a convolutional network needs for it, if every weight meets every pixel."""
 
 _ROUNDING = {torch.float64: 5e6}
 _ROUNDING_ELSE = 1e4
@@ -334,8 +336,12 @@ class _Probe:
     def refuse_sizes(self, w: Tensor, x: Tensor, training: bool) -> None:
         """Refuse outputs that depend on how many samples the batch has."""
         whole = self.outputs(w, x, training)
+        convolves = any(isinstance(m, _ConvNd) for m in self.module.modules())
+        pixels = x[0, 0].numel() if convolves else 0
         for size in _SIZES:
             if size > SAMPLES and size * x[0].numel() > _NUMBERS:
+                return
+            if size > SAMPLES and size * pixels * self.layout.columns > _OPERATIONS:
                 return
             again = torch.arange(size, device=x.device) % len(x)
             some = x[again]

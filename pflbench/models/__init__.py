@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
@@ -30,6 +31,70 @@ class LeNet:
     )
 
 
+@dataclass(frozen=True)
+class Logistic:
+    """Multinomial logistic regression has no parameters."""
+
+
+@dataclass(frozen=True)
+class Cnn:
+    """Parameters of the convolutional network of FedAvg's paper."""
+
+    padding: bool = param(
+        True,
+        "whether convolutions keep an image's size; PFLlib's CNN has no padding",
+        source="official code",
+    )
+
+
+@dataclass(frozen=True)
+class ResNet8:
+    """Parameters of the residual network with 8 layers."""
+
+    norm: Literal["batch", "group"] = param("batch", "kind of normalisation", source="paper")
+    groups: int = param(
+        2, "groups of a group normalisation; it divides 16", ge=1, source="TensorFlow Federated"
+    )
+
+
+@dataclass(frozen=True)
+class ResNet18:
+    """Parameters of the residual network with 18 layers."""
+
+    norm: Literal["batch", "group"] = param("batch", "kind of normalisation", source="paper")
+    groups: int = param(
+        2, "groups of a group normalisation; it divides 64", ge=1, source="TensorFlow Federated"
+    )
+
+
+@dataclass(frozen=True)
+class Torchvision:
+    """Which network of torchvision it is."""
+
+    name: str = param("resnet50", "name of a classifier in torchvision.models")
+
+
+@dataclass(frozen=True)
+class HarCnn:
+    """Parameters of the network for windows of sensor data."""
+
+    kernel: int = param(9, "points in time that a convolution sees", ge=1, source="PFLlib")
+
+
+@dataclass(frozen=True)
+class Tabular:
+    """Parameters of the perceptron for tables."""
+
+    hidden: int = param(128, "units of each hidden layer", ge=1)
+    layers: int = param(2, "hidden layers", ge=1)
+    norm: Literal["batch", "layer", "none"] = param(
+        "batch", "normalisation before each ReLU", source="Kadra et al. 2021"
+    )
+    dropout: float = param(
+        0.1, "probability of dropout after each ReLU", ge=0, lt=1, source="Gorishniy et al. 2021"
+    )
+
+
 @hookimpl
 def pflbench_models() -> Sequence[ModelSpec]:
     """Return the built-in networks."""
@@ -47,5 +112,58 @@ def pflbench_models() -> Sequence[ModelSpec]:
             build="pflbench.models.networks:build_lenet",
             head="fc3.",
             parameters=LeNet,
+        ),
+        ModelSpec(
+            name="logistic",
+            summary="Multinomial logistic regression: inputs-classes",
+            build="pflbench.models.perceptrons:build_logistic",
+            head="output.",
+            parameters=Logistic,
+        ),
+        ModelSpec(
+            name="cnn",
+            summary="5×5 convolutions of 32 and 64 kernels, 2×2 pooling, 512, classes "
+            "(McMahan et al. 2017)",
+            build="pflbench.models.convolutions:build_cnn",
+            head="output.",
+            parameters=Cnn,
+        ),
+        ModelSpec(
+            name="resnet8",
+            summary="Residual network for small images: one block each of 16, 32 and 64 channels "
+            "(He et al. 2016)",
+            build="pflbench.models.residual:build_resnet8",
+            head="output.",
+            parameters=ResNet8,
+        ),
+        ModelSpec(
+            name="resnet18",
+            summary="Residual network for small images: two blocks each of 64 to 512 channels "
+            "(He et al. 2016)",
+            build="pflbench.models.residual:build_resnet18",
+            head="output.",
+            parameters=ResNet18,
+        ),
+        ModelSpec(
+            name="torchvision",
+            summary="A classifier of torchvision for larger images, with random weights",
+            build="pflbench.models.from_torchvision:build_torchvision",
+            head=None,
+            parameters=Torchvision,
+        ),
+        ModelSpec(
+            name="har-cnn",
+            summary="Convolutions over time of 32 and 64 kernels, 1024, 512, classes "
+            "(Zeng et al. 2014)",
+            build="pflbench.models.convolutions:build_har_cnn",
+            head="output.",
+            parameters=HarCnn,
+        ),
+        ModelSpec(
+            name="tabular",
+            summary="Perceptron for tables, with normalisation and dropout (Gorishniy et al. 2021)",
+            build="pflbench.models.perceptrons:build_tabular",
+            head="output.",
+            parameters=Tabular,
         ),
     ]

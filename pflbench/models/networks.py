@@ -7,9 +7,8 @@ from math import prod
 
 from torch import nn
 
-from pflbench.errors import InputError
-from pflbench.federation.images import channels_last, way_to_channels_first
 from pflbench.models import LeNet, Mlp
+from pflbench.models.sample_shapes import check_image
 
 
 def build_mlp(parameters: Mlp, input_shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -33,13 +32,7 @@ def build_lenet(parameters: LeNet, input_shape: tuple[int, ...], classes: int) -
     InputError
         The samples are not images [channels, height, width] of at least 16×16.
     """
-    if len(input_shape) != 3 or min(input_shape[1:]) < 16 or channels_last(input_shape):
-        shape = "×".join(map(str, input_shape))
-        raise InputError(
-            f"The model lenet needs images of channels × height × width, at least 16×16; "
-            f"the data's samples are {shape}{way_to_channels_first(input_shape)}. The model mlp "
-            "takes any shape."
-        )
+    check_image("lenet", input_shape, 16)
     channels, height, width = input_shape
     k = parameters.kernels
     flat = 2 * k * _after_two_blocks(height) * _after_two_blocks(width)

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small_federations import UNEVEN, federation_of, simulate
+from small_federations import federation_of, simulate
 from torch import Tensor, nn
 
+from pflbench import Federation
 from pflbench.engine import Simulation, drawing_weights
 from pflbench.engine.batches import seeded_batches
 from pflbench.engine.draws import seeds_of
@@ -117,16 +118,23 @@ OPTIMISERS: dict[str, tuple[Optimiser, Callable[..., torch.optim.Optimizer], dic
 
 
 def plain_loop(
-    module: nn.Module, optimiser: str, clip: Clip, schedule: Schedule, budget: LocalBudget
+    module: nn.Module,
+    optimiser: str,
+    clip: Clip,
+    schedule: Schedule,
+    budget: LocalBudget,
+    federation: Federation | None = None,
+    rounds: int = ROUNDS,
 ) -> dict[str, Tensor]:
     """Play FedAvg's rounds with one copy of the network a client; return the global state."""
-    federation = federation_of(shape=SHAPE)
+    federation = federation or federation_of(shape=SHAPE)
+    sizes = federation.train.sizes
     ours, kind, options = OPTIMISERS[optimiser]
-    batches = seeded_batches(0, "batches", federation.train.sizes, budget)
+    batches = seeded_batches(0, "batches", sizes, budget)
     state = {k: v.double() for k, v in module.state_dict().items()}
-    for r in range(ROUNDS):
+    for r in range(rounds):
         made = []
-        for i in range(len(UNEVEN)):
+        for i in range(len(sizes)):
             own = copy.deepcopy(module).double()
             own.load_state_dict(state)
             own.train()
@@ -140,14 +148,15 @@ def plain_loop(
                         layer.train(len(index) > 1)
                 torch.manual_seed(seeds_of(0, "draws", r)(i, s))
                 steps.zero_grad()
-                F.cross_entropy(own(x[index].double()), y[index]).backward()
+                inputs = x[index].double() if x.is_floating_point() else x[index]
+                F.cross_entropy(own(inputs), y[index]).backward()
                 if clip.value is not None:
                     nn.utils.clip_grad_value_(own.parameters(), clip.value)
                 if clip.norm is not None:
                     nn.utils.clip_grad_norm_(own.parameters(), clip.norm)
                 steps.step()
             made.append({k: v.double() for k, v in own.state_dict().items()})
-        n = torch.tensor(UNEVEN, dtype=torch.float64)
+        n = torch.tensor(sizes, dtype=torch.float64)
         state = {
             k: torch.einsum("k,k...->...", n / n.sum(), torch.stack([m[k] for m in made]))
             for k in state

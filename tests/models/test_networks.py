@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+import torchvision
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -15,6 +18,8 @@ from pflbench.method import Layout
 from pflbench.models import LeNet, Mlp
 from pflbench.models.networks import build_lenet, build_mlp
 from pflbench.schema import plugins
+from pflbench.schema.plugin_choice import choose
+from pflbench.schema.specs import resolve
 
 
 def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
@@ -48,6 +53,65 @@ def test_the_lenet_is_the_official_one() -> None:
         (10, 84),
         (10,),
     ]
+
+
+COUNTS = {
+    "logistic": ((1, 28, 28), 10, 784 * 10 + 10),
+    "cnn": ((1, 28, 28), 10, 1_663_370),  # McMahan et al. 2017, section 3
+    "cnn(padding=false)": ((1, 28, 28), 10, 582_026),  # PFLlib's FedAvgCNN
+    "resnet8": ((3, 32, 32), 10, 78_042),
+    "resnet18": ((3, 32, 32), 10, 11_173_962),
+    "resnet18(norm=group)": ((3, 32, 32), 10, 11_173_962),
+    "har-cnn": ((9, 128), 6, 2_253_958),  # PFLlib's HARCNN
+}
+
+
+def built(text: str, shape: tuple[int, ...], classes: int) -> nn.Module:
+    registry = plugins.installed()
+    found = choose(text, registry.models, registry, example="mlp")
+    build: Any = resolve(found.spec.build, owner=text)
+    module: nn.Module = build(found.parameters, shape, classes)
+    return module
+
+
+@pytest.mark.parametrize("text", COUNTS)
+def test_networks_have_the_parameters_of_the_literature(text: str) -> None:
+    shape, classes, count = COUNTS[text]
+    assert sum(p.numel() for p in built(text, shape, classes).parameters()) == count
+
+
+def test_the_resnet18_is_torchvisions_but_for_its_stem() -> None:
+    ours = built("resnet18", (3, 32, 32), 10)
+    theirs = torchvision.models.resnet18(num_classes=10)
+    theirs.conv1, theirs.maxpool = nn.Conv2d(3, 64, 3, padding=1, bias=False), nn.Identity()
+    values = [*theirs.state_dict().values()]
+    ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "googlenet", "vit_b_32"])
+def test_networks_of_torchvision_have_the_classes_of_the_data(name: str) -> None:
+    module = built(f"torchvision(name={name})", (3, 64, 64), 7).eval()
+    assert module(torch.zeros(2, 3, 64, 64)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "words"),
+    [
+        ("torchvision(name=resnet5)", (3, 64, 64), "Did you mean 'resnet50'"),
+        ("torchvision", (1, 64, 64), "images of 3 channels"),
+        ("resnet18", (32, 32, 3), "channels"),
+        ("cnn", (784,), "model mlp takes any shape"),
+        ("har-cnn", (9, 20), "at least 28 points in time"),
+        ("har-cnn", (1, 28, 28), "windows of channels × time"),
+    ],
+)
+def test_a_network_says_what_samples_it_takes(
+    text: str, shape: tuple[int, ...], words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        built(text, shape, 4)
 
 
 @given(

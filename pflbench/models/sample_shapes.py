@@ -1,0 +1,44 @@
+"""What shapes of samples a network takes, said in one sentence when they are others."""
+
+from __future__ import annotations
+
+from pflbench.errors import InputError
+from pflbench.federation.images import channels_last, way_to_channels_first
+
+
+def check_image(model: str, shape: tuple[int, ...], least: int) -> None:
+    """Check that samples are images [channels, height, width] of so many pixels a side.
+
+    Raises
+    ------
+    InputError
+        They are not, or their channels are last.
+    """
+    if len(shape) == 3 and min(shape[1:]) >= least and not channels_last(shape):
+        return
+    raise InputError(
+        f"The model {model} needs images of channels × height × width, at least {least}×{least}; "
+        f"the data's samples are {shown(shape)}{way_to_channels_first(shape)}. The model mlp "
+        "takes any shape."
+    )
+
+
+def check_window(model: str, shape: tuple[int, ...], least: int) -> None:
+    """Check that samples are windows [channels, time] of so many points in time.
+
+    Raises
+    ------
+    InputError
+        They are not.
+    """
+    if len(shape) == 2 and shape[1] >= least:
+        return
+    raise InputError(
+        f"The model {model} needs windows of channels × time, at least {least} points in time; "
+        f"the data's samples are {shown(shape)}. The model mlp takes any shape."
+    )
+
+
+def shown(shape: tuple[int, ...]) -> str:
+    """Return a shape in signs: "3×32×32"."""
+    return "×".join(map(str, shape))
