@@ -11,7 +11,8 @@ from pflbench.analysis.significance import PairedTest, paired_tests
 class Against:
     """The comparisons that tables show of one board; None with itself, and of unranked rows.
 
-    The best row is that with the highest test accuracy, whether or not it is better than others.
+    The best row is that with the highest test accuracy (or score, of `board.compared()`), whether
+    or not it is better than others.
     """
 
     def __init__(self, board: Board) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pflbench.analysis.costs import Spent
-from pflbench.analysis.further_metrics import Further
+from pflbench.analysis.further_metrics import Further, Score
 from pflbench.analysis.further_metrics import record as further_record
 from pflbench.analysis.new_client_scores import Onboarded
 from pflbench.analysis.row_names import written
@@ -165,6 +165,8 @@ class Row:
         Standard deviation over seeds of the means in `measures`, by name; empty with one seed.
     metrics
         Metrics of plugins, by name, if all runs and clients have them.
+    scored
+        [S, N]: what is compared in place of `accuracies` on a board with a score; higher is better.
     """
 
     algorithm: str
@@ -190,6 +192,7 @@ class Row:
     worst_rank: int | None = None
     deviations: Mapping[str, float] = field(default_factory=dict)
     metrics: Mapping[str, Further] = field(default_factory=dict)
+    scored: Floats | None = field(default=None, compare=False, repr=False)
 
     @property
     def leads(self) -> bool:
@@ -219,6 +222,8 @@ class Board:
         Rows with numbers, those of the highest accuracy first, then the others.
     notes
         Notes for the reader: missing reference rows, too few seeds.
+    score
+        The metric that orders and ranks the rows; None for test accuracy.
     """
 
     scenario_id: str
@@ -229,6 +234,14 @@ class Board:
     seeds: tuple[int, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
+    score: Score | None = None
+
+    def compared(self) -> Board:
+        """Return the board as verdicts see it: with what is compared as accuracies."""
+        if self.score is None:
+            return self
+        rows = (dataclasses.replace(row, accuracies=row.scored) for row in self.rows)
+        return dataclasses.replace(self, rows=tuple(rows))
 
     def records(self) -> list[dict[str, Any]]:
         """Return a flat record per row: all numbers of the board, unrounded."""
@@ -261,6 +274,7 @@ class Board:
                 **row.spent.record(),
                 **row.training.record(),
                 **further_record(row.metrics),
+                **({} if self.score is None else {"score": self.score.name}),
                 "chosen_on_validation": row.chosen,
                 "tuned_trials": row.tuned,
                 "tuned_ends": "; ".join(map(str, row.ends)),

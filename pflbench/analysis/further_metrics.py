@@ -9,11 +9,63 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pflbench.analysis.inference import t_interval
-from pflbench.analysis.scores import Scores
+from pflbench.analysis.scores import Scores, metrics_of_plugins
+from pflbench.errors import UnknownNameError
+from pflbench.results import StoredRun
+from pflbench.results.measures import Floats
 from pflbench.schema.plugins import installed
+from pflbench.schema.specs import MetricSpec
 
 if TYPE_CHECKING:
     from pflbench.analysis.board import Row
+
+
+@dataclass(frozen=True)
+class Score:
+    """The metric that a board's rows are ordered and ranked by, in place of accuracy."""
+
+    name: str
+    higher_is_better: bool = True
+
+    @property
+    def words(self) -> str:
+        """What a headline says of it."""
+        better = "higher" if self.higher_is_better else "lower"
+        return (
+            f"Rows are in the order of {self.name} ({better} is better), and ranks are by its "
+            "verdicts."
+        )
+
+    def of(self, runs: Sequence[Scores]) -> Floats | None:
+        """Return what is compared [S, N] of a row's runs, one a seed: higher is better.
+
+        None if a run or a client has no number.
+        """
+        found = [run.metrics[self.name] for run in runs if self.name in run.metrics]
+        if len(found) < len(runs) or not np.isfinite(found).all():
+            return None
+        values: Floats = np.array(found, dtype=np.float64)
+        return values if self.higher_is_better else -values
+
+
+def score_of(name: str, runs: Iterable[StoredRun]) -> Score | None:
+    """Return the score of a name; None for "accuracy".
+
+    Raises
+    ------
+    UnknownNameError
+        No complete run has such a metric.
+    """
+    if name == "accuracy":
+        return None
+    known = {"accuracy"}
+    for run in runs:
+        if run.status == "complete":
+            known |= set(metrics_of_plugins(run.arrow("metrics")))
+    if name not in known:
+        raise UnknownNameError("score", name, known)
+    record = _record_of(name)
+    return Score(name, record is None or record.higher_is_better)
 
 
 @dataclass(frozen=True)
@@ -62,11 +114,15 @@ def names(rows: Iterable[Row]) -> list[str]:
 
 def meaning(name: str) -> str:
     """Say what a metric is, as far as an installed plugin knows."""
-    record = next((spec for spec in installed().metrics.specs() if spec.name == name), None)
+    record = _record_of(name)
     if record is None:
         return "a metric of a plugin that is not installed here"
     summary = record.summary.rstrip(".")
     return f"{summary}; {'higher' if record.higher_is_better else 'lower'} is better"
+
+
+def _record_of(name: str) -> MetricSpec | None:
+    return next((spec for spec in installed().metrics.specs() if spec.name == name), None)
 
 
 def record(metrics: Mapping[str, Further]) -> dict[str, float | None]:

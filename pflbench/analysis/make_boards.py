@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 import numpy as np
 
 from pflbench.analysis.board import Board, Measures, Row
 from pflbench.analysis.costs import Question, spent
-from pflbench.analysis.further_metrics import further
+from pflbench.analysis.further_metrics import Score, further
 from pflbench.analysis.gradients import budget_notes, times
 from pflbench.analysis.marks import unstable
 from pflbench.analysis.measuring import measure
@@ -54,6 +56,7 @@ def boards(
     runs: Iterable[StoredRun],
     defaults: Defaults = installed_defaults,
     question: Question = _NOTHING_ASKED,
+    score: Score | None = None,
 ) -> list[Board]:
     """Make a leaderboard of every scenario among the runs.
 
@@ -65,6 +68,8 @@ def boards(
         An algorithm's default parameters by its name, which rows need not spell out.
     question
         A target accuracy or a network to work costs out for.
+    score
+        The metric that orders and ranks the rows; None for test accuracy.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def boards(
         if run.id not in seen and run.cell:
             seen.add(run.id)
             scenarios[digest(run.cell["scenario"])].append(run)
-    made = [_board(key, group, defaults, question) for key, group in scenarios.items()]
+    made = [_board(key, group, defaults, question, score) for key, group in scenarios.items()]
     named = titles({b.scenario_id: (b.dataset, _scenario(b)) for b in made})
     made = [dataclasses.replace(board, title=named[board.scenario_id]) for board in made]
     return sorted(made, key=lambda board: (board.title, board.scenario_id))
@@ -93,7 +98,11 @@ def _scenario(board: Board) -> Scenario:
 
 
 def _board(
-    scenario_id: str, runs: Sequence[StoredRun], defaults: Defaults, question: Question
+    scenario_id: str,
+    runs: Sequence[StoredRun],
+    defaults: Defaults,
+    question: Question,
+    score: Score | None,
 ) -> Board:
     entries = _entries(runs)
     seeds = _common_seeds(entries)
@@ -123,9 +132,10 @@ def _board(
                 training=training([entry.scores[seed] for seed in seeds], seeds),
                 accuracies=np.array([entry.scores[seed].test for seed in seeds]),
                 metrics=further([entry.scores[seed] for seed in seeds]),
+                scored=None if score is None else score.of([entry.scores[s] for s in seeds]),
             )
         )
-    rows.sort(key=_place)
+    rows.sort(key=partial(_place, score))
     others = [
         dataclasses.replace(_row(e, names[id(e)]), reason=_reason(e, seeds))
         for e in entries
@@ -149,7 +159,9 @@ def _board(
             *budget_notes(rows),
             *evaluation_notes(row.training for row in rows),
             *unstable(rows),
+            *_unscored(rows, score),
         ),
+        score=score,
     )
     return _ranked(board)
 
@@ -195,7 +207,7 @@ def _measure(
 
 def _ranked(board: Board) -> Board:
     """Rank the rows of a board by its verdicts."""
-    found = ranks(paired_tests(board))
+    found = ranks(paired_tests(board.compared()))
     rows = []
     for row in board.rows:
         best, worst = found.get(row.label, (None, None)) if row.measures else (None, None)
@@ -290,9 +302,11 @@ def _absent(entries: Sequence[_Entry]) -> list[Row]:
     ]
 
 
-def _place(row: Row) -> tuple[float, str]:
+def _place(score: Score | None, row: Row) -> tuple[float, str]:
     assert row.measures is not None  # only rows with numbers are ordered by them
-    return -round(row.measures.test_accuracy, 12), row.label
+    if score is None:
+        return -round(row.measures.test_accuracy, 12), row.label
+    return math.inf if row.scored is None else -round(float(row.scored.mean()), 12), row.label
 
 
 def _reason(entry: _Entry, seeds: Sequence[int]) -> str:
@@ -333,6 +347,13 @@ def _notes(
         yield f"Without a complete row of {BASELINE} it is unknown which clients a method hurts."
     if ranked and len(seeds) < FEWEST_SEEDS:
         yield no_verdict(len(seeds))
+
+
+def _unscored(rows: Sequence[Row], score: Score | None) -> Iterable[str]:
+    """Say which rows have no rank because they lack the score."""
+    lacking = [row.label for row in rows if row.measures is not None and row.scored is None]
+    if score is not None and lacking:
+        yield f"No rank by {score.name}: {', '.join(lacking)}. A run or a client has no number."
 
 
 def _named_baseline(rows: Sequence[Row]) -> Iterable[str]:

@@ -91,16 +91,18 @@ class PairedTest:
             return "not told apart"
         return "better" if self.mean_difference > 0 else "worse"
 
-    def turned(self) -> PairedTest:
-        """Return the same comparison, from the second row's side."""
+    def negated(self) -> PairedTest:
+        """Return the comparison with its differences negated, the rows as they are."""
         return replace(
             self,
-            first=self.second,
-            second=self.first,
             mean_difference=0.0 - self.mean_difference,
             low=0.0 - self.high,
             high=0.0 - self.low,
         )
+
+    def turned(self) -> PairedTest:
+        """Return the same comparison, from the second row's side."""
+        return replace(self.negated(), first=self.second, second=self.first)
 
 
 def paired_tests(board: Comparable) -> tuple[PairedTest, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pflbench.analysis.board import Board
 from pflbench.analysis.costs import Question
+from pflbench.analysis.further_metrics import score_of
 from pflbench.analysis.make_boards import boards
 from pflbench.analysis.tuning_notes import with_tuning
 from pflbench.errors import InputError, UnknownNameError
@@ -28,6 +29,7 @@ def leaderboard(
     datasets: str | Sequence[str] = (),
     target: float | None = None,
     network: str | None = None,
+    score: str = "accuracy",
 ) -> list[Board]:
     """Return the leaderboards of a results folder, one for each scenario.
 
@@ -44,6 +46,9 @@ def leaderboard(
     network
         "lte", "mobile-5g", "broadband", "lan" or "link(down=50, up=10)"; the boards then have the
         time that messages and steps take over it.
+    score
+        The metric of a plugin that orders and ranks the rows, in the direction that its record
+        says.
 
     Returns
     -------
@@ -53,7 +58,7 @@ def leaderboard(
     Raises
     ------
     InputError
-        The folder, scenario or data set does not exist, or a run in the folder is damaged.
+        The folder, scenario, data set or score does not exist, or a run in the folder is damaged.
 
     Examples
     --------
@@ -73,7 +78,8 @@ def leaderboard(
         if name not in known:
             raise UnknownNameError("data set with results", name, known)
     chosen = [run for run in runs if not names or names & _dataset_names(run)]
-    made = with_tuning(boards(chosen, question=question), studies_of(folder))
+    by = score_of(score, chosen)
+    made = with_tuning(boards(chosen, question=question, score=by), studies_of(folder))
     starts = _several(scenarios)
     if not starts:
         return made

@@ -57,6 +57,13 @@ verdicts, which need five seeds.
     "over boards; which clients a method hurts, also by groups; calibration; accuracy of new "
     "clients; quality of the relations that a method learnt; or cost.",
 )
+@click.option(
+    "--score",
+    metavar="NAME",
+    default="accuracy",
+    show_default=True,
+    help="Order and rank rows by this metric of a plugin, in the direction that its record says.",
+)
 @boards_options
 @target_option
 @network_option
@@ -65,6 +72,7 @@ def leaderboard(
     results: Path,
     form: Format,
     columns: ColumnSet | None,
+    score: str,
     scenarios: tuple[str, ...],
     datasets: tuple[str, ...],
     target: float | None,
@@ -79,5 +87,5 @@ def leaderboard(
             f"--target and --network belong to the columns 'cost', and --columns says {columns!r}: "
             "leave one of them out."
         )
-    made = select_boards(results, scenarios, datasets, target, network)
+    made = select_boards(results, scenarios, datasets, target, network, score)
     print_boards(made, form, columns or ("cost" if asked else "standard"))

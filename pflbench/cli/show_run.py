@@ -147,6 +147,7 @@ def select_boards(
     datasets: Sequence[str],
     target: float | None = None,
     network: str | None = None,
+    score: str = "accuracy",
 ) -> list[Board]:
     """Return the boards of a results folder that the options of a command choose."""
     return leaderboard(
@@ -155,6 +156,7 @@ def select_boards(
         datasets=listed(datasets),
         target=target,
         network=network,
+        score=score,
     )
 
 

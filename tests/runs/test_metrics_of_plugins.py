@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.stats import t as student
+from scipy.stats import ttest_rel
 from torch import Tensor
 
 import pflbench
@@ -120,3 +121,55 @@ def test_a_metric_whose_plugin_is_gone_keeps_its_numbers(
     plugin()
     shown = " ".join(called("leaderboard", "--results", results).split())
     assert "gone: a metric of a plugin that is not installed here." in shown
+
+
+@pytest.mark.parametrize("higher", [False, True])
+def test_a_board_is_ranked_by_a_metric_in_its_direction(
+    plugin: Callable[..., None], federation: Federation, results: Path, higher: bool
+) -> None:
+    entropies = MetricSpec("entropy", "Mean entropy", f"{__name__}:entropy", higher)
+    plugin(metrics=[entropies])
+    means: dict[str, list[float]] = {"local": [], "fedavg": []}
+    for method, found in means.items():
+        for seed in range(5):
+            result = pflbench.run(method, federation, results=results, seed=seed, **SHORT)
+            table = result.metrics
+            chosen = table["round"] == result.summary["selected_round"]
+            found.append(float(table[(table["split"] == "test") & chosen].entropy.mean()))
+    first, second = sorted(means, key=lambda name: np.mean(means[name]), reverse=higher)
+    test = ttest_rel(means[second], means[first])
+
+    (board,) = pflbench.leaderboard(results, score="entropy")
+    assert [row.label for row in board.rows[:2]] == [first, second]
+    shown = test.pvalue < 0.05
+    assert [row.rank for row in board.rows[:2]] == ([1, 2] if shown else [1, 1])
+    (plain,) = pflbench.leaderboard(results)
+    assert plain.score is None
+    assert {r.label: r.measures for r in plain.rows} == {r.label: r.measures for r in board.rows}
+    record = board.records()[1]
+    assert (record["score"], record["method"]) == ("entropy", second)
+    assert "score" not in plain.records()[0]
+
+    output = called("leaderboard", "--score", "entropy", "--results", results)
+    assert f"in the order of entropy ({'higher' if higher else 'lower'} is better)" in " ".join(
+        output.split()
+    )
+    output = called("leaderboard", "--score", "entropy", "--columns", "tests", "--results", results)
+    difference = np.mean(means[second]) - np.mean(means[first])
+    assert f"{difference:+.4g} [".replace("-", "−") in output
+    expected = "< 0.001" if test.pvalue < 0.001 else f"{test.pvalue:.3f}"
+    assert expected in output
+    assert ("worse" if shown else "not told apart") in output
+
+
+def test_a_row_without_the_score_has_no_rank(
+    stored: dict[tuple[str, int], StoredRun], results: Path
+) -> None:
+    (board,) = pflbench.leaderboard(results, score="entropy")
+    assert [row.label for row in board.rows[:2]] == ["fedavg", "local"]
+    assert "No rank by entropy: local. A run or a client has no number." in board.notes
+    (board,) = pflbench.leaderboard(results, score="seeds")
+    assert "No rank by seeds: fedavg, local. A run or a client has no number." in board.notes
+    done = CliRunner().invoke(main, ["leaderboard", "--score", "entrpy", "--results", str(results)])
+    assert done.exit_code == 2
+    assert "There is no score 'entrpy'. Did you mean 'entropy'?" in done.stderr

@@ -134,7 +134,8 @@ class View:
 
     def headline_of(self, board: Board) -> str:
         """Return the headline, with its addition for this board."""
-        return " ".join(part for part in (self.headline, self.caveat(board)) if part)
+        by = "" if board.score is None else board.score.words
+        return " ".join(part for part in (self.headline, self.caveat(board), by) if part)
 
 
 _GAINED = (

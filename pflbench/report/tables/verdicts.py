@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from pflbench.analysis.against import Against
 from pflbench.analysis.board import Board, Row
+from pflbench.analysis.further_metrics import Score
 from pflbench.analysis.over_data_sets import (
     CriticalDifference,
     MeanRanks,
@@ -23,6 +25,7 @@ from pflbench.report.tables.entries import (
     SEEDS,
     Column,
     accuracy,
+    four_digits,
     mean,
     measure,
     points,
@@ -43,13 +46,26 @@ def _difference(test: PairedTest) -> str:
     return points(test.mean_difference, *((test.low, test.high) if known else (None, None)))
 
 
+def _by_score(score: Score, test: PairedTest) -> str:
+    """Write a difference of a metric, and its interval, in the metric's own unit."""
+
+    def signed(value: float) -> str:
+        return ("+" if value > 0 else "") + four_digits(value)
+
+    said = test if score.higher_is_better else test.negated()
+    if math.isnan(said.low):
+        return signed(said.mean_difference)
+    return f"{signed(said.mean_difference)} [{signed(said.low)} … {signed(said.high)}]"
+
+
 def _verdict(test: PairedTest) -> str:
     return test.verdict
 
 
 def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
     """Return the columns that compare with the baseline, and with the first row."""
-    against = Against(board)
+    against = Against(board.compared())
+    difference = _difference if board.score is None else partial(_by_score, board.score)
     unknown = NOTHING if any(row.baseline for row in board.rows) else NO_BASELINE
 
     def local(show: Callable[[PairedTest], str], otherwise: str = NOTHING) -> Callable[[Row], str]:
@@ -72,12 +88,12 @@ def _two_tables(board: Board) -> tuple[Sequence[Column], Sequence[Column]]:
 
     return (
         (
-            Column(f"gain over {BASELINE}", local(_difference, unknown)),
+            Column(f"gain over {BASELINE}", local(difference, unknown)),
             Column(f"p, {BASELINE}", local(_p)),
             Column(f"than {BASELINE}", local(_verdict)),
         ),
         (
-            Column("against the first", best(_difference)),
+            Column("against the first", best(difference)),
             Column("p, first", best(_p)),
             Column("than the first", best(_verdict, "the first")),
         ),
@@ -114,7 +130,7 @@ def calibration(_: Board) -> list[Sequence[Column]]:
 
 def ranking(boards: Sequence[Board]) -> list[str]:
     """Say how methods rank over several boards, or why they are not ranked."""
-    if len(boards) < 2:
+    if len(boards) < 2 or boards[0].score is not None:  # ranks over boards are of accuracy
         return []
     found = critical_difference(boards)
     if isinstance(found, NotEnough):
