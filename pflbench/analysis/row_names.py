@@ -96,11 +96,22 @@ def describe(scenario: Scenario, sizes: Mapping[str, int]) -> str:
     model = in_words(s.model)
     return (
         f"{_count(s.clients, 'client')} of {s.dataset}, {data}, partition {partition}, "
-        f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; SGD with batches of "
-        f"{s.batch_size}, learning rate {s.lr:g}, momentum {s.momentum:g}, weight decay "
-        f"{s.weight_decay:g}{precision}{others}{privacy}; evaluated {evaluated}{new}. "
+        f"model {model}; {_count(s.rounds, 'round')} of {budget}, {cohort}; {_optimizer(s)}, "
+        f"weight decay {s.weight_decay:g}{precision}{others}{privacy}; evaluated {evaluated}{new}. "
         f"Scenario {s.id}."
     )
+
+
+def _optimizer(s: Scenario) -> str:
+    """Return the local optimizer in words."""
+    name, momentum = "SGD", f", momentum {s.momentum:g}"
+    if s.optimizer is not None:
+        name = _expression(s.optimizer.name, _given(s.optimizer))
+        momentum = momentum if s.momentum else ""
+    rate = f"learning rate {s.lr:g}"
+    if s.schedule is not None:
+        rate += f" by {_expression(s.schedule.name, _given(s.schedule))}"
+    return f"{name} with batches of {s.batch_size}, {rate}{momentum}"
 
 
 def _cohort(scenario: Scenario) -> str:
@@ -122,12 +133,17 @@ def title(dataset: str, scenario: Scenario) -> str:
     if s.privacy is not None:
         words.append(in_words(s.privacy))
     words += attendance(s)
+    words += [
+        _expression(choice.name, _given(choice))
+        for choice in (s.optimizer, s.schedule)
+        if choice is not None
+    ]
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
     return " · ".join([*words, *_others(s)])
 
 
-_WORDED = ("precision", "privacy", "population", "new_clients")
+_WORDED = ("precision", "privacy", "population", "new_clients", "optimizer", "schedule")
 """Fields with a default for which `describe` and `title` have words."""
 
 

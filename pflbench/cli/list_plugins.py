@@ -20,6 +20,8 @@ KINDS = (
     "partitioners",
     "populations",
     "models",
+    "optimizers",
+    "schedules",
     "participations",
     "metrics",
     "observers",

@@ -44,6 +44,14 @@ _CATALOGUES = {
         "pflbench.conformance.check_records:PARAMETRISED",
         "pflbench.conformance.check_models:CHECKS",
     ),
+    "optimizer": (
+        "pflbench.conformance.check_records:PARAMETRISED",
+        "pflbench.conformance.check_optimizers:CHECKS",
+    ),
+    "schedule": (
+        "pflbench.conformance.check_records:PARAMETRISED",
+        "pflbench.conformance.check_optimizers:SCHEDULES",
+    ),
     "metric": (
         "pflbench.conformance.check_records:CHECKS",
         "pflbench.conformance.check_metrics:CHECKS",

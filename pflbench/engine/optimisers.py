@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from pflbench.method import Optimiser, State
+from pflbench.errors import InputError
+from pflbench.method import Optimiser, Sgd, State
+from pflbench.schema.local_optimizers import (
+    AdagradSettings,
+    AdamSettings,
+    RmsPropSettings,
+    SgdSettings,
+    YogiSettings,
+)
 
 
 def _counted(state: State) -> tuple[Tensor, Tensor]:
@@ -169,3 +177,47 @@ class RmsProp(Optimiser):
         if self.momentum:
             scaled = new["momentum"] = self.momentum * state["momentum"] + scaled
         return w - lr * scaled, new
+
+
+# The records' makers: (parameters, learning rate, weight decay, momentum) to an optimiser
+
+
+def sgd(p: SgdSettings, lr: float, weight_decay: float, momentum: float) -> Sgd:
+    """Return SGD.
+
+    Raises
+    ------
+    InputError
+        Nesterov's momentum is asked for without momentum, or with dampening.
+    """
+    if p.nesterov and (momentum <= 0 or p.dampening != 0):
+        raise InputError(
+            f"sgd(nesterov=true) needs momentum > 0 and dampening 0: momentum is {momentum:g}, "
+            f"dampening {p.dampening:g}."
+        )
+    return Sgd(lr, momentum, weight_decay, p.dampening, p.nesterov)
+
+
+def adam(p: AdamSettings, lr: float, weight_decay: float, momentum: float) -> Adam:
+    """Return Adam."""
+    return Adam(lr, weight_decay, p.beta1, p.beta2, p.eps)
+
+
+def adamw(p: AdamSettings, lr: float, weight_decay: float, momentum: float) -> AdamW:
+    """Return AdamW."""
+    return AdamW(lr, weight_decay, p.beta1, p.beta2, p.eps)
+
+
+def adagrad(p: AdagradSettings, lr: float, weight_decay: float, momentum: float) -> Adagrad:
+    """Return Adagrad."""
+    return Adagrad(lr, weight_decay, p.lr_decay, p.initial, p.eps)
+
+
+def rmsprop(p: RmsPropSettings, lr: float, weight_decay: float, momentum: float) -> RmsProp:
+    """Return RMSprop."""
+    return RmsProp(lr, weight_decay, p.alpha, p.eps, p.momentum, p.centered)
+
+
+def yogi(p: YogiSettings, lr: float, weight_decay: float, momentum: float) -> Yogi:
+    """Return Yogi."""
+    return Yogi(lr, weight_decay, p.beta1, p.beta2, p.eps, p.initial)

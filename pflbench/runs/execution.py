@@ -153,6 +153,8 @@ class _Execution:
             p.head,
             seed=p.cell.seed,
             optimiser=p.optimiser,
+            clip=p.clip,
+            schedule=p.schedule,
             budget=p.budget,
             participation=p.participation,
             engine=p.engine,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from pflbench.errors import InputError
 from pflbench.federation import Census, Participation
 from pflbench.runs.data import IN_MEMORY, resolve_data
 from pflbench.runs.request import RunRequest
@@ -24,6 +25,9 @@ from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
 from pflbench.schema.scenario_fields import scenario_fields, settled
 from pflbench.schema.settings import Settings, parse_settings
 from pflbench.schema.specs import AlgorithmSpec
+
+SGD: Final = "sgd"
+"""The optimizer of runs that name none."""
 
 PLAIN: Final = "uniform"
 """The participation that a plain number stands for; it is the number in every identity."""
@@ -138,6 +142,7 @@ def with_data(read: Read, cache: DataCache) -> Identified:
         participation = rule.marked(clients - (0 if new is None else new.count(clients))).choice
         if rule.spec.name == PLAIN:
             participation = rule.parameters.fraction
+    optimizer = _optimizer(request, chosen, numbers)
     scenario = Scenario(
         dataset=data.written,
         fingerprint=data.fingerprint,
@@ -147,12 +152,48 @@ def with_data(read: Read, cache: DataCache) -> Identified:
         privacy=read.privacy_choice,
         population=None if data.population is None else data.population[0],
         new_clients=new,
+        optimizer=optimizer,
+        schedule=_off_default(chosen.get("schedule"), "constant"),
         **read.settled,
         **{**numbers, "clients": clients},
     )
     algorithm = Choice(read.spec.name, read.settings.of_identity(scenario.lr), read.spec.version)
     cell = Cell(scenario, algorithm, seed)
     return Identified(**vars(read), cell=cell, data=data, model=model, attendance=attendance)
+
+
+def _optimizer(
+    request: RunRequest, chosen: Mapping[str, Chosen], numbers: dict[str, Any]
+) -> Choice | None:
+    """Return the optimizer as an identity has it, and settle its rate and momentum in `numbers`.
+
+    Raises
+    ------
+    InputError
+        Momentum is asked for of an optimizer that has none of the scenario's.
+    """
+    optimizer = chosen.get("optimizer")
+    if optimizer is None:
+        return None
+    if optimizer.spec.name != SGD:
+        if request.momentum:
+            raise InputError(
+                f"momentum = {request.momentum:g} is SGD's, and the optimizer is "
+                f"{optimizer.spec.name!r}: expected no momentum, or one of its own parameters "
+                f"(pflbench show {optimizer.spec.name})."
+            )
+        numbers["momentum"] = 0.0
+    if request.lr is None and optimizer.spec.lr is not None:
+        numbers["lr"] = optimizer.spec.lr
+    return _off_default(optimizer, SGD)
+
+
+def _off_default(chosen: Chosen | None, name: str) -> Choice | None:
+    """Return a choice, or None if it is what runs without one are."""
+    if chosen is None:
+        return None
+    plain = chosen.spec.name == name and chosen.parameters == type(chosen.parameters)()
+    return None if plain else chosen.choice
 
 
 def command_for(cell: Cell, dataset: str) -> str:

@@ -29,7 +29,7 @@ from pflbench.federation import Census, Federation, Participation
 from pflbench.federation.participation import NEVER
 from pflbench.federation.truth import true_coordinates
 from pflbench.isolation import Guard
-from pflbench.method import Layout, LocalBudget, Nature, Optimiser, Sgd
+from pflbench.method import Clip, Layout, LocalBudget, Nature, Optimiser, Schedule, Sgd
 from pflbench.runs.identity import Identified, Read, command_for, read, with_data
 from pflbench.runs.new_client_results import HeldOut, hold_out
 from pflbench.runs.request import RERUN, RunRequest
@@ -95,7 +95,23 @@ class PlannedRun(Identified):
         """The clients' optimiser."""
         s = self.cell.scenario
         lr = s.lr if self.settings.local_lr is None else self.settings.local_lr
-        return Sgd(lr, s.momentum, s.weight_decay)
+        chosen = self.chosen.get("optimizer")
+        if chosen is None:
+            return Sgd(lr, s.momentum, s.weight_decay)
+        made: Optimiser = chosen.maker()(lr, s.weight_decay, s.momentum)
+        return made
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate over the rounds."""
+        chosen = self.chosen.get("schedule")
+        made: Schedule = Schedule() if chosen is None else chosen.maker()()
+        return made
+
+    @property
+    def clip(self) -> Clip:
+        """The clipping of the clients' gradients."""
+        return Clip(self.cell.scenario.clip_norm, self.cell.scenario.clip_value)
 
     @property
     def budget(self) -> LocalBudget:
@@ -232,6 +248,7 @@ def _made(
         remark=remark,
     )
     planned.sharing()
+    _ = planned.optimiser, planned.schedule  # what cannot be made is said before a run
     return planned
 
 

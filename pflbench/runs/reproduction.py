@@ -227,6 +227,8 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
         (registry.models, s.model),
         (registry.partitioners, s.partition),
         (registry.populations, s.population),
+        (registry.optimizers, s.optimizer),
+        (registry.schedules, s.schedule),
         (registry.participations, s.participation if isinstance(s.participation, Choice) else None),
     ]
     for shelf, choice in chosen:

@@ -16,9 +16,11 @@ from pflbench.schema.specs import (
     MetricSpec,
     ModelSpec,
     ObserverSpec,
+    OptimizerSpec,
     ParticipationSpec,
     PartitionerSpec,
     PopulationSpec,
+    ScheduleSpec,
     SimilaritySpec,
 )
 
@@ -49,6 +51,16 @@ def pflbench_populations() -> Sequence[PopulationSpec]:  # type: ignore[empty-bo
 @hookspec
 def pflbench_models() -> Sequence[ModelSpec]:  # type: ignore[empty-body]  # a declaration
     """Return the models this plugin brings."""
+
+
+@hookspec
+def pflbench_optimizers() -> Sequence[OptimizerSpec]:  # type: ignore[empty-body]  # a declaration
+    """Return the local optimizers this plugin brings."""
+
+
+@hookspec
+def pflbench_schedules() -> Sequence[ScheduleSpec]:  # type: ignore[empty-body]  # a declaration
+    """Return the learning-rate schedules this plugin brings."""
 
 
 @hookspec

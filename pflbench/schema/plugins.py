@@ -20,10 +20,12 @@ from pflbench.schema.specs import (
     MetricSpec,
     ModelSpec,
     ObserverSpec,
+    OptimizerSpec,
     ParticipationSpec,
     PartitionerSpec,
     PopulationSpec,
     Problem,
+    ScheduleSpec,
     SimilaritySpec,
     Spec,
 )
@@ -63,6 +65,8 @@ class Registry:
         self.partitioners = Shelf("partitioner", "pflbench_partitioners", PartitionerSpec)
         self.populations = Shelf("population", "pflbench_populations", PopulationSpec)
         self.models = Shelf("model", "pflbench_models", ModelSpec)
+        self.optimizers = Shelf("optimizer", "pflbench_optimizers", OptimizerSpec)
+        self.schedules = Shelf("schedule", "pflbench_schedules", ScheduleSpec)
         self.participations = Shelf("participation", "pflbench_participations", ParticipationSpec)
         self.metrics = Shelf("metric", "pflbench_metrics", MetricSpec)
         self.observers = Shelf("observer", "pflbench_observers", ObserverSpec)
@@ -80,6 +84,8 @@ class Registry:
             self.partitioners,
             self.populations,
             self.models,
+            self.optimizers,
+            self.schedules,
             self.participations,
             self.metrics,
             self.observers,

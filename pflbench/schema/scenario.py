@@ -73,6 +73,9 @@ class Scenario(SettledFields):
         What is done to all that clients upload; None for nothing.
     population
         Which clients are unlike the others, and in what; None if the partition is all there is.
+    optimizer, schedule
+        The local optimizer and its learning rate over the rounds; None for plain SGD and a
+        constant rate.
     new_clients
         Clients that are held out and join later; None if there are none.
     """
@@ -93,6 +96,8 @@ class Scenario(SettledFields):
     eval_every: int
     privacy: Choice | None = None
     population: Choice | None = None
+    optimizer: Choice | None = None
+    schedule: Choice | None = None
     new_clients: NewClients | None = None
 
     @property

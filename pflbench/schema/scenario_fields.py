@@ -133,9 +133,9 @@ class ReferencedFields:
         None, "... steps of one batch each; one of the two", ge=1, rival="local_epochs"
     )
     batch_size: int | None = scenario_field(None, "samples in a local step", ge=1)
-    lr: float | None = scenario_field(None, "learning rate of local SGD", gt=0)
+    lr: float | None = scenario_field(None, "learning rate of local training", gt=0)
     momentum: float | None = scenario_field(None, "momentum of local SGD", ge=0, lt=1)
-    weight_decay: float | None = scenario_field(None, "weight decay of local SGD", ge=0)
+    weight_decay: float | None = scenario_field(None, "weight decay of local training", ge=0)
     participation: float | str | None = scenario_field(
         None,
         "share of the clients that train in a round, or a rule",
@@ -159,6 +159,12 @@ class SettledFields:
     be what runs without it did, and never change: no identity mentions it.
     """
 
+    clip_norm: float | None = scenario_field(
+        None, "largest norm of a client's gradient in a local step", gt=0
+    )
+    clip_value: float | None = scenario_field(
+        None, "largest size of an entry of a client's gradient, applied before the norm", gt=0
+    )
     precision: Precision = scenario_field(  # noqa: RUF009 - a field, not one shared value
         PRECISIONS[0],
         "what is computed with; bfloat16: the matrix products and convolutions alone",
@@ -173,6 +179,24 @@ class ScenarioFields(SettledFields, ReferencedFields):
     Those below are resolved to records of the stored scenario; None stands for nothing.
     """
 
+    optimizer: str | None = scenario_field(
+        None,
+        "optimizer of local training",
+        metavar="EXPR",
+        shelf="optimizers",
+        example="adam(beta2=0.99)",
+        page="scenarios.md#optimizers",
+        usual="sgd",
+    )
+    schedule: str | None = scenario_field(
+        None,
+        "learning rate over the rounds",
+        metavar="EXPR",
+        shelf="schedules",
+        example="step(every=30, gamma=0.1)",
+        page="scenarios.md#optimizers",
+        usual="constant",
+    )
     privacy: str | None = scenario_field(
         None,
         "clip all that clients upload and add noise",

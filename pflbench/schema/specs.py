@@ -211,6 +211,42 @@ class ParticipationSpec(_Made):
 
 
 @dataclass(frozen=True)
+class OptimizerSpec(_Made):
+    """A local optimizer.
+
+    Attributes
+    ----------
+    make
+        "module:function" with the signature
+        `make(parameters, lr, weight_decay, momentum) -> pflbench.method.Optimiser`; momentum is
+        that of the scenario, 0 for all but SGD.
+    version
+        Part of every run's identity: change it when the numbers change.
+    lr
+        Learning rate of scenarios that name none; None for that of the data set.
+    """
+
+    lr: float | None = None
+
+    kind: ClassVar[str] = "an optimizer"
+
+
+@dataclass(frozen=True)
+class ScheduleSpec(_Made):
+    """How the learning rate changes over the rounds.
+
+    Attributes
+    ----------
+    make
+        "module:function" with the signature `make(parameters) -> pflbench.method.Schedule`.
+    version
+        Part of every run's identity: change it when the rates change.
+    """
+
+    kind: ClassVar[str] = "a schedule"
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A network architecture.
 
@@ -319,6 +355,8 @@ Spec = (
     | PartitionerSpec
     | PopulationSpec
     | ModelSpec
+    | OptimizerSpec
+    | ScheduleSpec
     | ParticipationSpec
     | MetricSpec
     | ObserverSpec
