@@ -29,9 +29,7 @@ def steps_rows_as_each(subject: Subject) -> None:
         W, state = optimiser.step(W, G, state, 0.05)
         rows = [optimiser.step(w, g, own, 0.05) for (w, own), g in zip(rows, G, strict=True)]
     if not torch.allclose(W, torch.stack([w for w, _ in rows]), rtol=1e-9, atol=1e-12):
-        raise CheckFailed(
-            "A matrix moved unlike its rows: compute along the last dimension."
-        )
+        raise CheckFailed("A matrix moved unlike its rows: compute along the last dimension.")
 
 
 @CHECKS.add("a step changes nothing that it was given")

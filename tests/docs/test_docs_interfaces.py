@@ -191,16 +191,21 @@ def test_methods_lists_every_method() -> None:
         assert spec.note.partition(":")[0].replace(".", "/") in listed[spec.name]
 
 
-@pytest.mark.parametrize("shelf", ["partitioners", "populations", "models", "participations"])
+@pytest.mark.parametrize(
+    "shelf", ["partitioners", "populations", "models", "participations", "optimizers", "schedules"]
+)
 def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
     registry = installed()
     shelved = getattr(registry, shelf)
-    specs = [s for s in shelved.specs() if shelved.owner(s.name) == f"pflbench:{shelf}"]
+    owner = "pflbench:optimizers" if shelf == "schedules" else f"pflbench:{shelf}"
+    specs = [s for s in shelved.specs() if shelved.owner(s.name) == owner]
     heading, header = {
         "partitioners": ("Partitions", "Partition"),
         "populations": ("Populations", "Population"),
         "models": ("Models", "Model"),
         "participations": ("Participation", "Participation"),
+        "optimizers": ("Optimizers", "Optimizer"),
+        "schedules": ("Optimizers", "Schedule"),
     }[shelf]
     assert set(column(section(SCENARIOS, heading), header)) == {spec.name for spec in specs}
     for spec in specs:
