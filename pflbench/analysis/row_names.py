@@ -106,11 +106,11 @@ def _optimizer(s: Scenario) -> str:
     """Return the local optimizer in words."""
     name, momentum = "SGD", f", momentum {s.momentum:g}"
     if s.optimizer is not None:
-        name = _expression(s.optimizer.name, _given(s.optimizer))
+        name = in_words(s.optimizer)
         momentum = momentum if s.momentum else ""
     rate = f"learning rate {s.lr:g}"
     if s.schedule is not None:
-        rate += f" by {_expression(s.schedule.name, _given(s.schedule))}"
+        rate += f" by {in_words(s.schedule)}"
     return f"{name} with batches of {s.batch_size}, {rate}{momentum}"
 
 
@@ -134,7 +134,7 @@ def title(dataset: str, scenario: Scenario) -> str:
         words.append(in_words(s.privacy))
     words += attendance(s)
     words += [
-        _expression(choice.name, _given(choice))
+        in_words(choice)
         for choice in (s.optimizer, s.schedule)
         if choice is not None
     ]

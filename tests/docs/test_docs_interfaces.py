@@ -205,7 +205,7 @@ def test_scenarios_lists_partitions_populations_and_models(shelf: str) -> None:
         "models": ("Models", "Model"),
         "participations": ("Participation", "Participation"),
         "optimizers": ("Optimizers", "Optimizer"),
-        "schedules": ("Optimizers", "Schedule"),
+        "schedules": ("Schedules", "Schedule"),
     }[shelf]
     assert set(column(section(SCENARIOS, heading), header)) == {spec.name for spec in specs}
     for spec in specs:

@@ -86,11 +86,12 @@ def test_a_run_trains_with_it_and_is_reproduced(optimizer: str, data: str, folde
         clip_norm=5.0,
         results=folder / "results",
     )
-    assert result.summary["test_accuracy"] > 0.5
+    losses = result.rounds["train_loss"]
+    assert losses.iloc[-1] < losses.iloc[0]
     stored = Store(folder / "results").named(result.run_id)
     assert stored.typed_cell.scenario.clip_norm == 5.0
     again = pflbench.reproduce(result.run_id, results=folder / "results")
-    assert again.same
+    assert again.agrees
 
 
 def test_clipping_to_nothing_leaves_the_model_where_it_is(data: str) -> None:
