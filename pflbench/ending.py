@@ -1,9 +1,9 @@
 """Keeping plugin code from ending the process: that would look as if all had gone well.
 
-`os._exit`, and what replaces the process by another program, run no handler, and nothing is
-printed. While a cell is planned or played they raise instead, in the threads that do its work.
-What remains are ways around Python (a C library's `_exit`, a signal), of which all but the first
-give another exit status than 0.
+`os._exit`, and calls that replace the process by another program, run no handler and print nothing.
+While a cell is planned or played they raise instead, in the threads that do its work. What remains
+are ways around Python (a C library's `_exit`, a signal), of which all but the first give another
+exit status than 0.
 """
 
 from __future__ import annotations

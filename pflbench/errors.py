@@ -1,4 +1,4 @@
-"""What can go wrong, in words for people.
+"""Errors, in words for users.
 
 Every message says what was wrong, what was expected, and the nearest valid choice.
 The command line turns `InputError` into exit status 2 and `WorkError` into 1.
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 MOST_TOLD: Final = 30
-"""A message tells no more names than this."""
+"""A message lists at most this many names."""
 
 _SHORT: Final = 2
 
@@ -25,27 +25,27 @@ class PflbenchError(Exception):
 
 
 class InputError(PflbenchError):
-    """Something that was asked for cannot be done as asked: nothing was started or written."""
+    """Invalid input: nothing was started or written."""
 
     exit_status = 2
 
 
 class DamagedError(InputError):
-    """Something stored is not as it was written, or contradicts itself.
+    """A stored object was changed, or is inconsistent.
 
     Parameters
     ----------
     path
         The file or folder.
     said
-        What is wrong with it: a sentence that names it, without its full stop.
+        The error: a sentence that names it, without its full stop.
     again
-        Whether doing the work again mends it; not so if it is whole but cannot be read here.
+        Whether repeating the work repairs it; not if it is whole but cannot be read here.
 
     Attributes
     ----------
     run_id
-        The run that it belongs to, if it is known to belong to one.
+        The run to which it belongs, if known.
     """
 
     def __init__(self, path: Path, said: str, *, again: bool = True) -> None:
@@ -54,7 +54,7 @@ class DamagedError(InputError):
         self.run_id = ""
 
     def __str__(self) -> str:
-        """Return one sentence for people, with the way out."""
+        """Return one sentence for users, with the way out."""
         if not self.again or not self.run_id:
             return f"{self.said}."
         return f"{self.said}; give the command that made run {self.run_id} again to replace it."
@@ -65,7 +65,7 @@ class Notice(UserWarning):
 
 
 class Remark(Notice):
-    """A notice of what no number depends on: it is not shown where only the table is wanted."""
+    """A notice that does not affect numbers: it is not shown under `--quiet`."""
 
 
 class WorkError(PflbenchError):
@@ -75,15 +75,15 @@ class WorkError(PflbenchError):
 
 
 class PluginError(WorkError):
-    """Code of a plugin did what it must not, or gave what does not fit: only its own cell fails."""
+    """Code of a plugin broke a rule, or returned an invalid value: only its own cell fails."""
 
 
 class ImportChangesError(InputError):
-    """A plugin's module changes, when it is imported, what all code of the process shares."""
+    """A plugin's module changes global state of the process when it is imported."""
 
 
-class Misfit(Exception):  # noqa: N818 - said by a check that knows no plugin; never seen by people
-    """What crossed from a plugin's code does not fit; the message says what, and what was expected.
+class Misfit(Exception):  # noqa: N818 - raised by a check that knows no plugin; never seen by users
+    """A plugin returned an invalid value; the message says what, and what was expected.
 
     `pflbench.isolation.Guard` makes a `PluginError` of it, which names the plugin and the place.
     """
@@ -95,11 +95,11 @@ class UnknownNameError(InputError):
     Parameters
     ----------
     kind
-        What was looked for, in the singular: "algorithm", "parameter of fedora".
+        The kind of name, in the singular: "algorithm", "parameter of fedora".
     name
         The name as given.
     known
-        The names there are.
+        The existing names.
     hint
         A further sentence, with a leading space: why the name may be missing.
     """
@@ -112,8 +112,7 @@ class UnknownNameError(InputError):
 class DivergedError(WorkError):
     """A loss became NaN or infinite: in a step of local training, or (step None) after it.
 
-    `new_client` says that the client was one that joined after the round, `name` what the data call
-    it.
+    `new_client` says that the client joined after the round, `name` is its name in the data.
     """
 
     def __init__(
@@ -134,7 +133,7 @@ class DivergedError(WorkError):
 def suggestion(name: str, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'? Known: a, b, x." for a mistyped name (empty if none is known).
 
-    Of many names the first are told, and how many more there are.
+    Of many names only the first are listed, with the number of the others.
     """
     names = sorted(known)
     if not names:

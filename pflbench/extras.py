@@ -8,7 +8,7 @@ from typing import Any, Final
 from pflbench.errors import InputError
 
 _TITLES: Final = {"jinja2": "Jinja", "opacus": "Opacus", "optuna": "Optuna", "ray": "Ray"}
-"""What people call a package whose module has another name."""
+"""Usual names of packages whose modules have other names."""
 
 
 def needed(module: str, by: str, extra: str) -> Any:
@@ -17,9 +17,9 @@ def needed(module: str, by: str, extra: str) -> Any:
     Parameters
     ----------
     module
-        What is imported.
+        The module to import.
     by
-        What needs it, which begins the sentence: "The HTML report".
+        The feature that needs it, as the start of a sentence: "The HTML report".
     extra
         The extra that has it: "report".
 

@@ -1,9 +1,9 @@
-"""What all code of a process shares and numbers depend on: set for a cell, checked, put back.
+"""Global state on which numbers depend: set for a cell, checked, restored.
 
 A cell's numbers follow from its own identity alone. So PyTorch's and NumPy's global modes have the
-suite's values while a cell is planned or played, whatever a plugin or a user set before, and
-`Guard` looks at them after each call into a plugin. Nothing here imports PyTorch by itself: the
-command line asks plugins for their records without it.
+suite's values while a cell is planned or run, regardless of earlier settings by a plugin or user,
+and `Guard` checks them after each call into a plugin. Nothing here imports PyTorch: the command
+line reads plugins' records without it.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Mode:
     Attributes
     ----------
     words
-        What it is, for people.
+        Its name in messages.
     read, write
         Return it, and set it.
     suite
-        Its value in every cell; None if that is whatever it was.
+        Its value in every cell; None to leave it unchanged.
     """
 
     words: str
@@ -136,7 +136,7 @@ _entered: list[Any] = []
 
 
 def _infer(on: bool) -> None:
-    """Leave or take up inference mode for good: PyTorch has no function that does."""
+    """Enter or leave inference mode permanently: PyTorch has no function for this."""
     import torch
 
     mode = torch.inference_mode(on)
@@ -155,7 +155,7 @@ def suite() -> list[Any]:
 
 
 def put(values: Sequence[Any]) -> str:
-    """Set what is not as given; return what that was, in words for people, or ""."""
+    """Set all differing values; return the differences in words, or ""."""
     changed = []
     for mode, value in zip(_modes(), values, strict=True):
         found = mode.read()
@@ -177,7 +177,7 @@ class Guard:
     Parameters
     ----------
     who
-        The plugin in words, "The algorithm 'x' (plugin y)", found when it is needed.
+        The plugin in words, "The algorithm 'x' (plugin y)", computed when needed.
     """
 
     def __init__(self, who: Callable[[], str]) -> None:
@@ -185,7 +185,7 @@ class Guard:
 
     @contextmanager
     def __call__(self, place: str) -> Iterator[None]:
-        """Look, after the body of a `with`, at what it changed for all others; put that back.
+        """Check, after the body of a `with`, whether it changed global state; undo changes.
 
         Parameters
         ----------
@@ -195,8 +195,8 @@ class Guard:
         Raises
         ------
         PluginError
-            It changed something, or what it gave does not fit (`Misfit`). Other errors are as
-            they were, and `place_of` knows where they come from.
+            It changed something, or returned an invalid value (`Misfit`). Other errors are
+            unchanged, and `place_of` returns their origin.
         """
         before, changed = read(), ""
         try:
@@ -217,8 +217,8 @@ class Guard:
 
 def _blame(changed: str) -> str:
     return (
-        f"it set {changed}, on which the numbers of others depend. Expected code that leaves what "
-        "all code of the process shares as it is."
+        f"it set {changed}, on which the numbers of others depend. Expected code that changes no "
+        "global state of the process."
     )
 
 
@@ -230,7 +230,7 @@ def place_of(error: BaseException) -> str | None:
 
 @contextmanager
 def own_thread() -> Iterator[None]:
-    """Look at what a job of a thread of its own changed there, which no other thread sees."""
+    """Check the thread-local state of a job in its own thread, which no other thread sees."""
     before, changed = read(), ""
     try:
         yield
@@ -242,12 +242,12 @@ def own_thread() -> Iterator[None]:
 
 
 _changing: dict[str, str] = {}
-"""Modules whose import changed what all share, and what."""
+"""Modules whose import changed global state, and the changes."""
 
 
 @contextmanager
 def importing(module: str, owner: str) -> Iterator[None]:
-    """Import a plugin's module in the body of a `with`; put back what that changed for all.
+    """Import a plugin's module in the body of a `with`; undo its changes of global state.
 
     Raises
     ------
@@ -265,7 +265,7 @@ def importing(module: str, owner: str) -> Iterator[None]:
 
 @contextmanager
 def put_back(module: str) -> Iterator[None]:
-    """Put back what importing a module in the body of a `with` changes, and remember it."""
+    """Undo changes by the import of a module in the body of a `with`, and remember them."""
     there, filters = set(sys.modules), list(warnings.filters)
     before = read() if "torch" in there else None
     try:
@@ -273,7 +273,7 @@ def put_back(module: str) -> Iterator[None]:
             yield
     finally:
         _drop_blanket(filters)
-        # What PyTorch begins with are the suite's values.
+        # PyTorch's initial values are the suite's values.
         changed = put(before or suite()) if "torch" in sys.modules else ""
         if changed:
             own = module.partition(".")[0]
@@ -293,6 +293,6 @@ def _drop_blanket(before: Sequence[Any]) -> None:
     """Drop new filters of warnings that are for any message and any module; keep the others."""
     kept = [f for f in warnings.filters if f in before or f[1] is not None or f[3] is not None]
     if len(kept) != len(warnings.filters):
-        with warnings.catch_warnings():  # which makes Python forget what it did by the old ones
+        with warnings.catch_warnings():  # makes Python forget its cache of the old ones
             pass
         warnings.filters[:] = kept  # type: ignore[index]  # a list, though declared a sequence

@@ -1,8 +1,8 @@
 """Named random streams.
 
-Whatever is drawn at random is drawn from a stream named by what it is for (the seed, a role,
-a client, a round), never from a shared one: so a result does not depend on the order of
-execution, on chunking, on workers or on where a run was resumed.
+Every random draw comes from a stream named by its purpose (the seed, a role, a client, a round),
+never from a shared one: so a result does not depend on the order of execution, on chunking, on
+workers or on where a run was resumed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def stream(seed: int, role: str, *keys: int) -> np.random.Generator:
 
 def torch_stream(seed: int, role: str, *keys: int) -> torch.Generator:
     """Return the torch (CPU) generator named (seed, role, *keys)."""
-    import torch  # here, so that what draws with numpy alone (a leaderboard) starts at once
+    import torch  # here, so that code that draws only with numpy (a leaderboard) starts fast
 
     generator = torch.Generator(device="cpu")
     generator.manual_seed(_entropy(seed, role, keys) % 2**63)

@@ -25,6 +25,12 @@ CHECKED = (
     "tools",
     "pflbench/analysis",
     "pflbench/report",
+    "pflbench/results",
+    "pflbench/federation",
+    "pflbench/schema",
+    "pflbench/conformance",
+    "pflbench/bench",
+    "pflbench/cli",
 )
 """Files and folders that are read, from the root."""
 

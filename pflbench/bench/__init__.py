@@ -1,1 +1,1 @@
-"""What a round costs on this machine: `python -m pflbench.bench`."""
+"""The cost of a round on this machine: `python -m pflbench.bench`."""

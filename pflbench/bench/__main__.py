@@ -1,4 +1,4 @@
-"""Prints what rounds cost here: python -m pflbench.bench --model mlp --clients 1,36,100."""
+"""Prints the cost of rounds: python -m pflbench.bench --model mlp --clients 1,36,100."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _GEMM = 2048
 def bench(
     models: str, numbers: str, algorithms: str, engine: str, rounds: int, device_name: str
 ) -> None:
-    """Measure rounds: 128 samples a client, batches of 64, 5 local epochs.
+    """Measure rounds: 128 samples per client, batches of 64, 5 local epochs.
 
     Every contender takes turns with a plain loop over clients and with a large matrix product,
-    whose rate is what the machine can do at best.
+    whose rate is the machine's best.
     """
     print_in_any_encoding()
     try:

@@ -1,4 +1,4 @@
-"""What everybody writes first, to compare with: FedAvg as a loop over clients."""
+"""The usual first implementation, for comparison: FedAvg as a loop over clients."""
 
 from __future__ import annotations
 

@@ -84,7 +84,7 @@ def simulation(
     participation: float = 1.0,
     device: torch.device | None = None,
 ) -> Simulation:
-    """Return a method with its defaults on a workload, everybody enrolled."""
+    """Return a method with its defaults on a workload, with all clients enrolled."""
     registry = plugins.installed()
     spec = registry.get(registry.algorithms, algorithm)
     place = device or torch.device("cpu")

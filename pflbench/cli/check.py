@@ -14,8 +14,8 @@ TOLERANCE = 1e-5
 
 _HELP = """Check that a plugin keeps the rules, or that a method replays its official code.
 
-For a method the rules are: stacked equals sequential, resumed equals uninterrupted, no client
-sees another's data, every byte is counted, and more. With [cyan]--golden[/cyan] it is compared
+For a method the rules are: stacked equals sequential, resumed equals uninterrupted, no client sees
+another client's data, every byte is counted, and more. With [cyan]--golden[/cyan] it is compared
 with a recorded run of the official implementation instead.
 
 \b
@@ -64,7 +64,7 @@ def check(
     registry = installed()
     spec = registry.get(registry.algorithms, name)
     if not golden.is_file():
-        raise InputError(f"There is no recording {golden}.")
+        raise InputError(f"Recording {golden} does not exist.")
     from pflbench.cli.check_report import check_recording
 
     limit = TOLERANCE if tolerance is None else tolerance

@@ -1,4 +1,4 @@
-"""What `pflbench check` prints."""
+"""The output of `pflbench check`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARKS = {"passed": ("✓", "green"), "failed": ("✗", "red"), "skipped": ("–
 def check_rules(name: str, *, debug: bool) -> int:
     """Run the conformance kit on a plugin; return the exit status.
 
-    A cause by which several checks fail is told of once, with `debug` with its traceback.
+    A cause of several failed checks is reported once, under `debug` with its traceback.
     """
     causes: dict[str, list[Outcome]] = {}
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _RAY = {"address": "ray_address", "cpus": "cpus_per_cell", "gpus": "gpus_per_cell"}
-"""What Ray's executor calls its options, and their names on the command line."""
+"""Names of options of Ray's executor, and their names on the command line."""
 
 PANEL = ["--jobs", "--executor", "--ray-address", "--cpus-per-cell", "--gpus-per-cell"]
 
@@ -61,14 +61,14 @@ _OPTIONS = (
 
 
 def executor_options(command: F) -> F:
-    """Add `--jobs`, `--executor` and Ray's options, in a panel of their own."""
+    """Add `--jobs`, `--executor` and Ray's options, in a separate panel."""
     panel = click.option_panel("Where cells run", options=PANEL)
     return reduce(lambda made, add: add(made), (*_OPTIONS[::-1], panel), command)
 
 
 @dataclass(frozen=True)
 class Where:
-    """What a command line says of where cells run."""
+    """The options of a command line for where cells run."""
 
     executor: str
     jobs: int | None
@@ -80,7 +80,7 @@ class Where:
         Raises
         ------
         InputError
-            It cannot do so many jobs, or is not installed.
+            It cannot run this number of jobs, or is not installed.
         """
         from pflbench.experiments.executors import make_executor  # it imports torch
 

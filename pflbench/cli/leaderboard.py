@@ -1,4 +1,4 @@
-"""`pflbench leaderboard`: the tables of the results there are."""
+"""`pflbench leaderboard`: the tables of stored results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ verdicts, which need five seeds.
 """
 
 
-@click.command(help=_HELP, short_help="Print the leaderboards of the results there are.")
+@click.command(help=_HELP, short_help="Print the leaderboards of stored results.")
 @results_option
 @click.option(
     "--format",

@@ -1,4 +1,4 @@
-"""`pflbench list`: what the plugins bring, and which of them are broken."""
+"""`pflbench list`: all plugins, and which of them are broken."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Everything comes from plugins; a plugin that cannot be used is listed with its e
 """
 
 
-@click.command("list", help=_HELP, short_help="List what the plugins bring.")
+@click.command("list", help=_HELP, short_help="List all plugins.")
 @click.argument("kinds", nargs=-1, type=OneOf([*KINDS, "problems"]), metavar="[KIND]...")
 @debug_option
 def list_(kinds: tuple[str, ...]) -> None:

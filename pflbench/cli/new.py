@@ -11,7 +11,7 @@ from pflbench.cli.session import debug_option
 
 _ALGORITHM = """Write a method that works, with its test, ready to be changed into yours.
 
-It is a distribution of its own, with an entry point and a test that passes.
+It is a separate distribution, with an entry point and a test that passes.
 
 \b
 [bold]Examples[/bold]
@@ -22,7 +22,7 @@ It is a distribution of its own, with an entry point and a test that passes.
 
 @click.group(short_help="Write the skeleton of a plugin.")
 def new() -> None:
-    """Write the skeleton of a plugin, a distribution of its own that works and has a test."""
+    """Write the skeleton of a plugin: a separate, working distribution with a test."""
 
 
 @new.command(help=_ALGORITHM)
@@ -34,14 +34,14 @@ def new() -> None:
 )
 @debug_option
 def algorithm(name: str, directory: Path | None) -> None:
-    """Write the files and say what comes next."""
+    """Write the files and print the next steps."""
     from pflbench.conformance.scaffold import write_algorithm
     from pflbench.errors import InputError
     from pflbench.schema.plugins import installed
 
     if name in installed().algorithms.entries:
         owner = installed().algorithms.owner(name)
-        raise InputError(f"There is an algorithm {name!r} already, from the plugin {owner}.")
+        raise InputError(f"Algorithm {name!r} already exists, from the plugin {owner}.")
     folder = directory or Path(name)
     for path in write_algorithm(name, folder):
         click.echo(f"wrote {path}")

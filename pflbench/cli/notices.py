@@ -13,9 +13,9 @@ from pflbench.schema.error_text import shortened
 
 @contextmanager
 def noticing(show: Callable[[str], None], *, quiet: bool = False) -> Iterator[None]:
-    """Show each `Notice` of the body of a `with` as a sentence, not as Python shows warnings.
+    """Show each `Notice` of the body of a `with` as a sentence, not as a Python warning.
 
-    If `quiet`, a `Remark` is passed over.
+    If `quiet`, a `Remark` is not shown.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("always", Notice)

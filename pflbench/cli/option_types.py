@@ -1,4 +1,4 @@
-"""Values of options: lists, seeds, hyper-parameters, and what shells complete them with."""
+"""Values of options: lists, seeds, hyper-parameters, and their shell completions."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
     Raises
     ------
     InputError
-        One has another form, or two set the same parameter.
+        One does not have this form, or two set the same parameter.
     """
     settings: dict[str, dict[str, str]] = {}
     for text in values:
@@ -64,7 +64,7 @@ def read_settings(values: Iterable[str]) -> dict[str, dict[str, str]]:
     return settings
 
 
-# Newer versions of click have made it generic; in the older ones, which serve as well, brackets
+# Newer versions of click have made it generic; in older ones, which also work, brackets
 # after it are an error.
 class _Type(click.ParamType):  # type: ignore[type-arg]
     """Base of the types below."""
@@ -129,7 +129,7 @@ class PathText(click.Path):
     Parameters
     ----------
     folder
-        Whether it is to be a folder (or, False, a file), if it is there; None for either.
+        Whether an existing path must be a folder (or, False, a file); None for either.
     """
 
     def __init__(self, *, folder: bool | None = None) -> None:
@@ -192,7 +192,7 @@ def complete(shelf: str, *, several: bool = False) -> Completer:
     shelf
         "algorithms", "datasets", "partitioners", "models", ...
     several
-        Whether the value is a list: what stands before its last comma is kept.
+        Whether the value is a list: the text before its last comma is kept.
     """
 
     def completer(ctx: click.Context, param: click.Parameter, text: str) -> list[CompletionItem]:

@@ -66,7 +66,7 @@ def plan(
     scenarios: tuple[str, ...],
     datasets: tuple[str, ...],
 ) -> None:
-    """Plan every board that is asked for and print it."""
+    """Plan every selected board and print it."""
     from pflbench.report.terminal.screen import waiting
 
     with waiting("drawing boards"):

@@ -1,4 +1,4 @@
-"""What `pflbench plan` prints: how many seeds a board needs."""
+"""The output of `pflbench plan`: how many seeds a board needs."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plans(
     Raises
     ------
     InputError
-        Nothing can be planned, or something is named that there is no run of.
+        Nothing can be planned, or a selected name has no run.
     """
     boards, names = select_boards(results, scenarios, datasets), listed(algorithms)
     known = {row.algorithm for board in boards for row in board.rows if row.run_ids}
@@ -51,7 +51,7 @@ def plans(
         except InputError as error:
             reasons.append(error)
     if not made:
-        raise reasons[0] if reasons else InputError(f"There are no runs in {results} to plan with.")
+        raise reasons[0] if reasons else InputError(f"{results} has no runs to plan with.")
     for reason in reasons:
         warn(f"Notice: {reason}")
     return made
@@ -68,7 +68,7 @@ def _only(board: Board, algorithms: Sequence[str]) -> Board:
 
 
 def print_plans(made: Sequence[Plan], form: Literal["text", "json"]) -> None:
-    """Print plans for people or for scripts."""
+    """Print plans for users or for scripts."""
     if form == "json":
         click.echo(json.dumps([one.record() for one in made], indent=2, ensure_ascii=False))
         return
@@ -125,7 +125,7 @@ def _remark(made: Sequence[Plan]) -> Text:
     fewest = min(one.stored for one in made)
     return Text(
         f"The interval is that of a standard deviation estimated from {fewest} seeds, of normal "
-        f"luck. Below {FEWEST_SEEDS} seeds there is no verdict. Run a few seeds more, and plan "
+        f"luck. Fewer than {FEWEST_SEEDS} seeds have no verdict. Run a few more seeds, and plan "
         "again: the interval narrows with them.",
         style="dim",
     )

@@ -1,4 +1,4 @@
-"""What `pflbench plot` draws, and into which files."""
+"""The pictures of `pflbench plot`, and their files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a picture is to show.
+    """The options of a picture.
 
     Attributes
     ----------
@@ -68,7 +68,7 @@ def draw_all(
     Returns
     -------
     list[Path]
-        What was written.
+        The written files.
 
     Raises
     ------
@@ -84,8 +84,8 @@ def draw_all(
         check_picture(save)
     boards = select_boards(results, scenarios, datasets)
     if not boards:
-        raise InputError(f"There are no runs in {results}: nothing to draw.")
-    # of all that the folder has, so that a method looks the same whatever is selected
+        raise InputError(f"{results} has no runs: nothing to draw.")
+    # of all runs in the folder, so that a method looks the same in any selection
     seen = looks(select_boards(results, (), ()) if scenarios or datasets else boards)
     if wanted.kind == "ranks":
         figure = _ranks(wanted, boards, seen)
@@ -118,7 +118,7 @@ def _ranks(wanted: Wanted, boards: Sequence[Board], seen: Mapping[str, Look]) ->
 def _figures(
     wanted: Wanted, boards: Sequence[Board], seen: Mapping[str, Look], store: Store
 ) -> tuple[dict[str, Figure], list[InputError]]:
-    """Return figures by scenario, and why there is none of others."""
+    """Return figures by scenario, and why others are missing."""
     figures: dict[str, Figure] = {}
     reasons: list[InputError] = []
     for board in boards:
@@ -142,7 +142,7 @@ def _figure(wanted: Wanted, board: Board, seen: Mapping[str, Look], store: Store
 
 
 def _tell_left_out(board: Board, kind: str) -> None:
-    """Say which rows a picture lacks, since a mean is never over whichever runs there are."""
+    """Print which rows a picture leaves out, since a mean is never over a part of the runs."""
     if kind != "partition" and any(row.measures is not None for row in board.rows):
         for row in board.rows:
             if row.measures is None and row.run_ids:

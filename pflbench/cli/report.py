@@ -15,8 +15,8 @@ _TITLE = "Benchmark of personalized federated learning"
 
 _HELP = """Write a report: one HTML file that needs no network.
 
-Leaderboards that sort, learning curves, who gains and who loses, what it cost, and the commands
-that repeat it all, one section a scenario.
+Sortable leaderboards, learning curves, clients that gain or lose, costs, and the commands
+that repeat it all, one section per scenario.
 
 \b
 [bold]Examples[/bold]
@@ -44,7 +44,9 @@ def report(
 ) -> None:
     """Select the boards, and write the page of them."""
     if not out.absolute().parent.is_dir():
-        raise InputError(f"There is no folder {str(out.parent)!r} to write a report in.")
+        raise InputError(
+            f"Folder {str(out.parent)!r} does not exist: expected a folder to write the report in."
+        )
     from pflbench.cli.show_run import select_boards
     from pflbench.report.html import check_packages, render
     from pflbench.report.html import report as record

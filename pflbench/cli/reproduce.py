@@ -1,4 +1,4 @@
-"""`pflbench reproduce`: a stored run again, compared with what is stored."""
+"""`pflbench reproduce`: a stored run is repeated and compared."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def reproduce(
                 observers=[display],
             )
     except KeyboardInterrupt as error:
-        warn("\nInterrupted; the stored run is as it was.")
+        warn("\nInterrupted; the stored run is unchanged.")
         return TERMINATED if isinstance(error, Terminated) else INTERRUPTED
     if form == "json":
         import json

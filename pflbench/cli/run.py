@@ -18,8 +18,8 @@ from pflbench.cli.torchrun import processes, several
 
 _HELP = """Run a method, or a matrix of methods, data sets, partitions and seeds.
 
-Without further options, a data set's reference scenario is run. Cells whose results are there
-already are not run again, and a run that was interrupted goes on where it stopped.
+Without further options, a data set's reference scenario is run. Complete cells are not run
+again, and an interrupted run resumes where it stopped.
 
 \b
 [bold]Examples[/bold]
@@ -97,7 +97,7 @@ def run(
 
             matrix = take_matrix(ctx, options)
             part = None if shard is None else Shard.read(shard)
-            # They import torch: only now, after whatever can be refused without.
+            # They import torch: only now, after all checks that need none.
             from pflbench.experiments.tuning.chosen import requests_of
 
             requests = requests_of(matrix, results, fallback=not no_fallback, **options)
@@ -108,7 +108,7 @@ def run(
             from pflbench.cli.status_table import rehearse
 
             if group is None:
-                where.make()  # an executor that is not there is refused here as well
+                where.make()  # an executor that is missing is refused here as well
             rehearse(requests, results, part)
             return 0
         # Checking may download data, which shows a bar of its own.
@@ -122,7 +122,7 @@ def run(
 def _interrupted(ctx: click.Context) -> int:
     again = shlex.join(["pflbench", "run", *ctx.meta["pflbench.arguments"]])
     warn(
-        "\nInterrupted; finished cells are kept, the others go on from their last checkpoint. "
-        f"To go on: {f'torchrun ... -m {again}' if several() else again}"
+        "\nInterrupted; finished cells are kept, the others resume from their last checkpoint. "
+        f"To resume: {f'torchrun ... -m {again}' if several() else again}"
     )
     return INTERRUPTED

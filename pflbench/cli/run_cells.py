@@ -1,4 +1,4 @@
-"""What `pflbench run` shows of the cells of a matrix while they run, and at the end."""
+"""The output of `pflbench run` on the cells of a matrix while they run, and at the end."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def run_all(
     results
         The results folder.
     executor
-        Where to run them, entered; or the processes that share out each cell, of which only the
-        first one prints the table.
+        Where to run them, entered; or the processes that share each cell, only the first of which
+        prints the table.
     """
     here = isinstance(executor, Group | Here)
     with (
@@ -61,7 +61,7 @@ def _watch(
 
 def _print_table(works: Sequence[Work], store: Store) -> None:
     found = (store.get(work.run_id) for work in works)
-    runs = [run for run in found if run is not None and run.cell]  # of others it was said
+    runs = [run for run in found if run is not None and run.cell]  # the others were reported
     if too_many(runs):
         print_where(runs, store.root)
         return

@@ -1,4 +1,4 @@
-"""Options that say what is run: the same for every command that looks at a matrix."""
+"""Options of a scenario: the same for every command on a matrix."""
 
 from __future__ import annotations
 
@@ -107,9 +107,9 @@ _OPTIONS = (
 
 
 def cells_options(*more: str) -> Callable[[F], F]:
-    """Return what adds the options that say which cells are meant, `more` in their panel.
+    """Return a decorator that adds the options that select cells, `more` in their panel.
 
-    They are `--matrix`, or methods, data sets, seeds, and all that a scenario has.
+    They are `--matrix`, or methods, data sets, seeds, and all fields of a scenario.
     """
     panels = (
         click.option_panel(
@@ -134,7 +134,7 @@ def take_matrix(ctx: click.Context, options: dict[str, Any]) -> Matrix:
     Raises
     ------
     InputError
-        They say nothing, or contradict each other, or something in them is not valid.
+        They are empty, contradict each other, or are not valid.
     """
     from pflbench.cli.grid_options import make_matrix
     from pflbench.experiments.grid import read_matrix
@@ -152,14 +152,14 @@ def take_matrix(ctx: click.Context, options: dict[str, Any]) -> Matrix:
     others = [option for option in given if option != "--matrix"]
     if others:
         raise InputError(
-            f"--matrix {path} says what is run, and {others[0]} is given beside it: write it "
-            "into the file, or leave one of them out."
+            f"--matrix {path} already selects the cells, so {others[0]} cannot be given with it: "
+            "write it into the file, or leave one of them out."
         )
     return read_matrix(path)
 
 
 def _given(ctx: click.Context) -> list[str]:
-    """Return those of the options that are given on this command line."""
+    """Return the options that are given on this command line."""
     return [
         param.opts[0]
         for param in ctx.command.params

@@ -25,7 +25,7 @@ INTERRUPTED = 130
 
 @dataclass
 class Session:
-    """What all commands of one call share (`click.Context.obj`)."""
+    """The state that all commands of one call share (`click.Context.obj`)."""
 
     debug: bool = False
 
@@ -53,7 +53,7 @@ def warn(message: str) -> None:
 
 
 def _tell_once() -> Callable[[str], None]:
-    """Return what prints each notice the first time that it is given."""
+    """Return a function that prints each notice only the first time."""
     told: set[str] = set()
 
     def tell(text: str) -> None:
@@ -65,7 +65,7 @@ def _tell_once() -> Callable[[str], None]:
 
 
 def complain(error: BaseException, session: Session) -> int:
-    """Say in one sentence what went wrong, on stderr; return the exit status."""
+    """Print an error in one sentence on stderr; return the exit status."""
     if session.debug and not isinstance(error, click.ClickException):
         trace = "".join(traceback.format_exception(error)).rstrip()
         warn("\n".join(map(error_text.plain, trace.split("\n"))))
@@ -77,14 +77,14 @@ def complain(error: BaseException, session: Session) -> int:
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error in one line for people, naming the plugin that it comes from."""
+    """Return an error in one line for users, with the plugin that it comes from."""
     if isinstance(error, click.ClickException):
         return error_text.shortened(error_text.one_line(error.format_message()))
     return error_text.sentence(error)
 
 
 class ArgumentsKept(click.RichCommand):
-    """A command that remembers its arguments, to print how to go on."""
+    """A command that remembers its arguments, to print how to resume."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, keeping the arguments as typed."""
@@ -121,7 +121,7 @@ class Commands(click.RichGroup):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command of the arguments, with a suggestion if there is none."""
+        """Find the command of the arguments, or suggest one."""
         from pflbench.errors import UnknownNameError
 
         if args and not args[0].startswith("-") and args[0] not in self.lazy:
@@ -151,7 +151,7 @@ class Commands(click.RichGroup):
         except click.Abort:
             warn("Interrupted.")
             status = INTERRUPTED
-        except BrokenPipeError:  # `pflbench list | head`: nobody reads on, nothing to say
+        except BrokenPipeError:  # `pflbench list | head`: the reader has closed the pipe
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = 1
         except Exception as error:

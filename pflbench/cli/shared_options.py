@@ -101,7 +101,7 @@ def form_option(help: str = "How to write it.") -> Callable[[F], F]:
 
 
 def save_option(drawn: str) -> Callable[[F], F]:
-    """Return what adds `--save FILE`, for a picture of what is drawn."""
+    """Return a decorator that adds `--save FILE`, for a picture."""
     return click.option(
         "--save", metavar="FILE", type=PathText(folder=False), help=f"{drawn}: .png, .pdf or .svg."
     )

@@ -46,7 +46,7 @@ It is the partition that runs with this seed have.
   pflbench show partition "rotated(step=10)" --dataset mnist --save r.png
 """
 
-_TRANSFER = """Show whom a run helps and whom it hurts, client by client.
+_TRANSFER = """Show which clients a run helps and hurts, client by client.
 
 It is compared with the run of local, which never communicates, of the same scenario and seed.
 ID is the run's id or its first digits.
@@ -60,8 +60,8 @@ ID is the run's id or its first digits.
 
 _RELATEDNESS = """Show how a run's server takes its clients to relate: the graph S, and Π.
 
-Where the scenario knows how they really relate, the graph is scored against that.
-ID is the run's id or its first digits.
+If the scenario knows how they really relate, the graph is scored against it. ID is the run's id or
+its first digits.
 
 \b
 [bold]Examples[/bold]
@@ -83,7 +83,7 @@ ID is a run's id or its first digits. Of none, all complete runs of the scenario
 
 
 class ShowGroup(click.RichGroup):
-    """A group for which a first word that is no command of its own is a plugin's name."""
+    """A group in which a first word that is not a command is a plugin's name."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -96,14 +96,14 @@ class ShowGroup(click.RichGroup):
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete the names of plugins beside the group's own commands."""
+        """Complete the names of plugins and the group's own commands."""
         return [*super().shell_complete(ctx, incomplete), *names_of_plugins(incomplete)]
 
 
 @click.group(cls=ShowGroup, help=_HELP, short_help="Show a plugin, a partition, a run.")
 @debug_option
 def show() -> None:
-    """Do nothing by itself."""
+    """Do nothing without a command."""
 
 
 @show.command()
@@ -111,7 +111,7 @@ def show() -> None:
 @click.option("--note", is_flag=True, help="Print the method's note as well.")
 @debug_option
 def plugin(name: str, note: bool) -> None:
-    """Show what a plugin says of itself: NAME alone does the same."""
+    """Show a plugin's record: NAME alone does the same."""
     from pflbench.cli.show_plugin import describe
 
     describe(name, note=note)
@@ -184,7 +184,7 @@ def cost(
     save: Path | None,
     results: Path,
 ) -> None:
-    """Print what runs cost."""
+    """Print the costs of runs."""
     from pflbench.report.terminal.screen import waiting
 
     with waiting("reading"):
@@ -224,7 +224,7 @@ def transfer(run_id: str, save: Path | None, results: Path) -> None:
 @results_option
 @debug_option
 def onboarding(run_id: str, results: Path) -> None:
-    """Show what new clients got in a run: accuracy against labels, gap, and what joining cost.
+    """Show the results of new clients in a run: accuracy against labels, gap, and cost of joining.
 
     ID is the run's id or its first digits; the run was started with --new-clients.
     """
@@ -239,7 +239,7 @@ def onboarding(run_id: str, results: Path) -> None:
 @results_option
 @debug_option
 def relatedness(run_id: str, save: Path | None, results: Path) -> None:
-    """Print what a run's server learnt of its clients."""
+    """Print the relations of clients that a run's server learnt."""
     from pflbench.cli.show_relatedness import show_relatedness
 
     show_relatedness(run_id, results, save)

@@ -1,4 +1,4 @@
-"""What `pflbench show cost` prints: what runs cost, and what it took to reach a target."""
+"""The output of `pflbench show cost`: costs of runs, and costs until a target."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ NOT_COUNTED = (
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """The runs of one method in one scenario: one a seed."""
+    """The runs of one method in one scenario: one per seed."""
 
     label: str
     records: list[Record]
@@ -67,7 +67,7 @@ def show_cost(
     network: str | None,
     save: Path | None,
 ) -> None:
-    """Print what runs cost.
+    """Print the costs of runs.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def show_cost(
     Raises
     ------
     InputError
-        A run or scenario is not there or not complete, or an option is not valid.
+        A run or scenario is missing or not complete, or an option is not valid.
     """
     if save is not None:
         check_picture(save)
@@ -105,7 +105,7 @@ def show_cost(
 def _chosen(
     runs: Sequence[StoredRun], starts: Sequence[str], scenario: str | None
 ) -> list[StoredRun]:
-    """Return the runs that are asked for."""
+    """Return the selected runs."""
     by_scenario: dict[str, list[StoredRun]] = {}
     for run in runs:
         by_scenario.setdefault(digest(run.cell["scenario"]), []).append(run)
@@ -116,11 +116,11 @@ def _chosen(
         return [by_id[one] for one in dict.fromkeys(the_one(s, by_id, "run") for s in starts)]
     complete = [run for run in runs if run.status == "complete"]
     if not complete:
-        raise InputError("There is no complete run whose cost could be shown.")
+        raise InputError("No complete run exists whose cost could be shown.")
     scenarios = {digest(run.cell["scenario"]) for run in complete}
     if len(scenarios) > 1:
         raise InputError(
-            f"There are runs of {len(scenarios)} scenarios: name runs, or a scenario with "
+            f"The folder has runs of {len(scenarios)} scenarios: name runs, or a scenario with "
             f"--scenario ({', '.join(sorted(scenarios)[:5])}{', …' if len(scenarios) > 5 else ''})."
         )
     return complete
@@ -146,7 +146,7 @@ def _rows(runs: Sequence[StoredRun], over: NamedNetwork | None) -> list[_Row]:
 
 
 def _apart(scenarios: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what tells each scenario from the others, in words."""
+    """Return the difference of each scenario from the others, in words."""
     if len(scenarios) == 1:
         return dict.fromkeys(scenarios, "")
     names = sorted({name for scenario in scenarios.values() for name in scenario})
@@ -172,13 +172,13 @@ def _brief(value: Any) -> str:
 
 
 def _spread(values: Sequence[float], form: str) -> str:
-    """Write a mean over seeds, and its standard deviation if there are several."""
+    """Write a mean over seeds, and its standard deviation with several seeds."""
     written = f"{np.mean(values):{form}}"
     return f"{written} ± {np.std(values, ddof=1):{form}}" if len(values) > 1 else written
 
 
 def _of_seeds(rows: Sequence[_Row]) -> str:
-    """Say over how many seeds the rows' means are."""
+    """Return the number of seeds of the rows' means, in words."""
     numbers = sorted({len(row.records) for row in rows})
     if numbers == [1]:
         return "1 seed"
@@ -300,7 +300,7 @@ def _over(rows: Sequence[_Row], over: NamedNetwork) -> Table:
 
 
 def _joining(rows: Sequence[_Row]) -> Table:
-    """Return what joining cost a new client after the last round."""
+    """Return the cost of joining for a new client after the last round."""
     made = table(
         "Method",
         "Labels",
@@ -352,7 +352,7 @@ def _to_target(rows: Sequence[_Row], target: float, over: NamedNetwork | None) -
         found = [reached(r, target, t) for r, t in zip(row.records, times, strict=True)]
         there = [one for one in found if one is not None]
         seeds = f"{len(there)} of {len(found)}"
-        if len(there) < len(found):  # a mean over those that did would be one of the lucky
+        if len(there) < len(found):  # a mean over these would average only the lucky seeds
             best = max(float(r.val.means().max()) for r in row.records)
             said = f"never (best validation {best:.1%})" if not there else seeds
             spent.add_row(literal(row.label), said, *["–"] * (len(spent.columns) - 2))

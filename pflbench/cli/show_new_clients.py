@@ -1,4 +1,4 @@
-"""What `pflbench show onboarding` prints: how new clients fared in a run."""
+"""The output of `pflbench show onboarding`: the results of new clients in a run."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def show_onboarding(run_id: str, results: Path) -> None:
     Raises
     ------
     InputError
-        There is no such run, or nobody joined in it.
+        The run does not exist, or no client joined in it.
     """
     run = Store(results).named(run_id)
     run.check()
     if not run.has_table("onboarding"):
         raise InputError(
-            f"Nobody joined in run {run.id} ({run.status}): give `pflbench run` --new-clients 0.2."
+            f"No client joined in run {run.id} ({run.status}): run it with --new-clients 0.2."
         )
     joined = run.table("onboarding")
     test = client_table(run.table("metrics"), "test")

@@ -1,4 +1,4 @@
-"""What `pflbench show partition` prints: how a partition came out."""
+"""The output of `pflbench show partition`: the result of a partition."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def show_partition(
 
 
 def _groups(groups: np.ndarray | None, names: Names | None) -> list[Text]:
-    """Say who belongs to which group, apart from group 0."""
+    """Print which clients belong to which group, except group 0."""
     if groups is None:
         return []
     return [

@@ -1,4 +1,4 @@
-"""What `pflbench show NAME` prints of a plugin's record."""
+"""The output of `pflbench show NAME` on a plugin's record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CODE = ("client", "server", "load", "make", "build", "function")
 
 
 def describe(name: str, *, note: bool) -> None:
-    """Print what the plugins say of a name, on every shelf that has it.
+    """Print the records of a name, on every shelf that has it.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def describe(name: str, *, note: bool) -> None:
 
 
 def _hint(name: str) -> str:
-    """Say what else a name may be."""
+    """Suggest other meanings of a name."""
     if _START_OF_ID.fullmatch(name):
         return f" If it is a run's id: pflbench show run {name}."
     return " See pflbench list."
@@ -112,7 +112,7 @@ def parameter_table(infos: list[ParameterInfo]) -> Table:
 
 
 def reference_table(reference: Reference) -> Table:
-    """Return a table of a data set's reference scenario: what is run without further options."""
+    """Return a table of a data set's reference scenario, which runs without further options."""
     made = table("Reference scenario", "Value", "Option")
     for field in dataclasses.fields(reference):
         value = getattr(reference, field.name)
@@ -128,7 +128,7 @@ def reference_table(reference: Reference) -> Table:
 def _note(spec: Any) -> RenderableType:
     package, _, file = getattr(spec, "note", "").partition(":")
     if not file:
-        raise InputError(f"There is no note on {spec.name}.")
+        raise InputError(f"{spec.name} has no note.")
     try:
         return Markdown(files(package).joinpath(file).read_text(encoding="utf-8-sig"))
     except (OSError, ImportError) as error:

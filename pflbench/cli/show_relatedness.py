@@ -1,4 +1,4 @@
-"""What `pflbench show relatedness` prints: what a run's server learnt of its clients."""
+"""The output of `pflbench show relatedness`: the learnt relations of a run's clients."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _MEANING = {
     "relatedness_rank_correlation": "Spearman's, of a client's similarity to the others with "
     "their true closeness; mean over clients",
     "relatedness_precision": "share of a client's neighbours that are among its truly nearest",
-    "relatedness_same_group": "share of a client's neighbours that are of its own group",
+    "relatedness_same_group": "share of a client's neighbours that are in its group",
 }
 
 
@@ -34,7 +34,7 @@ def show_relatedness(run_id: str, results: Path, save: Path | None) -> None:
     Raises
     ------
     InputError
-        No such run, one whose server learnt nothing of the kind, or no name of a picture.
+        The run does not exist, its server learnt no relations, or the picture's name is not valid.
     """
     if save is not None:
         check_picture(save)
@@ -77,7 +77,7 @@ def _drawn(run: StoredRun) -> Drawn:
 
 
 def _scores(drawn: Drawn, truth: Truth) -> Table:
-    """Return a table of the scores, beside what neighbours drawn at random would have."""
+    """Return a table of the scores, next to those of random neighbours."""
     counts = [len(neighbours_of(drawn.found, i)) for i in range(drawn.found.clients)]
     by_chance = chance(truth, max(counts))
     made = table("Against the truth", "Score", "By chance", "What it is")

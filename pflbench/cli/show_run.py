@@ -1,4 +1,4 @@
-"""What `pflbench leaderboard` and `pflbench show run` read from a results folder."""
+"""Reading of a results folder for `pflbench leaderboard` and `pflbench show run`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pflbench.schema.scenario import Choice, digest
 from pflbench.schema.scenario_fields import PRECISIONS
 
 _SHOWN = frozenset(("dataset", "fingerprint", "partition", "population", "model"))
-"""Parts of a scenario that `show run` writes in a form of their own."""
+"""Parts of a scenario that `show run` writes in a special form."""
 
 
 _BOARDS, _RUNS = 6, 300
@@ -46,7 +46,7 @@ def show_run(run_id: str, results: Path) -> None:
     Raises
     ------
     InputError
-        No run, or several, have an id that begins so, or nothing tells what the run was.
+        No run or several runs match, or the run's cell is lost.
     """
     show(*_run_parts(Store(results).named(run_id)))
 
@@ -120,7 +120,7 @@ def _value(key: str, value: Any) -> str:
     if isinstance(value, Mapping) and set(value) == {"name", "parameters", "version"}:
         return _choice(dict(value))
     if isinstance(value, Mapping):
-        whole = key == "index_hashes" or key.endswith("accuracy")  # named for all parts at once
+        whole = key == "index_hashes" or key.endswith("accuracy")  # named for all parts together
         return ", ".join(
             f"{k.replace('_', ' ')} {_value(key if whole else k, v)}" for k, v in value.items()
         )
@@ -172,7 +172,7 @@ def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "stan
 
 
 def too_many(runs: Sequence[StoredRun]) -> bool:
-    """Whether the boards of so many runs are too long, or take too long, for the end of a run."""
+    """Whether the boards of these runs are too long, or take too long, for the end of a run."""
     scenarios = {digest(run.cell["scenario"]) for run in runs}
     return len(scenarios) > _BOARDS or len(runs) > _RUNS
 
@@ -185,11 +185,11 @@ def print_where(runs: Sequence[StoredRun], results: Path) -> None:
     click.echo(
         f"{complete:,} of {len(runs):,} runs are complete, on {len(scenarios):,} leaderboards.\n"
         f"To see them: pflbench leaderboard{folder}\n"
-        f"How each cell stands: pflbench status{folder}"
+        f"To see the state of each cell: pflbench status{folder}"
     )
 
 
 def print_brief(made: Sequence[Board]) -> None:
     """Print boards without the legend of their columns."""
     show(*(part for board in made for part in ("", renderable(board, legend=False))), width=120)
-    click.echo("\nWhat the columns say: pflbench leaderboard")
+    click.echo("\nMeaning of the columns: pflbench leaderboard")

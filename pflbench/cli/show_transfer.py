@@ -1,4 +1,4 @@
-"""What `pflbench show transfer` prints: whom a run helps and whom it hurts."""
+"""The output of `pflbench show transfer`: which clients a run helps and hurts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pflbench.results import Store
 from pflbench.results.run_lookup import the_one
 
 ROWS = 40
-"""At most so many clients are listed: of more, those with the lowest and the highest gains."""
+"""Most clients in the list: of more, those with the lowest and the highest gains."""
 
 
 def show_transfer(run_id: str, results: Path, save: Path | None) -> None:
@@ -61,8 +61,8 @@ def _parts(found: Transfer) -> list[RenderableType]:
         _clients(found.clients),
         Text(
             "Accuracy on test, of each run at its own validation-selected round. ±: one standard "
-            "error of the gain, binomial, as if the two models erred independently; which "
-            "samples each got wrong is not stored, so a paired error is not known.",
+            "error of the gain, binomial, as if the two models erred independently; the samples "
+            "that each got wrong are not stored, so a paired error is unknown.",
             style="dim",
         ),
     ]
@@ -75,7 +75,7 @@ def _budgets(found: Transfer) -> list[Text]:
     own, base = found.gradients
     return [
         Text(
-            f"Budgets differ: {own:,} gradients, those of fine-tuning included, against {base:,} "
+            f"Budgets differ: {own:,} gradients, including fine-tuning, against {base:,} "
             f"of {BASELINE}, {own / base:.2f} times as many.",
             style="yellow",
         )
@@ -115,7 +115,7 @@ def _numbers(part: Comparison) -> list[str]:
 
 
 def _correlations(clients: pd.DataFrame) -> list[str]:
-    """Say how gains go with what sets clients apart."""
+    """Print the correlation of gains with the clients' properties."""
     lines = []
     for name, words in ASPECTS.items():
         if clients[name].isna().any():

@@ -13,8 +13,8 @@ from pflbench.cli.shared_options import data_options, form_option, results_optio
 
 _HELP = """Say which cells are done, running, failed, unfinished or missing.
 
-The cells are named as for [cyan]pflbench run[/cyan]; without any, all runs of the results folder
-are told.
+The cells are selected as for [cyan]pflbench run[/cyan]; without these options, all runs of the
+results folder are shown.
 
 \b
 [bold]Examples[/bold]
@@ -44,7 +44,7 @@ def status(
     no_fallback: bool,
     **options: Any,
 ) -> None:
-    """Look the cells up and print how they stand."""
+    """Look the cells up and print their states."""
     from pflbench.report.terminal.screen import waiting
 
     found = {}

@@ -1,4 +1,4 @@
-"""How cells stand, printed: for `pflbench status` and `pflbench run --dry-run`."""
+"""The states of cells, printed: for `pflbench status` and `pflbench run --dry-run`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pflbench.runs.identity import Identified
 
 _COLUMNS = 6
-"""Methods beside each other in a table."""
+"""Most methods next to each other in a table."""
 
 _STYLES: dict[State, str] = {
     "done": "green",
@@ -52,19 +52,19 @@ _BASIS: dict[Basis, str] = {
     "method": "as runs of the same method in the same scenario took",
     "scenario": "as runs of other methods in the same scenario took",
     "pace": "by the pace of other runs in this results folder, with memory by rule: rough",
-    "rule": f"by rule, as no run is there to go by: {ASSUMED_PACE:.0e} samples × parameters a "
-    "second, and three rows for each client in memory: very rough",
+    "rule": f"by a rule, without any run for comparison: {ASSUMED_PACE:.0e} samples × parameters "
+    "per second, and three rows for each client in memory: very rough",
 }
 
 
 def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None = None) -> None:
-    """Print the cells of a command, what is done, and what the others will take; write nothing.
+    """Print the cells of a command, their states, and estimates for the others; write nothing.
 
     Raises
     ------
     InputError
-        What the command refuses before it trains: a cell cannot be as asked, or the results
-        folder is damaged.
+        The command's refusals before training: a cell is not valid, or the results folder is
+        damaged.
     """
     store = Store(results, missing_ok=True)
     cells = share_of(checked(requests, store), shard)
@@ -82,7 +82,7 @@ def rehearse(requests: Sequence[RunRequest], results: Path, shard: Shard | None 
 
 
 def tell_notices(cells: Iterable[Identified]) -> None:
-    """Say on stderr what must be known of the cells' data, as before a run."""
+    """Print notices on the cells' data to stderr, as before a run."""
     for notice in dict.fromkeys(cell.said_of_data for cell in cells if cell.said_of_data):
         warn(f"Notice: {plain(notice)}")
 
@@ -112,7 +112,7 @@ def _by_scenario(
     head
         Of the columns, the method's first.
     entries
-        What a cell has in the others.
+        A cell's entries in the other columns.
     """
     methods, titles = method_labels(standings), scenario_titles(standings)
     wide = table(head[0], "Scenario", *head[1:])
@@ -166,7 +166,7 @@ def _forecast(
     standings: Sequence[Standing], estimates: Mapping[str, Estimate], again: Iterable[str]
 ) -> Iterator[str]:
     if not estimates:
-        yield "Nothing is to be run."
+        yield "Nothing to run."
         return
     ahead = [s for s in standings if s.run_id in estimates]
     seconds = sum(_ahead(s, estimates[s.run_id]) for s in ahead)
@@ -183,7 +183,7 @@ def _forecast(
 
 
 def print_status(standings: Sequence[Standing], form: str) -> None:
-    """Print how cells stand: a table of scenarios and methods, or JSON."""
+    """Print the states of cells: a table of scenarios and methods, or JSON."""
     if form == "json":
         click.echo(json.dumps(_plain(standings), indent=2))
         return
@@ -197,7 +197,7 @@ def print_status(standings: Sequence[Standing], form: str) -> None:
         ("failed", "Failed", lambda s: s.reason),
         ("damaged", "Damaged", lambda s: f"{s.reason}; its command, given again, replaces it"),
         ("impossible", "Impossible", lambda s: s.reason),
-        ("unfinished", "Unfinished", lambda s: _progress(s, "goes on from its last checkpoint")),
+        ("unfinished", "Unfinished", lambda s: _progress(s, "resumes from its last checkpoint")),
     ):
         chosen = [s for s in standings if s.state == state]
         if chosen:
@@ -229,7 +229,7 @@ def _grids(standings: Sequence[Standing]) -> Iterator[Table]:
 
 
 def _list(standings: Sequence[Standing]) -> Table:
-    """Return a table of a line a scenario and method, for where there is no room for a grid."""
+    """Return a table with a line per scenario and method, if a grid does not fit."""
     methods, titles = method_labels(standings), scenario_titles(standings)
     cells: dict[tuple[str, str], list[Standing]] = defaultdict(list)
     for s in standings:
@@ -247,7 +247,7 @@ def _list(standings: Sequence[Standing]) -> Table:
 
 
 def _tally(standings: Sequence[Standing]) -> str:
-    """Say how many seeds are done, and what of the others."""
+    """Return how many seeds are complete, and the states of the others."""
     if not standings:
         return "–"
     found = counts(standings)

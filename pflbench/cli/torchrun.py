@@ -1,4 +1,4 @@
-"""`pflbench run` as one of several processes: only the first one speaks, and all end alike."""
+"""`pflbench run` as one of several processes: only the first prints, and all end together."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ def heeding_sigterm() -> Iterator[None]:
 
 
 def several() -> bool:
-    """Whether `torchrun`, or whatever sets its variables, has started several processes."""
+    """Whether `torchrun`, or another program that sets its variables, started several processes."""
     return os.environ.get("WORLD_SIZE", "") not in ("", "1")
 
 
 @contextmanager
 def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Group | None]:
-    """Join the other processes, if there are any, for the body of a `with`.
+    """Join the other processes, if any, for the body of a `with`.
 
-    Of several, all leave when the first one has said what there is to say: the first to end with
+    Several processes all leave after the first one has printed everything: the first to end with
     an error makes `torchrun` end the others.
 
     Parameters
@@ -61,7 +61,7 @@ def processes(session: Session, interrupted: Callable[[], int]) -> Iterator[Grou
     session
         The call.
     interrupted
-        What to do after Ctrl-C or SIGTERM; returns the exit status.
+        Called after Ctrl-C or SIGTERM; returns the exit status.
 
     Yields
     ------

@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 _HELP = """Give every method of a matrix the same number of trials over its parameters.
 
-What is tuned is what methods declare, and the learning rate of their clients. Trials are chosen by
-validation accuracy and kept in the results folder; the same command resumes an interrupted search.
+Tuned are the parameters that methods declare, and the learning rate of their clients. Trials are
+chosen by validation accuracy and kept in the results folder; the same command resumes an
+interrupted search.
 
-Where the best value of a method is the smallest or the largest that was tried, every method gets
-further trials, as many as the others, until it is not, or is the bound that the method declares.
+If the best value of a method is the smallest or the largest tried, every method gets equally many
+further trials, until the value is inside the tried ones or at the method's declared bound.
 
-In a matrix file, [cyan]\\[tuning][/cyan] says how many trials there are, and then
+In a matrix file, [cyan]\\[tuning][/cyan] sets the number of trials, and then
 [cyan]pflbench run --matrix[/cyan] runs every method with its best setting.
 
 \b
@@ -97,7 +98,7 @@ def tune(
     max_trials: int | None,
     **options: Any,
 ) -> int:
-    """Run the trials that are missing, print what was found."""
+    """Run the missing trials and print the best settings."""
     from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
@@ -128,18 +129,18 @@ def tune(
 
 def _interrupted(ctx: click.Context) -> int:
     again = shlex.join(["pflbench", "tune", *ctx.meta["pflbench.arguments"]])
-    warn(f"\nInterrupted; trials are kept, and go on where they stopped. To go on: {again}")
+    warn(f"\nInterrupted; trials are kept, and resume where they stopped. To resume: {again}")
     return INTERRUPTED
 
 
 def _plan(matrix: Matrix, **given: Any) -> TuningPlan:
-    """Return what the options say of trials, and for the rest the matrix file."""
+    """Return the settings of trials from the options, and for the rest from the matrix file."""
     from pflbench.experiments.grid import TuningPlan, seeds_apart
 
     said = {name: value for name, value in given.items() if value is not None}
     if "trials" not in said and matrix.tuning is None:
         raise InputError(
-            "How many trials is not said: expected --trials N, or trials under [tuning] in a "
+            "The number of trials is missing: expected --trials N, or trials under [tuning] in a "
             "matrix file."
         )
     if matrix.tuning is None:

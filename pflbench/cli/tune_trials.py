@@ -1,4 +1,4 @@
-"""What one sees of tuning: a line a trial, and a table of what was found."""
+"""The output of tuning: a line per trial, and a table of the best settings."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def run_trials(
     *,
     quiet: bool,
 ) -> None:
-    """Tune every method and scenario of the requests, and print what was found.
+    """Tune every method and scenario of the requests, and print the best settings.
 
     Raises
     ------
     InputError
-        A cell cannot be as asked.
+        A cell is not valid.
     WorkError
         Another process tunes one of them, the machine stopped a trial, or all trials of a method
         failed.
@@ -84,8 +84,8 @@ def run_trials(
     if lost:
         raise WorkError(
             f"All {trials[lost[0].id]} trials of {lost[0].algorithm} failed in {_title(lost[0])}"
-            f"{f' (and of {len(lost) - 1} more)' if lost[1:] else ''}: pflbench run leaves its "
-            "setting as it is given."
+            f"{f' (and of {len(lost) - 1} more)' if lost[1:] else ''}: pflbench run will use its "
+            "defaults."
         )
 
 
@@ -101,7 +101,7 @@ def _line(target: Target, trial: Trial, trials: int) -> str:
 
 
 def _setting(parameters: Mapping[str, Scalar], ends: Collection[str] = ()) -> str:
-    """Write a setting; `ends` are the parameters whose value is at the end of those tried."""
+    """Write a setting; `ends` are the parameters with the smallest or largest tried value."""
     return ", ".join(
         f"{name}={value:g}{f' {EDGE_MARK}' if name in ends else ''}"
         for name, value in parameters.items()
@@ -109,7 +109,7 @@ def _setting(parameters: Mapping[str, Scalar], ends: Collection[str] = ()) -> st
 
 
 def _reasons(wanted: Mapping[str, Target], budget: Budget) -> list[str]:
-    """Say which best values lie at the end of what was tried, and what follows."""
+    """Print which best values are at the end of the tried ones, and the next step."""
     return [
         f"The best of {wanted[study_id].title} is {edge}: trial {budget.trials} of every method."
         for study_id, edge in budget.because
@@ -117,7 +117,7 @@ def _reasons(wanted: Mapping[str, Target], budget: Budget) -> list[str]:
 
 
 def _ends(studies: Sequence[Study], trials: Mapping[str, int]) -> list[str]:
-    """Say which best values still lie at the end of what was tried."""
+    """Print which best values are still at the end of the tried ones."""
     return [
         f"{EDGE_MARK} {study.algorithm} on {_title(study)}: {'; '.join(map(str, found))}"
         for study in studies
@@ -126,7 +126,7 @@ def _ends(studies: Sequence[Study], trials: Mapping[str, int]) -> list[str]:
 
 
 def _found(studies: Sequence[Study], trials: Mapping[str, int]) -> Table:
-    """Return a table of what was found; of a study with more trials, those beyond are left out."""
+    """Return a table of the best settings, without the trials beyond the requested number."""
     made = table("Method", "Scenario", "Trials", "Default", "Best", "Setting of the best")
     for study in studies:
         number = trials[study.id]

@@ -1,4 +1,4 @@
-"""The conformance kit: what every plugin must do, checked on tiny federations.
+"""The conformance kit: the rules for every plugin, checked on tiny federations.
 
 `pflbench check NAME` prints a `Report`; plugin authors inherit the same checks in their tests::
 
@@ -33,7 +33,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs pytest only when it is asked for."""
+    """Import names that need pytest only on first use."""
     if name in ("AlgorithmConformance", "Conformance"):
         return getattr(importlib.import_module("pflbench.conformance.testing"), name)
     raise AttributeError(f"module 'pflbench.conformance' has no attribute {name!r}")

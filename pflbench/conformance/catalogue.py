@@ -1,4 +1,4 @@
-"""What a check is, and what comes of it."""
+"""Checks and their outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Status = Literal["passed", "failed", "skipped"]
 
 
 class CheckFailed(AssertionError):  # noqa: N818 - named as pytest's Failed is
-    """A plugin does not do what the check says; the message says what it did."""
+    """A plugin breaks the rule of a check; the message says what it did."""
 
 
 class Skipped(Exception):  # noqa: N818 - as pytest's Skipped: no error
@@ -35,7 +35,7 @@ class Subject:
     module
         The module that brought the record, or "" if it was not found by an entry point.
     path
-        What stands behind the colon of `name:PATH`, for data sets that take a path.
+        The text after the colon of `name:PATH`, for data sets that take a path.
     companions
         The metrics and observers that its distribution brings as well.
     registry
@@ -53,12 +53,12 @@ class Subject:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check.
+    """The outcome of one check.
 
     Attributes
     ----------
     check, title
-        The check's name (an identifier), and what it says in words.
+        The check's name (an identifier), and its rule in words.
     status
         "passed", "failed" or "skipped".
     reason
@@ -66,7 +66,7 @@ class Outcome:
     seconds
         Wall time.
     cause
-        What failures of one cause have in common; "" if a rule was broken.
+        A key shared by failures with one cause; "" if a rule was broken.
     trace
         The traceback of a failure.
     """
@@ -99,8 +99,8 @@ class Check:
     function: Callable[[Subject], None]
 
     def run(self, subject: Subject) -> Outcome:
-        """Run the check, apart from the others; never raises for what the plugin does."""
-        from pflbench.conformance.causes import cause_of, reason_of  # this is what they look at
+        """Run the check separately from the others; errors of the plugin are never raised."""
+        from pflbench.conformance.causes import cause_of, reason_of  # they inspect this module
         from pflbench.engine.apart import apart
 
         began = time.perf_counter()
@@ -128,7 +128,7 @@ class Report:
     Attributes
     ----------
     kind, name
-        What was checked.
+        The checked plugin.
     outcomes
         In the order of the catalogue.
     """

@@ -1,4 +1,4 @@
-"""What an unexpected error in a check comes from: the plugin's own line, and the rule it breaks."""
+"""The cause of an unexpected error in a check: the plugin's own line, and the rule it breaks."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _RULES = (
         "client code must not change in place what is shared by all clients: expected a new tensor",
     ),
 )
-"""Errors of PyTorch that say nothing of the rule that mapped client code broke."""
+"""Errors of PyTorch that do not name the rule that mapped client code broke."""
 
 
 def reason_of(error: BaseException, subject: Subject) -> str:
@@ -43,7 +43,7 @@ def reason_of(error: BaseException, subject: Subject) -> str:
 
 
 def cause_of(error: BaseException, subject: Subject) -> str:
-    """Return what errors of one cause have in common: the line, or the words but for numbers."""
+    """Return a key shared by errors with one cause: the line, or the words without numbers."""
     if not isinstance(error, PflbenchError) and (where := _where(error, subject)):
         return f"{type(error).__name__} {where}"
     return re.sub(r"\d+", "#", f"{type(error).__name__} {error}")

@@ -35,11 +35,11 @@ CHECKS = Catalogue()
 _ENGINES = ("sequential", "stacked")
 _ROUNDS = 6
 _GONE = 1
-"""The client that leaves and is to be forgotten."""
+"""The client that leaves and must be forgotten."""
 
 
 class _Churn(Participation):
-    """Five clients to whom everything happens within six rounds."""
+    """Five clients with every kind of event within six rounds."""
 
     forgets = True
 
@@ -50,7 +50,7 @@ class _Churn(Participation):
         return np.array([99, 3, 99, 99, 99])
 
     def available(self, round: int) -> np.ndarray:
-        return np.full(self.census.clients, round != 2)  # nobody is there in the third round
+        return np.full(self.census.clients, round != 2)  # no client is present in the third round
 
     def uploads(self, round: int, invited: np.ndarray) -> np.ndarray:
         return (invited + round) % 3 > 0 if round != 5 else np.zeros(len(invited), dtype=bool)
@@ -61,7 +61,7 @@ class _Churn(Participation):
 
 @CHECKS.add("churn gives the same numbers in every engine and chunk")
 def churn_in_any_engine(subject: Subject) -> None:
-    """Clients join, leave, fail and are slow; a round has nobody, in another all fail."""
+    """Clients join, leave, fail and are slow; one round has no client, in another all fail."""
     reference = play(_churning(subject), range(_ROUNDS))
     for chunk in (None, 1, 2):
         stacked = play(_churning(subject, engine="stacked", chunk=chunk), range(_ROUNDS))
@@ -87,7 +87,7 @@ def churn_resumed(subject: Subject) -> None:
 
 @CHECKS.add("a client that fails after receiving leaves no trace")
 def failing_leaves_no_trace(subject: Subject) -> None:
-    """Its state stays; whoever uploads is aggregated as if it had not been invited."""
+    """Its state stays; the other uploads are aggregated as if it had not been invited."""
     for engine in _ENGINES:
         invited, rest = simulation(subject, engine=engine), simulation(subject, engine=engine)
         for r, failing in enumerate(([1, 3], [0], [4, 2])):
@@ -126,9 +126,9 @@ def one_step_trains(subject: Subject) -> None:
                 raise CheckFailed(f"{where} has the model that it had, or one that is not finite.")
 
 
-@CHECKS.add("rounds with nobody pass")
+@CHECKS.add("rounds without clients pass")
 def nobody_is_no_error(subject: Subject) -> None:
-    """Without a cohort nothing changes; if all fail, no client does, and the next round goes on."""
+    """Without a cohort nothing changes; if all fail, no client changes, and training continues."""
     for engine in _ENGINES:
         sim = simulation(subject, engine=engine)
         sim.round(0)
@@ -151,7 +151,7 @@ def nobody_is_no_error(subject: Subject) -> None:
 
 @CHECKS.add("clients may enrol one after the other")
 def enrol_in_turn(subject: Subject) -> None:
-    """Before a first round it does not matter who enrols with whom."""
+    """Before the first round the grouping of enrolments does not matter."""
     sim = simulation(subject, enrolled=False)
     tap = Tap(sim)
     sim.round(0)
@@ -159,19 +159,19 @@ def enrol_in_turn(subject: Subject) -> None:
     for part in ([0, 1], [2], [3, 4]):
         server.enrol(clients(*part), [snapshot(tap.enrolments[i]) for i in part])
     sent = snapshot(server.send(0, tap.cohorts[0]))
-    expect_same(sent, tap.sent[0], SAME, "Enrolled one after the other and all at once, sending")
+    expect_same(sent, tap.sent[0], SAME, "Enrolled one after the other and all together, sending")
     server.aggregate(0, tap.cohorts[0], snapshot(tap.uploads[0]))
     expect_same(
         snapshot(server.serve(sim.everyone)),
         snapshot(sim.server.serve(sim.everyone)),
         SAME,
-        "Enrolled one after the other and all at once, serving after a round",
+        "Enrolled one after the other and all together, serving after a round",
     )
 
 
 @CHECKS.add("a server forgets what it says it forgets")
 def forgets_as_it_says(subject: Subject) -> None:
-    """After it, messages are bit for bit the same whatever the client's data had been."""
+    """After it, messages are bit for bit the same for any data of the client."""
     own = arrays()
     other = [with_noise(c, i, ("train", "val")) if i == _GONE else c for i, c in enumerate(own)]
     taps = []
@@ -204,9 +204,9 @@ def forgets_as_it_says(subject: Subject) -> None:
         if bad:
             raise CheckFailed(f"After a client was forgotten, {bad[0]!r} is not finite.")
         if not any(kept):
-            what = "after a client was forgotten, whatever it had uploaded"
-            expect_same(sent[1], sent[0], 0.0, f"What is sent {what}")
-            expect_same(sent[3], sent[2], 0.0, f"What is served {what}")
+            what = "after a client was forgotten, with other uploads of this client"
+            expect_same(sent[1], sent[0], 0.0, f"Messages {what}")
+            expect_same(sent[3], sent[2], 0.0, f"Served messages {what}")
         for server in servers:
             uploads = {name: rows[rest] for name, rows in snapshot(taps[0].uploads[2]).items()}
             server.aggregate(r, rest, uploads)
@@ -214,28 +214,28 @@ def forgets_as_it_says(subject: Subject) -> None:
         raise Skipped(f"it says that it cannot forget {kept[0]}")
 
 
-@CHECKS.add("what a server tells of itself are numbers under steady names")
+@CHECKS.add("a server's telemetry is numbers under constant names")
 def telemetry_is_steady(subject: Subject) -> None:
-    """Asked before and after a round, also one with nobody; asking changes nothing."""
+    """Before and after a round, also one without clients; reading it changes nothing."""
     sim = simulation(subject)
     names = set(sim.server.telemetry(0))
     if not names:
-        raise Skipped("it tells nothing of itself")
+        raise Skipped("it has no telemetry")
     if taken := sorted(names & set(ROUND_COLUMNS)):
         raise CheckFailed(f"The table of rounds has a column {taken[0]!r} already.")
     for r, who in enumerate((None, clients(0, 2), clients())):
         sim.round(r, who)
         before = snapshot(sim.state())
         told: list[dict[str, Any]] = [{**sim.server.telemetry(r)} for _ in range(2)]
-        expect_same(snapshot(sim.state()), before, 0.0, "A server that tells of itself")
+        expect_same(snapshot(sim.state()), before, 0.0, "A server after its telemetry was read")
         if set(told[0]) != names:
             odd = sorted(set(told[0]) ^ names)[0]
-            raise CheckFailed(f"{odd!r} is told in one round and not in another.")
+            raise CheckFailed(f"{odd!r} is in the telemetry of one round and not of another.")
         for name, value in told[0].items():
             if not isinstance(value, int | float) or math.isinf(value):
                 raise CheckFailed(f"{name} is {value!r}, expected a number or NaN.")
             if not _same(value, told[1][name]):
-                raise CheckFailed(f"{name} is {value}, and {told[1][name]} when asked again.")
+                raise CheckFailed(f"{name} is {value}, and {told[1][name]} when read again.")
 
 
 def _churning(

@@ -1,4 +1,4 @@
-"""Checks of data sets, as far as their files are at hand: nothing is downloaded for a check."""
+"""Checks of data sets whose files are on this machine: nothing is downloaded for a check."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pflbench.schema.specs import DatasetSpec, resolve
 CHECKS = Catalogue()
 
 
-@CHECKS.add("its reference scenario names what there is")
+@CHECKS.add("its reference scenario names existing plugins")
 def reference_is_valid(subject: Subject) -> None:
     """Partitioner and model are registered, and the local budget is one of epochs and steps."""
     reference = _spec(subject).reference
@@ -86,7 +86,7 @@ def _load(subject: Subject) -> Pool | ClientArrays:
     except InputError as error:
         if spec.takes_path:
             raise
-        raise Skipped(f"its files are not at hand: {error}") from error
+        raise Skipped(f"its files are not on this machine: {error}") from error
     if not isinstance(data, Pool | ClientArrays):
         raise CheckFailed(f"load returned {type(data).__name__}, expected Pool or ClientArrays.")
     return data

@@ -1,4 +1,4 @@
-"""Checks that a method's numbers depend on nothing but what decides them."""
+"""Checks that a method's numbers depend only on its identity."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from pflbench.conformance.lab import (
 
 CHECKS = Catalogue()
 _UNEVEN = (12, 5, 9, 7, 3)
-"""Sizes by which a weight given to the wrong client shows."""
+"""Sizes that reveal a weight given to the wrong client."""
 
 
 @CHECKS.add("stacked equals sequential")
@@ -46,7 +46,7 @@ def stacked_equals_sequential(subject: Subject) -> None:
 
 @CHECKS.add("any chunk size gives the same numbers")
 def any_chunk_size(subject: Subject) -> None:
-    """One row, chunks that do not divide the cohort, and more rows than there are."""
+    """One row, chunks that do not divide the cohort, and more rows than the cohort has."""
     whole = play(simulation(subject, engine="stacked", chunk=len(EQUAL)), range(2))
     for chunk in (1, 2, 3, 64):
         cut = play(simulation(subject, engine="stacked", chunk=chunk), range(2))
@@ -69,7 +69,7 @@ def any_order(subject: Subject) -> None:
 
 @CHECKS.add("same seed, same run")
 def same_seed_same_run(subject: Subject) -> None:
-    """Whatever else was drawn in the process before."""
+    """Independently of earlier draws in the process."""
     for engine in ("sequential", "stacked"):
         runs = []
         for number in (1, 2):
@@ -93,7 +93,9 @@ def other_seed_other_run(subject: Subject) -> None:
         moved.append(trained[-1] - before)
     for what in (trained, moved):
         if not differs({"": what[0]}, {"": what[1]}):
-            raise CheckFailed("Two seeds gave the same personal models, or changed them alike.")
+            raise CheckFailed(
+                "Two seeds gave the same personal models, or the same changes of them."
+            )
 
 
 @CHECKS.add("a resumed run equals an uninterrupted one")
@@ -112,7 +114,7 @@ def resumed_equals_uninterrupted(subject: Subject) -> None:
             parts.restore(stored)
 
 
-@CHECKS.add("client and server keep nothing but their state")
+@CHECKS.add("client and server keep only their state")
 def no_hidden_state(subject: Subject) -> None:
     """A round played again from the same state gives the same, in the same process and objects."""
     sim = simulation(subject)

@@ -76,8 +76,8 @@ def blind_to_test_data(subject: Subject) -> None:
 def blind_to_other_clients(subject: Subject) -> None:
     """With other data at some clients, and the same messages received, the others do the same.
 
-    Either one client has other data or all but one have: what is overheard may be whoever spoke
-    first, or last.
+    Either one client has other data or all except one: a leak may come from the first or the last
+    client.
     """
     everyone = range(len(EQUAL))
     for changed in ([1], [i for i in everyone if i != 1]):
@@ -91,7 +91,7 @@ def blind_to_other_clients(subject: Subject) -> None:
 def _expect_the_same_of(
     rest: list[int], subject: Subject, changed: list[int], engine: str, what: str
 ) -> None:
-    """Play with the data as they are and with others at some clients; compare the rest."""
+    """Run with the original data and with other data at some clients; compare the rest."""
     own = arrays()
     other = [
         with_noise(c, i, ("train", "val", "test")) if i in changed else c for i, c in enumerate(own)
@@ -100,7 +100,7 @@ def _expect_the_same_of(
     tap = Tap(sim)
     _play(sim)
     again = simulation(subject, _federation(other), engine=engine, enrolled=False)
-    # The server may well learn of the changed clients and tell: so it says what it said before.
+    # The server may learn from the changed clients, so it sends its earlier messages.
     echo = Tap(again, sends=tap.sent)
     _play(again)
     for i in rest:
@@ -110,7 +110,7 @@ def _expect_the_same_of(
             {name: rows[rest] for name, rows in echo.uploads[r].items()},
             {name: rows[rest] for name, rows in tap.uploads[r].items()},
             SAME,
-            f"{what}, what the others upload in round {r + 1}",
+            f"{what}, the others' uploads in round {r + 1}",
         )
     expect_same(
         {name: rows[rest] for name, rows in again.states.items()},

@@ -1,4 +1,4 @@
-"""Checks of what crosses between client and server, and of what comes out in the end."""
+"""Checks of messages between client and server, and of the results."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def serving_changes_nothing(subject: Subject) -> None:
             often.round(r)
             before = snapshot(often.state())
             served = [snapshot(often.server.serve(often.everyone)) for _ in range(2)]
-            expect_same(served[1], served[0], 0.0, "What the server serves, asked twice")
+            expect_same(served[1], served[0], 0.0, "Served messages, read twice")
             tables = [often.evaluate(r + 1)[0] for _ in range(2)]
             if not tables[0].equals(tables[1]):
                 raise CheckFailed(f"Two evaluations after round {r + 1} differ ({engine}).")
@@ -95,7 +95,7 @@ def finite_metrics(subject: Subject) -> None:
                 if part["samples"].tolist() != sizes.tolist():
                     raise CheckFailed(f"The {split} metrics do not count every sample.")
                 if not part["correct"].between(0, part["samples"]).all():
-                    raise CheckFailed(f"More {split} samples are correct than there are.")
+                    raise CheckFailed(f"More {split} samples are correct than exist.")
 
 
 def _crossed(

@@ -28,7 +28,7 @@ def one_number(subject: Subject) -> None:
 
 @CHECKS.add("padding changes nothing")
 def heeds_the_mask(subject: Subject) -> None:
-    """What stands where the mask is 0 does not count."""
+    """Values at a mask of 0 do not count."""
     metric, (logits, y, mask) = _metric(subject), _outputs()
     padding = mask == 0
     other = torch.where(padding.unsqueeze(-1), logits + 3.0, logits)

@@ -48,7 +48,7 @@ def has_a_head(subject: Subject) -> None:
 
 @CHECKS.add("its weights follow from the seed")
 def weights_follow_from_the_seed(subject: Subject) -> None:
-    """Built twice with one seed, it has the same weights: drawn alike, or its own."""
+    """Built twice with one seed, it has the same weights: from the same draws, or its own."""
     _networks(subject)
 
 

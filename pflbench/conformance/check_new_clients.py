@@ -1,4 +1,4 @@
-"""Checks that clients which were never trained on can join, and that nobody else notices."""
+"""Checks that clients that never trained can join without effect on other clients."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ENGINES = ("sequential", "stacked")
 
 @CHECKS.add("new clients join, with labels and without")
 def new_clients_join(subject: Subject) -> None:
-    """Before the first round and later, also where not everybody took part."""
+    """Before the first round and later, also when some clients did not take part."""
     for engine in _ENGINES:
         for rounds in (0, 2):
             sim, new_clients = _made(subject, engine, participation=0.6)
@@ -47,14 +47,14 @@ def new_clients_join(subject: Subject) -> None:
                 models[shots] = joined.models
             if not differs({"": models[ALL]}, {"": models[NOTHING]}):
                 raise CheckFailed(
-                    f"After {rounds} rounds, new clients with labels have the models of those that "
-                    f"have none ({engine})."
+                    f"After {rounds} rounds, new clients with labels have the models of those "
+                    f"without ({engine})."
                 )
 
 
-@CHECKS.add("new clients change nobody else")
+@CHECKS.add("new clients change no other client")
 def new_clients_change_nobody(subject: Subject) -> None:
-    """State and personal models stay bit for bit; the run goes on as if nobody had joined."""
+    """State and personal models stay bit for bit; the run continues as if no client had joined."""
     for engine in _ENGINES:
         visited, new_clients = _made(subject, engine)
         alone, _ = _made(subject, engine)
@@ -73,7 +73,7 @@ def new_clients_change_nobody(subject: Subject) -> None:
 
 @CHECKS.add("new clients: stacked equals sequential")
 def new_clients_stacked_equals_sequential(subject: Subject) -> None:
-    """Models, and what joining cost."""
+    """Models, and the cost of joining."""
     one, other = (_made(subject, engine) for engine in ("stacked", "sequential"))
     for sim, _ in (one, other):
         _play(sim, 2)
@@ -85,7 +85,7 @@ def new_clients_stacked_equals_sequential(subject: Subject) -> None:
 
 @CHECKS.add("a new client joins as if alone")
 def new_clients_join_alone(subject: Subject) -> None:
-    """Whoever joins along with it, it ends with the same model for the same bytes."""
+    """With any other joining clients, it ends with the same model for the same bytes."""
     for engine in _ENGINES:
         sim, new_clients = _made(subject, engine)
         _play(sim, 2)

@@ -1,4 +1,4 @@
-"""Checks that a participation says who takes part, for any round, and says the same again."""
+"""Checks that a participation names the participants of any round, always the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECONDS = 5.0
 
 @CHECKS.add("every round has a cohort of clients, each once")
 def cohorts_are_clients(subject: Subject) -> None:
-    """In ascending order, with whose upload arrives and with shares of work in (0, 1]."""
+    """In ascending order, with arriving uploads and with shares of work in (0, 1]."""
     for sizes in (_SIZES, (4,)):
         one = _made(subject, sizes)
         for r in range(_ROUNDS):
@@ -40,24 +40,24 @@ def cohorts_are_clients(subject: Subject) -> None:
 
 @CHECKS.add("a round does not depend on the rounds before")
 def answers_for_any_round(subject: Subject) -> None:
-    """Asked in order, backwards and of a fresh object."""
+    """Read in order, backwards and from a fresh object."""
     ahead, back = _made(subject), _made(subject)
     forward = [ahead.attend(r) for r in range(_ROUNDS)]
     for r in reversed(range(_ROUNDS)):
         for other, words in (
-            (back.attend(r), "when rounds are asked for backwards"),
+            (back.attend(r), "when rounds are read backwards"),
             (_made(subject).attend(r), "when it is the only one"),
-            (ahead.attend(r), "when it is asked for again"),
+            (ahead.attend(r), "when it is read again"),
         ):
             if not _alike(forward[r], other):
                 raise CheckFailed(
-                    f"Round {r} is another one {words}: draw from a stream of its own."
+                    f"Round {r} differs {words}: draw from a separate stream for each round."
                 )
 
 
-@CHECKS.add("clients come once, go once, and are there in between")
+@CHECKS.add("clients join once, leave once, and are present in between")
 def stays_are_kept(subject: Subject) -> None:
-    """Nobody is invited before it has enrolled, or after it has gone."""
+    """No client is invited before it has enrolled, or after it has left."""
     one = _made(subject)
     arrivals, departures = one.arrivals(), one.departures()
     enrolled, gone = set(one.founders.tolist()), set[int]()
@@ -75,7 +75,7 @@ def stays_are_kept(subject: Subject) -> None:
             raise CheckFailed(f"Client {min(odd)} is invited to round {r}, and is not there.")
         if odd := set(who.forgotten.tolist()) - left:
             raise CheckFailed(
-                f"Client {min(odd)} is to be forgotten in round {r} and did not leave."
+                f"Client {min(odd)} must be forgotten in round {r} but did not leave."
             )
 
 
@@ -92,9 +92,9 @@ def largest_is_largest(subject: Subject) -> None:
                 )
 
 
-@CHECKS.add("a run goes on with it, quickly with many clients")
+@CHECKS.add("a run works with it, quickly with many clients")
 def plays(subject: Subject) -> None:
-    """FedAvg plays its rounds, whoever is there."""
+    """FedAvg runs its rounds, with any present clients."""
     fedavg = AlgorithmSpec(
         "averaging", "FedAvg", "pflbench.method:Client", "pflbench.method:AveragingServer"
     )
@@ -108,7 +108,7 @@ def plays(subject: Subject) -> None:
     seconds = time.perf_counter() - began
     if seconds > _SECONDS:
         raise CheckFailed(
-            f"{_ROUNDS} rounds of {_MANY:,} clients took {seconds:.1f} seconds to say who is there."
+            f"{_ROUNDS} rounds of {_MANY:,} clients took {seconds:.1f} seconds to draw."
         )
 
 

@@ -23,7 +23,7 @@ _SECONDS = 10.0
 _SIZES: dict[Split, int] = {"train": 600, "val": 200, "test": 240}
 
 
-@CHECKS.add("every sample is given out at most once, to clients that there are")
+@CHECKS.add("every sample is assigned at most once, to existing clients")
 def gives_out_once(subject: Subject) -> None:
     """N lists for each split, of indices in range, none twice."""
     for clients in (1, 7, 40):
@@ -48,7 +48,7 @@ def gives_out_once(subject: Subject) -> None:
 
 @CHECKS.add("same stream, same partition")
 def deterministic(subject: Subject) -> None:
-    """Whatever else was drawn in the process before."""
+    """Independently of earlier draws in the process."""
     drawn = []
     for number in (1, 2):
         with scrambled(number):
@@ -79,14 +79,14 @@ def makes_a_federation(subject: Subject) -> None:
         for split in SPLITS:
             shards = made.split(split)
             if int(shards.sizes.min()) < 1 or len(shards.sizes) != clients:
-                raise CheckFailed(f"{split} among {clients} clients: someone has no sample.")
+                raise CheckFailed(f"{split} among {clients} clients: a client has no sample.")
             if not torch.isfinite(shards.x).all():
                 raise CheckFailed(f"{split} among {clients} clients: a value is not finite.")
 
 
 @CHECKS.add("inputs are transformed sample by sample")
 def transforms_by_sample(subject: Subject) -> None:
-    """The same shape and the same values, whatever other samples come along."""
+    """The same shape and the same values, independently of other samples."""
     partitioner = _make(subject)
     x = torch.from_numpy(stream(0, "conformance").random((5, 1, 8, 8), dtype=np.float32))
     for client in range(3):

@@ -1,4 +1,4 @@
-"""Checks of populations: they change whom they say, and draw from their streams only."""
+"""Checks of populations: they change only the named clients, and draw only from their streams."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIZES: dict[Split, int] = {"train": 24, "val": 12, "test": 16}
 
 @CHECKS.add("clients outside group 0 are changed, in every split")
 def changes_some(subject: Subject) -> None:
-    """Sizes and classes stay, which is refused otherwise; somebody is outside group 0."""
+    """Sizes and classes stay, which is refused otherwise; some client is outside group 0."""
     before, after = _base(), _made(subject)
     if after.groups is None or not (after.groups > 0).any():
         raise CheckFailed("No client is in another group than 0.")
@@ -32,14 +32,14 @@ def changes_some(subject: Subject) -> None:
         for i, group in enumerate(after.groups):
             same = all(torch.equal(a, b) for a, b in zip(old.client(i), new.client(i), strict=True))
             if same and group:
-                raise CheckFailed(f"{split}: client {i} of group {group} is as it was.")
+                raise CheckFailed(f"{split}: client {i} of group {group} is unchanged.")
             if not same and not group:
                 raise CheckFailed(f"{split}: client {i} of group 0 was changed.")
 
 
 @CHECKS.add("same seed, same population")
 def deterministic(subject: Subject) -> None:
-    """Whatever else was drawn in the process before."""
+    """Independently of earlier draws in the process."""
     made = []
     for number in (1, 2):
         with scrambled(number):
@@ -53,7 +53,7 @@ def deterministic(subject: Subject) -> None:
         raise CheckFailed("One seed gave two ways to group the clients.")
 
 
-@CHECKS.add("the data it was made from stays as it was")
+@CHECKS.add("the data it was made from is unchanged")
 def leaves_the_data(subject: Subject) -> None:
     """Other runs are made from the same arrays."""
     base = _base()

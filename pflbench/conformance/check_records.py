@@ -37,7 +37,7 @@ _TARGETS = ("client", "server", "golden", "load", "make", "build", "function")
 
 @CHECKS.add("the record imports nothing heavy")
 def record_is_light(subject: Subject) -> None:
-    """The module that brings it is imported in a process of its own."""
+    """Its module is imported in a separate process."""
     if not subject.module:
         raise Skipped("the record did not come from an entry point")
     code = (
@@ -57,7 +57,7 @@ def record_is_light(subject: Subject) -> None:
         )
 
 
-@CHECKS.add("everything the record names is there")
+@CHECKS.add("everything the record names exists")
 def record_resolves(subject: Subject) -> None:
     """Code, note, and a summary of one line."""
     spec: Any = subject.spec
@@ -136,7 +136,7 @@ def halves_are_halves(subject: Subject) -> None:
 
 
 def _parameter_class(subject: Subject) -> type:
-    spec: Any = subject.spec  # of a kind with parameters: the others have no check of them
+    spec: Any = subject.spec  # of a kind with parameters: other kinds have no such check
     cls: type = spec.parameters
     if not dataclasses.is_dataclass(cls):
         raise CheckFailed(f"{cls.__name__} is not a dataclass.")

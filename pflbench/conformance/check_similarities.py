@@ -1,4 +1,4 @@
-"""Checks of similarity measures: what clients tell, and how it is compared."""
+"""Checks of similarity measures: the clients' descriptions, and their comparison."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ _DIMENSIONS = (1, 3)
 
 
 class _Teller(Client[Similarity]):
-    """Enrols with what a measure lets it tell."""
+    """Enrols with a measure's description."""
 
     def enrol(self, data: LocalData) -> Message:
         return self.parameters.describe(data.train, self.task)
 
 
-@CHECKS.add("it tells tensors, the same mapped over clients as one by one")
+@CHECKS.add("descriptions are tensors, the same mapped over clients as one by one")
 def tells_the_same_mapped(subject: Subject) -> None:
     """Named tensors; clients of one size may be described together."""
     for measure in _measures(subject):
         alone, together = (_told(measure, mapped=mapped) for mapped in (False, True))
         for i, (one, other) in enumerate(zip(alone, together, strict=True)):
             if not one or not all(isinstance(value, Tensor) for value in one.values()):
-                raise CheckFailed(f"Client {i} told {one!r}, expected named tensors.")
+                raise CheckFailed(f"Client {i} returned {one!r}, expected named tensors.")
             if one.keys() != other.keys():
-                raise CheckFailed(f"Mapped, client {i} tells {sorted(other)}, not {sorted(one)}.")
-        # Of what is told a sign may be arbitrary; of what is compared it is not.
+                raise CheckFailed(f"Mapped, client {i} returns {sorted(other)}, not {sorted(one)}.")
+        # A sign may be arbitrary in a description; in a comparison it is not.
         _expect_close(
-            _all(measure, together), _all(measure, alone), "What clients tell mapped, compared"
+            _all(measure, together), _all(measure, alone), "Mapped descriptions, compared"
         )
 
 
 @CHECKS.add("a block of clients compares as it does among all")
 def compares_in_blocks(subject: Subject) -> None:
-    """[B, N] similarities of B clients to N, whoever comes along, with and without `best`."""
+    """[B, N] similarities of B clients to N, in any company, with and without `best`."""
     for measure in _measures(subject):
         known = _known(measure, _told(measure))
         whole = measure.compare(known, known)
@@ -89,7 +89,7 @@ def compares_in_blocks(subject: Subject) -> None:
 
 @CHECKS.add("same clients, same similarities")
 def draws_from_the_seed(subject: Subject) -> None:
-    """Whatever else was drawn in the process before."""
+    """Independently of earlier draws in the process."""
     for measure in _measures(subject):
         found = []
         for number in (1, 2):

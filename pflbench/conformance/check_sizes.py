@@ -45,7 +45,7 @@ def one_client_cohort(subject: Subject) -> None:
 
 @CHECKS.add("a federation of one client works and trains")
 def one_client_federation(subject: Subject) -> None:
-    """There is nobody to learn from."""
+    """No other client exists to learn from."""
     for engine in _ENGINES:
         sim = simulation(subject, federation((9,)), engine=engine)
         for r in range(2):
@@ -78,13 +78,13 @@ def every_sample_counts(subject: Subject) -> None:
             if not differs(base, other):
                 raise CheckFailed(
                     f"A client of {_SMALL[k]} samples with batches of {EPOCHS.batch_size} computes "
-                    f"the same when its sample {s} is another one: the sample is not used."
+                    f"the same when its sample {s} is changed: the sample is not used."
                 )
 
 
-@CHECKS.add("uneven clients train alike in both engines")
+@CHECKS.add("uneven clients train equally in both engines")
 def uneven_clients(subject: Subject) -> None:
-    """Sizes from 1 to 23: nobody learns from padding, whatever the chunk."""
+    """Sizes from 1 to 23: no client learns from padding, in any chunk."""
     data = federation((1, 23, 3, 8, 14), (1, 5, 9, 2, 3))
     reference = play(simulation(subject, data), range(3))
     for chunk in (None, 2):
@@ -100,7 +100,7 @@ def uneven_clients(subject: Subject) -> None:
 
 @CHECKS.add("batches larger than every client work")
 def large_batches(subject: Subject) -> None:
-    """A batch size that nobody reaches is each client's own size."""
+    """A batch size above all clients' sizes is each client's own size."""
     sizes = (5, 2, 9)
     data = federation(sizes)
     wide = replace(EPOCHS, batch_size=1000)

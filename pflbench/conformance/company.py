@@ -1,4 +1,4 @@
-"""Checks that no test number comes back to a method by what else its plugin brings."""
+"""Checks that no test number leaks to a method through its distribution's other plugins."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _ROUNDS = 3
 
 @CHECKS.add("no test number comes back by its plugin's metrics and observers")
 def blind_to_test_numbers(subject: Subject) -> None:
-    """With the metrics and observers that its distribution brings, which are told as in a run.
+    """With the metrics and observers of its distribution, which are notified as in a run.
 
-    A run's test numbers are told when it is over: so the next run must not follow from them.
+    Observers get a run's test numbers at its end: the next run must not depend on them.
     """
     metrics: dict[str, Metric] = {
         spec.name: resolve(spec.function, owner=f"metric {spec.name!r}")
@@ -52,9 +52,9 @@ def blind_to_test_numbers(subject: Subject) -> None:
     first = _played(subject, own, metrics, [make() for make in makers])
     second = _played(subject, own, metrics, [make() for make in makers])
     expect_same(second, first, SAME, "The same run again, after one was over")
-    for what in ("With other test data, of which metrics and observers", "In the run after that"):
+    for what in ("With other test data for metrics and observers", "In the run after that"):
         changed = _played(subject, other, metrics, [make() for make in makers])
-        expect_same(changed, first, SAME, f"{what} may tell")
+        expect_same(changed, first, SAME, what)
 
 
 def _played(
@@ -63,7 +63,7 @@ def _played(
     metrics: Mapping[str, Metric],
     observers: Sequence[Observer],
 ) -> dict[str, Tensor]:
-    """Play a run as `pflbench run` does; return what training made."""
+    """Execute a run as `pflbench run` does; return the results of training."""
     data = Federation.from_arrays(list(given), classes=CLASSES)
     sim = simulation(subject, data, metrics=metrics)
     info = RunInfo(

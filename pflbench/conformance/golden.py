@@ -43,7 +43,7 @@ class Recording:
     path
         The file.
     config
-        What the recording says of itself.
+        The recording's config entries.
     federation
         The clients' data.
     clients, rounds
@@ -57,7 +57,7 @@ class Recording:
         self._arrays = _read(path)
         self._read: set[str] = set()
         self.config = self._config()
-        self._config_read = {"seed"}  # whatever was drawn from it is recorded
+        self._config_read = {"seed"}  # everything drawn from it is recorded
         self.clients = self._number("clients", default=self._count_clients())
         self.rounds = self._number("rounds", default=self._count_rounds())
         self.federation = self._federation()
@@ -67,7 +67,7 @@ class Recording:
             momentum=self._real("momentum", SGD.momentum),
             weight_decay=self._real("weight_decay", SGD.weight_decay),
         )
-        # Told to the method only: which samples a step sees is recorded.
+        # Only for the method: the samples of each step are recorded.
         self.budget = LocalBudget(
             self._number("batch_size", default=max(b.shape[1] for b in self._batches)),
             steps=max(len(b) for b in self._batches),
@@ -201,16 +201,16 @@ class Recording:
                 )
 
     def ignored(self, *config: str) -> None:
-        """Name config entries that describe what the arrays hold, without checking them."""
+        """Name config entries that describe the arrays, without checking them."""
         self._config_read |= set(config)
 
     def unread(self) -> list[str]:
-        """Return what the file holds and nobody asked for."""
+        """Return the names in the file that were never read."""
         arrays = [name for name in self._arrays if name not in self._read and name != "config"]
         return arrays + [f"config: {name}" for name in self.config if name not in self._config_read]
 
     def error(self, what: str) -> InputError:
-        """Return the error that says what is wrong with the file."""
+        """Return the error for this problem of the file."""
         return InputError(f"The recording {self.path} cannot be replayed: {what}.")
 
     def attributed(self, function: Callable[[], T]) -> T:
@@ -293,7 +293,7 @@ class Differences:
         self.largest: dict[str, float] = {}
 
     def note(self, quantity: str, ours: Tensor | np.ndarray, recorded: Tensor | np.ndarray) -> None:
-        """Compare two arrays; what is not finite on our side is infinitely far."""
+        """Compare two arrays; a non-finite value on our side is infinitely far."""
         a, b = _double(ours), _double(recorded)
         if a.shape != b.shape:
             raise self.recording.error(f"{quantity} has shape {b.shape}, expected {a.shape}")
@@ -342,7 +342,7 @@ class Replay:
     differences
         Quantity to its largest difference (`Differences`) over all rounds, clients and entries.
     not_compared
-        What the file holds beyond: nobody knows what it should be.
+        Further names in the file, which the replay does not know.
     """
 
     differences: Mapping[str, float]
@@ -372,7 +372,7 @@ def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
     """
     if not spec.golden:
         raise InputError(
-            f"The algorithm {spec.name!r} knows no recorded runs: its record names no `golden`."
+            f"The algorithm {spec.name!r} has no recorded runs: its record names no `golden`."
         )
     function = resolve(spec.golden, owner=f"algorithm {spec.name!r}")
     recording = Recording(path_of(path, "recording"))
@@ -385,7 +385,7 @@ def replay(spec: AlgorithmSpec, path: Path, engine: str = "auto") -> Replay:
 def _read(path: Path) -> dict[str, np.ndarray]:
     """Read a recording's arrays."""
     if not path.exists():
-        raise InputError(f"There is no recording {path}.")
+        raise InputError(f"Recording {path} does not exist.")
     try:
         return read_archive(path, "recording")
     except NoArchiveError as error:

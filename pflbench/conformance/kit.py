@@ -165,6 +165,6 @@ def _shelf_of(name: str, kind: str | None, registry: Registry) -> Shelf[Any]:
             return shelf
     for problem in registry.problems:
         if name == problem.plugin or name in problem.names:
-            return shelves[0]  # whose `get` says what is broken
+            return shelves[0]  # its `get` reports the error
     names = [known for shelf in shelves for known in shelf.names()]
     raise UnknownNameError("plugin", name, names, hint=" See pflbench list.")

@@ -1,4 +1,4 @@
-"""Tiny federations, a method let loose on them, and what crossed between its halves."""
+"""Tiny federations, a method that runs on them, and the messages between its halves."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EQUAL = (12, 12, 12, 12, 12)
 """Training samples of each client in the plain federation."""
 
 CLOSE = 5e-5
-"""Allowed where the same numbers are added up in another order (float32)."""
+"""Allowed difference if the same numbers are added in another order (float32)."""
 
 SAME = 1e-6
 """Allowed where the very same computation is repeated: a last bit that memory alignment moves."""
@@ -145,12 +145,12 @@ def snapshot(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def play(
     sim: Simulation, rounds: Sequence[int], cohorts: Sequence[Tensor] | None = None
 ) -> dict[str, Tensor]:
-    """Play rounds; return everything that can be seen of them, by name."""
+    """Run rounds; return everything observable, by name."""
     seen: dict[str, Tensor] = {}
     for k, r in enumerate(rounds):
         report = sim.round(r, None if cohorts is None else cohorts[k])
         seen[f"the cohort of round {r + 1}"] = report.cohort.clone()
-        if report.uploaded.any():  # without anybody it is no number
+        if report.uploaded.any():  # without uploads it is not a number
             seen[f"the training loss of round {r + 1}"] = torch.tensor(report.train_loss)
         for name, rows in report.received.items():
             seen[f"{name!r} as received in round {r + 1}"] = rows.detach().clone()
@@ -181,7 +181,7 @@ def distance(a: Tensor, b: Tensor) -> float:
 def expect_same(
     got: Mapping[str, Tensor], wanted: Mapping[str, Tensor], tolerance: float, what: str
 ) -> None:
-    """Fail, naming what differs most, unless both hold the same numbers."""
+    """Fail, with the largest difference, unless both hold the same numbers."""
     odd = sorted(set(got) ^ set(wanted))
     if odd:
         raise CheckFailed(f"{what}: only one of the two has {odd[0]}.")
@@ -221,12 +221,12 @@ class Tap:
     sim
         A simulation that has not enrolled.
     sends
-        What clients receive, round by round, in place of what the server would send.
+        Messages that clients receive, round by round, instead of the server's.
 
     Attributes
     ----------
     enrolments
-        What each client uploaded when it enrolled.
+        Each client's enrolment message.
     cohorts, sent, uploads
         By round.
     """
@@ -249,7 +249,7 @@ class Tap:
         self._enrol(cohort, messages)
 
     def send(self, round: int, cohort: Tensor) -> Rows:
-        """Copy, and hand on what the server sends or what is prescribed."""
+        """Copy, and pass on the server's messages or the prescribed ones."""
         rows: dict[str, Any] = self._send(round, cohort)
         if self._sends is not None:
             rows = snapshot(self._sends[len(self.sent)])

@@ -1,4 +1,4 @@
-"""The beginnings of a plugin, written out: a distribution of its own that works and has a test."""
+"""The skeleton of a plugin: a working distribution with a test."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Conformance:
     Attributes
     ----------
     kind, name
-        What to check: "partitioner", "my-partitioner".
+        The plugin to check: "partitioner", "my-partitioner".
     parameters
         Values for the plugin's parameters; defaults otherwise.
     registry

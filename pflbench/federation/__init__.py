@@ -1,6 +1,6 @@
 """Federations: clients with their splits, and how they are made from data.
 
-Names are imported when they are asked for: the records of partitioners need no torch.
+Names are imported on first use: the records of partitioners need no torch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs torch only when it is asked for."""
+    """Import names that need torch only on first use."""
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

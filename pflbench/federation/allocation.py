@@ -26,9 +26,9 @@ def deal(
 ) -> list[Indices]:
     """Give out samples class by class so that client i gets the part shares[i, c] of class c.
 
-    A client's count in a class is its exact quota rounded down or up. Who is rounded up is
-    decided by largest remainder, where a client that earlier classes rounded down comes first:
-    its total is kept close to its quota as well, also where every single quota is below one.
+    A client's count in a class is its exact quota rounded down or up. Largest remainders decide
+    which clients are rounded up, and a client that earlier classes rounded down comes first: so its
+    total stays close to its quota, even if every single quota is below one.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def owners_of(
     *,
     who: str,
 ) -> dict[Split, Indices]:
-    """Check what a partitioner returned and turn it into owner vectors.
+    """Check a partitioner's result and turn it into owner vectors.
 
     Parameters
     ----------
@@ -124,14 +124,14 @@ def repair(
 ) -> None:
     """Give every client without a sample in some split one, in place.
 
-    The sample comes from the client richest in a class that the receiver holds in its other
-    splits (most frequent class first), else from the client with most samples. Nobody gives
-    its last one, and at most N samples a split change hands.
+    The sample comes from the client richest in a class that the receiver holds in its other splits
+    (most frequent class first), else from the client with most samples. No client gives its last
+    sample, and at most N samples per split are moved.
 
     Raises
     ------
     InputError
-        The partitioner gave out fewer samples than there are clients.
+        The partitioner assigned fewer samples than there are clients.
     """
     for split in SPLITS:
         owner, y = owners[split], labels[split]
@@ -169,14 +169,14 @@ def hold_out(
     Parameters
     ----------
     labels, owners
-        [n] labels and, where the data knows its clients, client numbers.
+        [n] labels and, if the data names its clients, client numbers.
     count
-        Samples to hold out, 1 to n - 1. Where owners are known it is a target: an owner of two
-        or more samples has at least one on each side.
+        Samples to hold out, 1 to n - 1. With owners it is a target: an owner of two or more samples
+        has at least one on each side.
 
     Returns
     -------
-    The sorted indices that stay and those held out.
+    The sorted indices that stay, and the held-out ones.
     """
     keys = labels if owners is None else np.asarray(owners) * (int(labels.max()) + 1) + labels
     strata = np.unique(keys, return_inverse=True)[1]
@@ -198,7 +198,7 @@ def hold_out(
 def _apportion(
     shares: NDArray[np.float64], total: int, owed: NDArray[np.float64], rng: np.random.Generator
 ) -> Indices:
-    """Round the quotas of `total` samples to whole numbers; `owed` [N] carries what is due."""
+    """Round the quotas of `total` samples to whole numbers; `owed` [N] carries the remainders."""
     weight = shares.sum()
     if total == 0 or weight <= 0:
         return np.zeros(len(shares), dtype=np.int64)
@@ -223,7 +223,7 @@ def _table(owner: Indices, y: NDArray[np.integer], clients: int, classes: int) -
 
 
 def _donor(counts: Indices, sizes: Indices, wanted: Indices) -> tuple[int, int]:
-    """Choose who gives a sample, and of which class, to a client that holds `wanted` [C]."""
+    """Choose the giver of a sample, and its class, for a client that holds `wanted` [C]."""
     can_give = sizes > 1
     for c in np.argsort(-wanted, kind="stable")[: np.count_nonzero(wanted)]:
         column = np.where(can_give, counts[:, c], 0)

@@ -1,4 +1,4 @@
-"""Reading arrays that someone else made: conversion, and the hash of their content."""
+"""Reading arrays from users and plugins: conversion, and the hash of their content."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def as_numpy(value: Any, where: str) -> np.ndarray:
 
 
 def to_inputs(x: np.ndarray) -> Tensor:
-    """Return inputs as float32: uint8 is scaled to [0, 1], floating point is taken as it is."""
+    """Return inputs as float32: uint8 is scaled to [0, 1], floating point keeps its values."""
     if x.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(x)).to(torch.float32).div_(255)
     return torch.from_numpy(np.array(x, dtype=np.float32, order="C"))
@@ -53,7 +53,7 @@ class ContentHash:
         self._array(x if x.dtype == np.uint8 else np.asarray(x, dtype="<f4"))
 
     def integers(self, values: np.ndarray) -> None:
-        """Add integers, whatever their width."""
+        """Add integers of any width."""
         self._array(np.asarray(values, dtype="<i8"))
 
     def value(self, value: object) -> None:

@@ -25,12 +25,12 @@ def build(
     Parameters
     ----------
     data
-        What the data set's `load` returned. `ClientArrays` are a federation already.
+        The result of the data set's `load`. `ClientArrays` are already a federation.
     partitioner
-        Who gets which samples of a pool. For `ClientArrays` None, or a partitioner that keeps
-        the clients the data has (`Partitioner.keeps_clients`).
+        It assigns the samples of a pool. For `ClientArrays` None, or a partitioner that keeps the
+        data's clients (`Partitioner.keeps_clients`).
     clients
-        Number of clients N; None for as many as the data knows.
+        Number of clients N; None for the number in the data.
     seed
         Names the streams that the validation pool and the partition are drawn from.
 
@@ -98,7 +98,7 @@ def _as_it_is(
 
 
 def check_pool(pool: Pool) -> None:
-    """Check what a data set handed over; raise `InputError` if it is not as `Pool` says."""
+    """Check a data set's result; raise `InputError` if it breaks the rules of `Pool`."""
     if pool.classes < 1:
         raise InputError(
             f"A data set of {pool.classes} classes cannot be divided ({pool.source}): expected at "
@@ -120,7 +120,7 @@ def check_pool(pool: Pool) -> None:
     check_alike(inputs)
     if len({owner is None for owner in owners.values()}) > 1:
         raise InputError(
-            f"The clients of some splits' samples are named and those of others are not "
+            f"Some splits name the clients of their samples and others do not "
             f"({pool.source}): expected both or neither."
         )
     if not own and not 0 < pool.validation < len(pool.train_x):
@@ -156,30 +156,30 @@ def _own_validation(pool: Pool) -> bool:
     parts = (pool.val_x is not None, pool.val_y is not None)
     if any(parts) != all(parts) or (all(parts) and pool.validation):
         raise InputError(
-            f"The validation pool is to be either val_x and val_y, or drawn from the training "
-            f"samples ({pool.source}): expected one of the two, validation=0 beside arrays."
+            f"The validation pool must be either val_x and val_y, or drawn from the training "
+            f"samples ({pool.source}): expected one of the two, validation=0 with arrays."
         )
     return all(parts)
 
 
 def known_clients(pool: Pool) -> int:
-    """Return how many clients the data know; 0 if they know none."""
+    """Return the number of clients in the data; 0 if they name none."""
     return 0 if pool.train_owner is None else int(pool.train_owner.max()) + 1
 
 
 def number_of_clients(pool: Pool, clients: int | None) -> int:
-    """Return how many clients a federation of the pool has, if `clients` are asked for.
+    """Return the number of clients of a federation of the pool, with `clients` requested.
 
     Raises
     ------
     InputError
-        The data does not know, and none are asked for, or fewer than one.
+        Neither the data nor the request gives a number, or it is below one.
     """
     if clients is None:
         if pool.train_owner is None:
             raise InputError(
-                f"The data do not know their clients ({pool.source}): the number of clients is "
-                "needed, such as --clients 10."
+                f"The data have no client ids ({pool.source}): give the number of clients, such as "
+                "--clients 10."
             )
         return known_clients(pool)
     if clients < 1:

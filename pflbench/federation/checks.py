@@ -1,4 +1,4 @@
-"""The checks of arrays that somebody hands over: the same behind every door."""
+"""The checks of arrays from users and plugins: the same for every source."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pflbench.errors import InputError
 
 _LARGEST: Final = int(np.iinfo(np.int32).max)
-"""No label is larger: there are not so many classes."""
+"""The largest label."""
 
 NUMBERED: Final = "np.unique(y, return_inverse=True)[1] numbers classes so"
 """The way out for labels that are not 0, 1, 2, ..."""
@@ -39,7 +39,7 @@ def check_inputs(x: np.ndarray, where: str) -> None:
         )
     if x.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
-            # what is not finite makes the sum so, without a mask of the size of the data
+            # a non-finite value makes the sum non-finite, without a mask of the size of the data
             total = x.astype(np.float32, copy=False).sum(dtype=np.float64)
         if not np.isfinite(total):
             raise InputError(f"{where} has values that are NaN, or infinite as float32.")
@@ -80,7 +80,7 @@ def check_alike(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
     Parameters
     ----------
     inputs
-        What each array is called, and the array.
+        Each array with its name.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def check_alike(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
         if (x.dtype == np.uint8) != (known.dtype == np.uint8):
             raise InputError(
                 f"{where} is of type {x.dtype}, but {like} of {known.dtype}: expected uint8, which "
-                "is scaled to [0, 1], or floating point, which is taken as it is, in both."
+                "is scaled to [0, 1], or floating point, which is used unchanged, in both."
             )
 
 
@@ -109,7 +109,7 @@ def count_classes(labels: Sequence[np.ndarray], where: str) -> int:
     Raises
     ------
     InputError
-        A number in between is no label, or there is one class alone.
+        A number in between is not a label, or only one class exists.
     """
     present = np.unique(np.concatenate([np.unique(y) for y in labels]))
     classes = int(present[-1]) + 1
@@ -134,7 +134,7 @@ def _flatter(y: np.ndarray, samples: int) -> str:
 
 
 def _whole(y: np.ndarray) -> str:
-    """Say how labels of another type become whole numbers."""
+    """Explain how labels of another type become whole numbers."""
     if y.dtype.kind == "b" or (y.dtype.kind == "f" and bool((y == np.floor(y)).all())):
         return ": y.astype(np.int64) makes them"
     return f" ({NUMBERED})" if y.dtype.kind in "US" else ""

@@ -18,8 +18,8 @@ _SHOWN: Final = 40
 def natural_order(name: str) -> tuple[tuple[object, ...], str]:
     """Return the key that sorts names as people do: c2 before c10."""
     parts = re.split(r"([0-9]+)", name)
-    # Texts stand at even places and numbers at odd ones. A number is compared by its digits: it
-    # may have more of them than Python turns into an int.
+    # Texts are at even places and numbers at odd ones. A number is compared by its digits: it
+    # may have more digits than Python turns into an int.
     parts_key = tuple(
         (len(part.lstrip("0")), part.lstrip("0")) if place % 2 else part
         for place, part in enumerate(parts)
@@ -34,13 +34,13 @@ def as_unicode(name: str) -> str:
     """
     try:
         raw = name.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # surrogates that stand for no byte
+    except UnicodeEncodeError:  # surrogates that represent no byte
         raw = name.encode("utf-8", "backslashreplace")
     return raw.decode("utf-8", "backslashreplace")
 
 
 def shown(name: str) -> str:
-    """Return a name for people: on one line, shortened, without what commands a terminal."""
+    """Return a name for display: on one line, shortened, without terminal commands."""
     text = plain(name)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 

@@ -1,4 +1,4 @@
-"""A federation as somebody hands it over: its clients, their names, and each one's six arrays."""
+"""A federation from a user or plugin: its clients, their names, and the six arrays of each."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from pflbench.federation.splits import SPLITS
 from pflbench.streams import stream
 
 ARRAYS: Final = tuple(f"{split}_{part}" for split in SPLITS for part in "xy")
-"""What a client's arrays are called."""
+"""Names of a client's arrays."""
 
 VALIDATION_SHARE: Final = 4
-"""Of a client without a validation split, one training sample in so many becomes it."""
+"""For a client without a validation split, one in this number of training samples is used."""
 
 _EXPECTED: Final = (
     "its arrays by name (train_x, train_y, val_x, val_y, test_x, test_y), or its splits, such as "
@@ -32,12 +32,12 @@ _EXPECTED: Final = (
 )
 
 Where = Callable[[int, str], str]
-"""Says what an array of a client is called: "val_x of client 3"."""
+"""Returns the name of a client's array in messages: "val_x of client 3"."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Clients whose arrays are as they must be.
+    """Clients with valid arrays.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Checked:
     classes
         Number of classes C.
     remark
-        What must be said of them, or "".
+        A notice on them, or "".
     """
 
     clients: Sequence[Mapping[str, np.ndarray]]
@@ -55,12 +55,12 @@ class Checked:
 
 
 def named_clients(clients: Any) -> tuple[list[Any], tuple[str, ...] | None]:
-    """Return the clients in order, and their names: those of a mapping in natural order.
+    """Return the clients in order, and their names; a mapping is put in natural order.
 
     Raises
     ------
     InputError
-        There are none, or it is no list and no mapping of clients.
+        It is empty, or not a list or mapping of clients.
     """
     if isinstance(clients, Mapping):
         if any(
@@ -144,7 +144,7 @@ def _pair(value: Any, where: str) -> tuple[Any, Any]:
 def check_clients(
     clients: Sequence[Mapping[str, np.ndarray]], classes: int | None, where: Where, *, whole: str
 ) -> Checked:
-    """Check all clients' arrays, each for itself and beside the others.
+    """Check all clients' arrays, each alone and against the others.
 
     A client without a validation split gets one: a quarter of its training samples, stratified by
     class, the same in every run.
@@ -154,11 +154,11 @@ def check_clients(
     clients
         Each one's arrays.
     classes
-        Number of classes C; None for what the labels say, which must have no gaps then.
+        Number of classes C; None to take it from the labels, which must then have no gaps.
     where
-        What an array is called in messages.
+        The name of an array in messages.
     whole
-        What all of them are called.
+        The name of all clients together.
 
     Raises
     ------
@@ -199,10 +199,10 @@ def _with_validation(own: Mapping[str, np.ndarray], where: str) -> Mapping[str, 
     x, y = own["train_x"], own["train_y"]
     if len(y) < 2:
         raise InputError(
-            f"{where} holds {len(y)} sample, and there is no validation split: expected two "
-            "samples or more, of which a quarter becomes that split."
+            f"{where} holds {len(y)} sample, and the client has no validation split: expected two "
+            "samples or more, a quarter of which becomes that split."
         )
-    # Not of the run's seed: what a federation holds is the same in all of its runs.
+    # Not from the run's seed: a federation's samples are the same in all of its runs.
     kept, held = hold_out(
         y.astype(np.int64), None, max(1, len(y) // VALIDATION_SHARE), stream(0, "own validation")
     )
@@ -217,8 +217,8 @@ def _on_validation(clients: Sequence[Mapping[str, np.ndarray]]) -> str:
     if lacking == len(clients):
         some = "No client has a"
     return (
-        f"{some} validation split: a quarter of the training samples, stratified by class, stands "
-        "for it."
+        f"{some} validation split: a quarter of the training samples, stratified by class, is "
+        "used for it."
     )
 
 

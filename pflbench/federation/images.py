@@ -11,7 +11,7 @@ import numpy as np
 from pflbench.errors import InputError
 
 _CHANNELS: Final = 4
-"""Images have at most so many channels: grey, grey and alpha, colour, colour and alpha."""
+"""Largest number of channels of images: grey, grey and alpha, colour, colour and alpha."""
 
 _DARK: Final = 127
 """Images as bytes reach beyond this somewhere; numbers of other things often do not."""
@@ -28,12 +28,12 @@ def check_images(shape: tuple[int, ...], what: str) -> None:
     shape
         Of one sample.
     what
-        What is done with images, as the beginning of a sentence: "rotated turns".
+        The use of images, as the start of a sentence: "rotated turns".
 
     Raises
     ------
     InputError
-        They are not, or their channels are last; the message says how to mend it.
+        They are not, or their channels are last; the message has the remedy.
     """
     if len(shape) == 3 and not channels_last(shape):
         return
@@ -55,7 +55,7 @@ def channels_last(shape: tuple[int, ...]) -> bool:
 
 
 def way_to_channels_first(shape: tuple[int, ...]) -> str:
-    """Return what to do with samples whose channels are last, as the end of a sentence."""
+    """Return the remedy for samples with channels last, as the end of a sentence."""
     return _way_out(shape) if channels_last(shape) else ""
 
 
@@ -93,7 +93,7 @@ def check_scales(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
     Parameters
     ----------
     inputs
-        What each array is called, and the array.
+        Each array with its name.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def check_scales(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
 
 
 def remarks_on(inputs: Iterable[np.ndarray]) -> str:
-    """Return what must be said of inputs that may be taken for what they are not, or ""."""
+    """Return a warning on inputs that may be misread, or ""."""
     arrays = list(inputs)
     said = (_on_shape(tuple(arrays[0].shape[1:])), _on_numbers(arrays))
     return " ".join(filter(None, said))

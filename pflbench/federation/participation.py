@@ -1,7 +1,7 @@
-"""The interface of a participation: who is there, who is invited, who uploads, with what work.
+"""The interface of a participation: which clients are present, invited, upload, and work how much.
 
-A participation answers for any round by itself: what it draws comes from streams that the round
-names, so that nothing depends on the rounds played before, or on where a run was resumed.
+A participation answers for any round independently: its draws come from streams named by the
+round, so that nothing depends on earlier rounds, or on where a run was resumed.
 """
 
 from __future__ import annotations
@@ -26,20 +26,21 @@ def _nobody() -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Attendance:
-    """Who takes part in one round, and how.
+    """The participants of one round, and their work.
 
     Attributes
     ----------
     invited
         [K] int64 clients that are sent to.
     uploads
-        [K] bool: whose upload arrives; the others fail after receiving, and do not change.
+        [K] bool: whether the upload arrives; the other clients fail after receiving, and do not
+        change.
     work
         [K] float64 in (0, 1]: the share of its local steps that each does; one step at least.
     joined, left
         int64 clients that enrol before the round begins, and that are gone from it on.
     forgotten
-        Of those that are gone, whom the server is to forget.
+        The clients among those that left that the server must forget.
     """
 
     invited: np.ndarray
@@ -56,7 +57,7 @@ class Attendance:
 
 
 class Census:
-    """What a participation may know of the clients.
+    """The facts about clients that a participation may use.
 
     Attributes
     ----------
@@ -94,25 +95,25 @@ class _Fraction:
 
 
 class Participation:
-    """Base of all participations; as it stands, a share of the clients, drawn uniformly.
+    """Base of all participations; without overrides, a share of the clients, drawn uniformly.
 
-    Override the places that differ. Rounds are counted from 0; every place must answer the same
-    whenever it is asked about a round.
+    Override the places that differ. Rounds are counted from 0; every place must always return the
+    same for a round.
 
     Parameters
     ----------
     parameters
-        An instance of the plugin's parameter class; `fraction` of it, if it has one, is the
-        share of the clients there that are invited (default: all).
+        An instance of the plugin's parameter class; its `fraction`, if it has one, is the share of
+        the present clients that is invited (default: all).
     census
-        What is known of the clients.
+        The known facts about the clients.
 
     Attributes
     ----------
     forgets
         Whether the server is to forget clients that leave.
     cycle
-        Rounds after which it begins again who is there.
+        Rounds after which presence repeats.
     """
 
     forgets: bool = False
@@ -123,12 +124,12 @@ class Participation:
 
     @staticmethod
     def uniform(fraction: float, census: Census) -> Participation:
-        """Return the participation that a plain number stands for."""
+        """Return the participation of a plain number."""
         return Participation(_Fraction(fraction), census)
 
     @property
     def fraction(self) -> float:
-        """Share of the clients there that are invited."""
+        """Share of the present clients that is invited."""
         return float(getattr(self.parameters, "fraction", 1.0))
 
     @property
@@ -147,11 +148,11 @@ class Participation:
         return np.full(self.census.clients, NEVER, dtype=np.int64)
 
     def available(self, round: int) -> np.ndarray:
-        """Return who [N] bool can be reached in a round, of those that have come and not gone."""
+        """Return which clients [N] bool are available in a round, among those not left yet."""
         return np.ones(self.census.clients, dtype=bool)
 
     def draw(self, round: int, there: np.ndarray) -> np.ndarray:
-        """Return the cohort [K] int64, drawn of the clients there [M] int64, ascending, M ≥ 1."""
+        """Return the cohort [K] int64, from the present clients [M] int64, M ≥ 1, in order."""
         k = count_of(self.fraction, len(there))
         if k >= len(there):
             return there
@@ -159,14 +160,14 @@ class Participation:
         return there[drawn]
 
     def uploads(self, round: int, invited: np.ndarray) -> np.ndarray:
-        """Return whose upload arrives, [K] bool, of the cohort [K]."""
+        """Return whether each upload of the cohort [K] arrives, [K] bool."""
         return np.ones(len(invited), dtype=bool)
 
     def work(self, round: int, invited: np.ndarray) -> np.ndarray:
         """Return the share [K] in (0, 1] of its local steps that each of the cohort [K] does."""
         return np.ones(len(invited))
 
-    # What follows from them
+    # Derived from them
 
     @cached_property
     def founders(self) -> np.ndarray:
@@ -174,7 +175,7 @@ class Participation:
         return np.flatnonzero(self._stay[0] <= 0)
 
     def attend(self, round: int) -> Attendance:
-        """Return who takes part in a round; the cohort is in ascending order and may be empty."""
+        """Return the participants of a round; the cohort is in ascending order and may be empty."""
         arrivals, departures = self._stay
         here = (arrivals <= round) & (round < departures)
         there = np.flatnonzero(here & self.available(round))

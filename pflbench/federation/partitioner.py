@@ -1,4 +1,4 @@
-"""The interface of a partitioner: who gets which samples, and how they look there."""
+"""The interface of a partitioner: which client gets which samples, and how it sees them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from pflbench.federation.splits import Split
 
 @dataclass(frozen=True, eq=False)
 class PartitionRequest:
-    """What is to be given out.
+    """The samples to assign.
 
     Attributes
     ----------
     labels
         Split to [n] int64 labels of the samples that may be given out.
     owners
-        Split to [n] client numbers, where the data knows its clients; else None.
+        Split to [n] client numbers, if the data names its clients; else None.
     clients
         Number of clients N.
     classes
         Number of classes C.
     names
-        What the clients that the data know are called, if they are named; for messages.
+        The clients' names in the data, if any; for messages.
     """
 
     labels: Mapping[Split, np.ndarray]
@@ -43,8 +43,8 @@ class Partitioner:
     Attributes
     ----------
     keeps_clients
-        Whether it leaves samples with the clients that the data knows. Only such a partitioner
-        suits data that are divided among clients already.
+        Whether it keeps the data's own clients. Only such a partitioner fits data that are already
+        divided among clients.
     """
 
     keeps_clients: bool = False
@@ -74,5 +74,5 @@ class Partitioner:
         return x
 
     def coordinates(self, clients: int) -> np.ndarray | None:
-        """Return [N, k] points, near each other for clients whose data are alike, if known."""
+        """Return [N, k] points, close to each other for clients with similar data, if known."""
         return None

@@ -1,4 +1,4 @@
-"""What a data set plugin hands over, before or instead of a partition."""
+"""The results of a data set plugin, before or instead of a partition."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pflbench.federation.splits import Split
 
 @dataclass(frozen=True)
 class DataRequest:
-    """What a data set's `load` is asked.
+    """The request to a data set's `load`.
 
     Attributes
     ----------
     name
         The data set's name as registered.
     path
-        What stands behind the colon of `name:PATH`, for data sets that take a path.
+        The text after the colon of `name:PATH`, for data sets that take a path.
     data_dir
         `--data-dir` or `PFLBENCH_DATA`, or None.
     fallback
@@ -51,20 +51,19 @@ class Pool:
     classes
         Number of classes C.
     source
-        The data in words, for people.
+        The data in words.
     validation
         How many of the training samples become the validation pool; 0 where the data bring one.
     mean, std
         Per-channel normalisation, applied after the partitioner's transform; None for none.
     train_owner, test_owner
-        [n] client numbers 0 to N - 1 where the data knows its clients (for `natural`), or None.
+        [n] client numbers 0 to N - 1 if the data names its clients (for `natural`), or None.
     notice
-        One line that says what stands in for the data asked for ("MNIST was not found ..."), or "".
+        One line on the replacement of the requested data ("MNIST was not found ..."), or "".
     val_x, val_y, val_owner
-        The validation pool, where the data bring one of their own; None where it is drawn from the
-        training samples.
+        The validation pool, if the data have one; None if it is drawn from the training samples.
     client_names
-        What the clients 0 to N - 1 are called, where the data name them.
+        The names of clients 0 to N - 1, if the data name them.
     remark
         One line that a run of the data must say, or "".
     """
@@ -120,7 +119,7 @@ class Pool:
 
 @dataclass(frozen=True, eq=False)
 class ClientArrays:
-    """A federation as it is: each client's six arrays.
+    """A ready-made federation: each client's six arrays.
 
     `clients[i]` maps train_x, train_y, val_x, val_y, test_x, test_y to arrays. Of a client without
     val_x and val_y, a quarter of the training samples becomes its validation split.
@@ -130,7 +129,7 @@ class ClientArrays:
     classes, source, notice, remark
         As of `Pool`.
     names
-        What the clients are called, where the data name them.
+        The clients' names, if the data name them.
     """
 
     clients: Sequence[Mapping[str, np.ndarray]]

@@ -1,8 +1,8 @@
-"""Populations: some clients of a federation made unlike the others, after the partition.
+"""Populations: some clients of a federation are made different, after the partition.
 
-A population says which clients belong to which group and what becomes of their samples. How
-many samples a client has in each split never changes, so a run among unlike clients can be
-compared with one among like clients, sample for sample.
+A population chooses the group of each client and changes the samples of some. A client's number
+of samples in each split never changes, so runs with and without different clients can be
+compared sample for sample.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Transform = Callable[[int, Tensor], Tensor]
 
 
 class Outsiders:
-    """The samples of another data set, each given out once.
+    """The samples of another data set, each assigned once.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Outsiders:
         self.fingerprint = pool.fingerprint
         if self.fingerprint == federation.fingerprint:
             raise InputError(
-                f"Clients of {pool.source} are no strangers among clients of the same data: "
+                f"Clients of {pool.source} are not foreign among clients of the same data: "
                 "expected another data set."
             )
         self.pool, self._transform = pool, transform
@@ -88,7 +88,7 @@ class Outsiders:
         Raises
         ------
         InputError
-            There are fewer than n left.
+            Fewer than n are left.
         """
         left, wanted = self._left[split], y.numpy()
         if sum(map(len, left)) < len(wanted):
@@ -152,10 +152,10 @@ class Member:
 
 
 class Population:
-    """Base of all populations: one object a federation, made from its parameters.
+    """Base of all populations: one object per federation, made from its parameters.
 
-    A parameter called `dataset` names a data set as `--dataset` does: the path behind its colon
-    decides no run's identity, what the data hold does.
+    A parameter called `dataset` names a data set as `--dataset` does: the path after its colon
+    does not affect a run's identity, the data's content does.
     """
 
     def __init__(self, parameters: Any) -> None:
@@ -171,27 +171,27 @@ class Population:
         Raises
         ------
         pflbench.errors.InputError
-            So many clients cannot be grouped so.
+            This number of clients cannot be grouped.
         """
         raise NotImplementedError
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what inputs x [n, *shape] and labels y [n] of a client become.
+        """Return the changed inputs x [n, *shape] and labels y [n] of a client.
 
-        Called for every split of every client that is not in group 0; x and y stay as they are,
-        and what is returned has their shapes.
+        Called for every split of every client that is not in group 0; it must not change x and y,
+        and the results have their shapes.
         """
         raise NotImplementedError
 
     def coordinates(self, members: Sequence[Member], known: np.ndarray | None) -> np.ndarray | None:
-        """Return points [N, k] that are near each other for clients whose data are alike.
+        """Return points [N, k] that are close to each other for clients with similar data.
 
         Without a word to the contrary, groups are as far from each other as can be: to the
         coordinates `known` without this population, one for each group is added.
 
         Returns
         -------
-        None where it is not known how clients relate.
+        None if it is unknown how clients relate.
         """
         groups = np.array([member.group for member in members])
         own = np.eye(int(groups.max()) + 1)[groups]
@@ -210,7 +210,7 @@ def chosen(
     share
         Of the clients that are in group 1: `pflbench.schema.shares` says how many that is.
     rng
-        Draws who they are.
+        Draws the clients.
     of
         How many they may be: as the parameter declares (`param(share_of=...)`).
     """
@@ -229,30 +229,30 @@ def populate(
     other: Pool | None = None,
     transform: Transform | None = None,
 ) -> Federation:
-    """Make some clients of a federation unlike the others.
+    """Make some clients of a federation different from the others.
 
     Parameters
     ----------
     federation
-        As partitioned; it stays as it is.
+        As partitioned; it is not changed.
     population
-        Who is unlike, and in what.
+        Which clients differ, and how.
     seed
         Names every random stream.
     name
         The population with its parameters and version: a part of the fingerprint.
     shown
-        The same without its version, for people; "" for `name`.
+        The same without its version, for display; "" for `name`.
     other
         The data set that `population.other` named.
     transform
-        How a client sees its inputs, for those from elsewhere.
+        The partition's transform of inputs, for samples of the other data set.
 
     Returns
     -------
     Federation
-        With `groups`, and `coordinates` where they are known; sizes and classes are the same,
-        fingerprint and index hashes are others.
+        With `groups`, and `coordinates` if known; sizes and classes are the same, fingerprint and
+        index hashes differ.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def _changed(
     unlike: Sequence[Member],
     name: str,
 ) -> Shards:
-    """Return one split with the samples of some clients changed; what stays is shared."""
+    """Return one split with the samples of some clients changed; the others share memory."""
     shards = federation.split(split)
     x, y = shards.x, shards.y
     for member in unlike:
@@ -341,7 +341,7 @@ def _changed(
 
 
 def _hash(before: str, term: str, shards: Shards, groups: np.ndarray) -> str:
-    """Hash what decides a split's samples: the split as it was, and what was done to whom."""
+    """Hash everything that decides a split's samples: the old split, and the changes by client."""
     content = ContentHash()
     content.value((before, term))
     content.integers(groups)

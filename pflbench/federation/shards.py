@@ -78,14 +78,14 @@ class Federation:
         SHA-256 (hex) of each split's sample indices, client by client (of the samples themselves
         where they came without indices): equal hashes, equal splits.
     coordinates
-        [N, k] float64, where it is known how clients relate: those that are near each other have
-        similar data. No method may look at it, apart from a baseline that says so.
+        [N, k] float64, if it is known how clients relate: close clients have similar data. No
+        method may use it, except a baseline that declares it.
     groups
         [N] int64, where clients belong to groups by design.
     names
-        What each client is called, where the data name their clients; they decide no number.
+        Each client's name, if the data name their clients; names do not affect numbers.
     remark
-        What a run of it must say, or "".
+        A notice for its runs, or "".
     """
 
     train: Shards
@@ -146,19 +146,19 @@ class Federation:
         ----------
         clients
             For each client its arrays `train_x`, `train_y`, `val_x`, `val_y`, `test_x` and
-            `test_y`, of numpy or torch; or its splits `train`, `val` and `test`, each a pair
-            (x, y) or a `TensorDataset`. Inputs are [n, *shape], in all splits of all clients of one
-            kind: floating point is taken as it is; uint8, for images, is scaled to [0, 1]. Labels
-            are [n] integers from 0. Every split has a sample or more; of a client without `val`
-            a quarter of the training samples, stratified by class, becomes it. A mapping of names
-            to clients keeps the names; clients are in the natural order of their names then.
+            `test_y`, of numpy or torch; or its splits `train`, `val` and `test`, each a pair (x, y)
+            or a `TensorDataset`. Inputs are [n, *shape], of one type in all splits of all clients:
+            floating point is used unchanged; uint8, for images, is scaled to [0, 1]. Labels are [n]
+            integers from 0. Every split has a sample or more; for a client without `val` a quarter
+            of the training samples, stratified by class, becomes it. A mapping of names to clients
+            keeps the names; clients are in the natural order of their names then.
         classes
-            Number of classes C, of which any may be absent; None for what the labels say, which
-            have no gaps then.
+            Number of classes C, any of which may be absent; None to take it from the labels, which
+            must then have no gaps.
         source
-            The data in words, for people.
+            The data in words.
         names
-            What the clients of a list are called.
+            The names of a list's clients.
 
         Raises
         ------

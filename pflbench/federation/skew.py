@@ -47,9 +47,9 @@ def _counted(federation: Federation, split: Split) -> NDArray[np.int64]:
 
 
 def unseen_classes(federation: Federation) -> str:
-    """Say how many clients are tested on classes of which they have no training sample, or "".
+    """Say how many clients are tested on classes without training samples of theirs, or "".
 
-    A partitioner deals each split by itself: where a client's share of a class is about one
+    A partitioner assigns each split separately: if a client's share of a class is about one
     sample, one split may have it and the other not.
     """
     trained, tested = (_counted(federation, split) > 0 for split in ("train", "test"))
@@ -86,15 +86,15 @@ def client_facts(
     coordinates: NDArray[np.float64] | None = None,
     names: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Say of every client how much it has and how far it is from the others.
+    """Return every client's sizes and its distance from the others.
 
     Parameters
     ----------
     counts
         Class counts, as `class_counts` makes them.
     groups, coordinates, names
-        `Federation.groups` [N], `Federation.coordinates` [N, k] and `Federation.names` [N], where
-        they are known.
+        `Federation.groups` [N], `Federation.coordinates` [N, k] and `Federation.names` [N], if
+        known.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def client_facts(
     - distance: total variation distance, in [0, 1], between the client's label distribution and
       that of all clients' samples together, both in training;
     - coordinate_distance: Euclidean distance of the client's coordinates from the mean of all
-      clients' (NaN where they are not known).
+      clients' (NaN if unknown).
     """
     matrices = {split: count_matrix(counts, split) for split in SPLITS}
     train = matrices["train"]

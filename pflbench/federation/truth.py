@@ -1,4 +1,4 @@
-"""How clients really relate, where a federation knows."""
+"""How clients really relate, if a federation knows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pflbench.federation.shards import Federation
 
 
 def true_coordinates(federation: Federation) -> NDArray[np.float64] | None:
-    """Return points [N, k], near each other for clients whose data are alike; None if not known.
+    """Return points [N, k], close to each other for clients with similar data; None if unknown.
 
-    They are the federation's coordinates, or where it knows groups alone, one point for each group.
+    They are the federation's coordinates or, if it has only groups, one point for each group.
     Their mean is zero and their mean square 1, so that distances compare between federations.
     """
     points: NDArray[np.float64]

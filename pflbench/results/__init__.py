@@ -1,4 +1,4 @@
-"""Results: a folder a run, written so that whatever is there is whole."""
+"""Results: one folder per run, whose files are always whole."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """A run's state on disk, from which it resumes.
 
-A checkpoint is a numbered folder with tensors (safetensors; what is too large to be in memory at
-once in further files, one a part), tables (Parquet), counters (JSON) and a manifest of their
-SHA-256 and of its own, which is how a damaged one is known. It is written under another name and
-renamed when whole; only then is the one before it removed.
+A checkpoint is a numbered folder with tensors (safetensors; tensors too large for memory are split
+into further files, one per part), tables (Parquet), counters (JSON) and a manifest of their SHA-256
+and of its own, which reveals damage. It is written under another name and renamed when whole; only
+then is the previous one removed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class CheckpointWarning(Remark):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a run resumes from.
+    """The state from which a run resumes.
 
     Attributes
     ----------
@@ -75,9 +75,9 @@ class Checkpoint:
     files: tuple[Path, ...] = field(repr=False, default=())
 
     def parts(self) -> Iterator[Mapping[str, Tensor]]:
-        """Yield the further parts that were given, in order, each read when it is asked for.
+        """Yield the further parts, in order, each read when it is needed.
 
-        Until the next checkpoint is written: then the files are gone.
+        Only until the next checkpoint is written: then the files are removed.
         """
         return map(_tensors, self.files)
 
@@ -90,9 +90,9 @@ def save(
     counters: Mapping[str, Any],
     parts: Iterable[Mapping[str, Tensor]] = (),
 ) -> None:
-    """Write a checkpoint below `parent`, then remove those before it.
+    """Write a checkpoint below `parent`, then remove the earlier ones.
 
-    `parts` are further tensors: each part is written before the next is asked for.
+    `parts` are further tensors: each part is written before the next one is computed.
 
     Raises
     ------
@@ -136,15 +136,15 @@ def save(
 
 
 def restore(parent: Path, rounds: int | None = None) -> Checkpoint | None:
-    """Return the latest whole checkpoint below `parent`, None if there is none.
+    """Return the latest whole checkpoint below `parent`, or None.
 
     Parameters
     ----------
     parent
         Where checkpoints are.
     rounds
-        How many the run has: what a checkpoint says of its round must fit to them, and to its
-        table `rounds`. None for no such check.
+        Number of the run's rounds: a checkpoint's round must fit to it, and to its table `rounds`.
+        None for no such check.
 
     Warns
     -----
@@ -166,9 +166,9 @@ def restore(parent: Path, rounds: int | None = None) -> Checkpoint | None:
 
 
 def reached(parent: Path) -> int:
-    """Return the round of the latest checkpoint below `parent`, 0 if there is none.
+    """Return the round of the latest checkpoint below `parent`, or 0.
 
-    It is what its manifest says; that the rest of it is whole is not looked at.
+    The round is read from the manifest; the other files are not checked.
     """
     for folder in _folders(parent):
         try:
@@ -188,7 +188,7 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _manifest(folder: Path) -> dict[str, Any]:
-    """Read a checkpoint's manifest and check it as far as it goes by itself."""
+    """Read a checkpoint's manifest and check it without the other files."""
     path = folder / _MANIFEST
     manifest = read_json(path)
     if {key: manifest.get(key) for key in _FORMAT} != _FORMAT:

@@ -1,4 +1,4 @@
-"""What a stored run's data call their clients."""
+"""Names of clients in a stored run's data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pflbench.results.stored import StoredRun
 
 
 def stored_names(run: StoredRun) -> dict[int, str]:
-    """Return the names of a run's clients by number; those without a name are not in it.
+    """Return the names of a run's clients by number, without unnamed clients.
 
     Runs of earlier versions, and of data that do not name their clients, have none.
     """

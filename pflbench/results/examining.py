@@ -1,8 +1,8 @@
-"""Whether a stored run is whole: as it was written, and in agreement with itself.
+"""Whether a stored run is whole: unchanged, and consistent.
 
-A run with a seal is as it was written if the seal holds. One without, of an earlier version or
-with a summary that lost it, must agree with itself: its tables with each other, with its summary
-and with its cell. A look costs milliseconds, and is not repeated while no file changes.
+A run with a seal is unchanged if the seal matches. A run without one, of an earlier version or
+with a summary that lost it, must be consistent: its tables with each other, with its summary
+and with its cell. A check costs milliseconds, and is not repeated while no file changes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pflbench.results.stored import ENVIRONMENT, SUMMARY, StoredRun, damaged, ta
 _Signature = tuple[tuple[str, int, int, int], ...]
 
 _seen: dict[Path, tuple[_Signature, DamagedError | None]] = {}
-"""By folder: its files when they were looked at, and what was found."""
+"""By folder: its files at the time of the check, and the result."""
 
 _SETTLED = 2.0
 """Seconds after which a file that changes has another time: clocks of disks are coarse."""
@@ -54,7 +54,7 @@ _NUMBERS = ("round", "client", "samples", "correct")
 
 
 def examined(run: StoredRun) -> StoredRun:
-    """Return a run as it is, or as a damaged one if it is complete and not whole."""
+    """Return a run unchanged, or as a damaged one if it is complete and not whole."""
     if run.status != "complete":
         return run
     try:
@@ -86,7 +86,7 @@ def _fault(run: StoredRun) -> DamagedError | None:
             check_seal(run)
             return None
     except DamagedError as error:
-        # What is wrong with the file's numbers, if anything is, says more.
+        # An error in the file's numbers, if any, is more informative.
         more = _contradiction(run, error.path) if error.again else None
         return more if more is not None and more.path == error.path else error
     return _contradiction(run)
@@ -102,7 +102,7 @@ def _contradiction(run: StoredRun, first: Path | None = None) -> DamagedError | 
         return error
     except InputError as error:
         return DamagedError(run.folder, f"{run.folder} is damaged: {str(error).rstrip('.')}")
-    except Exception as error:  # whatever damaged types and sizes lead NumPy and Arrow to
+    except Exception as error:  # NumPy and Arrow raise anything on damaged types and sizes
         what = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         return DamagedError(run.folder, f"{run.folder} is damaged: its tables say {what}")
     return None
@@ -140,7 +140,7 @@ def _check_summary(run: StoredRun) -> None:
 
 
 def _table(path: Path) -> pa.Table:
-    """Read a table; what it notes for pandas must at least be of its columns."""
+    """Read a table; its pandas metadata must at least match its columns."""
     table = read_arrow(path)
     try:
         note = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
@@ -154,7 +154,7 @@ def _table(path: Path) -> pa.Table:
 
 
 def _whole(table: pa.Table, name: str, path: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return a column of whole numbers, none of which is missing."""
+    """Return a column of whole numbers without missing values."""
     if name not in table.schema.names:
         raise DamagedError(path, f"{path} is damaged: it has no column {name!r}")
     column = table[name]

@@ -1,9 +1,9 @@
 """Writing and reading single files of a results folder.
 
-A file is written under a temporary name in its own folder, brought to the disk and then renamed:
-at any moment the name holds the old content or the new, whole. What cannot be written is a
-`WorkError`; what cannot be read is a `DamagedError` that names the file. Only plain files are
-read: a link may lead out of the folder, and a pipe may never end.
+A file is written under a temporary name in its own folder, brought to the disk and then renamed: at
+any moment the name holds the whole old content or the whole new content. A failed write is a
+`WorkError`; a failed read is a `DamagedError` that names the file. Only plain files are read: a
+link may lead out of the folder, and a pipe may never end.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Return a new name beside `path` that says what it is for, and that is never read."""
+    """Return a new name in the folder of `path` that shows its purpose and is never read."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
 
 
@@ -82,7 +82,7 @@ def write_file(path: Path, fill: Callable[[Path], object]) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring a folder's entries to the disk, where the system knows how."""
+    """Bring a folder's entries to the disk, if the system supports it."""
     if os.name == "posix":
         _sync(folder)
 
@@ -107,7 +107,7 @@ def write_json(path: Path, value: Mapping[str, Any], *, allow_nan: bool = False)
 
 
 def as_json(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what `read_json` gives back of a value that `write_json` wrote."""
+    """Return a value as `read_json` returns it after `write_json`."""
     read: dict[str, Any] = json.loads(json.dumps(_plain(value, allow_nan=False)))
     return read
 
@@ -204,7 +204,7 @@ def read_json(path: Path, *, allow_nan: bool = False) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("it has a key twice")
     return found
 
 
@@ -237,7 +237,7 @@ def read_arrow(
     path, columns
         The file, and the columns; None for all.
     content
-        What the file holds, if it has been read.
+        The file's content, if it has been read.
 
     Raises
     ------
@@ -253,7 +253,7 @@ def read_arrow(
             if not missing:
                 # One thread: for the small tables of a run, starting more costs more than it saves.
                 return file.read(columns=columns, use_threads=False)
-    except Exception as error:  # a damaged footer makes Arrow raise whatever its values lead to
+    except Exception as error:  # a damaged footer makes Arrow raise anything
         raise DamagedError(path, f"{path} is damaged: {_line(error)}") from error
     raise InputError(f"{path} has no column {', '.join(sorted(missing))}.")
 
@@ -264,7 +264,7 @@ def to_frame(path: Path, table: pa.Table) -> pd.DataFrame:
     Raises
     ------
     DamagedError
-        What the file says of itself to pandas is damaged.
+        The file's pandas metadata is damaged.
     """
     try:
         frame: pd.DataFrame = table.to_pandas()
@@ -276,9 +276,9 @@ def to_frame(path: Path, table: pa.Table) -> pd.DataFrame:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove a folder and what is in it, at once for whoever looks: it is renamed first.
+    """Remove a folder and its content, atomically for other processes: it is renamed first.
 
-    What stands in its place, such as a link, is removed itself.
+    Anything else in its place, such as a link, is removed itself.
     """
     if not os.path.lexists(folder):
         return
@@ -289,14 +289,14 @@ def remove_folder(folder: Path) -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse what is in a folder's place; a link to a folder is one.
+    """Refuse anything but a folder; a link to a folder is one.
 
     Raises
     ------
     FileNotFoundError
-        Nothing is there.
+        It does not exist.
     DamagedError
-        Something else is there: a file, or a link that leads nowhere.
+        It is something else: a file, or a link that leads nowhere.
     """
     mode = folder.lstat().st_mode
     if stat.S_ISLNK(mode):
@@ -323,16 +323,16 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def pinned(folder: Path) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a path still names the folder that it names now.
+    """Yield a function that returns whether a path still names the folder that it names now.
 
     The folder is kept open meanwhile, or its number could be given to the next one of that name.
 
     Raises
     ------
     FileNotFoundError
-        There is none.
+        It does not exist.
     """
-    if os.name != "posix":  # folders cannot be opened, nor are those that are in use replaced
+    if os.name != "posix":  # folders cannot be opened, and folders in use cannot be replaced
         folder.stat()
         yield folder.exists
         return

@@ -1,8 +1,9 @@
 """One process at a time works on a run.
 
-The lock is the operating system's (`flock` or its like), so it dies with its process however that
-ends. Lock files lie beside the runs, not in them, and are left in place: a run's folder can be
-replaced while its lock is held, and removing a lock file would let two processes hold "the" lock.
+The lock is the operating system's (`flock` or similar), so it is released when its process ends,
+even by SIGKILL. Lock files are next to the runs, not in them, and are never removed: a run's folder
+can be replaced while its lock is held, and removing a lock file would let two processes hold "the"
+lock.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ if sys.platform != "win32":
     import fcntl
 
 PATIENCE = 0.3
-"""Seconds for which a lock is tried again: whoever only asks about it has it for less than one."""
+"""Seconds for which a lock is retried: a process that only checks it holds it for less than one."""
 
 
 class RunBusyError(WorkError):
-    """Another process, or another writer in this one, runs it; `holder` says who, in words."""
+    """Another process, or another writer in this one, runs it; `holder` names it, in words."""
 
     def __init__(self, run_id: str, holder: str) -> None:
         super().__init__(run_id, holder)
         self.run_id, self.holder = run_id, holder
 
     def __str__(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for users."""
         return f"Run {self.run_id} is being run by {self.holder}."
 
 
@@ -58,8 +59,8 @@ class RunLock:
             raise RunBusyError(run_id, _who(self._note))
         try:
             me = json.dumps({"pid": os.getpid(), "host": platform.node()}).encode()
-            # Only who has the lock writes it: one name for all is enough, and a process that is
-            # killed here leaves at most what the next one writes over. It need not outlive a crash.
+            # Only the holder of the lock writes it: one name for all is enough, and the next holder
+            # overwrites anything that a killed process leaves. It need not survive a crash.
             temporary = self._note.with_name(f".{self._note.name}.tmp")
             with writing(self._note):
                 temporary.write_bytes(me)
@@ -76,19 +77,19 @@ class RunLock:
     def release(self) -> None:
         """Give the lock back; doing so twice does no harm."""
         if self.held:
-            with suppress(OSError):  # a note that stays misleads nobody once the lock is free
+            with suppress(OSError):  # a remaining note misleads no process once the lock is free
                 self._note.unlink()
             self._lock.release()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that nobody holds for longer than it takes to write a file; wait for it.
+    """Hold a lock that is only ever held while a file is written; wait for it.
 
     Raises
     ------
     WorkError
-        It cannot be made, or was not to be had within half a minute.
+        It cannot be made, or was not free within half a minute.
     """
     lock = filelock.FileLock(path, timeout=30.0, thread_local=False)
     if not _acquire(lock):
@@ -100,7 +101,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _acquire(lock: filelock.BaseFileLock) -> bool:
-    """Take a lock; return whether it was to be had in its time."""
+    """Take a lock; return whether it was free in its time."""
     path = Path(lock.lock_file)
     with writing(path):
         path.parent.mkdir(exist_ok=True)  # a results folder that is gone is not made again
@@ -111,7 +112,7 @@ def _acquire(lock: filelock.BaseFileLock) -> bool:
         except NotImplementedError as error:
             raise WorkError(_no_locks(path)) from error
     if not _excludes(path):
-        # What filelock makes do with where there is no `flock`: it would outlive a killed process.
+        # filelock's fallback without `flock`: it would survive a killed process.
         lock.release()
         raise WorkError(_no_locks(path))
     return True
@@ -122,17 +123,17 @@ def _no_locks(path: Path) -> str:
 
 
 def holder(folder: Path, run_id: str) -> str | None:
-    """Return who holds a run's lock, in words ("process 12 on host"), None if nobody does.
+    """Return the holder of a run's lock, in words ("process 12 on host"), or None.
 
-    Nothing is written. The lock is tried for an instant, shared with others who only ask; a
-    process that takes it just then tries again.
+    Nothing is written. The lock is tried for an instant, shared with other checks; a process
+    that takes it just then tries again.
     """
     path = _path(folder, run_id)
     try:
         _try(path)
     except (BlockingIOError, filelock.Timeout):
         return _who(note_path(folder, run_id))
-    except OSError:  # there is no such lock, or it cannot be asked: nobody can be said to have it
+    except OSError:  # the lock does not exist or cannot be checked: no holder is known
         return None
     return None
 
@@ -144,7 +145,7 @@ if sys.platform == "win32":
             pass
 
     def _excludes(path: Path) -> bool:
-        return True  # there is no other kind
+        return True  # every lock does
 
 else:
 
@@ -153,7 +154,7 @@ else:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def _excludes(path: Path) -> bool:
-        """Return whether a lock that was just taken is the operating system's: it is asked."""
+        """Return whether a lock that was just taken is the operating system's, by trying it."""
         try:
             _try(path)
         except OSError as error:
@@ -166,7 +167,7 @@ def _path(folder: Path, run_id: str) -> Path:
 
 
 def note_path(folder: Path, run_id: str) -> Path:
-    """Return where the note lies that says who runs a run."""
+    """Return the path of the note with the process that runs a run."""
     return folder / f"{run_id}.holder"
 
 
@@ -174,5 +175,5 @@ def _who(note: Path) -> str:
     try:
         content = json.loads(note.read_bytes())
         return f"process {int(content['pid'])} on {content['host']}"
-    except (OSError, ValueError, KeyError, TypeError):  # it has not said so yet
+    except (OSError, ValueError, KeyError, TypeError):  # it has not written its note yet
         return "another process"

@@ -1,4 +1,4 @@
-"""What a run's numbers are: accuracy by client and round, and the choice of the round.
+"""A run's numbers: accuracy by client and round, and the choice of the round.
 
 The run loop's summary and the leaderboard both go through these definitions.
 """
@@ -24,7 +24,7 @@ PERSONAL = "personal"
 """The stage of a client's personal model, the one that a leaderboard compares."""
 
 WORST_SHARE = 10
-"""The worst tenth: one client in so many."""
+"""The worst tenth: one client in this number."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ def client_table(
     Raises
     ------
     InputError
-        There is nothing of the split, or a client lacks a round that another has: a mean would
-        be one over whoever was there.
+        The split is missing, or a client lacks a round of another client: a mean would be over a
+        part of the clients.
     """
     here = (np.asarray(metrics["split"]) == split) & (np.asarray(metrics["stage"]) == stage)
     names = ("round", "client", "samples", "correct")
@@ -92,7 +92,7 @@ def by_client(part: Mapping[str, Any], split: str, stage: str = PERSONAL) -> Cli
     part
         Arrays round, client, samples, correct, of that split and stage only.
     split, stage
-        What to call them in an error.
+        Their names in an error.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def by_client(part: Mapping[str, Any], split: str, stage: str = PERSONAL) -> Cli
     clients, column = np.unique(client_of, return_inverse=True)
     shape = (len(rounds), len(clients))
     if not len(rounds):
-        raise InputError(f"There are no {stage} metrics of the {split} split.")
+        raise InputError(f"The {split} split has no {stage} metrics.")
     filled = np.zeros(shape, dtype=np.int64)
     np.add.at(filled, (row, column), 1)
     if (filled != 1).any():

@@ -1,4 +1,4 @@
-"""Making a run's folder ready: for a run that begins, or for one that goes on."""
+"""Preparing a run's folder: for a new run, or for one that resumes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pflbench.results.stored import CHECKPOINT, ENVIRONMENT, FAILURE, RUN, Store
 
 
 def start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) -> None:
-    """Make a run's folder: whole under another name, then put in the place of what was there."""
+    """Make a run's folder: whole under another name, then put in place of an existing one."""
     new, old = temporary_name(folder), temporary_name(folder)
     with writing(folder):
         try:
@@ -38,11 +38,11 @@ def start(folder: Path, run: Mapping[str, Any], environment: Mapping[str, Any]) 
                 old.rename(folder)
             shutil.rmtree(new, ignore_errors=True)
             raise
-    remove_temporaries(folder.parent, folder.name)  # what was replaced
+    remove_temporaries(folder.parent, folder.name)  # the replaced folder
 
 
 def reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
-    """Make an unfinished or failed run ready to go on."""
+    """Prepare an unfinished or failed run to resume."""
     path = run.folder / ENVIRONMENT
     with suppress(DamagedError):  # of an attempt that did not end: it is no reason to lose the rest
         before = read_json(path)
@@ -53,7 +53,9 @@ def reopen(run: StoredRun, environment: Mapping[str, Any]) -> None:
         }
     remove_temporaries(run.folder)
     kept = run.folder / CHECKPOINT
-    if kept.is_symlink() or (kept.exists() and not kept.is_dir()):  # what is behind it is not ours
+    if kept.is_symlink() or (
+        kept.exists() and not kept.is_dir()
+    ):  # the target of a link is not ours
         with writing(kept):
             kept.unlink()
     if kept.is_dir():

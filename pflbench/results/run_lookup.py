@@ -1,4 +1,4 @@
-"""Finding what somebody names by the first digits of its id."""
+"""Finding an object by the first digits of its id."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pflbench.errors import InputError, UnknownNameError
 
 
 def the_one(start: str, known: Collection[str], kind: str) -> str:
-    """Return the id that begins with what was given.
+    """Return the id that begins with the given digits.
 
     Raises
     ------

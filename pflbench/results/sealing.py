@@ -1,4 +1,4 @@
-"""The seal of a complete run: digests of its files, by which any later change of them is known."""
+"""The seal of a complete run: digests of its files, which reveal any later change."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from pflbench.schema.scenario import digest
 
 
 def sealed(folder: Path, summary: Mapping[str, Any]) -> dict[str, str]:
-    """Return the seal of a run whose files are written but for its summary.
+    """Return the seal of a run whose files are written, except its summary.
 
     Parameters
     ----------
     folder
         The run's.
     summary
-        What will be its summary.
+        Its future summary.
 
     Returns
     -------
@@ -34,12 +34,12 @@ def sealed(folder: Path, summary: Mapping[str, Any]) -> dict[str, str]:
 
 
 def check_seal(run: StoredRun) -> None:
-    """Refuse a run that is not as it was written.
+    """Refuse a run that was changed.
 
     Raises
     ------
     DamagedError
-        A file is missing, is another one, or was none of the run's.
+        A file is missing, differs, or does not belong to the run.
     """
     path = run.folder / SUMMARY
     if run.seal.get(SUMMARY) != digest(run.summary):

@@ -34,26 +34,25 @@ _FORMAT = {"format": "pflbench results", "version": 1}
 
 
 class DamagedRunWarning(Notice):
-    """A run is damaged in such a way that nothing tells what it was."""
+    """A run is so damaged that its cell is lost."""
 
 
 class RunCompleteError(WorkError):
-    """A run that was to be gone on with turned out to be complete once its lock was held."""
+    """A run to be resumed turned out to be complete once its lock was held."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(run_id)
         self.run_id = run_id
 
     def __str__(self) -> str:
-        """Return one sentence for people."""
+        """Return one sentence for users."""
         return f"Run {self.run_id} is complete already."
 
 
 class Store:
     """A results folder.
 
-    Making a `Store` writes nothing: a folder that is not there yet is made when the first run is
-    opened.
+    Making a `Store` writes nothing: a missing folder is made when the first run is opened.
 
     Parameters
     ----------
@@ -88,16 +87,16 @@ class Store:
         return self.root / LOCKS
 
     def get(self, run_id: str, *, examine: bool = True) -> StoredRun | None:
-        """Return a run, None if there is none of that id.
+        """Return a run, or None if no run has this id.
 
-        One whose files are damaged has the status "damaged"; its cell is empty if that is lost.
+        A run whose files are damaged has the status "damaged"; its cell is empty if it is lost.
 
         Parameters
         ----------
         run_id
             The run's.
         examine
-            Whether its tables are looked at, too: not where differences are what is looked for.
+            Whether its tables are checked, too: not if the caller looks for differences.
 
         Raises
         ------
@@ -107,7 +106,7 @@ class Store:
         return self._load(self._folder(run_id), examine=examine)
 
     def ids(self) -> list[str]:
-        """Return the ids of all runs, also of those that are damaged, in their order.
+        """Return the ids of all runs, damaged ones included, in their order.
 
         Raises
         ------
@@ -123,12 +122,12 @@ class Store:
         return [name for name in names if is_run_id(name)]
 
     def named(self, start: str, *, examine: bool = True) -> StoredRun:
-        """Return the one run whose id begins so, whatever its status.
+        """Return the one run whose id begins with these digits, of any status.
 
         Raises
         ------
         InputError
-            There is none, there are several, or nothing tells what the run was.
+            No run or several runs match, or the run's cell is lost.
         """
         run = self.get(the_one(start, self.ids(), "run"), examine=examine)
         if run is None:
@@ -138,12 +137,12 @@ class Store:
         return run
 
     def runs(self) -> list[StoredRun]:
-        """Return all runs, whatever their status, ordered by id.
+        """Return all runs, of any status, ordered by id.
 
         Warns
         -----
         DamagedRunWarning
-            Of a run the cell is lost, so that nothing can be said of it: it is left out.
+            A run's cell is lost, so the run is left out.
 
         Raises
         ------
@@ -198,22 +197,22 @@ class Store:
         cell_json
             `Cell.to_json()` of the run.
         labels
-            What names the run for people: "dataset" as written, "command" that repeats it.
+            Names of the run for users: "dataset" as written, "command" that repeats it.
         environment
             Machine, versions, device, engine, start.
         replace
-            Remove what is there of this run, once the new folder is ready.
+            Replace an existing run once its new folder is complete.
 
         Raises
         ------
         RunBusyError
             Another process is running it.
         RunCompleteError
-            It is complete already, and not to be replaced.
+            It is complete already, and `replace` is false.
         WorkError
-            The disk is full or the like: nothing finished was touched.
+            The disk is full, for example: finished files are unchanged.
         InputError
-            What is there of this run cannot be read here, or was written by another version.
+            The existing run cannot be read here, or was written by another version.
         """
         run_id = digest(cell_json)
         folder = self._folder(run_id)
@@ -223,7 +222,7 @@ class Store:
             self._check()  # it may be gone, and is not made again
         lock = RunLock(self._locks, run_id)
         try:
-            # What processes left that were killed here; nobody else writes beside this run now.
+            # Files of killed processes; no other process writes next to this run now.
             remove_temporaries(self._runs, run_id)
             run = {"cell": cell_json, "labels": labels}
             there = None if replace else self._load(folder)
@@ -241,9 +240,9 @@ class Store:
         return RunWriter(folder, lock)
 
     def held(self, run_id: str) -> str | None:
-        """Return who is running a run now ("process 12 on host"), None if nobody is.
+        """Return the process that is running a run now ("process 12 on host"), or None.
 
-        Nothing is written, and whoever takes the run up just now is not kept from it.
+        Nothing is written, and a process that is just starting the run is not blocked.
 
         Raises
         ------
@@ -253,14 +252,14 @@ class Store:
         return holder(self._locks, self._folder(run_id).name)
 
     def tidy(self, run: StoredRun) -> None:
-        """Remove what a process left of a complete run that was killed right at its end.
+        """Remove the leftovers of a process that was killed right after it completed a run.
 
-        That is its checkpoint, and the note of who ran it.
+        These are its checkpoint, and the note with its process.
         """
         left = (run.folder / CHECKPOINT, note_path(self._locks, run.id))
         if run.status != "complete" or not any(path.exists() for path in left):
             return
-        with suppress(WorkError):  # it is in nobody's way where it cannot be removed
+        with suppress(WorkError):  # harmless if they cannot be removed
             lock = RunLock(self._locks, run.id)
             try:
                 if (run.folder / SUMMARY).exists():  # still complete, not replaced meanwhile
@@ -269,7 +268,7 @@ class Store:
                 lock.release()
 
     def reset(self, run_id: str) -> None:
-        """Remove a run, if it is there; see `open(replace=True)` for one that is run again.
+        """Remove a run, if it exists; see `open(replace=True)` for one that is run again.
 
         Raises
         ------
@@ -303,7 +302,7 @@ class Store:
                 raise InputError(f"{root} is a file: expected a results folder.")
             if not os.access(root, os.R_OK | os.X_OK):
                 raise InputError(f"The results folder {root} cannot be read.")
-            # Another process may be making the folder: the marker is the first to be there.
+            # Another process may be making the folder: the marker is its first file.
             vacant = not marker.exists() and self._may_make and self._vacant()
             if marker.exists():
                 self._check_marker(marker)
@@ -337,7 +336,7 @@ class Store:
             raise InputError(f"{self.root} cannot be made: {parent} cannot be written.")
 
     def _vacant(self) -> bool:
-        """Whether nothing is there but what a process leaves that was killed while making it."""
+        """Whether the folder has only leftovers of a process that was killed while making it."""
         return all(entry.name.startswith((f".{MARKER}.", LOCKS)) for entry in os.scandir(self.root))
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""A run as it lies in a results folder."""
+"""A run in a results folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUN, ENVIRONMENT = "run.json", "environment.json"
 SUMMARY, FAILURE = "summary.json", "failure.json"
 CHECKPOINT = "checkpoint"
 SEAL = "sha256"
-"""Key of a summary's file: digests of what else belongs to the run, and of the summary itself."""
+"""Key of a summary's file: digests of the run's other files, and of the summary itself."""
 
 NO_COMPUTATION = ("WorkerDied", "PeerFailedError", "MemoryError")
 """Errors of failed runs that are a machine's: no computation repeats them."""
@@ -55,7 +55,7 @@ def table_file(name: str) -> str:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """One run of a results folder, whatever became of it.
+    """One run of a results folder, of any status.
 
     Attributes
     ----------
@@ -64,18 +64,18 @@ class StoredRun:
     folder
         Where its files are.
     cell
-        What decides its numbers, as `Cell.to_json` wrote it.
+        Everything that decides its numbers, as `Cell.to_json` wrote it.
     labels
-        What does not: the data set as written, the command that repeats the run.
+        Entries that do not: the data set as written, the command that repeats the run.
     status
-        "complete", "failed" (kept with its reason), "unfinished" (killed, or being run) or
-        "damaged" (not as it was written, or it contradicts itself).
+        "complete", "failed" (stored with its reason), "unfinished" (killed, or running) or
+        "damaged" (changed, or inconsistent).
     summary
         The headline numbers of a complete run, else empty.
     failure
         Why and where a failed run failed, else empty.
     damage
-        What is wrong with a damaged run, else None. Its cell is empty if nothing tells it.
+        The error of a damaged run, else None. Its cell is empty if it is lost.
     seal
         SHA-256 of the files of a complete run, by name, and of its summary, by "summary"; empty
         in runs of earlier versions.
@@ -93,7 +93,7 @@ class StoredRun:
 
     @property
     def damage_in_short(self) -> str:
-        """What is wrong with a damaged run, without its folder; else ""."""
+        """The reason of a damaged run, without its folder; else ""."""
         if self.damage is None:
             return ""
         return self.damage.said.replace(f"{self.folder}{os.sep}", "").replace(
@@ -113,7 +113,7 @@ class StoredRun:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """The machine, versions, device and time of the run, read when asked for."""
+        """The machine, versions, device and time of the run, read on first use."""
         return read_json(self.folder / ENVIRONMENT)
 
     @property
@@ -123,7 +123,7 @@ class StoredRun:
 
     @property
     def reached(self) -> int:
-        """The round that an unfinished run goes on after, as far as its checkpoint says."""
+        """The round after which an unfinished run resumes, by its checkpoint."""
         return reached(self.folder / CHECKPOINT)
 
     def has_table(self, name: str) -> bool:
@@ -138,7 +138,7 @@ class StoredRun:
         name
             The table.
         columns
-            Those to read; all if not given.
+            The columns to read; default: all.
 
         Raises
         ------
@@ -159,9 +159,9 @@ class StoredRun:
 
 
 def load(folder: Path) -> StoredRun:
-    """Read what a run's folder says of itself; its tables are not looked at.
+    """Read a run's folder, without its tables.
 
-    A run whose files cannot be read, or that is not the run that its folder says, is "damaged".
+    A run whose files cannot be read, or whose id does not match its folder, is "damaged".
 
     Raises
     ------
@@ -189,12 +189,12 @@ def load(folder: Path) -> StoredRun:
 
 
 def damaged(run: StoredRun, error: DamagedError) -> StoredRun:
-    """Return a run of which something has turned out to be damaged."""
+    """Return a run with a damage that was found later."""
     return _damaged(run.folder, run.cell, run.labels, error)
 
 
 def unreadable(folder: Path, error: OSError | DamagedError) -> StoredRun:
-    """Return a run of whose folder nothing can be read."""
+    """Return a run whose folder cannot be read at all."""
     if isinstance(error, OSError):
         said = f"{folder} cannot be read: {error.strerror or error}"
         error = DamagedError(folder, said, again=False)

@@ -1,8 +1,8 @@
-"""Where the best setting of a search lies: inside the values tried, or at their end.
+"""Whether the best setting of a search is inside the tried values, or at their end.
 
-A best value at the end of what was tried says that the search stopped too early in that direction,
-unless the range that the method declares ends there, too. All of this follows from the trials, so
-no study's file holds it.
+A best value at the end of the tried values shows that the search stopped too early in this
+direction, unless the declared range ends there, too. All of this follows from the trials, so it is
+not stored in a study's file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pflbench.schema.parameters import Scalar
 
 @dataclass(frozen=True)
 class Edge:
-    """A parameter whose best value is the smallest or the largest that was tried.
+    """A parameter whose best value is the smallest or the largest tried.
 
     Attributes
     ----------
@@ -46,10 +46,10 @@ class Edge:
 
 
 def edges(study: Study, trials: int | None = None) -> tuple[Edge, ...]:
-    """Return the parameters whose best value lies at the end of the values tried.
+    """Return the parameters whose best value is at the end of the tried values.
 
-    A parameter of which one value alone was tried was not searched, and has no end. Values of
-    trials that failed count as tried: beyond them lies no better one that could be run.
+    A parameter with a single tried value was not searched, and has no end. Values of failed
+    trials count as tried: no better value beyond them could be run.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def edges(study: Study, trials: int | None = None) -> tuple[Edge, ...]:
 
 
 def open_edges(study: Study, trials: int | None = None) -> tuple[Edge, ...]:
-    """Return those of the edges beyond which the declared range goes on."""
+    """Return the edges inside the declared range."""
     return tuple(edge for edge in edges(study, trials) if not edge.at_bound)
 
 
@@ -92,6 +92,6 @@ def _edge(dimension: Dimension, value: float, tried: list[float]) -> Edge | None
 
 
 def as_number(value: Scalar) -> float:
-    """Return a tuned parameter's value as the number that it is."""
-    assert isinstance(value, (int, float))  # what is tuned is a number
+    """Return a tuned parameter's value as a number."""
+    assert isinstance(value, (int, float))  # only numbers are tuned
     return value

@@ -1,8 +1,8 @@
-"""What tuning tried, as it lies in a results folder.
+"""The trials of tuning in a results folder.
 
-`RESULTS/tuning` is a results folder of its own, whose runs are the trials; `studies` in it holds a
-JSON file for every method tuned for a scenario, with every trial, and the optimiser's journal.
-Boards read the JSON alone.
+`RESULTS/tuning` is a separate results folder, whose runs are the trials; its folder `studies` holds
+a JSON file for every method tuned for a scenario, with every trial, and the optimiser's journal.
+Boards read only the JSON.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FOLDER, STUDIES = "tuning", "studies"
 _FORMAT = {"format": "pflbench tuning, version 1"}
 
 SEARCH = "defaults, halton(8), tpe; 1"
-"""Name and version of what `pflbench.experiments.tuning.search` does."""
+"""Name and version of the search in `pflbench.experiments.tuning.search`."""
 
 DIGITS = 3
-"""Significant digits of what is tried: more would feign a precision that no search has."""
+"""Significant digits of tried values: more would suggest a precision that no search has."""
 
 _EQUAL = 1e-12
 """Values that differ by less are equal."""
@@ -52,9 +52,9 @@ class Dimension:
         return f"{self.name} {self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
 
     def as_tried(self, value: float) -> Scalar:
-        """Return the value that a trial gets where a search draws `value`: rounded, in the range.
+        """Return a trial's value for a drawn `value`: rounded, in the range.
 
-        The default is tried as it is.
+        The default is tried unrounded.
         """
         if self.whole:
             return int(value)
@@ -74,7 +74,7 @@ class Trial:
     parameters
         Of the dimensions alone.
     state
-        "failed" where a run of it failed.
+        "failed" if one of its runs failed.
     value
         Validation accuracy in [0, 1], mean over clients at the round selected on validation, then
         over the seeds; None unless complete.
@@ -99,13 +99,13 @@ class Study:
     Attributes
     ----------
     scenario
-        What the trials ran, as `Scenario.to_json` says it.
+        The scenario of the trials, in the form of `Scenario.to_json`.
     algorithm, version
         The method.
     fixed
         Its parameters that were given and are not tuned.
     space
-        What is tuned.
+        The tuned parameters.
     seeds
         Each trial is run with each of these.
     search
@@ -130,7 +130,7 @@ class Study:
 
     @property
     def key(self) -> str:
-        """What the study is for: see `tuning_key`."""
+        """The purpose of the study: see `tuning_key`."""
         return tuning_key(self.scenario)
 
     @property
@@ -144,17 +144,17 @@ class Study:
         return self.best_of(len(self.trials))
 
     def best_of(self, trials: int) -> Trial | None:
-        """Return the best of the first so many trials: what a shorter search would have found."""
+        """Return the best of the first `trials` trials: the result of a shorter search."""
         whole = [trial for trial in self.trials[:trials] if trial.value is not None]
         return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
 
 
 def tuning_key(scenario: Mapping[str, Any]) -> str:
-    """Return what scenarios share that one tuning serves, given as JSON values.
+    """Return the common part of scenarios for which one tuning is valid, as JSON values.
 
-    That is everything but the number of rounds, when they are evaluated and how new clients join:
-    trials may be shorter than the runs they are for, and who joins later is no matter of
-    validation. Which clients are held out is.
+    It is everything except the number of rounds, when they are evaluated and how new clients join:
+    trials may be shorter than the final runs, and new clients do not affect validation. Which
+    clients are held out does.
     """
     kept = {key: value for key, value in scenario.items() if key not in ("rounds", "eval_every")}
     if isinstance(kept.get("new_clients"), Mapping):
@@ -184,7 +184,7 @@ def studies_of(results: Path) -> list[Study]:
 
 
 def _check_trial(path: Path, trial: Trial, store: Store) -> None:
-    """Refuse a trial whose runs are all there, and say something else."""
+    """Refuse a trial whose runs all exist and contradict it."""
     if trial.state != "complete":
         return
     if not trial.runs or not all(is_run_id(run_id) for run_id in trial.runs):
@@ -238,7 +238,7 @@ def write_study(results: Path, study: Study) -> Path:
     Raises
     ------
     WorkError
-        It could not be written; what was there is unharmed.
+        It could not be written; the old file is unchanged.
     """
     folder = results / FOLDER / STUDIES
     path = folder / f"{study.id}.json"

@@ -1,4 +1,4 @@
-"""Writing one run: checkpoints while it goes on, its tables and summary when it ends."""
+"""Writing one run: checkpoints while it runs, its tables and summary when it ends."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class RunWriter:
     A context manager: leaving it gives the run's lock back. A run left without `complete` or
     `fail` is unfinished, and resumes from its last checkpoint when it is opened again.
 
-    Every method raises `WorkError` if something cannot be written, and leaves what was whole
-    before as it was.
+    Every method raises `WorkError` if something cannot be written, and leaves whole files
+    unchanged.
 
     Attributes
     ----------
@@ -67,8 +67,8 @@ class RunWriter:
     ) -> None:
         """Keep the run's state after `round` rounds; the last one is kept until this is whole.
 
-        `parts` are further tensors, written one part after the other, so that all of them need
-        not be in memory at once.
+        `parts` are further tensors, written one part after the other, so that they need not be in
+        memory together.
         """
         self._held()
         checkpoint.save(self.folder / CHECKPOINT, round, tensors, tables, counters, parts)
@@ -76,20 +76,20 @@ class RunWriter:
     def restore(self, rounds: int | None = None) -> Checkpoint | None:
         """Return the state to resume from, None to start at the beginning.
 
-        A damaged checkpoint is reported by a `CheckpointWarning` and passed over. Given how many
-        `rounds` the run has, so is one whose round or table of rounds does not fit to them.
+        A damaged checkpoint is reported by a `CheckpointWarning` and skipped. With `rounds`, the
+        run's number of rounds, so is one whose round or table of rounds does not fit.
         """
         self._held()
         return checkpoint.restore(self.folder / CHECKPOINT, rounds)
 
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
-        """Write the tables, then the summary, whose presence says that all is there."""
+        """Write the tables, then the summary, whose presence means that the run is complete."""
         self._write(tables)
         seal = sealed(self.folder, summary)
         return self._end(SUMMARY, {**summary, SEAL: seal})
 
     def fail(self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]) -> StoredRun:
-        """Write the tables as far as they go, then what went wrong and where."""
+        """Write the tables so far, then the error and its place."""
         self._write(tables)
         return self._end(FAILURE, failure)
 

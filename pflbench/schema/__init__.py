@@ -1,1 +1,1 @@
-"""What can be written down: records, hooks, registry, parameters, expressions and scenarios."""
+"""Everything that can be written down: records, hooks, registry, parameters, scenarios."""

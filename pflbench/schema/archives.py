@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 class ArchiveError(Exception):
-    """What is wrong with an archive, as a predicate: "is a Python pickle".
+    """The error of an archive, as a predicate: "is a Python pickle".
 
     NumPy's own words are in no message: they may advise to unpickle.
 
     Attributes
     ----------
     member
-        The array that it is said of; "" if it is said of the archive.
+        The array with the error; "" for the archive itself.
     """
 
     def __init__(self, predicate: str, member: str = "") -> None:
@@ -30,7 +30,7 @@ class ArchiveError(Exception):
 
 
 class NoArchiveError(ArchiveError):
-    """What a file is that is no archive, or not a whole one."""
+    """Description of a file that is not an archive, or not a whole one."""
 
 
 def read_archive(
@@ -43,9 +43,9 @@ def read_archive(
     path
         The archive.
     what
-        What it is read for, which begins the sentence if it is no file.
+        Its purpose, as the start of the sentence if it is not a file.
     accept
-        Looks at the arrays' names before any is read, and raises if they are not those expected.
+        Checks the arrays' names before any is read, and raises if they are not the expected ones.
 
     Raises
     ------
@@ -54,7 +54,7 @@ def read_archive(
     NoArchiveError
         It is no archive, or not a whole one.
     ArchiveError
-        It holds what is no plain array, or several of one name.
+        It holds an object that is not a plain array, or several of one name.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for messages about files that are not what was expected."""
+"""The kind of a file by its first bytes, for messages about unexpected files."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def regular(path: Path, what: str) -> None:
 
 
 def described(path: Path) -> str:
-    """Return what a file is, in words: "text that begins with 'x,y'"."""
+    """Return the kind of a file, in words: "text that begins with 'x,y'"."""
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -85,7 +85,7 @@ def described(path: Path) -> str:
 
 
 def _text(head: bytes) -> str:
-    """Say what kind of text this is, if it is one: UTF-8, perhaps cut off within a character."""
+    """Return the kind of text, if it is one: UTF-8, perhaps cut off within a character."""
     if b"\0" in head:
         return ""
     try:

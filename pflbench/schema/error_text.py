@@ -1,4 +1,4 @@
-"""Errors in one sentence for people, naming whose code they come from."""
+"""Errors in one sentence for users, with the plugin that they come from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 LONGEST: Final = 2000
 """Characters of the longest message that is shown or kept whole."""
 
-_END: Final = 400  # of which: what was expected stands at the end of a sentence
+_END: Final = 400  # the end of a sentence says what was expected
 
 
 def sentence(error: BaseException) -> str:
-    """Return an error in one line for people, naming the plugin that it comes from."""
+    """Return an error in one line for users, with the plugin that it comes from."""
     if isinstance(error, PflbenchError):
         return shortened(one_line(str(error)))
     what = raised(error).rstrip(".")
@@ -36,7 +36,7 @@ def raised(error: BaseException) -> str:
 
 
 def shortened(text: str) -> str:
-    """Return a text without the middle of what is longer than anybody reads."""
+    """Return a text with its middle cut out if it is too long."""
     left_out = len(text) - LONGEST
     if left_out <= 0:
         return text
@@ -105,7 +105,7 @@ def plain(text: str) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text is Unicode throughout: Python stands a surrogate for a byte that is not."""
+    """Whether a text is entirely Unicode: Python uses surrogates for other bytes."""
     try:
         text.encode()
     except UnicodeEncodeError:

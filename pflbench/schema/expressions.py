@@ -35,7 +35,7 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
     Raises
     ------
     InputError
-        The text has another form.
+        The text does not have this form.
     """
     match = _CALL.fullmatch(text)
     if match is None:
@@ -69,8 +69,8 @@ def is_expression(value: object) -> bool:
 def split_list(text: str) -> list[str]:
     """Split a comma-separated list, leaving commas inside parentheses alone.
 
-    An item that begins with a double quote is taken as it stands up to the closing one, and a
-    quote inside it is written twice: paths may hold commas.
+    An item in double quotes is taken literally, and a quote inside it is written twice: paths may
+    contain commas.
     """
     parts, rest = [], text
     while rest:

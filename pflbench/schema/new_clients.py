@@ -1,6 +1,6 @@
-"""New clients: who is held out of a run, when they join, and with how many labels.
+"""New clients: which are held out of a run, when they join, and with how many labels.
 
-Clients, not samples, are held out, as Yuan, Morningstar, Ning and Singh (ICLR 2022) ask for. k
+Clients, not samples, are held out, as required by Yuan, Morningstar, Ning and Singh (ICLR 2022). k
 labelled samples are k of each class that a client holds, as in few-shot learning (Vinyals,
 Blundell, Lillicrap, Kavukcuoglu, Wierstra, NeurIPS 2016).
 """
@@ -28,13 +28,13 @@ ALL = "all"
 """As many labels as a client has."""
 
 SHOTS = ("1", "5", ALL)
-"""Labelled samples of each class with which new clients join, unless asked otherwise."""
+"""Default numbers of labelled samples of each class with which new clients join."""
 
 STEPS = 100
-"""Local steps of a new client, unless asked otherwise: a few rounds' worth in the reference
-scenarios (two of 50 steps, ten of 10), enough for fine-tuning on few samples to settle and for
-a method that joins by exchanging messages to do so several times; the same for every k, so that
-accuracy against k shows what labels bring and not what steps do."""
+"""Default local steps of a new client: a few rounds in the reference scenarios (two of 50 steps,
+ten of 10), enough for fine-tuning on few samples to settle and for a method that joins by
+exchanging messages to exchange several; the same for every k, so that accuracy against k shows
+the effect of labels and not of steps."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class NewClients:
     share
         Of all clients, in (0, 1).
     onboard_at
-        Rounds after which they join, each time anew and ascending; the last is the run's last.
+        Rounds after which they join, each time from the start, ascending; the last is the run's
+        last.
     shots
         Labelled samples of each class, as texts of whole numbers or "all".
     steps
@@ -88,7 +89,7 @@ class NewClients:
 
 
 def shots_in_words(shots: str) -> str:
-    """Return what people call so many labels: "zero-shot", "5-shot", "all labels"."""
+    """Return the usual name of a shot count: "zero-shot", "5-shot", "all labels"."""
     return {NOTHING: "zero-shot", ALL: "all labels"}.get(shots, f"{shots}-shot")
 
 
@@ -100,14 +101,14 @@ def check(
     shots: Listed = None,
     steps: int | None = None,
 ) -> NewClients | None:
-    """Resolve what was asked for; None if no client is held out.
+    """Resolve a request; None if no client is held out.
 
     Parameters
     ----------
     share
-        Of the clients; None or 0 for nobody.
+        Of the clients; None or 0 for no client.
     rounds
-        Of the run; None if that is not known yet, and nothing is checked against it.
+        Of the run; None if not known yet, then nothing is checked against it.
     onboard_at, shots
         As texts ("10,50", "1,5,all") or sequences; None for the end, and for `SHOTS`.
     steps
@@ -129,8 +130,8 @@ def check(
         ):
             if value is not None:
                 raise InputError(
-                    f"{name} {value!r} is for new clients, and there are none: give new_clients "
-                    "(--new-clients 0.2), too."
+                    f"{name} {value!r} is for new clients, and the scenario has none: "
+                    "give new_clients (--new-clients 0.2), too."
                 )
         return None
     count = STEPS if steps is None else whole_of(steps)
@@ -142,7 +143,7 @@ def check(
         if late:
             raise InputError(
                 f"onboard_at is not reached: clients join after round {late[0]:,}, and the run's "
-                f"last round is {rounds:,}. Expected rounds of it."
+                f"last round is {rounds:,}. Expected rounds of the run."
             )
         when.append(rounds)
     return NewClients(
@@ -151,12 +152,12 @@ def check(
 
 
 def drawn(new: NewClients, clients: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw who is held out: the participants' and the new clients' numbers, ascending.
+    """Draw the held-out clients: the participants' and the new clients' numbers, ascending.
 
     Raises
     ------
     InputError
-        There are too few clients to hold one out.
+        Too few clients to hold one out.
     """
     if clients < 2:
         raise InputError("A federation of one client can hold none out: expected 2 or more.")
@@ -168,8 +169,8 @@ def drawn(new: NewClients, clients: int, seed: int) -> tuple[np.ndarray, np.ndar
 def labelled(y: np.ndarray, shots: str, seed: int, client: int) -> np.ndarray:
     """Draw a new client's labelled samples: indices into its labels y [n], ascending.
 
-    With fewer labels it has a part of those that it has with more: of each class the first ones of
-    one permutation. A class of which it has fewer than asked for is taken whole.
+    Fewer labels are a part of more labels: the first ones of one permutation of each class. A class
+    with fewer samples than requested is taken whole.
     """
     if shots == ALL:
         return np.arange(len(y))

@@ -21,7 +21,7 @@ MOST: Final = 2**63
 
 
 def plain_value(value: Any) -> Any:
-    """Return Python's own value of a scalar of NumPy or PyTorch; any other value as it is."""
+    """Return a scalar of NumPy or PyTorch as a Python number; any other value unchanged."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return value.item()
     return value

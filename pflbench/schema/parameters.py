@@ -1,4 +1,4 @@
-"""Hyper-parameters: frozen dataclasses whose fields say their bounds and help.
+"""Hyper-parameters: frozen dataclasses whose fields declare their bounds and help.
 
 A plugin writes ::
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 Scalar = bool | int | float | str | None
 
 _META = "pflbench"
-"""Where a field of a dataclass keeps what `param` was told."""
+"""Where a field of a dataclass keeps the arguments of `param`."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +68,13 @@ def param(
     tune
         The range worth searching when methods are tuned; `log` says on a logarithmic scale.
     shelf
-        Of a parameter whose value is the name of a plugin, the kind: "similarities".
+        For a parameter whose value is the name of a plugin, its kind: "similarities".
     since
-        The version that brought a parameter to a plugin which had runs without it. Such a
-        parameter stands in no identity while it has its default, which must be what those runs
-        did, and never change.
+        The version in which a plugin with earlier runs got the parameter. At its default such a
+        parameter is in no identity; the default must be the behaviour of the earlier runs, and
+        never change.
     share_of
-        Of a share, what it is a share of: the number that it comes to stands beside it.
+        For a share, its whole: boards print the resulting number after it.
     """
     extra = {
         "source": source,
@@ -138,9 +138,9 @@ def parse_parameters(cls: type[T], given: Mapping[str, Any], *, owner: str) -> T
     cls
         A frozen dataclass.
     given
-        Parameter name to value, or to the text of it ("0.7", "true", "none").
+        Parameter name to value, or to its text ("0.7", "true", "none").
     owner
-        Whose parameters these are, for messages: "fedora".
+        The owner of the parameters, for messages: "fedora".
 
     Raises
     ------
@@ -190,9 +190,9 @@ def describe_parameters(cls: type) -> list[ParameterInfo]:
 
 @cache
 def _hints(cls: type) -> dict[str, Any]:
-    """Return the types of a class's fields with their bounds, worked out once.
+    """Return the types of a class's fields with their bounds, cached.
 
-    A large matrix asks for them often.
+    A large matrix needs them often.
     """
     hints = typing.get_type_hints(cls)
     return {
@@ -260,16 +260,16 @@ def _bounded_arms(hint: Any) -> Any:
 
 @dataclass(frozen=True)
 class _Kind:
-    """What a parameter takes, worked out of its annotation once.
+    """The accepted values of a parameter, from its annotation.
 
     Attributes
     ----------
     whole, number, text, truth, nothing
         Whether it takes whole numbers, any numbers, texts, truth values, none.
     bounded
-        The annotation with its bounds where msgspec takes them.
+        The annotation with its bounds, for msgspec.
     wanted
-        What is expected, in words.
+        The expected value, in words.
     choices
         The texts that it takes, if it takes no others.
     """
@@ -286,7 +286,7 @@ class _Kind:
 
 @cache
 def _kinds(cls: type) -> dict[str, _Kind]:
-    """Return what a class's parameters take: a large matrix asks for it often."""
+    """Return the accepted values of a class's parameters, cached for large matrices."""
     return {name: _kind(hint) for name, hint in _hints(cls).items()}
 
 
@@ -332,7 +332,7 @@ def _convert(value: Any, kind: _Kind, where: str) -> Any:
 
 
 def _read(value: Any, kind: _Kind) -> Any:
-    """Return a value, or what a text says, as a type that is accepted; `ValueError` if none is."""
+    """Return a value, or the value of a text, as an accepted type; `ValueError` if none fits."""
     if kind.whole or kind.number:
         found = number_of(value) if kind.number else whole_of(value)
         if found is not None:

@@ -1,4 +1,4 @@
-"""The one place that makes a path of what somebody wrote, and that reads text files of users."""
+"""The one place that makes paths from user input, and that reads users' text files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKS: Final = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-"""What files in other encodings begin with."""
+"""First bytes of files in other encodings."""
 
 
 def path_of(written: Any, what: str = "path") -> Path:
@@ -26,12 +26,12 @@ def path_of(written: Any, what: str = "path") -> Path:
     written
         From a command line, a file, the environment or Python; `:` has no meaning in it.
     what
-        What the path is of, for messages: "--results".
+        The name of the path in messages: "--results".
 
     Raises
     ------
     InputError
-        It is empty or no text, its bytes are no UTF-8, or there is no such home folder.
+        It is empty or not a text, its bytes are not UTF-8, or the home folder does not exist.
     """
     try:
         text = os.fspath(written)
@@ -48,7 +48,7 @@ def path_of(written: Any, what: str = "path") -> Path:
         )
     if not text.startswith("~"):
         path = Path(text)
-        # Of './~x' no './' is left, and who makes a path of it once more is to find the same.
+        # './~x' loses its './', and making a path of it again must give the same.
         return path.absolute() if str(path).startswith("~") else path
     try:
         return Path(text).expanduser()

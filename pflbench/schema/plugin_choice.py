@@ -30,7 +30,7 @@ class Chosen:
     spec, parameters
         Its record, and an instance of its parameter class.
     choice
-        As it stands in an identity.
+        Its form in an identity.
     """
 
     kind: str
@@ -39,7 +39,7 @@ class Chosen:
     choice: Choice
 
     def marked(self, clients: int) -> Chosen:
-        """Return it as it stands in the identity of a federation of N clients."""
+        """Return its form in the identity of a federation of N clients."""
         choice = marked(self.choice, type(self.parameters), clients)
         return dataclasses.replace(self, choice=choice)
 

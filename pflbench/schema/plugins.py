@@ -48,7 +48,7 @@ class Shelf(Generic[S]):
         return sorted(self.entries)
 
     def specs(self) -> list[S]:
-        """Return the records that can be used (those without a rival of the same name)."""
+        """Return the usable records (those with a unique name)."""
         return [self.entries[name][0][1] for name in self.names() if len(self.entries[name]) == 1]
 
     def owner(self, name: str) -> str:
@@ -126,7 +126,7 @@ class Registry:
         return f" A path follows the name of a data set: {' or '.join(ways)}." if ways else ""
 
     def joined_by(self, owner: str, records: Iterable[Spec]) -> Registry:
-        """Return a copy that has these records, too, in place of others of their names."""
+        """Return a copy with these records, which replace others of their names."""
         made = Registry()
         made.problems, made.modules = list(self.problems), dict(self.modules)
         for own, copied in zip(self.shelves, made.shelves, strict=True):
@@ -137,10 +137,10 @@ class Registry:
         return made
 
     def add(self, plugin: object, owner: str) -> None:
-        """Ask one plugin (a module or object with hook implementations) for its records.
+        """Read the records of one plugin (a module or object with hook implementations).
 
         A hook that raises or returns something else becomes a `Problem`; the plugin's other
-        hooks still count.
+        hooks are still used.
         """
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(hookspecs)
@@ -197,5 +197,5 @@ def installed() -> Registry:
 
 
 def _point(owner: str) -> str:
-    """Return the entry point's name of a plugin: the name that people are likely to ask for."""
+    """Return the entry point's name of a plugin: the name that users are likely to type."""
     return owner.rpartition(":")[2]

@@ -1,7 +1,7 @@
-"""Protection of what clients upload: its parameters, and how it is written on a command line.
+"""Protection of uploads: its parameters, and how it is written on a command line.
 
 It imports nothing heavy: `pflbench.engine.upload_noise` makes the noise, and
-`pflbench.engine.privacy_accounting` computes what it guarantees.
+`pflbench.engine.privacy_accounting` computes the guarantee.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Gaussian:
 
     @property
     def at_enrolment(self) -> tuple[float, float]:
-        """Norm and noise of what is uploaded at enrolment."""
+        """Norm and noise of enrolment messages."""
         return (
             self.clip if self.enrol_clip is None else self.enrol_clip,
             self.noise if self.enrol_noise is None else self.enrol_noise,
@@ -47,7 +47,7 @@ class Gaussian:
 
     @property
     def in_rounds(self) -> tuple[float, float]:
-        """Norm and noise of what is uploaded in a round."""
+        """Norm and noise of a round's uploads."""
         return self.clip, self.noise
 
 
@@ -60,12 +60,12 @@ def read_privacy(text: str) -> tuple[Choice, Gaussian]:
 
     Returns
     -------
-    What belongs to a scenario, and the parameters.
+    The scenario's entry, and the parameters.
 
     Raises
     ------
     InputError
-        There is no such mechanism, or a parameter is not valid.
+        The mechanism does not exist, or a parameter is not valid.
     """
     expression = parse_expression(
         text, kind="privacy mechanism", example="gaussian(clip=1, noise=1)"

@@ -1,4 +1,4 @@
-"""What the shares in a scenario come to: how many clients, for boards and for identities."""
+"""The numbers of clients behind a scenario's shares, for boards and for identities."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from pflbench.schema.shares import MARK, ShareOf, count_of
 
 
 def marked(choice: Choice, parameters: type, clients: int) -> Choice:
-    """Return a choice as it stands in an identity.
+    """Return a choice as it is in an identity.
 
-    Where a share of it comes to another number than before there was one rule, its version says
-    so: a run of then is another run.
+    If a share of it gives a different number than under the earlier rules, its version says so: a
+    run under an earlier rule is a different run.
     """
     for of, share, whole in _shares(choice, parameters, clients):
         if of.count(share, whole) != of.count_before(share, whole):
@@ -33,7 +33,7 @@ def in_numbers(choice: Choice, kind: str, clients: int, registry: Registry | Non
     Parameters
     ----------
     choice
-        Of a run, which may have been made before there was one rule.
+        Of a run, which may be older than the common rule.
     kind
         The registry's shelf that has it: "populations".
     clients
@@ -96,7 +96,7 @@ def short(name: str, arguments: Mapping[str, Scalar]) -> str:
 
 
 def participants(scenario: Scenario) -> int:
-    """Return how many clients take part in the rounds: those that are not held out."""
+    """Return the number of clients in the rounds: those that are not held out."""
     new = scenario.new_clients
     return scenario.clients - (0 if new is None else new.count(scenario.clients))
 
@@ -138,7 +138,7 @@ def _parameters(registry: Registry, shelf: Shelf[Any], name: str) -> type | None
 def _described(
     choice: Choice, parameters: type, clients: int
 ) -> Iterator[tuple[ParameterInfo, ShareOf, float, int]]:
-    """Yield a choice's shares, each with what it is of."""
+    """Yield a choice's shares, each with its whole."""
     for info in describe_parameters(parameters):
         share = choice.parameters.get(info.name)
         if info.share_of is None or not isinstance(share, int | float):

@@ -1,4 +1,4 @@
-"""What decides a run's numbers, and the identity that follows from it.
+"""Everything that decides a run's numbers, and the resulting identity.
 
 A scenario is everything but the method and the seed; runs of one scenario share a leaderboard.
 """
@@ -37,7 +37,7 @@ class Choice:
 
 
 def without_path(choice: Choice) -> Choice:
-    """Return a choice whose parameter `dataset`, if it has one, names no path any more."""
+    """Return a choice without the path in its parameter `dataset`, if it has one."""
     named = choice.parameters.get("dataset")
     if not isinstance(named, str):
         return choice
@@ -49,7 +49,7 @@ def without_path(choice: Choice) -> Choice:
 class Scenario(SettledFields):
     """Data set × partitioner × model × local budget × rounds × participation.
 
-    Besides these it has the fields of `SettledFields`, which stand in it as asked for.
+    It also has the fields of `SettledFields`, with the requested values.
 
     Attributes
     ----------
@@ -68,16 +68,17 @@ class Scenario(SettledFields):
     participation
         Share of clients in a round, in (0, 1], drawn uniformly, or a resolved choice.
     eval_every
-        Personal models are evaluated after every so many rounds, and after the last.
+        Number of rounds between evaluations of personal models; they are also evaluated after the
+        last.
     privacy
-        What is done to all that clients upload; None for nothing.
+        The protection of all uploads; None for none.
     population
         Which clients are unlike the others, and in what; None if the partition is all there is.
     optimizer, schedule
         The local optimizer and its learning rate over the rounds; None for plain SGD and a
         constant rate.
     new_clients
-        Clients that are held out and join later; None if there are none.
+        Clients that are held out and join later; None without new clients.
     """
 
     dataset: str
@@ -108,9 +109,8 @@ class Scenario(SettledFields):
     def to_json(self) -> dict[str, Any]:
         """Return the scenario as plain JSON values.
 
-        The data set is named by what it holds: a path does not decide numbers, the
-        fingerprint does. Choices that have a default are left out where they are at it: runs
-        are older than those choices.
+        The data set is named by its content: a path does not decide numbers, the fingerprint does.
+        Choices at their defaults are left out: stored runs are older than those choices.
         """
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
         if self.population is not None:
@@ -123,10 +123,10 @@ class Scenario(SettledFields):
         return values
 
     def asked(self) -> dict[str, Any]:
-        """Return the fields of a request that asks for this scenario, in the table's order.
+        """Return the fields of a request for this scenario, in the table's order.
 
-        Where `eval_every` is the data set's own and not reached, it is None: a request may not
-        ask for it.
+        If `eval_every` is the data set's own and not reached, it is None: a request may not give
+        it.
         """
         asked = {name: getattr(self, name, None) for name in scenario_fields()}
         asked["new_clients"] = None

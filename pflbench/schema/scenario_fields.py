@@ -26,7 +26,7 @@ Precision = Literal["float32", "bfloat16", "float64"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 MATRIX, SCENARIO, NEW_CLIENTS = "Matrix", "Scenario", "New clients"
-"""The panels of `--help` in which a field's option may stand."""
+"""The panels of `--help` for the options of fields."""
 
 REQUIRED: Any = ...
 """The default of a field that has none."""
@@ -97,7 +97,7 @@ class DatasetField:
 
 @dataclass(frozen=True, kw_only=True)
 class ReferencedFields:
-    """Fields whose default is the data set's; None stands for its reference scenario."""
+    """Fields whose default is the data set's; None means its reference scenario."""
 
     partition: str | None = scenario_field(
         None,
@@ -112,7 +112,7 @@ class ReferencedFields:
     clients: int | None = scenario_field(None, "number of clients", ge=1, federation=True)
     population: str | None = scenario_field(
         None,
-        "clients unlike the others",
+        "clients that differ from the others",
         metavar="EXPR",
         shelf="populations",
         example="permuted-labels(share=0.25)",
@@ -153,10 +153,10 @@ class ReferencedFields:
 
 @dataclass(frozen=True, kw_only=True)
 class SettledFields:
-    """Fields with one default for all data sets, alike in a request and in a stored scenario.
+    """Fields with one default for all data sets, equal in a request and in a stored scenario.
 
-    A new field that needs nothing resolved belongs here: one entry is all of it. Its default must
-    be what runs without it did, and never change: no identity mentions it.
+    A new field that needs no resolving belongs here: it is one entry. Its default must be the
+    behaviour of runs without it, and never change: no identity mentions it.
     """
 
     clip_norm: float | None = scenario_field(
@@ -167,16 +167,16 @@ class SettledFields:
     )
     precision: Precision = scenario_field(  # noqa: RUF009 - a field, not one shared value
         PRECISIONS[0],
-        "what is computed with; bfloat16: the matrix products and convolutions alone",
+        "number type of computation; bfloat16: only matrix products and convolutions",
         page="scenarios.md#precision",
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioFields(SettledFields, ReferencedFields):
-    """All fields but the data set, in the order of the table.
+    """All fields except the data set, in the order of the table.
 
-    Those below are resolved to records of the stored scenario; None stands for nothing.
+    The fields below are resolved to records of the stored scenario; None means not given.
     """
 
     optimizer: str | None = scenario_field(
@@ -236,7 +236,7 @@ class ScenarioFields(SettledFields, ReferencedFields):
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioRequest(ScenarioFields, DatasetField):
-    """A scenario as a command line or a matrix file asks for it: the whole table."""
+    """A scenario as requested on a command line or in a matrix file: the whole table."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class ScenarioField:
     help
         One line, lower case, no full stop.
     choices
-        The only values, if there are but few.
+        The only values, if the field has a fixed set.
     metavar
         Placeholder of the value in `--help`.
     panel
@@ -270,13 +270,13 @@ class ScenarioField:
     page
         Page of the documentation, with its heading, that says more.
     usual
-        The default in words, where `default` is None for nothing said.
+        The default in words, if `default` is None.
     rival
-        The field that may not be given beside it.
+        The field that may not be given with it.
     several
         Whether the option may be given several times and as a list.
     sequence
-        Whether one value is a list by itself.
+        Whether one value is a list.
     federation
         Whether it decides, with the seed, the federation of a cell.
     """
@@ -306,7 +306,7 @@ class ScenarioField:
 
     @property
     def is_expression(self) -> bool:
-        """Whether texts of it are a name with parameters."""
+        """Whether its texts are a name with parameters."""
         return bool(self.example and not self.sequence)
 
     def sentence(self) -> str:
@@ -321,12 +321,12 @@ class ScenarioField:
         return all(_COMPARE[sign](number, bound) for sign, bound in self.limits.items())
 
     def check_choice(self, value: str, name: str = "") -> str:
-        """Return a value that must be one of the choices, if there are any.
+        """Return a value that must be one of the choices, if the field has choices.
 
         Raises
         ------
         InputError
-            It is another; `name` is what the message calls the field.
+            It is not one of them; `name` is the field's name in the message.
         """
         if not self.choices or value in self.choices:
             return value
@@ -341,7 +341,7 @@ def check_precision(text: str) -> Precision:
     Raises
     ------
     InputError
-        There is none.
+        No field has this name.
     """
     return typing.cast("Precision", scenario_fields()["precision"].check_choice(text))
 

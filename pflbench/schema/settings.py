@@ -1,8 +1,8 @@
-"""What may be set of a method: its own parameters, and what every method has besides.
+"""The settings of a method: its own parameters, and those of every method.
 
 The clients' learning rate belongs to the scenario, which all methods of a leaderboard share. But
 a comparison at equal tuning needs a rate that suits each method: so every method has a parameter
-`local_lr`, which replaces the scenario's for that row alone.
+`local_lr`, which replaces the scenario's rate for this row alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from pflbench.schema.specs import EVERY_METHODS, AlgorithmSpec
 
 @dataclass(frozen=True)
 class EveryMethods:
-    """What every method has besides its own parameters."""
+    """The parameters that every method has in addition to its own."""
 
     local_lr: float | None = param(
         None,
@@ -62,15 +62,15 @@ class PluginName(str):
 
 @dataclass(frozen=True)
 class Settings:
-    """A method's own parameters, and its learning rate if it has one of its own."""
+    """A method's own parameters, and its own learning rate if it has one."""
 
     parameters: Any
     local_lr: float | None = None
 
     def of_identity(self, lr: float) -> dict[str, Scalar]:
-        """Return what names a run in a scenario of learning rate `lr`.
+        """Return the parameters that name a run in a scenario with learning rate `lr`.
 
-        A rate that the scenario has anyway is not a row of its own.
+        A rate equal to the scenario's is not a separate row.
         """
         own = parameters_of_identity(self.parameters)
         if self.local_lr is None or self.local_lr == lr:
@@ -111,7 +111,7 @@ def parse_settings(
 
 
 def describe_settings(spec: AlgorithmSpec) -> list[ParameterInfo]:
-    """List what may be set of a method: its own parameters first."""
+    """List the settings of a method: its own parameters first."""
     return [*describe_parameters(spec.parameters), *describe_parameters(EveryMethods)]
 
 

@@ -1,9 +1,9 @@
-"""What a share comes to: one rule for all shares, of clients, of steps, of rounds.
+"""One rule that turns shares into numbers: of clients, of steps, of rounds.
 
-A share of n is the whole number nearest to it, a half the even one of two: a quarter of 10 is 2, of
-14 is 4. A share above 0 is at least one, whatever n is; a share of 0 is nobody.
+A share of n is rounded to the nearest whole number, a half to the even one: a quarter of 10 is 2,
+of 14 is 4. A share above 0 is at least one, for every n; a share of 0 is none.
 
-Of the two rules that there were (a half upwards for populations, to the even number for all else)
+Of the two earlier rules (a half upwards for populations, to the even number for everything else)
 it is the one that changes the fewest stored runs: a plain share of the clients has no version in a
 run's identity, populations have one.
 """
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 MARK: Final = "one-rule"
-"""Added to the version of a choice whose share came to another number by an earlier rule."""
+"""Added to the version of a choice whose share gave another number by an earlier rule."""
 
 
 def count_of(share: float, whole: int, *, most: int | None = None) -> int:
@@ -35,20 +35,20 @@ def count_of(share: float, whole: int, *, most: int | None = None) -> int:
 
 @dataclass(frozen=True)
 class ShareOf:
-    """What a parameter is a share of, for `param`: so that boards can say how many that is.
+    """The whole of a parameter that is a share, for `param`: so that boards can print the number.
 
     Attributes
     ----------
     whole
         "clients", or the name of the parameter whose value is the whole.
     noun
-        What is counted.
+        The noun of the counted objects.
     most
         The part of the whole that may be taken at most.
     spare
         How many are left at least.
     when
-        What else is to be said of the number: "when all are there".
+        An addition to the number: "when all are present".
     before
         How it was counted before version 0.2: otherwise than now for a half ("half up"), or for
         less than a half ("perhaps none").
@@ -62,7 +62,7 @@ class ShareOf:
     before: Literal["", "half up", "perhaps none"] = ""
 
     def count(self, share: float, whole: int) -> int:
-        """Return how many a share of so many is."""
+        """Return the number for a share of a whole."""
         return count_of(share, whole, most=self._most(whole))
 
     def count_before(self, share: float, whole: int) -> int:

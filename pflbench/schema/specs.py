@@ -1,4 +1,4 @@
-"""What a plugin says of itself: small frozen records that import nothing heavy.
+"""Records of plugins: small frozen objects that import nothing heavy.
 
 A record names its code as "module:attribute" (as entry points do), so that listing, help and
 completion answer without importing torch; `resolve` imports it when it is needed.
@@ -27,12 +27,12 @@ _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def resolve(target: Target, *, owner: str) -> Any:
-    """Import what "module:attribute" names; an object is returned as it is.
+    """Import the object of "module:attribute"; an object is returned unchanged.
 
     Raises
     ------
     ImportChangesError
-        Importing the module changed what all code of the process shares; that was put back.
+        Importing the module changed global state of the process; the change was undone.
     InputError
         The module cannot be imported or lacks the attribute; the message names the owner.
     """
@@ -44,7 +44,7 @@ def resolve(target: Target, *, owner: str) -> Any:
             return getattr(importlib.import_module(module), attribute)
     except ImportChangesError:
         raise
-    except (Exception, SystemExit) as error:  # whatever a third party's module raises at import
+    except (Exception, SystemExit) as error:  # a third party's module may raise anything at import
         raise InputError(
             f"The code of {owner} ({target}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -102,7 +102,7 @@ class AlgorithmSpec:
 
 @dataclass(frozen=True)
 class Reference:
-    """The scenario that a data set runs when nothing else is said.
+    """The scenario of a data set by default.
 
     Exactly one of `local_epochs` and `local_steps` is set.
     """
@@ -135,7 +135,7 @@ class DatasetSpec:
     takes_path
         Whether it is written `name:PATH`.
     size
-        What it holds, for people: "60,000 + 10,000 images of 1×28×28, 10 classes".
+        Its size in words: "60,000 + 10,000 images of 1×28×28, 10 classes".
     """
 
     name: str
@@ -182,7 +182,7 @@ class PartitionerSpec(_Made):
 
 @dataclass(frozen=True)
 class PopulationSpec(_Made):
-    """A way in which some clients are unlike the others.
+    """A way in which some clients differ from the others.
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class PopulationSpec(_Made):
 
 @dataclass(frozen=True)
 class ParticipationSpec(_Made):
-    """A rule of who takes part in which round, and how.
+    """A rule for which clients take part in which round, and how.
 
     Attributes
     ----------
@@ -256,8 +256,8 @@ class ModelSpec:
         "module:function" with the signature
         `build(parameters, input_shape: tuple[int, ...], classes: int) -> torch.nn.Module`.
     head
-        Name prefix of the classifier's parameters ("layer_output."); methods that keep a
-        private head ask for it. None for the last layer that is trained.
+        Name prefix of the classifier's parameters ("layer_output."); methods with a private head
+        need it. None for the last layer that is trained.
     version
         Part of every run's identity: change it when the network changes.
     """
@@ -285,7 +285,7 @@ METRICS_COLUMNS = (
     "brier",
     "ece",
 )
-"""What the metrics table has without any plugin."""
+"""Columns of the metrics table without plugins."""
 
 
 @dataclass(frozen=True)
@@ -314,7 +314,7 @@ class MetricSpec:
 
 @dataclass(frozen=True)
 class ObserverSpec:
-    """Something told of runs and rounds; `make` is "module:Class" of a `pflbench.runs.Observer`."""
+    """An observer of runs and rounds; `make` is "module:Class" of a `pflbench.runs.Observer`."""
 
     name: str
     summary: str
@@ -326,17 +326,17 @@ class ObserverSpec:
 
 @dataclass(frozen=True)
 class SimilaritySpec:
-    """A measure of how alike two clients are.
+    """A measure of the similarity of two clients.
 
     Attributes
     ----------
     make
         "module:Class" of a `pflbench.method.Similarity`.
     reveals
-        What a client tells for it and what that gives away, for people: one or two sentences.
+        What each client uploads and what that reveals, in one or two sentences.
     needs_truth
-        Whether it looks at how clients really relate (`Federation.coordinates`), as a baseline
-        does and no method may. A scenario that does not know is refused then.
+        Whether it uses the true relations of clients (`Federation.coordinates`), as a baseline may
+        and no method may. Then a scenario without them is refused.
     """
 
     name: str

@@ -33,8 +33,8 @@ def test_recordings_that_cannot_be_replayed(pflbench: Call, folder: Path) -> Non
     (folder / "text.npz").write_text("not an archive")
     for arguments, part in (
         (("fedora", "--golden", "text.npz"), "text.npz is not a recording"),
-        (("fedora", "--golden", "."), "There is no recording ."),
-        (("fedavg", "--golden", str(GOLDEN / "fedora.npz")), "knows no recorded runs"),
+        (("fedora", "--golden", "."), "Recording ."),
+        (("fedavg", "--golden", str(GOLDEN / "fedora.npz")), "has no recorded runs"),
         (("fedora", "--golden", str(GOLDEN / "pfedhn.npz")), "cannot be replayed"),
         (("fedora", "--engine", "stacked"), "expected --golden FILE."),
     ):

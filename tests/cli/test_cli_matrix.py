@@ -128,12 +128,12 @@ def test_a_dry_run_tells_what_would_be_run_and_writes_nothing(
             number
         )
     assert re.search(r"\d+ cells by the pace of other runs in this results folder", said)
-    assert "by rule, as no run" not in said
+    assert "by a rule, without any run" not in said
 
     again = rehearsed("--rerun", "always", "--shard", "1/11")
     assert "1 cell: 1 done." in again
     assert "To be run: 1 cell, about 0:0" in again
-    assert "Nothing is to be run." in rehearsed("--shard", "1/11")
+    assert "Nothing to run." in rehearsed("--shard", "1/11")
 
 
 def test_an_estimate_is_the_mean_of_like_runs(pflbench: Call, folder: Path, matrix: str) -> None:
@@ -309,7 +309,7 @@ def test_many_boards_are_not_printed_at_the_end(pflbench: Call, folder: Path, da
     assert result.stdout.splitlines() == [
         "7 of 7 runs are complete, on 7 leaderboards.",
         "To see them: pflbench leaderboard --results 'my results'",
-        "How each cell stands: pflbench status --results 'my results'",
+        "To see the state of each cell: pflbench status --results 'my results'",
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_board_without_new_clients_says_nothing_of_them(
     (run,) = Store(folder / "results").runs()
     refused = pflbench("show", "onboarding", run.id)
     assert refused.exit_code == 2
-    assert f"Nobody joined in run {run.id}" in refused.stderr
+    assert f"No client joined in run {run.id}" in refused.stderr
 
 
 @pytest.mark.parametrize(

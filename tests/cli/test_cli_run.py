@@ -203,7 +203,7 @@ def test_an_interrupted_run_says_how_to_go_on(folder: Path, data: str) -> None:
     assert running.returncode == 130
     assert out == b""
     last = err.decode().strip().splitlines()[-1]
-    assert "To go on: pflbench run --algo fedavg --dataset npz:points.npz" in last
+    assert "To resume: pflbench run --algo fedavg --dataset npz:points.npz" in last
     assert b"Traceback" not in err
     (run,) = Store(folder / "results").runs()
     assert run.status == "unfinished"
@@ -227,7 +227,7 @@ def test_an_interrupted_run_goes_on_and_ends_with_the_same_numbers(
     assert stopped.stderr.splitlines()[-1].endswith(shlex.join(["pflbench", *command]))
     resumed = pflbench(*command)
     assert resumed.exit_code == 0
-    assert "going on after round 2" in resumed.stderr
+    assert "resuming after round 2" in resumed.stderr
     for run in Store(folder / "results").runs():
         twin = Store(folder / "whole").get(run.id)
         assert twin is not None

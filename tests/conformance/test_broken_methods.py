@@ -96,10 +96,10 @@ CASES = [
     Case("every_sample_counts", subject_of("DropsLast"), "is not used"),
     Case("uneven_clients", subject_of("TrainsOnPadding"), "clients of 1 to 23 samples"),
     Case("bytes_are_counted", subject_of(server="OneForAll"), "a row for each"),
-    Case("serving_changes_nothing", subject_of(server="RestlessServer"), "asked twice"),
+    Case("serving_changes_nothing", subject_of(server="RestlessServer"), "read twice"),
     Case("finite_metrics", subject_of("NotANumber"), "NaN or infinite"),
     Case("new_clients_join", subject_of(server="ExpectsLabels"), "samples"),
-    Case("new_clients_join", subject_of(server="WastesLabels"), "those that have none"),
+    Case("new_clients_join", subject_of(server="WastesLabels"), "models of those without"),
     Case(
         "new_clients_change_nobody",
         subject_of(server="LearnsFromNewClients"),
@@ -129,7 +129,7 @@ CASES = [
     Case(
         "telemetry_is_steady",
         subject_of(server="broken_by_churn:TellsOtherNames"),
-        "and not in another",
+        "and not of another",
     ),
     Case("telemetry_is_steady", subject_of(server="broken_by_churn:TellsTheCohort"), "already"),
 ]

@@ -130,7 +130,7 @@ def test_the_command_line_speaks_with_one_voice(folder: Path, data: str, torchru
     command += ["--participation", "0.6", "--engine", "sequential"]
     done = torchrun("-m", "pflbench", *command)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("What the columns say") == 1
+    assert done.stdout.count("Meaning of the columns") == 1
     assert done.stderr.count("fedavg on npz:points.npz, seed 0: there already") == 1
     assert done.stderr.count("fedora on npz:points.npz, seed 0: 4 rounds") == 1
     assert "2 processes, engine sequential" in done.stderr
@@ -182,12 +182,12 @@ def test_interrupted_killed_and_taken_up_again(
     (stopped,) = runs(folder / "results").values()
     assert stopped.status == "unfinished"
     first, second = two(*command, STOP="SIGKILL:4")
-    assert "going on after round 2" in first.stderr
+    assert "resuming after round 2" in first.stderr
     assert (first.returncode, second.returncode) == (1, -9)
     assert "Process 0 of 2 lost the others" in first.stderr
     done = torchrun("-m", "pflbench", *command)
     assert done.returncode == 0, done.stderr
-    assert "going on after round 4" in done.stderr
+    assert "resuming after round 4" in done.stderr
     alone = CliRunner().invoke(main, [*[c.replace("stops", "fedavg") for c in command]])
     assert alone.exit_code == 0, alone.stderr
     stored = by_method(folder / "results")

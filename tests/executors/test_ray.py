@@ -106,7 +106,7 @@ def test_interrupted_it_ends_within_seconds_and_leaves_nothing(
     os.killpg(running.pid, signal.SIGINT)
     _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 130
-    assert "To go on: pflbench run --algo" in err
+    assert "To resume: pflbench run --algo" in err
     assert "Traceback" not in err
     assert processes(marked) == []
     assert {run.status for run in Store(folder / "results").runs()} == {"unfinished"}

@@ -53,7 +53,7 @@ def test_a_stopped_command_says_how_to_go_on_and_leaves_nothing(
     out, err = running.communicate(timeout=PATIENCE)  # their rounds would take hours
     assert running.returncode == {"Ctrl-C": 130, "SIGTERM": 143}[how]
     assert out == ""
-    assert "To go on: pflbench run --algo fedavg,local" in err.splitlines()[-1]
+    assert "To resume: pflbench run --algo fedavg,local" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert wait_until(lambda: not of_session(running.pid))
     assert [run.status for run in Store(folder / "results").runs()] == ["unfinished"] * 2
@@ -91,7 +91,7 @@ def test_a_command_stopped_while_workers_start_says_so_in_one_line(
     running = start_code("struck.py", how, when, *LONG)
     _, err = running.communicate(timeout=120)
     assert running.returncode == {"SIGINT": 130, "SIGTERM": 143}[how]
-    assert "To go on: " in err
+    assert "To resume: " in err
     assert len(err.splitlines()) == 2, err  # an empty one, after what a terminal shows of Ctrl-C
     assert wait_until(lambda: not of_session(running.pid), seconds=10)
 
@@ -115,7 +115,7 @@ def test_a_search_that_is_stopped_says_how_to_go_on_and_leaves_nothing(
     running.terminate()
     _, err = running.communicate(timeout=PATIENCE)
     assert running.returncode == 143
-    assert "To go on: pflbench tune --algo fedavg,local" in err.splitlines()[-1]
+    assert "To resume: pflbench tune --algo fedavg,local" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert wait_until(lambda: not of_session(running.pid))
     trials = Store(folder / "results" / "tuning")

@@ -128,7 +128,7 @@ def test_the_fingerprint_is_of_the_data_alone(digits):
         ({}, 401, "More clients than samples"),
         ({}, 398, "needs a test sample, and the number of them is 397 .digits"),
         ({}, 0, "federation of 0 clients"),
-        ({}, None, "do not know their clients .digits"),
+        ({}, None, "have no client ids .digits"),
         ({"validation": 0}, 5, "0 cannot become validation"),
         ({"validation": 1400}, 5, "1,400 cannot become validation"),
         ({"classes": 9}, 5, "training labels of digits has the label 9, expected 0 to 8"),

@@ -122,12 +122,12 @@ def test_the_other_methods_file() -> None:
 def test_a_method_without_replay() -> None:
     registry = installed()
     spec = registry.get(registry.algorithms, "local")
-    with pytest.raises(InputError, match="knows no recorded runs"):
+    with pytest.raises(InputError, match="has no recorded runs"):
         replay(spec, HERE / "fedora.npz")
 
 
 def test_files_that_are_no_recording(tmp_path: Path) -> None:
-    assert "There is no recording" in refusal("fedora", tmp_path / "none.npz")
+    assert "does not exist" in refusal("fedora", tmp_path / "none.npz")
     (tmp_path / "empty.npz").touch()
     assert "not a recording: it is empty" in refusal("fedora", tmp_path / "empty.npz")
     (tmp_path / "text.npz").write_text("no archive")

@@ -202,7 +202,7 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
         (BASE + "scenario.participation = 'dropuot'", "[scenario]", "Did you mean 'dropout'?"),
         (BASE + "scenario.privacy = 'gauss'", "[scenario]", "Did you mean 'gaussian'?"),
         (BASE + "scenario.precision = 'half'", "[scenario]", "expected float32"),
-        (BASE + "scenario.shots = [1]", "[scenario]", "there are none"),
+        (BASE + "scenario.shots = [1]", "[scenario]", "the scenario has none"),
         (BASE + "scenario.batch_size = 3\nscenario.batch-size = 3", "[scenario]", "given twice"),
         (BASE + "scenario.local_steps = 3\nscenario.local_epochs = 3", "[scenario]", "exclude"),
         ("methods = ['local']\nscenario.rounds = 3", "[scenario]", "dataset is missing"),

@@ -224,9 +224,9 @@ def test_natural_leaves_samples_with_their_owners(owned):
 
 def test_natural_without_its_clients_says_so(owned):
     bare = pool_of([0, 1] * 9, [0, 1] * 4, 6, 2)
-    with pytest.raises(InputError, match="needs data that know their clients"):
+    with pytest.raises(InputError, match="needs data with client ids"):
         build(bare, make("natural"), 2, 0)
-    with pytest.raises(InputError, match="the number of clients is needed"):
+    with pytest.raises(InputError, match="give the number of clients"):
         build(bare, make("natural"), None, 0)
     with pytest.raises(InputError, match="keeps the 6 clients"):
         build(owned, make("natural"), 5, 0)

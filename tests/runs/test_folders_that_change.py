@@ -142,5 +142,5 @@ def test_a_reproduction_that_is_terminated_leaves_no_folder(folder: Path, data: 
     )
     assert done.returncode == 143, done.stderr
     assert done.stdout.startswith("['"), "it had no folder there"
-    assert "Interrupted; the stored run is as it was." in done.stderr
+    assert "Interrupted; the stored run is unchanged." in done.stderr
     assert not list((folder / "temporary").iterdir())

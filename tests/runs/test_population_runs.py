@@ -171,7 +171,7 @@ def test_refusals(digits: str, negatives: Path, tmp_path: Path) -> None:
 
     refused("population.*'permuted-label'", "permuted-label")
     refused("parameter of groups", "groups(share=0.1)")
-    refused("no strangers", f"foreign(dataset={digits})")
+    refused("not foreign", f"foreign(dataset={digits})")
     refused("data set", "foreign(dataset=no-such-data)")
     refused("needs a path", "foreign(dataset=npz)")
     divided = tmp_path / "divided"

@@ -1,4 +1,4 @@
-"""What one sees of the cells of a matrix when several run at a time."""
+"""The display of a matrix's cells when several run at a time."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ SHOWN = 12
 """Running cells that the live block shows at most."""
 
 ENOUGH = 0.25
-"""Cells after which it is said how long the others will take."""
+"""Cells after which the remaining time is estimated."""
 
 
 @dataclass
 class _Running(Observer):
-    """A cell that is being run, as far as its worker has told."""
+    """A running cell, as reported by its worker."""
 
     work: Work
     board: SideBySide
@@ -118,11 +118,11 @@ class SideBySide(SaidOnce, Watch):
         return [] if running is None else [running]
 
     def ended(self, work: Work, outcome: Outcome) -> None:
-        """Print a cell's result, or why there is none."""
+        """Print a cell's result, or why it has none."""
         self.running.pop(work.run_id, None)
         title = literal(work.title)
         if outcome.status == "busy":
-            self._line(f"{title}: passed over for now. {literal(outcome.message)}")
+            self._line(f"{title}: skipped for now. {literal(outcome.message)}")
             return
         self.ended_cells += 1
         self.run_cells += outcome.status != "there"
@@ -138,7 +138,7 @@ class SideBySide(SaidOnce, Watch):
             show_trace(self.console, outcome.trace)
 
     def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
-        """Say what needs not be run."""
+        """Print which cells need not run."""
         if len(runs) > MANY and not self.quiet:
             self.console.print(many_there(len(runs), self.total))
         for work, result in runs:
@@ -149,7 +149,7 @@ class SideBySide(SaidOnce, Watch):
                 )
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
-        """Say for what."""
+        """Print which runs we are waiting for."""
         self.resting = waiting_for(works, holders)
         if not self.quiet:
             self.console.print(literal(self.resting))
@@ -161,7 +161,7 @@ class SideBySide(SaidOnce, Watch):
 
 
 class LiveSideBySide(SideBySide):
-    """A block at the foot of the terminal as well: all cells in a bar, those that run below."""
+    """Also a block at the foot of the terminal: all cells in a bar, the running ones below."""
 
     def __init__(
         self, console: Console, works: Sequence[Work], *, quiet: bool, debug: bool
@@ -181,11 +181,11 @@ class LiveSideBySide(SideBySide):
         self._live.stop()
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
-        """Say in the block for what."""
+        """Show in the block which runs we are waiting for."""
         self.resting = waiting_for(works, holders)
 
     def block(self) -> Group:
-        """Return the block as it is now."""
+        """Return the current block."""
         head = Table.grid(padding=(0, 2))
         failed = Text(f"{self.failed} failed", style="bold red") if self.failed else Text()
         bar = ProgressBar(total=self.total, completed=self._done(), width=30)
@@ -210,7 +210,7 @@ class LiveSideBySide(SideBySide):
         return self.ended_cells + sum(one.share for one in self.running.values())
 
     def _left(self) -> str:
-        """Return the expected time until all have ended, by the pace of what has been run."""
+        """Return the expected time until all have ended, by the pace of the finished cells."""
         parts = sum(one.share for one in self.running.values())
         done = self.run_cells + parts
         if done < ENOUGH or self.resting:

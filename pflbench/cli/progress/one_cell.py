@@ -1,4 +1,4 @@
-"""What one sees while cells run: a live display on a terminal, plain lines elsewhere."""
+"""The display while cells run: live on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Display(SaidOnce, Observer):
     console
         Where to show it.
     cells
-        How many cells there are.
+        The number of cells.
     """
 
     def __init__(self, console: Console, cells: int) -> None:
@@ -79,7 +79,7 @@ class PlainDisplay(Display):
     """One line an evaluation, not too many of them."""
 
     def started(self, info: RunInfo) -> None:
-        """Print what begins."""
+        """Print the start of a cell."""
         super().started(info)
         self.data(info.source)
         resumed = f", going on after round {info.start_round}" if info.start_round else ""
@@ -141,7 +141,7 @@ class LiveDisplay(PlainDisplay):
         self._live.refresh()
 
     def rest(self, text: str) -> None:
-        """Show nothing but why no cell is being run."""
+        """Show only why no cell is running."""
         self._resting = text
         self._live.refresh()
 
@@ -156,7 +156,7 @@ class LiveDisplay(PlainDisplay):
         self._evaluation = progress.evaluation or self._evaluation
 
     def block(self) -> Group:
-        """Return the block as it is now."""
+        """Return the current block."""
         if self._resting:
             return Group(Text(plain(self._resting), style="dim"))
         head = Text()
@@ -191,14 +191,14 @@ def make_display(console: Console, cells: int, *, quiet: bool) -> Display:
 
 
 def bar(done: float, total: float, state: str, left: str) -> Table:
-    """Return a bar with words beside it."""
+    """Return a bar with words next to it."""
     row = Table.grid(padding=(0, 2))
     row.add_row(ProgressBar(total=total, completed=done, width=40), Text(state), Text(left))
     return row
 
 
 def where(info: RunInfo) -> str:
-    """Return in words what a cell runs on: its federation and the machine."""
+    """Describe a cell's federation and machine."""
     words = [info.partition, f"{info.clients} clients"]
     words += [part for part in (info.attendance, info.device) if part]
     if info.processes > 1:

@@ -1,4 +1,4 @@
-"""What one sees of the cells of a matrix when they run one after the other."""
+"""The display of a matrix's cells when they run one after the other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pflbench.runs import Observer, Result
 from pflbench.schema.error_text import plain
 
 MANY = 20
-"""More cells than this that are there already are told of in one line."""
+"""More complete cells than this are reported in one line."""
 
 
 class CellByCell(Watch):
@@ -63,22 +63,22 @@ class CellByCell(Watch):
         self.display.notice(text)
 
     def remark(self, text: str) -> None:
-        """Print it, unless only the table is wanted."""
+        """Print it, except under `--quiet`."""
         if not self.quiet:
             self.display.notice(text)
 
     def ended(self, work: Work, outcome: Outcome) -> None:
-        """Say that a cell failed, or is passed over."""
+        """Print that a cell failed, or is skipped."""
         if outcome.status == "failed":
             self.display.problem(outcome.message)
             if self.debug:
                 show_trace(self.display.console, outcome.trace)
         elif outcome.status == "busy" and not self.quiet:
-            said = f"{work.title}: passed over for now. {outcome.message}"
+            said = f"{work.title}: skipped for now. {outcome.message}"
             self.display.line(literal(said))
 
     def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
-        """Say what needs not be run."""
+        """Print which cells need not run."""
         if self.quiet:
             return
         if len(runs) > MANY:
@@ -89,18 +89,18 @@ class CellByCell(Watch):
             self.display.reused(result)
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
-        """Say for what."""
+        """Print which runs we are waiting for."""
         if not self.quiet:
             self.display.rest(waiting_for(works, holders))
 
 
 def many_there(there: int, cells: int) -> str:
     """Say how many cells need not be run."""
-    return f"{there:,} of {cells:,} cells are there already."
+    return f"{there:,} of {cells:,} cells are complete already."
 
 
 def waiting_for(works: Sequence[Work], holders: Sequence[str]) -> str:
-    """Say what is waited for."""
+    """Return which runs we are waiting for."""
     cells = "1 cell" if len(works) == 1 else f"{len(works)} cells"
     runs = "runs" if len(holders) == 1 else "run"
     return f"Waiting for {cells} that {' and '.join(holders)} {runs}."

@@ -19,7 +19,7 @@ def _fraction(default: float) -> float:
 
 def _fraction_of_some(default: float) -> float:
     """Declare the share for rules under which clients come and go."""
-    return param(default, _WORDS, gt=0, le=1, share_of=ShareOf(when="when all are there"))
+    return param(default, _WORDS, gt=0, le=1, share_of=ShareOf(when="when all are present"))
 
 
 @dataclass(frozen=True)

@@ -39,17 +39,17 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:
         ),
         PartitionerSpec(
             "quantity",
-            "size skew: the clients' sizes are a Dirichlet draw, their classes are alike",
+            "size skew: the clients' sizes are a Dirichlet draw, their class shares are equal",
             make=f"{_HERE}.quantity:QuantityPartitioner",
             parameters=Quantity,
         ),
         PartitionerSpec(
             "rotated",
-            "feature shift: every client sees its images turned by another angle",
+            "feature shift: every client has its images rotated by a different angle",
             make=f"{_HERE}.rotated:RotatedPartitioner",
             parameters=Rotated,
         ),
         PartitionerSpec(
-            "natural", "the clients that the data know", make=f"{_HERE}.natural:NaturalPartitioner"
+            "natural", "the clients named in the data", make=f"{_HERE}.natural:NaturalPartitioner"
         ),
     ]

@@ -19,8 +19,8 @@ from pflbench.federation.partitioners.partitioner_settings import Dirichlet
 class DirichletPartitioner(Partitioner):
     """Each class is divided by its own draw, the same on train, validation and test.
 
-    There is one draw and no rejection: clients that come out without a sample are filled up by
-    the caller, so 1,000 clients at alpha 0.1 take no longer than 10 at alpha 10.
+    Clients are drawn once, without rejection: the caller gives samples to empty clients, so 1,000
+    clients at alpha 0.1 take no longer than 10 at alpha 10.
     """
 
     parameters: Dirichlet

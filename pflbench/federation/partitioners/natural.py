@@ -1,4 +1,4 @@
-"""The clients that the data know: writers, hospitals, devices."""
+"""The clients named in the data: writers, hospitals, devices."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class NaturalPartitioner(Partitioner):
         owners = request.owners
         if owners is None:
             raise InputError(
-                "natural needs data that know their clients, and these do not: choose another "
+                "natural needs data with client ids, and these have none: choose another "
                 "partition, such as dirichlet(alpha=0.5)."
             )
         there = 1 + max(int(owners[split].max()) for split in SPLITS)
         if there != request.clients:
             raise InputError(
-                f"natural keeps the {there} clients that the data know and cannot make "
+                f"natural keeps the {there} clients named in the data and cannot make "
                 f"{request.clients}: leave their number out."
             )
         for split in SPLITS:
             sizes = np.bincount(owners[split], minlength=there)
             if (sizes == 0).any():
-                # taking a sample from somebody else, as elsewhere, would not be natural
+                # taking a sample from another client, as elsewhere, would not be natural
                 raise InputError(
                     f"natural cannot be made: {client_words(int(sizes.argmin()), request.names)} "
                     f"of the data has no {SPLIT_WORDS[split]} sample. Each client needs two "

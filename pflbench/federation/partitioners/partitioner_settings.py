@@ -48,7 +48,7 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Rotated:
-    """Parameters of `rotated`; sizes that are none are the official ones, or what there is."""
+    """Parameters of `rotated`; sizes of none are the official ones, or all available samples."""
 
     step: float = param(
         10.0,

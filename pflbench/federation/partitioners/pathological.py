@@ -1,8 +1,8 @@
-"""Label skew in the extreme: each client holds a few classes and nothing of the others.
+"""Extreme label skew: each client holds a few classes and nothing of the others.
 
 The setting of Shamsian et al., "Personalized Federated Learning using Hypernetworks", ICML 2021,
-arXiv 2103.04628. Their code leaves part of each class with no client; here all of it is given
-out, unless there are more classes than N times `classes_per_client`.
+arXiv 2103.04628. Their code leaves part of each class unused; here all of it is assigned, unless
+there are more classes than N times `classes_per_client`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SHARE_HIGH: Final = 0.6
 class PathologicalPartitioner(Partitioner):
     """Each client gets `classes_per_client` distinct classes, each class equally many clients.
 
-    Only classes with samples in every split take part: nobody could be tested on the others.
+    Only classes with samples in every split take part: no client could be tested on the others.
     """
 
     parameters: Pathological
@@ -60,7 +60,7 @@ def _balanced(
 ) -> list[NDArray[np.int64]]:
     """Choose `each` distinct classes for every client: at random among those least used so far.
 
-    So the numbers of clients of any two classes differ by one at most.
+    So the numbers of clients of any two classes differ by at most one.
     """
     used = np.zeros(classes, dtype=np.int64)
     choices = []

@@ -1,4 +1,4 @@
-"""Feature shift: the same digits or garments, held at another angle by every client.
+"""Feature shift: the same digits or garments, at a different angle for every client.
 
 The setting of Wu et al., "Personalized Federated Learning with Parameter Propagation", KDD 2023,
 doi 10.1145/3580305.3599464: 36 clients, 10 degrees apart.
@@ -19,7 +19,7 @@ from pflbench.federation.partitioners.partitioner_settings import Rotated
 from pflbench.federation.splits import SPLIT_WORDS
 
 OFFICIAL_SIZES: Final[Mapping[Split, int | None]] = {"train": 128, "val": 64, "test": None}
-"""Samples of a client in the official setting; None: an equal part of all there are."""
+"""Samples of a client in the official setting; None: an equal part of all samples."""
 
 
 class RotatedPartitioner(Partitioner):
@@ -33,7 +33,7 @@ class RotatedPartitioner(Partitioner):
     def assign(
         self, request: PartitionRequest, rng: np.random.Generator
     ) -> Mapping[Split, list[np.ndarray]]:
-        """Draw the clients' samples, whatever their class."""
+        """Draw the clients' samples, regardless of class."""
         parts: dict[Split, list[np.ndarray]] = {}
         for split in SPLITS:
             available = len(request.labels[split])

@@ -1,4 +1,4 @@
-"""The populations that come with the package: clients that the others cannot help, or may hurt."""
+"""The built-in populations: clients that the others cannot help, or may hurt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pflbench_populations() -> Sequence[PopulationSpec]:
     return [
         PopulationSpec(
             "permuted-labels",
-            "a share of the clients names the classes otherwise, each in a way of its own",
+            "a share of the clients has permuted labels, each client its own permutation",
             make=f"{_HERE}:PermutedLabelsPopulation",
             parameters=PermutedLabels,
         ),
@@ -29,7 +29,7 @@ def pflbench_populations() -> Sequence[PopulationSpec]:
         ),
         PopulationSpec(
             "groups",
-            "a minority of the clients differs from the majority, all of it in the same way",
+            "a minority of the clients differs from the majority, all in the same way",
             make=f"{_HERE}:GroupsPopulation",
             parameters=Groups,
         ),

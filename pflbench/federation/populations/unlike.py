@@ -1,4 +1,4 @@
-"""Clients unlike the others in labels, in inputs, or in where their samples come from.
+"""Clients that differ in labels, in inputs, or in the source of their samples.
 
 Groups of clients with other labels or turned images are how clustered federated learning is
 provoked, too: Sattler et al., "Clustered Federated Learning", 2019, arXiv 1910.01991 (permuted
@@ -36,7 +36,7 @@ def permutation(classes: int, rng: np.random.Generator) -> np.ndarray:
     Raises
     ------
     InputError
-        There is none: a single class.
+        No permutation exists: a single class.
     """
     if classes < 2:
         raise InputError("The labels of a single class cannot be permuted: expected two or more.")
@@ -47,7 +47,7 @@ def permutation(classes: int, rng: np.random.Generator) -> np.ndarray:
 
 
 class PermutedLabelsPopulation(Population):
-    """Each client of group 1 has a permutation of the labels of its own, in all of its splits."""
+    """Each client of group 1 has its own permutation of the labels, in all of its splits."""
 
     parameters: PermutedLabels
 
@@ -80,7 +80,7 @@ class PermutedLabelsPopulation(Population):
 
 
 class ForeignPopulation(Population):
-    """The clients of group 1 have samples of another data set, as many and of the same labels."""
+    """The clients of group 1 have samples of another data set, with the same labels."""
 
     parameters: Foreign
 
@@ -91,7 +91,7 @@ class ForeignPopulation(Population):
     def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """Choose a share of the clients, leaving one at least."""
         if clients < 2:
-            raise InputError("foreign needs two clients or more: one of them stays at home.")
+            raise InputError("foreign needs at least 2 clients: at least one keeps its own data.")
         return chosen(clients, self.parameters.share, rng, OUTSIDERS)
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ class ForeignPopulation(Population):
 
 
 class GroupsPopulation(Population):
-    """The clients of group 1, a minority, differ from the others, all of them in the same way."""
+    """The clients of group 1, a minority, differ from the others, all in the same way."""
 
     parameters: Groups
 
@@ -120,8 +120,8 @@ class GroupsPopulation(Population):
     def coordinates(self, members: Sequence[Member], known: np.ndarray | None) -> np.ndarray | None:
         """Add a coordinate for each group.
 
-        How turned images relate to clients that differ by their inputs already, perhaps by an
-        angle, is not known here.
+        For rotated images this is unknown if clients already differ by their inputs, perhaps by an
+        angle.
         """
         if self.parameters.change == "turn" and known is not None:
             return None
