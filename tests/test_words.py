@@ -31,6 +31,8 @@ CHECKED = (
     "pflbench/conformance",
     "pflbench/bench",
     "pflbench/cli",
+    "pflbench/runs",
+    "pflbench/experiments",
 )
 """Files and folders that are read, from the root."""
 

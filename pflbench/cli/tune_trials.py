@@ -66,7 +66,7 @@ def run_trials(
     with bar, executor() as where, noticing(notices.notice, quiet=quiet):
         task = bar.add_task("trials", total=plan.trials * len(wanted), completed=there)
 
-        def told(target: Target, trial: Trial, trials: int) -> None:
+        def ended(target: Target, trial: Trial, trials: int) -> None:
             bar.advance(task)
             if not quiet:
                 bar.console.print(_line(target, trial, trials))
@@ -77,7 +77,7 @@ def run_trials(
                 for line in _reasons(wanted, budget):
                     bar.console.print(literal(line))
 
-        studies = tune(wanted.values(), plan, results, where, notices, told, further)
+        studies = tune(wanted.values(), plan, results, where, notices, ended, further)
     trials = {name: budget.trials for name, budget in budgets(studies, plan).items()}
     show(_found(studies, trials), *map(literal, _ends(studies, trials)))
     lost = [study for study in studies if study.best_of(trials[study.id]) is None]

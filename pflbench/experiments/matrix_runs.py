@@ -31,7 +31,7 @@ from pflbench.schema.paths import path_of
 
 @dataclass(frozen=True)
 class CellOutcome:
-    """What became of a cell of a matrix.
+    """The outcome of a cell of a matrix.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class CellOutcome:
 
 
 class _Warnings(Watch):
-    """Gives what an executor tells of its work as warnings."""
+    """Gives an executor's notices as warnings."""
 
     def notice(self, text: str) -> None:
         """Warn of something about the execution that people should see."""
@@ -102,7 +102,7 @@ def run_matrix(
     fallback: bool = True,
     watch: Watch | None = None,
 ) -> list[CellOutcome]:
-    """Run methods × scenarios × seeds; store each cell; return what became of all.
+    """Run methods × scenarios × seeds; store each cell; return all outcomes.
 
     Every cell is checked before the first one starts. Cells that are complete are not run again.
     A cell that fails stops no other. The same call after an interruption resumes the rest.
@@ -124,22 +124,22 @@ def run_matrix(
     shard
         "2/8" runs the second of eight parts: all parts together run each cell once.
     rerun
-        "missing" runs what is not complete, "always" everything again.
+        "missing" runs incomplete cells, "always" all again.
     device, engine, chunk, data_dir, fallback
         As of `pflbench.run`.
     watch
-        Told how the cells fare (`pflbench.experiments.executors.Watch`); None gives what people
-        must see as warnings.
+        Notified of the cells' progress (`pflbench.experiments.executors.Watch`); None gives
+        important notices as warnings.
 
     Returns
     -------
     list[CellOutcome]
-        One for each cell, in the order of the matrix; cells that are the same are there once.
+        One for each cell, in the order of the matrix; equal cells appear once.
 
     Raises
     ------
     InputError
-        Something cannot be done as asked. Nothing was run or written.
+        Invalid input. Nothing was run or written.
 
     Examples
     --------
@@ -179,21 +179,21 @@ def run_matrix(
 def works_of(
     requests: Sequence[RunRequest], results: Path, group: Group = ALONE, shard: Shard | None = None
 ) -> list[Work]:
-    """Plan every cell and look for its run, so that whatever is wrong is said before any starts.
+    """Plan every cell and look for its run, so that all errors are raised before any cell starts.
 
-    Of a matrix in parts, each part looks at all cells: none begins what another will refuse.
+    For a matrix in parts, each part checks all cells: none starts what another will refuse.
 
-    Of several processes, the first one of a machine does so before the others: what it fetched
-    is there for them. Only the first of all looks at results.
+    Of several processes, the first one of a machine plans before the others, which then find its
+    downloads. Only the first of all reads results.
 
     Returns
     -------
-    The cells of this part: those that are the same are there once.
+    The cells of this part; equal cells appear once.
 
     Raises
     ------
     InputError
-        A cell cannot be run as asked, or the results folder is damaged. Nothing was written.
+        A cell is not valid, or the results folder is damaged. Nothing was written.
     """
     store = Store(results, missing_ok=True) if group.first else None
     if group.local_rank:
@@ -230,7 +230,7 @@ def _matrix(matrix: object) -> Matrix:
 
 
 def _plain(value: Any) -> Any:
-    """Return what a TOML file has for a value: dicts and lists."""
+    """Return a value as in a TOML file: dicts and lists."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, tuple | list | range):

@@ -1,4 +1,4 @@
-"""Runs: from what somebody asks for to a stored result."""
+"""Runs: from a request to a stored result."""
 
 from pflbench.runs.data import source
 from pflbench.runs.distributed import joined

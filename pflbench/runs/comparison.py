@@ -29,12 +29,12 @@ _KEYS = (
 _MEASURED = ("_seconds", "_memory_bytes")
 _TIMES = frozenset(("seconds",))
 _NAMES = {"clients": ("name",)}
-"""Columns that say what something is called, and are no results."""
+"""Columns of names, which are not results."""
 
 _OF = "samples"
 _STEPPED = {"correct": (3.0, False), "ece": (3.0, True)}
-"""Columns that go in steps of samples: how many are always allowed, and whether they are shares.
-A sample whose top class or whose calibration bin is another makes such a step."""
+"""Columns that move in steps of samples: how many are always allowed, and whether they are shares.
+A sample whose top class or calibration bin changes makes such a step."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +46,13 @@ class Difference:
     table, column
         Where; the column is "rows" if they have other rows or columns.
     largest
-        Of the differences: in samples for `correct` and `ece`; of whole numbers as it is; of other
+        Of the differences: in samples for `correct` and `ece`; of whole numbers directly; of other
         numbers as a share of the larger of the two and of the column's mean; infinite where
         something is no number.
     where
         The row that differs most, in words: "round 3, client 5, split test".
     here, there
-        What stands there now, and what is stored.
+        The value now, and the stored one.
     agrees
         Whether that is within the tolerance.
     """
@@ -85,14 +85,14 @@ class Compared:
 
 
 def compare_runs(here: StoredRun, there: StoredRun, tolerance: float | None) -> list[Compared]:
-    """Compare all tables of two runs, but not what time and memory they took.
+    """Compare all tables of two runs, except time and memory.
 
     Parameters
     ----------
     tolerance
         Differences up to it agree: as a share of a client's samples for `correct` and `ece`, three
-        samples at least; relative for other numbers that are not whole. Other whole
-        numbers and texts are to be the same. None: all is to be the same, bit for bit.
+        samples at least; relative for other non-integer numbers. Other whole numbers
+        and texts must be the same. None: everything must be the same, bit for bit.
     """
     names = {path.stem for run in (here, there) for path in run.folder.glob("[!.]*.parquet")}
     return [

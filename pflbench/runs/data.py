@@ -29,11 +29,11 @@ IN_MEMORY = Reference(
 """The reference scenario of a federation made from arrays."""
 
 KNOWN_CLIENTS = "natural"
-"""The partition of data that knows its clients, when no other is asked for."""
+"""The default partition of data with named clients."""
 
 
 def source(request: RunRequest, registry: Registry | None = None) -> ResolvedData:
-    """Resolve a request's data, whatever its algorithm.
+    """Resolve a request's data, for any algorithm.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _numbers(request: RunRequest, reference: Reference) -> Numbers:
         value = getattr(request, field.name)
         is_budget = field.name in ("local_epochs", "local_steps")
         if field.name == "participation" and is_expression(value):
-            value = None  # it has no number; what it has instead is its rule
+            value = None  # it has a rule instead of a number
         if value is None and not (is_budget and own_budget):
             value = getattr(reference, field.name)
         given[field.name] = value

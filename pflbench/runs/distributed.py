@@ -18,19 +18,19 @@ from pflbench.errors import InputError, WorkError
 from pflbench.schema.numbers import whole_of
 
 PATIENCE = datetime.timedelta(minutes=30)
-"""How long a process waits for one that does not answer and has not ended either."""
+"""How long a process waits for another that neither answers nor ends."""
 
 _THREADS = "OMP_NUM_THREADS"
 
 
 @contextmanager
 def joined() -> Iterator[Group]:
-    """Join the processes that the environment tells of, for the body of a `with`.
+    """Join the processes named in the environment, for the body of a `with`.
 
     RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT, and of a machine's processes LOCAL_RANK and
-    LOCAL_WORLD_SIZE: `torchrun` sets them. Without them this process is alone, and nothing is
-    done. Rows travel by gloo, those on `cuda:LOCAL_RANK` by NCCL. An error that leaves the body
-    stops the other processes, too; after the body, all wait for each other.
+    LOCAL_WORLD_SIZE: `torchrun` sets them. Without them this process is alone, and nothing is done.
+    Rows are sent by gloo, or by NCCL on `cuda:LOCAL_RANK`. An error that leaves the body stops the
+    other processes, too; after the body, all wait for each other.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def joined() -> Iterator[Group]:
 
 
 def device_for(name: str, group: Group) -> str:
-    """Return the device that a process gets where "auto" or "cuda" is asked for: one GPU each."""
+    """Return a process's device for "auto" or "cuda": one GPU each."""
     if group.size > 1 and (name == "cuda" or (name == "auto" and torch.cuda.is_available())):
         return f"cuda:{group.local_rank}"
     return name
@@ -90,15 +90,15 @@ def _number(environment: Mapping[str, str], name: str, default: int | None) -> i
 
 def _incomplete(size: object, name: str) -> str:
     return (
-        f"The environment tells of {size} processes (WORLD_SIZE), but {name} is not set: start "
+        f"The environment names {size} processes (WORLD_SIZE), but {name} is not set: start "
         "them with 'torchrun -m pflbench run ...', or unset WORLD_SIZE."
     )
 
 
 def _threads(local_size: int) -> int:
-    """Return how many threads this process takes: its share of the cores, unless told otherwise.
+    """Return this process's number of threads: its share of the cores, unless the user set it.
 
-    `torchrun` sets OMP_NUM_THREADS to 1 where nobody set it; what it was started with tells.
+    `torchrun` sets OMP_NUM_THREADS to 1 if it is unset; its own environment shows which.
     """
     chosen = os.environ.get(_THREADS)
     with suppress(psutil.Error, OSError):

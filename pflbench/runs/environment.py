@@ -1,4 +1,4 @@
-"""What is stored beside a run and does not decide its numbers: machine, versions, time."""
+"""Facts stored with a run that do not decide its numbers: machine, versions, time."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def environment(device: torch.device, engine: str, sharing: Sharing) -> dict[str
     }
 
 
-# Machine, packages and commit are those that a process began with: each is looked up once.
+# Machine, packages and commit are those at the start of the process: each is read once.
 
 
 @cache
@@ -86,7 +86,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Begin to measure anew, where the system can: a run's peak is not that of the run before."""
+    """Reset the peak, if the system can: a run's peak must not include earlier runs."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with contextlib.suppress(OSError):

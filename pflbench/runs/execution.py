@@ -27,7 +27,7 @@ from pflbench.results import Store, StoredRun, client_table, selected_round, wor
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
-from pflbench.runs.observing import Told, observers_of
+from pflbench.runs.observing import Observers, observers_of
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.relatedness_setup import relatedness_of
 from pflbench.runs.result import Result
@@ -37,7 +37,7 @@ from pflbench.schema.error_text import shortened
 from pflbench.schema.realised import attendance, off_default, population_in_numbers
 
 CHECKPOINT_SECONDS = 15.0
-"""Work that a killed run loses at most, apart from the round it was in, if its state is small."""
+"""Most work that a killed run loses, in addition to its current round, if its state is small."""
 
 CHECKPOINT_COST = CHECKPOINT_SECONDS / 20
 """Seconds of writing; a checkpoint that takes longer is written less often, in proportion."""
@@ -49,10 +49,10 @@ def execute(
     observers: Iterable[Observer] = (),
     group: Group = ALONE,
 ) -> Result:
-    """Run a planned cell, resume it, or return it if it is there.
+    """Run a planned cell, resume it, or return it if it is complete.
 
-    A failed or unfinished run is taken up again; a complete one only with rerun="always". Of
-    several processes the first one decides; the others' store and observers are not looked at,
+    A failed or unfinished run is run again; a complete one only with rerun="always". Of
+    several processes the first one decides; the others' store and observers are not used,
     and their result has no folder.
     """
     with group.together():
@@ -66,42 +66,47 @@ def _follow(planned: PlannedRun, group: Group) -> Result:
             f"This process would do run {planned.cell.id}, the first one {chosen}: each needs the "
             "same request, data and plugins."
         )
-    if summary is not None:  # the run is there already
+    if summary is not None:  # the run is complete already
 
         def nowhere(name: str) -> pd.DataFrame:
             raise InputError(f"The first process has the table {name!r}; this one has no results.")
 
         return Result(planned.cell.id, planned.cell.to_json(), summary, None, nowhere)
-    return _Execution(planned, InMemory(planned), Told([]), None, group).play()
+    return _Execution(planned, InMemory(planned), Observers([]), None, group).play()
 
 
 def _lead(
     planned: PlannedRun, store: Store | None, observers: Iterable[Observer], group: Group
 ) -> Result:
-    told = Told([*observers, *observers_of(planned.registry)])
+    notified = Observers([*observers, *observers_of(planned.registry)])
     if store is None:
         group.share_json([planned.cell.id, None])
-        return _Execution(planned, InMemory(planned), told, None, group).play()
+        return _Execution(planned, InMemory(planned), notified, None, group).play()
     taken = take(planned, store, group.size)
     if isinstance(taken, StoredRun):
         result = Result.stored(taken)
         group.share_json([planned.cell.id, dict(result.summary)])
-        told.tell("reused", result)
+        notified.notify("reused", result)
         return result
     with taken as writer:
         group.share_json([planned.cell.id, None])
-        return _Execution(planned, writer, told, writer.folder, group).play()
+        return _Execution(planned, writer, notified, writer.folder, group).play()
 
 
 class _Execution:
     """One run, from its first or its next round to its end."""
 
     def __init__(
-        self, planned: PlannedRun, writer: Writer, told: Told, folder: Path | None, group: Group
+        self,
+        planned: PlannedRun,
+        writer: Writer,
+        observers: Observers,
+        folder: Path | None,
+        group: Group,
     ) -> None:
         self.planned, self.folder, self.group = planned, folder, group
         self.writer = Shared(writer, group)
-        self.told = told
+        self.observers = observers
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
         self.rounds: list[dict[str, Any]] = []
@@ -110,7 +115,7 @@ class _Execution:
         self.save_after = CHECKPOINT_SECONDS
 
     def play(self) -> Result:
-        """Play the rounds that are missing, apart from whatever this process did before."""
+        """Run the missing rounds, independently of earlier work in this process."""
         with apart(self.planned.cell.seed):
             return self._play()
 
@@ -139,7 +144,7 @@ class _Execution:
             self._fail(error)
             raise error
         result = ended if isinstance(ended, Result) else Result.stored(ended)
-        self.told.tell("finished", result)
+        self.observers.notify("finished", result)
         return result
 
     def _simulation(self) -> Simulation:
@@ -171,7 +176,7 @@ class _Execution:
         )
 
     def _prepare(self) -> None:
-        """Take up the last checkpoint, or let everybody enrol."""
+        """Load the last checkpoint, or enrol all clients."""
         checkpoint = self.writer.restore(self.scenario.rounds)
         if checkpoint is None:
             self.simulation.enrol()
@@ -183,7 +188,7 @@ class _Execution:
             self.simulation.restore(part)
         self.simulation.traffic.restore(checkpoint.tables["messages"])
         self.onboarding.restore(checkpoint.tables)
-        if "participation" in checkpoint.tables:  # in those of earlier versions there is none
+        if "participation" in checkpoint.tables:  # checkpoints of earlier versions have none
             self.simulation.register.restore(checkpoint.tables["participation"])
         self.simulation.unforgettable |= dict.fromkeys(checkpoint.counters.get("not_forgotten", ()))
         if "privacy" in checkpoint.tables:
@@ -294,7 +299,7 @@ class _Execution:
         }
 
     def _fail(self, error: Exception) -> None:
-        """Keep a run that cannot go on, with its reason; bad disks and bad input are not that."""
+        """Store a failed run with its reason, except for bad disks and bad input."""
         kept = DivergedError, PeerFailedError, PluginError, ImportChangesError
         if isinstance(error, PflbenchError) and not isinstance(error, kept):
             return
@@ -311,7 +316,7 @@ class _Execution:
             failure.update(error=error.name, message=error.message)
         tables = self._tables() if hasattr(self, "simulation") else {}
         self.writer.fail(tables, failure)
-        self.told.tell("failed", error)
+        self.observers.notify("failed", error)
 
     def _seconds(self) -> float:
         return self.seconds_before + time.perf_counter() - self.began
@@ -346,7 +351,7 @@ class _Execution:
             settled=", ".join(off_default(self.scenario)),
         )
         self.began_at_round, self.began = self.done, time.perf_counter()
-        self.told.tell("started", info)
+        self.observers.notify("started", info)
 
     def _tell_round(self, cohort: int, train_loss: float, evaluation: Evaluation | None) -> None:
         seconds = time.perf_counter() - self.began
@@ -363,4 +368,4 @@ class _Execution:
             seconds_left=pace * (self.scenario.rounds - self.done),
             evaluation=evaluation,
         )
-        self.told.tell("round_done", progress)
+        self.observers.notify("round_done", progress)

@@ -14,19 +14,19 @@ from pflbench.schema.plugins import Registry
 from pflbench.schema.specs import AlgorithmSpec, MetricSpec, ModelSpec, Spec
 
 OWNER = VERSION = "handed over"
-"""Stands for a plugin, and for a version: so no run has the id of one that can be repeated."""
+"""Name of the plugin and version of objects: so no such run has the id of a repeatable one."""
 
 
 @dataclass(frozen=True)
 class HandedOver:
-    """What may be handed over as an object; names are left to the registry.
+    """Arguments that may be objects; names are resolved by the registry.
 
     Attributes
     ----------
     algorithm
         A name, or the two halves of a method.
     model, head
-        A name or None, or a network or what makes one; and its classifier.
+        A name or None, or a network or a factory of one; and its classifier.
     metrics
         Name to function.
     """
@@ -38,7 +38,7 @@ class HandedOver:
 
     @property
     def what(self) -> str:
-        """What is handed over, in words; "" if all are names."""
+        """The given objects, in words; "" if all are names."""
         kinds = {
             "a method's classes": not isinstance(self.algorithm, str),
             "a network": not isinstance(self.model, str | None),
@@ -52,7 +52,7 @@ class HandedOver:
         return " and ".join(kind for kind, given in kinds.items() if given)
 
     def joined_to(self, registry: Registry, asked: Mapping[str, Any]) -> tuple[Registry, Any]:
-        """Return a registry that knows the objects, and what a request calls them.
+        """Return a registry with the objects, and their names for a request.
 
         Raises
         ------
@@ -62,7 +62,7 @@ class HandedOver:
         named: dict[str, Any] = {}
         try:
             records = [*self._method(asked, named), *self._network(named), *self._metrics()]
-        except ValueError as error:  # what a record refuses, as of a plugin
+        except ValueError as error:  # refused by a record, as for a plugin
             raise InputError(f"{str(error)[:1].upper()}{str(error)[1:]}.") from error
         return registry.joined_by(OWNER, records), named
 

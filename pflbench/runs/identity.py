@@ -1,6 +1,6 @@
-"""What a request resolves to, as far as its identity goes: no federation, no model is made.
+"""The identity of a request: no federation and no model is made.
 
-A matrix of a thousand cells is looked up in a results folder by this alone.
+This is enough to look up a matrix of a thousand cells in a results folder.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ SGD: Final = "sgd"
 """The optimizer of runs that name none."""
 
 PLAIN: Final = "uniform"
-"""The participation that a plain number stands for; it is the number in every identity."""
+"""The participation of a plain number; identities contain the number."""
 
 
 @dataclass(frozen=True, eq=False)
 class Read:
-    """A request whose names and texts are read and checked; its data is not looked at yet.
+    """A request whose names and texts are read and checked; its data is not loaded yet.
 
     Attributes
     ----------
     request
-        What was asked for.
+        The request.
     registry
         Where its names were looked up.
     spec, settings
@@ -48,9 +48,9 @@ class Read:
     settled
         Checked, by name.
     chosen
-        Plugins that texts name, by field; those of the data set are not among them.
+        Plugins named by texts, by field, without the data set's defaults.
     privacy, privacy_choice
-        What is done to all that clients upload, and how an identity has it; None for nothing.
+        The protection of all uploads, and its form in an identity; None for none.
     """
 
     request: RunRequest
@@ -65,7 +65,7 @@ class Read:
 
 @dataclass(frozen=True, eq=False)
 class Identified(Read):
-    """A request's run by its identity, and what it was resolved from.
+    """A request's run by its identity, and the resolved parts.
 
     Attributes
     ----------
@@ -103,22 +103,22 @@ def identify(
     Parameters
     ----------
     request
-        What is asked for.
+        The request.
     registry
         Where names are looked up; None for the installed plugins.
     cache
-        What it shares with others.
+        Shared with other requests.
 
     Raises
     ------
     InputError
-        Something about it cannot be as asked; that its federation can be made is not known yet.
+        It is not valid; whether its federation can be made is not known yet.
     """
     return with_data(read(request, registry or plugins.installed()), cache)
 
 
 def read(request: RunRequest, registry: plugins.Registry) -> Read:
-    """Read and check what a request says of everything but its data."""
+    """Read and check a request, except its data."""
     spec = registry.get(registry.algorithms, request.algorithm)
     settings = parse_settings(spec, request.parameters, registry)
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
@@ -129,7 +129,7 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
 
 
 def with_data(read: Read, cache: DataCache) -> Identified:
-    """Load the data of a request, and resolve what depends on it."""
+    """Load the data of a request, and resolve everything that depends on it."""
     request, chosen = read.request, read.chosen
     data = resolve_data(request, read.registry, chosen, cache)
     model = chosen.get("model") or choose_field("model", data.model, read.registry)
@@ -199,8 +199,8 @@ def _off_default(chosen: Chosen | None, name: str) -> Choice | None:
 def command_for(cell: Cell, dataset: str) -> str:
     """Return the command that runs a cell again, every option written out.
 
-    Where data and results lie on a machine is not in it: that is for whoever calls it. A
-    federation in memory has none: the text is empty then.
+    It has no paths of data and results on a machine: the caller adds these. A federation in memory
+    has no command: the text is then empty.
     """
     if cell.scenario.partition.name == IN_MEMORY.partition:
         return ""

@@ -25,7 +25,7 @@ _CLIENT: Final = "client"
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:
-    """A federation in two: who takes part, and who joins later.
+    """A federation in two parts: participants, and clients that join later.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class HeldOut:
     numbers
         [M] their numbers in the whole federation.
     new clients
-        The others, if there are any.
+        The others, if any.
     new_numbers
         Their numbers.
     """
@@ -51,19 +51,19 @@ def hold_out(federation: Federation, new: NewClients, seed: int) -> HeldOut:
     Raises
     ------
     InputError
-        There are too few clients to hold one out.
+        Too few clients to hold one out.
     """
     there, held = drawn(new, federation.clients, seed)
     return HeldOut(federation.only(there), there, federation.only(held), held)
 
 
 class Onboarding:
-    """What becomes of the new clients of one run; of a run without any, nothing.
+    """The results of one run's new clients; empty for a run without new clients.
 
     Parameters
     ----------
     held, new
-        Who they are, and when they join.
+        The clients, and when they join.
     simulation
         Of the participants.
     """
@@ -78,7 +78,7 @@ class Onboarding:
         self._tables: list[pd.DataFrame] = []
 
     def due(self, done: int) -> bool:
-        """Return whether new clients join after so many rounds."""
+        """Return whether new clients join after this number of rounds."""
         return self._new is not None and done in self._new.onboard_at
 
     def play(self, done: int) -> None:
@@ -87,13 +87,13 @@ class Onboarding:
             self._tables.append(self._new_clients.table(done, self._new))
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Return the table so far; none if nobody is held out, or before anybody joined."""
+        """Return the table so far; empty without held-out clients, or before the first joined."""
         if not self._tables:
             return {}
         return {TABLE: pd.concat(self._tables, ignore_index=True)}
 
     def restore(self, tables: Mapping[str, pd.DataFrame]) -> None:
-        """Take up the table of a checkpoint."""
+        """Load the table of a checkpoint."""
         self._tables = [tables[TABLE]] if TABLE in tables else []
 
     def numbered(self, tables: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

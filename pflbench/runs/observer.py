@@ -1,4 +1,4 @@
-"""Being told of runs and rounds: the live display, loggers, third parties' trackers."""
+"""Observers of runs and rounds: the live display, loggers, third parties' trackers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunInfo:
-    """A run that starts (or goes on, from round `start_round`).
+    """A run that starts (or resumes, from round `start_round`).
 
     Attributes
     ----------
     precision
-        What is computed with: "float32", "bfloat16", "float64".
+        Number type of computation: "float32", "bfloat16", "float64".
     engine, chunk, chunk_cores
         How a process trains its part of a full cohort: rows that train together at most, and
         cores that chunks of them (or single clients) are shared between.
@@ -52,8 +52,8 @@ class RunInfo:
 class Evaluation:
     """Validation accuracy of the personal models over clients, in [0, 1], after `round` rounds.
 
-    There are no test numbers: a method's plugin may bring an observer, and no method may learn
-    them while it runs. They come with the result, when the run is complete.
+    It has no test numbers: a method's plugin may have an observer, and no method may learn them
+    during a run. They come with the result, when the run is complete.
     """
 
     round: int
@@ -72,7 +72,7 @@ class Progress:
     cohort
         Clients that were invited.
     train_loss
-        Mean over those that uploaded; NaN if nobody did.
+        Mean over the clients that uploaded; NaN if none did.
     bytes_up, bytes_down
         Since the run's beginning, set-up included.
     seconds, seconds_left
@@ -93,19 +93,19 @@ class Progress:
 
 
 class Observer:
-    """Base of all observers: override what you want to hear of."""
+    """Base of all observers: override the events that you need."""
 
     def started(self, info: RunInfo) -> None:
-        """Hear that a run starts."""
+        """Handle the start of a run."""
 
     def round_done(self, progress: Progress) -> None:
-        """Hear that a round is done."""
+        """Handle the end of a round."""
 
     def finished(self, result: Result) -> None:
-        """Hear that a run is complete."""
+        """Handle the completion of a run."""
 
     def failed(self, error: Exception) -> None:
-        """Hear that a run failed."""
+        """Handle the failure of a run."""
 
     def reused(self, result: Result) -> None:
-        """Hear that a complete run was there already."""
+        """Handle a run that was complete already and is not run again."""

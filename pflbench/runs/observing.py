@@ -1,4 +1,4 @@
-"""Telling observers what a run does: those that were given, and those that plugins bring."""
+"""Notifying observers of a run: the given ones, and those of plugins."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from pflbench.schema.plugins import Registry
 from pflbench.schema.specs import resolve
 
 
-class Told:
-    """Observers of a run; one that fails ends no run, and is told no more."""
+class Observers:
+    """Observers of a run; one that fails does not end the run, and gets no more events."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = list(observers)
 
-    def tell(self, event: str, what: object) -> None:
+    def notify(self, event: str, what: object) -> None:
         """Call the observers' method `event`."""
         for observer in list(self._observers):
             try:
@@ -30,7 +30,7 @@ class Told:
                 self._observers.remove(observer)
                 name = type(observer).__name__
                 warnings.warn(
-                    f"The observer {name} failed at {event!r} and is told no more of this run: "
+                    f"The observer {name} failed at {event!r} and gets no more events of this run: "
                     f"{raised(error)}",
                     Notice,
                     stacklevel=2,
@@ -38,7 +38,7 @@ class Told:
 
 
 def observers_of(registry: Registry) -> list[Observer]:
-    """Return what a registry's plugins want told.
+    """Return the observers of a registry's plugins.
 
     Raises
     ------

@@ -72,7 +72,7 @@ def run(
 ) -> Result:
     """Run one cell and return its result.
 
-    What is None is that of the data set's reference scenario.
+    Arguments of None are taken from the data set's reference scenario.
 
     Parameters
     ----------
@@ -90,10 +90,10 @@ def run(
     clients
         Number of clients.
     population
-        Which clients are unlike the others: "permuted-labels(share=0.25)".
+        Which clients differ from the others: "permuted-labels(share=0.25)".
     model
-        A network's name, "mlp(hidden=64)"; or a `torch.nn.Module`, whose weights all clients begin
-        with; or a function or class that makes a new one, called without arguments or with
+        A network's name, "mlp(hidden=64)"; or a `torch.nn.Module`, whose weights are the initial
+        weights; or a function or class that makes a new one, called without arguments or with
         (input_shape, classes), whose weights follow from the seed.
     head
         Name prefix of the classifier's parameters in a network handed over; None for its last
@@ -109,13 +109,13 @@ def run(
     eval_every
         Rounds between evaluations of the personal models.
     precision
-        What is computed with; "bfloat16" is for matrix products and convolutions alone.
+        Number type of computation; "bfloat16" only for matrix products and convolutions.
     privacy
         Clipping and noise on all that clients upload: "gaussian(clip=1, noise=1)".
     new_clients
         Share of the clients that are held out and join later.
     onboard_at, shots, onboarding_steps
-        How they join: after which rounds besides the last ("10,50"), with how many labelled
+        How they join: after which rounds in addition to the last ("10,50"), with how many labelled
         samples of each class ("1,5,all"), within how many local steps.
     metrics
         Further columns of `Result.metrics`, by name: (logits [n, C], y [n], mask [n]) to a scalar,
@@ -123,18 +123,18 @@ def run(
     results
         A results folder, in which a complete run is found again; None keeps nothing on disk.
     rerun
-        "missing" returns a complete run as it is, "always" runs it again.
+        "missing" returns a complete run without running, "always" runs it again.
     data_dir
         Where to look for data first; None for the environment's PFLBENCH_DATA.
     fallback
-        Whether a small embedded copy may stand in for a data set that cannot be had.
+        Whether a small embedded copy may replace a data set that is not available.
     device, engine, chunk
         Where and how to train, and how many clients together; the numbers are the same.
     observers
-        Told of the rounds, besides those that plugins bring.
+        Notified of the rounds, in addition to plugins' observers.
     group
-        The processes that share the run's clients out (`pflbench.runs.joined`): each calls this
-        with the same arguments, and the first one keeps the results and tells observers.
+        The processes that share the run's clients (`pflbench.runs.joined`): each calls this
+        with the same arguments, and the first one stores the results and notifies observers.
     more
         Fields of a scenario (`pflbench.schema.scenario_fields`) that are not named above; any
         other name is refused, with the nearest one.
@@ -142,7 +142,7 @@ def run(
     Raises
     ------
     InputError
-        Something cannot be done as asked; nothing was started or written.
+        Invalid input; nothing was started or written.
     DivergedError
         A training loss became NaN or infinite; the failed run is kept.
 

@@ -43,14 +43,14 @@ from pflbench.schema.specs import resolve
 
 @dataclass(frozen=True, eq=False)
 class PlannedRun(Identified):
-    """A run that is ready to start: its identity, and what is made for it.
+    """A run that is ready to start: its identity, and its parts.
 
     Attributes
     ----------
     federation
         The data.
     participation
-        Who takes part in the rounds.
+        The participation rule of the rounds.
     module, head
         The network, and the prefix of its classifier's parameters.
     metrics
@@ -58,15 +58,15 @@ class PlannedRun(Identified):
     device, engine
         Resolved.
     nature
-        What the network does in training mode.
+        The network's properties in training mode.
     types
-        Type of what is kept and computed, and that of matrix products if it is another.
+        Number type of storage and computation, and of matrix products if different.
     held
-        Who of the federation takes part in the rounds, and who joins later.
+        The participants of the federation, and the clients that join later.
     coordinates
-        [N, k] how those that take part really relate, for a baseline that may know.
+        [N, k] how the participants really relate, for a baseline that may know.
     notice
-        One line that says what stands in for what was asked for, or "".
+        One line on the replacement of requested data, or "".
     remark
         One line that the run must say of its data and their partition, or "".
     """
@@ -153,11 +153,11 @@ def plan(
     Parameters
     ----------
     request
-        What is asked for.
+        The request.
     registry
         Where names are looked up; None for the installed plugins.
     cache
-        What it shares with others.
+        Shared with other requests.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def plan(
 
 @apart()
 def made(found: Identified) -> PlannedRun:
-    """Make what a run needs that is identified already, and check everything; write nothing.
+    """Make all parts of an identified run, and check everything; write nothing.
 
     Raises
     ------
@@ -182,14 +182,14 @@ def made(found: Identified) -> PlannedRun:
 
 
 def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | None]]:
-    """Check that this machine can do what is asked; return where and with what it is computed."""
+    """Check that this machine can run the request; return its device and number type."""
     if asked.request.rerun not in RERUN:
         raise UnknownNameError("choice for rerun", asked.request.rerun, RERUN)
-    for half in (asked.spec.client, asked.spec.server):  # what cannot be imported is said at once
-        with suppress(ImportChangesError):  # which is put back: of the method's runs it is said
+    for half in (asked.spec.client, asked.spec.server):  # import errors are raised first
+        with suppress(ImportChangesError):  # undone here: the method's runs report it
             resolve(half, owner=f"algorithm {asked.spec.name!r}")
     if asked.privacy is not None:
-        accountant()  # that it is missing is said before a run
+        accountant()  # raises before a run if it is missing
     device = choose_device(asked.request.device)
     return device, choose_types(asked.settled["precision"], device)
 
@@ -253,7 +253,7 @@ def _made(
 
 
 def _check_reached(made: Participation, found: Identified) -> None:
-    """Refuse a participation that says of rounds what the run does not reach."""
+    """Refuse a participation with events that the run does not reach."""
     said, rounds = found.cell.scenario.participation, found.cell.scenario.rounds
 
     def words() -> float | str:

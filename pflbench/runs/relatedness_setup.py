@@ -1,4 +1,4 @@
-"""How clients relate: what a run may know of it beforehand, and what it keeps in the end."""
+"""Relations of clients: the truth for a baseline, and the tables at the end of a run."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ KEPT_UP_TO = 2_000
 def relatedness_of(
     server: Server[Any], federation: Federation, numbers: NDArray[np.int64]
 ) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
-    """Return the tables of a run's end and the scores for its summary; both empty if there is none.
+    """Return the tables at a run's end and the scores for its summary; both may be empty.
 
     Nothing is kept of more than 2,000 clients.
 
     Parameters
     ----------
     server, federation
-        Of those that took part.
+        Of the participants.
     numbers
         [N] their numbers.
     """

@@ -1,4 +1,4 @@
-"""Running a stored run again, and saying whether it agrees with what is stored."""
+"""Repeating a stored run, and comparing the results."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _BITS = (
     "commit",
     "processes",
 )
-"""Of an environment, what decides the last digits."""
+"""The entries of an environment that decide the last digits."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """What came of running a stored run again.
+    """The outcome of repeating a stored run.
 
     Attributes
     ----------
@@ -63,13 +63,13 @@ class Agreement:
     exact
         Whether everything is the same bit for bit.
     tolerance
-        What was allowed; None for nothing, since this is the machine that the run was computed on.
+        The allowed differences; None for none, on the machine that the run was computed on.
     elsewhere
-        What is not as where the run was computed: "processor", "packages", ...
+        Differences from the original environment: "processor", "packages", ...
     tables
         All that was compared.
     failure_here, failure_there
-        How the two runs failed, in words; "" for one that is complete.
+        How the two runs failed, in words; "" for a complete run.
     """
 
     run_id: str
@@ -98,7 +98,7 @@ class Agreement:
         return f"It differs by more than a tolerance of {self.tolerance:g}."
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything as plain JSON values; what is infinite is null."""
+        """Return everything as plain JSON values; infinite numbers are null."""
         values = {**asdict(self), "verdict": self.verdict}
         for table in values["tables"]:
             for difference in table["differences"]:
@@ -108,7 +108,7 @@ class Agreement:
 
 
 class OtherDataError(WorkError):
-    """The data found here are not those of the run."""
+    """The data on this machine are not the run's data."""
 
 
 def reproduce(
@@ -134,9 +134,9 @@ def reproduce(
     data_dir, fallback
         As of `RunRequest`.
     dataset
-        The data set, `name:PATH`, where its files do not lie here where the run had them.
+        The data set, `name:PATH`, if its files are at a different path on this machine.
     tolerance
-        What may differ (`compare_runs`); None for nothing on the machine that the run was computed
+        Allowed differences (`compare_runs`); None for none on the machine that the run was computed
         on, and `TOLERANCE` elsewhere.
     keep
         A results folder to keep the new run in; None keeps nothing.
@@ -148,7 +148,7 @@ def reproduce(
     Raises
     ------
     InputError
-        There is no such run, or it cannot be reproduced: the message says why.
+        The run does not exist, or cannot be reproduced: the message says why.
     OtherDataError
         The data found here are others. Nothing was trained.
     """
@@ -179,8 +179,8 @@ def reproduce(
     _same_data(stored, found)
     if found.cell.id != stored.id:
         raise InputError(
-            f"Run {stored.id} cannot be reproduced with what is installed: its "
-            f"{_changed(stored.cell, found.cell.to_json())} would be another, and so would the run."
+            f"Run {stored.id} cannot be reproduced with the installed plugins: its "
+            f"{_changed(stored.cell, found.cell.to_json())} would differ, and so would the run."
         )
     planned = made(found)
     elsewhere = _elsewhere(stored, planned)
@@ -193,7 +193,7 @@ def reproduce(
 
 
 def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
-    """Return what asks for a stored run again, from its cell and labels."""
+    """Return the request of a stored run, from its cell and labels."""
     cell = stored.typed_cell
     asked = cell.scenario.asked()
     asked["dataset"] = dataset or stored.labels.get("dataset", asked["dataset"])
@@ -204,7 +204,7 @@ def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
 
 
 def _find(start: str, results: Path) -> StoredRun:
-    # Not examined: how a run differs from what it was is what reproducing it tells.
+    # Not examined: reproducing shows how a run differs from the original.
     return Store(results).named(start, examine=False)
 
 
@@ -212,10 +212,10 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
     """Refuse what cannot be run again, in a sentence."""
     cannot = f"Run {stored.id} cannot be reproduced: "
     stored.check()
-    for path in sorted(stored.folder.glob("[!.]*.parquet")):  # damage is better known before
+    for path in sorted(stored.folder.glob("[!.]*.parquet")):  # damage is reported first
         stored.table(path.stem)
     if stored.status == "unfinished":
-        raise InputError(cannot + "it is unfinished, and there is nothing to compare with yet.")
+        raise InputError(cannot + "it is unfinished, with nothing to compare yet.")
     if stored.failure.get("error") in NO_COMPUTATION:
         raise InputError(cannot + f"not what it computed failed: {stored.failure['message']}")
     cell = stored.typed_cell
@@ -246,7 +246,7 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
 
 
 def _device(where: Mapping[str, Any]) -> str:
-    """Return the run's device, if there is one here; else what there is."""
+    """Return the run's device, if this machine has it; else the default."""
     try:
         return str(choose_device(str(where["device"])))
     except InputError:
@@ -254,7 +254,7 @@ def _device(where: Mapping[str, Any]) -> str:
 
 
 def _chunk(where: Mapping[str, Any]) -> int | None:
-    """Return how many rows may train together, as far as it was kept."""
+    """Return how many rows may train together, if it was stored."""
     limit = where.get("chunk_limit", where.get("chunk"))
     return limit if where["engine"] == "stacked" else None
 
@@ -273,7 +273,7 @@ def _same_data(stored: StoredRun, found: Identified) -> None:
 
 
 def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """Name what two cells do not share."""
+    """Name the differences of two cells."""
     a, b = there["scenario"], here["scenario"]
     parts = [(f"scenario's {key}", key, a, b) for key in {**a, **b}]
     parts += [("algorithm's parameters", "algorithm", there, here)]
@@ -282,7 +282,7 @@ def _changed(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _elsewhere(stored: StoredRun, planned: PlannedRun) -> tuple[str, ...]:
-    """Return what decides last digits and is not as it was, in any process that did a part."""
+    """Return differences that affect last digits, in any process that did a part."""
     here = {**environment(planned.device, planned.engine, planned.sharing()), "processes": 1}
     was = stored.environment
     return tuple(
@@ -296,7 +296,7 @@ def _again(planned: PlannedRun, store: Store, observers: Iterable[Observer]) -> 
     failure: Exception | None = None
     try:
         execute(planned, store, observers)
-    except Exception as error:  # a plugin's, too: it may be what is to be reproduced
+    except Exception as error:  # a plugin's, too: it may be the error to reproduce
         failure = error
     again = store.get(planned.cell.id)
     if again is not None and again.status in ("complete", "failed"):

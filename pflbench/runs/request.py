@@ -1,4 +1,4 @@
-"""What somebody asks for, before defaults are filled in."""
+"""A run as requested, before defaults are applied."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RERUN = ("missing", "always")
 
 @dataclass(frozen=True)
 class RunRequest(ScenarioFields):
-    """One run as asked for: the fields of a scenario, and how to run it.
+    """One run as requested: the fields of a scenario, and how to run it.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class RunRequest(ScenarioFields):
     data_dir
         Where to look for data first; None for the environment's PFLBENCH_DATA, if it is set.
     fallback
-        Whether an embedded last resort may stand in for a data set that cannot be had.
+        Whether an embedded last resort may replace a data set that is not available.
     onboard_at, shots
         As texts ("10,50", "1,5,all") or sequences.
     device, engine
@@ -43,8 +43,8 @@ class RunRequest(ScenarioFields):
         Rows that train together at most, with the stacked engine; None for the rule. It does not
         belong to a run's identity.
     rerun
-        "missing": a complete run of the same identity is returned as it is; "always": it is
-        run again.
+        "missing": a complete run of the same identity is returned without running; "always": it
+        is run again.
     """
 
     algorithm: str
@@ -117,12 +117,12 @@ class Numbers:
 
 
 def method_of(written: Any, parameters: Any) -> tuple[Any, Any]:
-    """Return a method's name and parameters, of which its expression may hold some.
+    """Return a method's name and parameters, including those in its expression.
 
     Raises
     ------
     InputError
-        The expression has another form, or holds a parameter that is given apart as well.
+        The expression is malformed, or contains a parameter that is also given separately.
     """
     if not (isinstance(written, str) and "(" in written):
         return written, parameters

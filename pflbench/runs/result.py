@@ -14,7 +14,7 @@ from pflbench.results import StoredRun
 from pflbench.results.stored import SUMMARY
 
 _HEADLINE = ("selected_round", "test_accuracy", "test_worst_decile", "seconds")
-"""What a summary is read for."""
+"""Keys of the printed part of a summary."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Result:
 
     @property
     def privacy(self) -> pd.DataFrame:
-        """Per client, where uploads were protected: how many there were, and ε."""
+        """Per client, if uploads were protected: their number, and ε."""
         return self._table("privacy")
 
     @property

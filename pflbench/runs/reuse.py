@@ -1,4 +1,4 @@
-"""Taking a run up, or finding it complete, whatever other processes do with it meanwhile."""
+"""Opening a run, or finding it complete, safely with other processes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pflbench.runs.planning import PlannedRun
 def take(planned: PlannedRun, store: Store, processes: int) -> RunWriter | StoredRun:
     """Return a run that is complete and not to be run again; else take its lock and open it.
 
-    Between a look at the run and having its lock, other processes may complete, replace or remove
-    it: whoever finds it complete only then looks again.
+    Between reading the run and locking it, other processes may complete, replace or remove it: a
+    process that finds it complete only then reads it again.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def _open(planned: PlannedRun, store: Store, processes: int, again: bool) -> Run
         "dataset": planned.dataset,
         **population_label(planned.cell.scenario.population),
         "command": planned.command,
-        # What stood in for the data set asked for; the notice itself names places on this machine.
+        # The replacement of the requested data set; the notice itself names paths on this machine.
         "notice": planned.federation.source if planned.notice else "",
     }
     where = environment(planned.device, planned.engine, planned.sharing(processes))

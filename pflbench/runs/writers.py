@@ -1,6 +1,6 @@
-"""Where the round loop puts what it made, alone or as one of several processes.
+"""Storage for the round loop, alone or as one of several processes.
 
-Of several, the first one reads and writes; the others get from it what they need to go on.
+Of several, the first one reads and writes; the others get from it the state to resume from.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pflbench.runs.result import Result
 
 
 class InMemory:
-    """Storage of a run that nobody keeps."""
+    """Storage of a run that is not stored."""
 
     def __init__(self, planned: PlannedRun) -> None:
         self._cell = planned.cell
 
     def checkpoint(self, *_: object) -> None:
-        """Keep nothing: there is nothing to resume."""
+        """Keep nothing: such a run cannot resume."""
 
     def restore(self, rounds: int) -> Checkpoint | None:
-        """Return None: there is nothing to resume."""
+        """Return None: such a run cannot resume."""
         return None
 
     def complete(
@@ -56,7 +56,7 @@ class Shared:
     Parameters
     ----------
     writer
-        Of the first process, the run's; of the others, one that keeps nothing.
+        In the first process, the run's; in the others, one that keeps nothing.
     group
         The processes.
     """
@@ -87,7 +87,7 @@ class Shared:
     def complete(
         self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
     ) -> StoredRun | Result:
-        """Write the result, and go on when all is written."""
+        """Write the result, and continue when everything is written."""
         ended = self._writer.complete(tables, summary)
         self._group.meet("complete")
         return ended
@@ -101,7 +101,7 @@ class _SharedCheckpoint(Checkpoint):
     group: Group = field(repr=False, kw_only=True)
 
     def parts(self) -> Iterator[Mapping[str, Tensor]]:
-        """Yield the further parts, each read and passed on when it is asked for."""
+        """Yield the further parts, each read and passed on when it is needed."""
         return self.group.share_parts(None if self.own is None else self.own.parts())
 
 

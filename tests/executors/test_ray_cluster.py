@@ -65,7 +65,7 @@ def test_a_killed_node_loses_no_cell_and_a_worker_that_always_dies_is_a_failed_o
     how = [(moved[0], "with its machine", 2)]
     how += [(DOOMED, "killed or crashed", attempt) for attempt in (2, 3)]
     assert heard["notices"] == [
-        f"The worker process of {method} died, {what}: it goes on from its last checkpoint, "
+        f"The worker process of {method} died, {what}: it resumes from its last checkpoint, "
         f"attempt {attempt} of 3."
         for method, what, attempt in how
     ]

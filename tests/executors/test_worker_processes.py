@@ -46,7 +46,7 @@ def test_a_killed_worker_loses_no_cell_and_changes_no_number(
     assert first == 0
     assert 0 < second < third
     assert heard["notices"] == [
-        f"The worker process of fedora died, signal 9: it goes on from its last checkpoint, "
+        f"The worker process of fedora died, signal 9: it resumes from its last checkpoint, "
         f"attempt {attempt} of 3."
         for attempt in (2, 3)
     ]

@@ -9,26 +9,26 @@ from pflbench.experiments.executors.executor import Executor, Outcome, Watch, Wo
 from pflbench.results import Store
 
 SECONDS_BETWEEN_LOOKS = 1.0
-"""How often it is looked whether another process has ended a cell."""
+"""How often to check whether another process has ended a cell."""
 
 
 def run_cells(
     works: Sequence[Work], executor: Executor, watch: Watch | None = None
 ) -> dict[str, Outcome]:
-    """Run cells, each once; come back at the end to those that another process runs.
+    """Run cells, each once; at the end return to those that another process runs.
 
     Parameters
     ----------
     works
-        The cells; those of one run id are run once.
+        The cells; cells with one run id are run once.
     executor
         Where to run them; it has been entered.
     watch
-        Told how the cells fare.
+        Notified of the cells' progress.
 
     Returns
     -------
-    Run id to what became of the cell, in the order of `works`; none is "busy".
+    Run id to the cell's outcome, in the order of `works`; none is "busy".
     """
     watch = watch or Watch()
     by_id = {work.run_id: work for work in works}
@@ -74,7 +74,7 @@ def _found(works: Sequence[Work], watch: Watch) -> dict[str, Outcome]:
 
 
 def _failed(work: Work) -> Outcome | None:
-    """Return the outcome of a cell that another process has run meanwhile and that failed."""
+    """Return the outcome of a cell that failed in another process meanwhile."""
     run = Store(work.results, missing_ok=True).get(work.run_id)
     if run is None or run.status != "failed":
         return None
@@ -82,7 +82,7 @@ def _failed(work: Work) -> Outcome | None:
 
 
 def _until_free(works: Sequence[Work], watch: Watch) -> list[Work]:
-    """Wait until a cell can be run or is complete; return those of which that is so."""
+    """Wait until a cell can be run or is complete; return all such cells."""
     said = False
     while works:
         holders = [Store(work.results, missing_ok=True).held(work.run_id) for work in works]

@@ -20,25 +20,25 @@ def make_executor(
     ----------
     name
         "here": in this process; "processes": in worker processes of this machine; "ray": on a Ray
-        cluster; "auto": here if there is one job, else in processes.
+        cluster; "auto": here with one job, else in processes.
     jobs
-        Cells that run at a time; None for one, and on a Ray cluster for as many as it has room for.
+        Cells that run at a time; None for one, and on a Ray cluster for as many as fit.
     main
         Whether worker processes import the script that starts them, as of `Processes`.
     options
-        Those of `RayTasks`.
+        The options of `RayTasks`.
 
     Raises
     ------
     InputError
-        No such executor, or it cannot do so many jobs, or it is not installed.
+        The executor does not exist, cannot run this number of jobs, or is not installed.
     """
     if name not in EXECUTORS:
         raise UnknownNameError("executor", name, EXECUTORS)
     if jobs is not None and jobs < 1:
         raise InputError(f"jobs = {jobs} is not valid: expected a whole number ≥ 1.")
     if name == "ray":
-        from pflbench.experiments.executors.ray import RayTasks  # for those who have it
+        from pflbench.experiments.executors.ray import RayTasks  # only if it is installed
 
         return RayTasks(jobs=jobs, **options)
     if name == "here" and (jobs or 1) > 1:

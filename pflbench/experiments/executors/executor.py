@@ -1,4 +1,4 @@
-"""What every executor is, what it is given, and the one function that runs a cell anywhere."""
+"""The interface of executors, their work, and the one function that runs a cell anywhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Work:
     run_id
         The id that the request resolves to.
     request
-        What is asked for.
+        The request.
     results
         The results folder.
     title
@@ -52,12 +52,12 @@ class Work:
         return {**self.__dict__, "found": None}
 
     def plan(self) -> PlannedRun:
-        """Make what the cell needs to run, and let go of what was resolved of it.
+        """Make all parts of the cell's run, and release the resolved request.
 
         Raises
         ------
         InputError
-            Something cannot be done as asked, or the request is another run here.
+            The request is not valid, or resolves to a different run here.
         """
         from pflbench.runs.planning import made, plan
 
@@ -65,7 +65,7 @@ class Work:
         planned = plan(self.request) if found is None else made(found)
         if planned.cell.id != self.run_id:
             raise InputError(
-                f"The cell resolves to run {planned.cell.id} where it is to be run, not to "
+                f"The cell resolves to run {planned.cell.id} on the machine that runs it, not to "
                 f"{self.run_id}: expected the same data, plugins and settings there."
             )
         return planned
@@ -73,19 +73,19 @@ class Work:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell.
+    """The outcome of a cell.
 
     Attributes
     ----------
     run_id
         The cell's.
     status
-        "complete": it was run to its end; "there": it was complete already; "busy": another
+        "complete": it ran to its end; "there": it was complete already; "busy": another
         process is running it; "failed".
     message
-        One sentence: why it failed, or who runs it; else "".
+        One sentence: why it failed, or which process runs it; else "".
     trace
-        The traceback of a failure, "" if there is none.
+        The traceback of a failure, else "".
     """
 
     run_id: str
@@ -95,38 +95,38 @@ class Outcome:
 
     @property
     def done(self) -> bool:
-        """Whether the cell's result is there."""
+        """Whether the cell's result exists."""
         return self.status in ("complete", "there")
 
 
 class Watch:
-    """Base of what is told how cells fare: override what you want to hear of.
+    """Base of observers of cells: override the events that you need.
 
     All methods are called by the thread that runs the cells' executor.
     """
 
     def began(self, work: Work) -> None:
-        """Hear that a cell is being run, for the first time or once more."""
+        """Handle the start of a cell, for the first time or again."""
 
     def observers(self, work: Work) -> Sequence[Observer]:
-        """Return who is told of a cell's rounds, where the executor can tell of them."""
+        """Return the observers of a cell's rounds, if the executor can notify them."""
         return ()
 
     def notice(self, text: str) -> None:
-        """Hear something about the execution that people should see."""
+        """Handle a notice about the execution that users should see."""
 
     def remark(self, text: str) -> None:
-        """Hear a `Remark`: the same, but of what no number depends on."""
+        """Handle a `Remark`: a notice that does not affect numbers."""
         self.notice(text)
 
     def ended(self, work: Work, outcome: Outcome) -> None:
-        """Hear what became of a cell that began; one that is busy is tried again at the end."""
+        """Handle the end of a cell; a busy one is tried again at the end."""
 
     def there(self, runs: Sequence[tuple[Work, Result]]) -> None:
-        """Hear, before any cell begins, which of them are complete already."""
+        """Handle the cells that are complete already, before any cell starts."""
 
     def waiting(self, works: Sequence[Work], holders: Sequence[str]) -> None:
-        """Hear that nothing is left to do but to wait for cells that others run."""
+        """Handle the wait for cells that other processes run, when no other cell is left."""
 
 
 class Executor(Protocol):
@@ -139,7 +139,7 @@ class Executor(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Stop whatever still runs, within seconds."""
+        """Stop all running cells, within seconds."""
         ...
 
     def begin(self, works: Sequence[Work]) -> None:
@@ -148,29 +148,29 @@ class Executor(Protocol):
         Raises
         ------
         InputError, WorkError
-            What the cells need is not there.
+            A requirement of the cells is missing.
         """
         ...
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
-        """Run cells, and yield what became of each as it ends, in any order.
+        """Run cells, and yield the outcome of each as it ends, in any order.
 
-        It calls `watch.began`, and where it can tells `watch.observers` of rounds; who iterates
-        tells `watch.ended`. One cell that fails stops no other. An executor may run several
+        It calls `watch.began`, and if it can notifies `watch.observers` of rounds; the caller
+        calls `watch.ended`. A failed cell does not stop the others. An executor may run several
         times, one after the other.
         """
         ...
 
 
 def find(work: Work, store: Store) -> Result | None:
-    """Return a cell's result if it is there and needs not be run, and tell plugins' observers.
+    """Return a cell's result if it need not be run, and notify plugins' observers.
 
     Raises
     ------
     InputError
-        What is there of the run is damaged.
+        The stored run is damaged.
     """
-    from pflbench.runs.observing import Told, observers_of
+    from pflbench.runs.observing import Observers, observers_of
     from pflbench.runs.result import Result
     from pflbench.schema.plugins import installed
 
@@ -179,12 +179,12 @@ def find(work: Work, store: Store) -> Result | None:
         return None
     store.tidy(run)
     result = Result.stored(run)
-    Told(observers_of(installed())).tell("reused", result)
+    Observers(observers_of(installed())).notify("reused", result)
     return result
 
 
 class _Reused(Observer):
-    """Remembers whether a run was there."""
+    """Remembers whether a run was complete already."""
 
     def __init__(self) -> None:
         self.there = False
@@ -194,10 +194,10 @@ class _Reused(Observer):
 
 
 def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
-    """Run a cell in this process, resume it, or find it there; what stops it is its outcome.
+    """Run a cell in this process, resume it, or find it complete; an error is its outcome.
 
-    Every executor calls this, in whichever process it has chosen. The results folder is there: if
-    it is moved or removed meanwhile, it is not made again. Only an interruption passes through.
+    Every executor calls this, in its chosen process. The results folder exists: if it is moved
+    or removed meanwhile, it is not made again. Only an interruption passes through.
     """
     from pflbench.results import RunBusyError, Store
     from pflbench.runs import execute
@@ -207,6 +207,6 @@ def do(work: Work, observers: Iterable[Observer] = ()) -> Outcome:
         execute(work.plan(), Store(work.results), [reused, *observers])
     except RunBusyError as error:
         return Outcome(work.run_id, "busy", sentence(error))
-    except (Exception, SystemExit) as error:  # whatever stops this cell, the others are run
+    except (Exception, SystemExit) as error:  # any error stops only this cell
         return Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
     return Outcome(work.run_id, "there" if reused.there else "complete")

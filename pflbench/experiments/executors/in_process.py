@@ -13,7 +13,7 @@ class Here:
     """The executor that needs nothing: each cell has all cores."""
 
     def __enter__(self) -> Self:
-        """Make ready; there is nothing to do."""
+        """Prepare; nothing to do."""
         return self
 
     def __exit__(
@@ -22,7 +22,7 @@ class Here:
         """Leave; nothing is left behind."""
 
     def begin(self, works: Sequence[Work]) -> None:
-        """Refuse nothing: each cell says itself what it needs."""
+        """Refuse nothing: each cell checks its own requirements."""
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells in their order; see `Executor.run`."""

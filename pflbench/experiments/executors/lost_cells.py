@@ -1,4 +1,4 @@
-"""Cells whose worker process died: how often they are tried, and what is left if that fails."""
+"""Cells whose worker process died: number of attempts, and the failed run after them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pflbench.errors import PflbenchError
 from pflbench.experiments.executors.executor import Outcome, Work
 
 ATTEMPTS = 3
-"""How often a cell is begun whose worker process dies each time."""
+"""Most attempts of a cell whose worker process dies each time."""
 
 
 def again(work: Work) -> Work:
-    """Return what to do after a cell's worker process died: go on from its last checkpoint.
+    """Return the work after a cell's worker process died: resume from its last checkpoint.
 
-    Where everything is to be run again, what the lost attempt has begun is gone on with, too.
+    With rerun="always", too, the work of the lost attempt is resumed.
     """
     from pflbench.results import Store
 
@@ -40,7 +40,7 @@ def lost(work: Work, how: str, times: int) -> Outcome:
     reason = f"The worker process died, {how}, {times} times."
     try:
         _keep(work, reason)
-    except PflbenchError as error:  # the reason is said all the same
+    except PflbenchError as error:  # the reason is reported in any case
         reason = f"{reason} It could not be kept as a failed run: {error}"
     return Outcome(work.run_id, "failed", reason)
 
@@ -54,11 +54,11 @@ def _keep(work: Work, reason: str) -> None:
     store = Store(work.results)
     there = store.get(work.run_id)
     if there is not None and there.status == "complete":
-        return  # as it was before everything was to be run again
+        return  # the old run, before the new attempt replaced it
     if there is not None and there.cell:
         cell, labels = there.cell, there.labels
         where = {k: v for k, v in there.environment.items() if k != "earlier"}
-    else:  # not planned in full: that may be what the worker died of
+    else:  # not planned in full: planning may have killed the worker
         found = identify(work.request)
         cell = found.cell.to_json()
         labels = {

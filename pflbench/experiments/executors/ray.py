@@ -35,9 +35,9 @@ from pflbench.schema.error_text import one_line, sentence
 CELLS_OF_A_WORKER = 16
 """Cells that a worker runs before it gives all its memory back and a fresh one takes its place.
 
-A fresh one imports PyTorch, some two seconds of one core: that is little for sixteen cells, even
-small ones. One that had a GPU ends after each cell: what PyTorch keeps of a GPU's memory for later
-is memory that the cells beside it lack.
+A fresh one imports PyTorch, about two seconds of one core: that is little for sixteen cells, even
+small ones. A worker with a GPU ends after each cell: GPU memory cached by PyTorch is missing for
+the other cells on this GPU.
 """
 
 STORE_BYTES = 128 * 2**20
@@ -51,14 +51,14 @@ _RAYS_OWN = ("RAY_AUTH_MODE",)
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Ray prints on this process's output whatever befalls its workers, in pages; what matters of
-    # it is said as a notice. It reads this when it is imported.
+    # Ray prints every event of its workers on this process's output, in pages; important ones are
+    # given as notices. It reads this when it is imported.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
 }
 
 _TOKEN = {"RAY_AUTH_TOKEN": os.urandom(32).hex()}
-"""Ray listens on the network even if it is one machine's, and obeys who has this; where there is
-none, it writes one to the user's home folder. Always the same one: Ray reads it but once."""
+"""Ray listens on the network even on one machine, and obeys anyone with this token; without one,
+it writes one to the user's home folder. Always the same one: Ray reads it only once."""
 
 _LONGEST_FOLDER = 42
 """Bytes of a temporary folder in which the paths of Ray's sockets still fit the 107 of Unix."""
@@ -71,12 +71,12 @@ class RayTasks:
     ----------
     address
         Of a running cluster, "host:port" or "auto"; None starts a Ray of this machine's cores and
-        ends it with the executor. A cluster is left as it was found.
+        ends it with the executor. A running cluster is not changed.
     jobs
-        Cells at a time; None for as many as there is room for.
+        Cells at a time; None for as many as fit.
     cpus, gpus
-        What each cell is given; shares of a GPU are allowed. A cell computes with as many threads
-        as it has whole CPUs, at least one, and on a GPU only if it is given some of one.
+        Resources of each cell; shares of a GPU are allowed. A cell computes with as many threads
+        as it has whole CPUs, at least one, and on a GPU only if it gets a share of one.
 
     Raises
     ------
@@ -101,13 +101,13 @@ class RayTasks:
             self._ray = needed("ray", "--executor ray", "ray")
 
     def __enter__(self) -> Self:
-        """Make ready; Ray is started, or the cluster found, when there is a cell to run."""
+        """Prepare; Ray is started, or the cluster found, when a cell is to be run."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
-        """Cancel what still runs; end Ray if it was started here, else take leave of it."""
+        """Cancel running cells; end Ray if it was started here, else disconnect from it."""
         self._stack.close()
         self._begun = False
 
@@ -117,7 +117,7 @@ class RayTasks:
         Raises
         ------
         InputError
-            No machine has what a cell is to be given, or the address is none.
+            No machine has the resources of a cell, or the address is not valid.
         WorkError
             Ray cannot be started, or the cluster cannot be reached.
         """
@@ -132,10 +132,10 @@ class RayTasks:
             self._begin()
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
-        """Run cells, as many at a time as there is room for; see `Executor.run`.
+        """Run cells, as many at a time as fit; see `Executor.run`.
 
-        A cell whose worker or machine is lost is tried again when the others have begun, from its
-        last checkpoint, three attempts in all.
+        A cell whose worker or machine is lost is tried again when the others have started, from its
+        last checkpoint, at most three times in total.
 
         Raises
         ------
@@ -170,7 +170,7 @@ class RayTasks:
                     else:
                         ahead.append(again(work))
                         watch.notice(
-                            f"The worker process of {work.title} died, {what.how}: it goes on "
+                            f"The worker process of {work.title} died, {what.how}: it resumes "
                             f"from its last checkpoint, attempt {attempts[work.run_id] + 1} of "
                             f"{ATTEMPTS}."
                         )
@@ -178,8 +178,8 @@ class RayTasks:
     def _task(self) -> Any:
         """Return the task that runs a cell.
 
-        Ray's own retries are not used: nobody would hear of them, those of workers that ran out of
-        memory have no end, and a cell that is to be run again would start again each time.
+        Ray's own retries are not used: they are silent, they never end for workers that ran out of
+        memory, and a cell with rerun="always" would start from the beginning each time.
         """
         return self._ray.remote(
             num_cpus=self.cpus,
@@ -191,7 +191,7 @@ class RayTasks:
         )(run_cell)
 
     def _next(self, events: Any, work: Work) -> tuple[str, Any]:
-        """Return the next event of a cell: those of its worker, or "lost"."""
+        """Return the next event of a cell: one of its worker's, or "lost"."""
         errors = self._ray.exceptions
         try:
             event: tuple[str, Any] = self._ray.get(next(events))
@@ -222,7 +222,7 @@ class RayTasks:
         self._begun = True
 
     def _start(self, stack: ExitStack) -> None:
-        """Start a Ray of this machine, which nobody else can use."""
+        """Start a private Ray on this machine."""
         threads = {"OMP_NUM_THREADS": str(self.threads), "MKL_NUM_THREADS": str(self.threads)}
         stack.enter_context(environment({**threads, **_TOKEN}, _RAYS_OWN))
         folder = tempfile.mkdtemp(prefix="ray-", dir=_temporary_folder())
@@ -250,12 +250,12 @@ class RayTasks:
             self._ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:
             raise WorkError(
-                f"There is no Ray cluster at {address!r}, or this machine is not one of it: "
+                f"No Ray cluster is at {address!r}, or this machine is not part of it: "
                 f"{_first_line(error)}"
             ) from error
 
     def _room(self) -> int:
-        """Return how many cells there is room for, now that machines may have come or gone."""
+        """Return how many cells fit now; machines may have come or gone."""
         return self.jobs or max(1, sum(map(self._fitting, self._machines())))
 
     def _machines(self) -> list[Mapping[str, float]]:
@@ -273,12 +273,12 @@ class RayTasks:
         most = max(machines, key=lambda machine: [machine.get(name, 0) for name in ("GPU", "CPU")])
         where = "This machine" if self.address is None else "The largest machine of the Ray cluster"
         raise InputError(
-            f"Each cell is to be given {self.cpus:g} CPUs and {self.gpus:g} GPUs. {where} has "
-            f"{most.get('CPU', 0):g} and {most.get('GPU', 0):g}: expected no more than that."
+            f"Each cell needs {self.cpus:g} CPUs and {self.gpus:g} GPUs. {where} has "
+            f"{most.get('CPU', 0):g} and {most.get('GPU', 0):g}: expected at most these."
         )
 
     def _cancel(self) -> None:
-        """End what still runs; what it has done is there up to its last checkpoint."""
+        """End running cells; their last checkpoints remain."""
         if self.address is None or not self._running:
             return  # our own Ray is ended with all its workers
         for reference in self._running:
@@ -300,15 +300,15 @@ class _Loss:
 def _given_up(work: Work, loss: _Loss) -> Outcome:
     """Return the outcome of a cell that was lost too often.
 
-    A cell that machines are lost under is not to blame: it stays unfinished, with its checkpoint,
-    and goes on from there when it is run again.
+    Losing machines is not the cell's fault: it stays unfinished, with its checkpoint, and resumes
+    when it is run again.
     """
     if not loss.machine:
         return lost(work, loss.how, ATTEMPTS)
     return Outcome(
         work.run_id,
         "failed",
-        f"The worker process died, {loss.how}, {ATTEMPTS} times; the cell goes on from its last "
+        f"The worker process died, {loss.how}, {ATTEMPTS} times; the cell resumes from its last "
         "checkpoint when it is run again.",
     )
 
@@ -316,7 +316,7 @@ def _given_up(work: Work, loss: _Loss) -> Outcome:
 def _of_ray(error: Exception) -> str:
     if "No module named 'pflbench" in str(error):
         return (
-            "A machine of the Ray cluster has no pflbench, or another version of it: expected the "
+            "A machine of the Ray cluster has no pflbench, or a different version: expected the "
             "same on all machines."
         )
     return sentence(WorkError(f"Ray could not run the cell: {_first_line(error)}"))
@@ -327,7 +327,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _check_reachable(address: str) -> None:
-    """Look whether somebody listens there: Ray itself tries for minutes."""
+    """Check whether the address answers: Ray itself tries for minutes."""
     if address == "auto":
         return
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -343,7 +343,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _temporary_folder() -> str | None:
-    """Return where Ray's folder goes; where temporary folders lie if that path is short enough."""
+    """Return Ray's folder: in the folder for temporary files if this path is short enough."""
     usual = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
     fits = len(os.fsencode(usual)) + len("/ray-12345678") <= _LONGEST_FOLDER
     return usual if fits or not Path("/tmp").is_dir() else "/tmp"

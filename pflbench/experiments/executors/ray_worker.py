@@ -1,4 +1,4 @@
-"""What goes on in a Ray worker: it makes sure of the shared folder, and runs one cell."""
+"""The code of a Ray worker: it checks the shared folder, and runs one cell."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ from pflbench.schema.error_text import sentence
 from pflbench.version import __version__
 
 PATIENCE = 10.0
-"""Seconds that another machine's file may take to appear: network file systems remember for a
-while that a name was not there."""
+"""Seconds that another machine's file may take to appear: network file systems cache missing
+names."""
 
 SECONDS_BETWEEN_ROUNDS = 0.5
-"""Rounds are told no more often, except for the last: each is a message between machines."""
+"""Shortest time between reported rounds, except the last: each is a message between machines."""
 
 _LOCKS = ".locks"
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a worker must have in common with the process that sends it cells.
+    """The state that a worker must share with the process that sends it cells.
 
     Attributes
     ----------
     mark
-        Name of a file that lies in each results folder for as long as cells are sent.
+        Name of a file in each results folder for as long as cells are sent.
     folder
         The working directory, which relative paths to data start from.
     variables
@@ -63,9 +63,9 @@ class Surroundings:
 
 @contextmanager
 def marked(results: Iterable[Path]) -> Iterator[str]:
-    """Lay a file of a name that nobody guesses in results folders, for the body of a `with`.
+    """Put a file with a random name into results folders, for the body of a `with`.
 
-    A worker that does not find it sees another folder under the same path, or none.
+    A worker that does not find it sees a different folder under the same path, or none.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def marked(results: Iterable[Path]) -> Iterator[str]:
 
 
 def surroundings(mark: str, threads: int, gpus: float) -> Surroundings:
-    """Return what workers must have in common with this process."""
+    """Return the state that workers must share with this process."""
     ours = {name: value for name, value in os.environ.items() if name.startswith("PFLBENCH_")}
     return Surroundings(mark, str(Path.cwd()), ours, __version__, threads, gpus)
 
@@ -95,12 +95,11 @@ def surroundings(mark: str, threads: int, gpus: float) -> Surroundings:
 def run_cell(work: Work, around: Surroundings) -> Iterator[tuple[str, Any]]:
     """Run a cell in this worker, as the process that sent it would.
 
-    Whatever is wrong with the worker's machine is the outcome, in one sentence; nothing was
-    written then.
+    A problem of the worker's machine is the outcome, in one sentence; then nothing was written.
 
     Yields
     ------
-    Events as they happen, each with what it is about: "began", what observers hear ("started",
+    Events as they happen, each with its subject: "began", events of observers ("started",
     "round_done"), "notice", "remark", and at the end "ended" with the outcome.
     """
     yield "began", None
@@ -131,7 +130,7 @@ def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]])
         with suppress(OSError):  # without it, only relative paths to data fail, and say so
             os.chdir(around.folder)
         if not around.gpus and work.request.device == "auto":
-            # A GPU that was not asked for is not this cell's, whether or not Ray hides it.
+            # A GPU that was not requested is not this cell's, whether or not Ray hides it.
             work = replace(work, request=replace(work.request, device="cpu"))
         warnings.showwarning = warnings_to(say)
         outcome = do(work, [Reporter(say, SECONDS_BETWEEN_ROUNDS)])
@@ -142,7 +141,7 @@ def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]])
 
 
 def _mismatch(work: Work, around: Surroundings) -> str:
-    """Say in a sentence what this machine lacks, "" if nothing."""
+    """Return in a sentence what this machine lacks, or ""."""
     here = platform.node()
     if around.version != __version__:
         return (

@@ -19,7 +19,7 @@ def run_together(works: Sequence[Work], group: Group, watch: Watch) -> dict[str,
 
     Returns
     -------
-    Run id to what became of the cell, in the order of `works`; one that was there is "complete".
+    Run id to the cell's outcome, in the order of `works`; an already complete one is "complete".
     """
     outcomes = {}
     for work in works:
@@ -34,6 +34,6 @@ def _run(work: Work, observers: Iterable[Observer], group: Group) -> Outcome:
         with group.together():
             store = Store(work.results, missing_ok=True) if group.first else None
             execute(work.plan(), store, observers, group)
-    except Exception as error:  # whatever stops this cell, the others are run
+    except Exception as error:  # any error stops only this cell
         return Outcome(work.run_id, "failed", sentence(error), "".join(format_exception(error)))
     return Outcome(work.run_id, "complete")

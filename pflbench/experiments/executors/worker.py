@@ -1,4 +1,4 @@
-"""What goes on in a worker process: it runs cells, says how far they are, and ends with its parent.
+"""The code of a worker process: it runs cells, reports progress, and ends with its parent.
 
 Nothing of PyTorch is computed before `prepare`, and its thread variables are those of the cap.
 """
@@ -21,7 +21,7 @@ from pflbench.experiments.executors.executor import Outcome, Work, do
 from pflbench.experiments.executors.reports import Reporter, warnings_to
 
 SECONDS_BETWEEN_ROUNDS = 0.25
-"""Rounds are told no more often, except for those that were evaluated, and the last."""
+"""Shortest time between reported rounds, except evaluated ones, and the last."""
 
 PARENT_GONE = 3
 """Exit status of a worker whose parent has ended."""
@@ -35,7 +35,7 @@ def prepare(said: Connection, environment: Mapping[str, str], threads: int) -> N
     Parameters
     ----------
     said
-        Where to say what happens.
+        The channel for events.
     environment
         The parent's variables: a worker may come from a server that was started before they
         were set.
@@ -48,8 +48,8 @@ def prepare(said: Connection, environment: Mapping[str, str], threads: int) -> N
     _said = said
     os.environ.clear()
     os.environ.update(environment)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears of Ctrl-C, and ends this
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # at once, also out of a long computation
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C, and ends this
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # immediately, even during a long computation
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     torch.set_num_threads(threads)
     warnings.showwarning = warnings_to(partial(_say, ""))

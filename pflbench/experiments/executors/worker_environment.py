@@ -16,7 +16,7 @@ def environment(variables: Mapping[str, str], also: Iterable[str] = ()) -> Itera
     variables
         By name.
     also
-        Further names of variables that the body may set, to be as before as well.
+        Further names of variables that the body may set, to be restored as well.
     """
     before = {name: os.environ.get(name) for name in (*variables, *also)}
     os.environ.update(variables)

@@ -35,7 +35,7 @@ CELLS_OF_A_WORKER = 50
 """Cells that a worker runs before a fresh one takes its place."""
 
 ENOUGH_BYTES = 3 * 2**30
-"""A worker that keeps more memory than this after a cell is replaced as well."""
+"""A worker that keeps more memory than this after a cell is also replaced."""
 
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -46,7 +46,7 @@ _THREAD_VARIABLES = (
 )
 
 _PRELOADED = ["pflbench.experiments.executors.worker", "torchvision"]
-"""What takes seconds to import, and every cell needs."""
+"""Modules that take seconds to import, and that every cell needs."""
 
 
 def cores() -> int:
@@ -88,7 +88,7 @@ class Processes:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        """Set the thread variables that workers start with, and start what they are forked from."""
+        """Set the thread variables of workers, and start the server that forks them."""
         if not self.main:
             self._stack.enter_context(_main_unseen())
         capped = dict.fromkeys(_THREAD_VARIABLES, str(self.threads))
@@ -107,19 +107,19 @@ class Processes:
         finally:
             self._stack.close()
             if self._started and not self._waited and self._started == _server():
-                with suppress(OSError):  # nobody needs what it still imports
+                with suppress(OSError):  # its imports are no longer needed
                     os.kill(self._started, signal.SIGTERM)
 
     def begin(self, works: Sequence[Work]) -> None:
-        """Refuse nothing: each cell says itself what it needs, and is resolved by its worker."""
+        """Refuse nothing: each cell checks its own requirements, and is resolved by its worker."""
         for work in works:
             work.found = None
 
     def run(self, works: Sequence[Work], watch: Watch) -> Iterator[Outcome]:
         """Run cells, as many at a time as there are jobs; see `Executor.run`.
 
-        A cell whose worker dies is tried again when the others have begun, from its last
-        checkpoint; after three attempts it is kept as a failed run.
+        A cell whose worker dies is tried again when the others have started, from its last
+        checkpoint; after three attempts it is stored as a failed run.
         """
         ahead = deque(works)
         running: dict[Future[Any], tuple[_Slot, Work]] = {}
@@ -134,7 +134,7 @@ class Processes:
                     running[slot.start(work)] = slot, work
                 try:
                     event, about, what = self._events.get(timeout=1.0)
-                except Empty:  # so that Ctrl-C is heard on every system
+                except Empty:  # so that Ctrl-C is handled on every system
                     continue
                 if event != "ended":
                     if event in ("notice", "remark") or about in known:
@@ -154,7 +154,7 @@ class Processes:
                     if times < ATTEMPTS:
                         ahead.append(again(work))
                         watch.notice(
-                            f"The worker process of {work.title} died, {how}: it goes on from its "
+                            f"The worker process of {work.title} died, {how}: it resumes from its "
                             f"last checkpoint, attempt {times + 1} of {ATTEMPTS}."
                         )
                         continue
@@ -166,8 +166,8 @@ class Processes:
     def _wait_for_server(self) -> None:
         """Wait until workers are forked within milliseconds: Ctrl-C meanwhile leaves none behind.
 
-        A worker that is asked for while the server still imports is begun when it has, whether
-        or not what it needs of this process is still there.
+        A worker requested during the server's imports starts after them, even if its resources in
+        this process are gone by then.
         """
         if not self._waited and self._context.get_start_method() == "forkserver":
             probe = self._context.Process(target=int)
@@ -182,7 +182,7 @@ class Processes:
         return slot
 
     def _end(self, slots: Sequence[_Slot]) -> None:
-        """End workers, all at the same time; those that are ended already are no more to do."""
+        """End workers, all at the same time, except those that have already ended."""
         living = [slot for slot in slots if slot in self._slots]
         for slot in living:
             slot.stop()
@@ -194,7 +194,7 @@ class Processes:
 
 
 class _Slot:
-    """One worker process, and those that take its place."""
+    """One worker process, and its replacements."""
 
     def __init__(
         self,
@@ -234,7 +234,7 @@ class _Slot:
     def close(self) -> None:
         """Wait until it has."""
         self._pool.join()
-        self._said.close()  # which ends the listening as well
+        self._said.close()  # also ends the listening
 
     def _listen(self) -> None:
         try:
@@ -275,10 +275,10 @@ def _server() -> int | None:
 def _context() -> Any:
     """Return how workers are started.
 
-    From a fork server where there is one: a process that has imported all that a worker needs,
-    with the thread variables set, and has computed nothing. Workers are forked from it within
-    milliseconds. Forking this process is not an option, since it has threads; spawning imports
-    PyTorch anew for each worker, and for each that takes another's place.
+    From a fork server if the system has one: a process with all imports of a worker, with the
+    thread variables set, that has computed nothing. Workers are forked from it within milliseconds.
+    Forking this process is not an option, since it has threads; spawning imports PyTorch again for
+    each worker and each replacement.
     """
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
@@ -313,7 +313,7 @@ def _main_unseen() -> Iterator[None]:
 def _uninterrupted() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait until the body of a `with` is done.
 
-    They are heard by handlers, since any thread may catch a signal that this one blocks.
+    Handlers receive them, since any thread may catch a signal that this one blocks.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""How long cells will take, and how much memory: by runs that are there, else by a rough rule."""
+"""Estimates of cells' time and memory: from stored runs, else by a rough rule."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from pflbench.runs.identity import Identified
 
 Basis = Literal["method", "scenario", "pace", "rule"]
-"""What an estimate stands on: runs of the same method in the same scenario; runs of other methods
-there; the pace of other runs that are there; none, so an assumed pace."""
+"""The basis of an estimate: runs of the same method in the same scenario; runs of other methods
+in it; the pace of other stored runs; none, so an assumed pace."""
 
 BASES: tuple[Basis, ...] = get_args(Basis)
 
 ASSUMED_PACE = 1e10
-"""Samples × parameters that are assumed to be trained in a second where no run tells: FedAvg with
-a perceptron does three times as much on two cores, convolutional networks a tenth."""
+"""Assumed pace without any run, in samples × parameters per second: FedAvg with a perceptron
+does three times as much on two cores, convolutional networks a tenth."""
 
 SECONDS_A_STEP = 1e-4
-"""What a local step is assumed to take at least."""
+"""Assumed shortest time of a local step."""
 
 BASE_BYTES = 700_000_000
 """Memory that is assumed for Python and PyTorch themselves."""
@@ -37,12 +37,12 @@ ROWS = 3
 """Rows that are assumed to be kept for each client, each as large as the network."""
 
 _LOOKED_AT = 3
-"""Runs of which the memory is looked up, where there are many like ones."""
+"""Most runs whose memory is read, of many similar ones."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one cell will take.
+    """The estimate of one cell.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class Estimate:
     memory
         Peak, in bytes.
     basis
-        What the seconds stand on.
+        The basis of the seconds.
     """
 
     seconds: float
@@ -60,7 +60,7 @@ class Estimate:
 
 
 class Experience:
-    """What the complete runs of a results folder tell of cells to come.
+    """Estimates of future cells from the complete runs of a results folder.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ class Experience:
                 self._by_scenario[cell.scenario.id].append((cell, run))
 
     def estimate(self, found: Identified) -> Estimate:
-        """Estimate what a cell will take."""
+        """Estimate a cell."""
         cell = found.cell
         there = self._by_scenario.get(cell.scenario.id, [])
         own = [(c, r) for c, r in there if c.algorithm.name == cell.algorithm.name]
@@ -95,7 +95,7 @@ class Experience:
         return Estimate(seconds, _memory_by_rule(found), "pace" if pace else "rule")
 
     def _pace(self, model: str) -> float | None:
-        """Return the median pace of runs, of those with such a network if there are any."""
+        """Return the median pace of runs, of those with such a network if any."""
         return median(self._paces.get(model) or self._paces.get("") or [0.0]) or None
 
     @cached_property
@@ -114,7 +114,7 @@ class Experience:
 
 
 def _peak(runs: Sequence[StoredRun]) -> int:
-    """Return the most memory that some of the runs needed, in bytes; 0 if they do not tell."""
+    """Return the most memory that some of the runs needed, in bytes; 0 if not recorded."""
     peaks = [0]
     for run in runs[:_LOOKED_AT]:
         try:

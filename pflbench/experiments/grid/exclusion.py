@@ -18,16 +18,16 @@ EXCLUDE_KEYS = ("method", "seed", *KEYS)
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A cell is left out if all that is said here is true of it.
+    """A cell is left out if it matches all conditions.
 
-    A name with parameters is true of whatever has these parameters, given or by default; a name
-    alone is true of it with any. What a scenario does not say is as its data set's reference
-    scenario says.
+    A name with parameters matches every cell with these parameters, given or by default; a name
+    alone matches any parameters. Keys that a scenario leaves out have the values of its data set's
+    reference scenario.
 
     Attributes
     ----------
     conditions
-        "method", "seed" or a key of a scenario to the values of which one must be the cell's.
+        "method", "seed" or a key of a scenario to values, one of which must be the cell's.
     """
 
     conditions: Mapping[str, tuple[Any, ...]]
@@ -51,7 +51,7 @@ class Exclusion:
 
 
 def _in_full(scenario: Mapping[str, Any], registry: Registry) -> dict[str, Any]:
-    """Return a scenario with what its data set's reference scenario says of the rest."""
+    """Return a scenario completed from its data set's reference scenario."""
     name = str(scenario["dataset"]).partition(":")[0]
     reference = dataclasses.asdict(registry.get(registry.datasets, name).reference)
     if "local_steps" in scenario or "local_epochs" in scenario:

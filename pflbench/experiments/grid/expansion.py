@@ -22,7 +22,7 @@ from pflbench.schema.plugins import Registry
 from pflbench.schema.settings import parse_settings
 
 Place = Callable[[int], str]
-"""What messages call the table of a number, counted from 1."""
+"""Returns the name of a numbered table in messages, counted from 1."""
 
 
 def scenarios_of(
@@ -33,12 +33,12 @@ def scenarios_of(
     shared_place: str = "",
     place: Place = lambda _: "",
 ) -> tuple[dict[str, Any], ...]:
-    """Return the scenarios that tables stand for, checked, each once.
+    """Return the scenarios of tables, checked, each once.
 
     Parameters
     ----------
     shared
-        What holds of every table that does not say otherwise.
+        Settings of every table that does not override them.
     tables
         Key to value, or to a list of values; none for `shared` alone.
 
@@ -88,12 +88,12 @@ def choices_of(table: Mapping[str, Any]) -> dict[str, list[Any]]:
 
 
 def values_of(key: str, value: Any) -> list[Any]:
-    """Return a key's values: one, or those of a list.
+    """Return a key's values: one, or a list's values.
 
     Raises
     ------
     InputError
-        One is not valid, or there is none.
+        One is not valid, or the list is empty.
     """
     return [read_value(key, text) for text in texts_of(key, value)]
 
@@ -111,7 +111,7 @@ def texts_of(key: str, value: Any) -> list[str]:
 
 
 def _is_list(key: str) -> bool:
-    """Whether a value of a key is a list by itself: a list of lists is several values."""
+    """Whether a value of a key is a list: then a list of lists is several values."""
     return key in FIELDS and FIELDS[key].sequence
 
 
@@ -132,7 +132,7 @@ def methods_of(entries: Iterable[Any], registry: Registry) -> tuple[Expression, 
     Raises
     ------
     InputError
-        There is no such method, or a parameter is not valid.
+        The method does not exist, or a parameter is not valid.
     """
     found: dict[str, Expression] = {}
     for entry in entries:

@@ -21,7 +21,7 @@ def checked(
     store: Store | None,
     device: Callable[[str], str] = lambda name: name,
 ) -> dict[str, Identified]:
-    """Plan every cell that is not complete, so that whatever is wrong is said before any is run.
+    """Plan every incomplete cell, so that all errors are raised before any cell runs.
 
     Of a cell that is complete, only the identity is worked out: that takes no time.
 
@@ -32,16 +32,16 @@ def checked(
     store
         Where results are; None to look at none, and plan every cell.
     device
-        From the device that is asked for to the one that this process gets.
+        Maps the requested device to this process's device.
 
     Returns
     -------
-    Run id to cell: cells that are the same are there once.
+    Run id to cell: equal cells appear once.
 
     Raises
     ------
     InputError
-        A cell cannot be run as asked, or the results folder is damaged or cannot be written.
+        A cell is not valid, or the results folder is damaged or cannot be written.
     """
     from pflbench.runs.identity import identify
     from pflbench.runs.planning import made
@@ -66,7 +66,7 @@ def checked(
 def with_impossible(
     standings: Iterable[Standing], cells: Mapping[str, Identified]
 ) -> list[Standing]:
-    """Plan the cells of which nothing is there; say of those that cannot be run why."""
+    """Plan the cells without a stored run; return why some cannot be run."""
     from pflbench.runs.planning import made
 
     told = []

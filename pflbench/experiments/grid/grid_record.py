@@ -1,4 +1,4 @@
-"""A matrix: methods × scenarios × seeds, less what is left out."""
+"""A matrix: methods × scenarios × seeds, without excluded cells."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class TuningPlan:
     seeds
         That a trial runs with.
     extend
-        Whether trials are continued, of all methods of a scenario alike, where the best value of
-        one lies at the end of the values tried.
+        Whether trials are continued, equally for all methods of a scenario, if the best value of
+        one is at the end of the tried values.
     max_trials
         At most this many of every method then; None for as many as it takes.
     """
@@ -70,21 +70,21 @@ class TuningPlan:
             )
         if self.max_trials < self.trials:
             raise InputError(
-                f"max_trials {self.max_trials} is below the {self.trials} trials asked for: "
+                f"max_trials {self.max_trials} is below trials {self.trials}: "
                 f"expected at least {self.trials}."
             )
 
 
 @dataclass(frozen=True)
 class Point:
-    """One cell of a matrix, as asked for.
+    """One cell of a matrix, as requested.
 
     Attributes
     ----------
     scenario
-        By the names that `RunRequest` has; what is not said is not there.
+        By the names of `RunRequest`, without fields left out.
     seed, method
-        The rest of it.
+        The other parts of the cell.
     """
 
     scenario: Mapping[str, Any]
@@ -105,7 +105,7 @@ class Matrix:
     scenarios
         Each by the names that `RunRequest` has, single values.
     exclusions
-        What is left out.
+        The excluded cells.
     tuning
         How parameters are searched for, None if they are not.
     """
@@ -142,7 +142,7 @@ class Matrix:
         registry
             Where names are looked up; the installed plugins if None.
         machine
-            What `RunRequest` has besides a scenario: device, engine, chunk, data_dir, ...
+            The fields of `RunRequest` outside a scenario: device, engine, chunk, data_dir, ...
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""What a scenario of a matrix may say: the scenario options of `pflbench run`, and their bounds."""
+"""Keys of a scenario table: the scenario options of `pflbench run`, and their bounds."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def known_key(written: str, known: Iterable[str]) -> str:
     Raises
     ------
     UnknownNameError
-        There is no such key.
+        The key does not exist.
     """
     names = list(known)
     key = written.replace("-", "_")
@@ -81,7 +81,7 @@ def read_value(key: str, text: str) -> Any:
     field.check_choice(text)
     if field.type != "float or str":
         value = getattr(parse_parameters(ScenarioRequest, given, owner="scenario"), key)
-        if value is None:  # "none" is what a key that is left out says
+        if value is None:  # "none" means that a key is left out
             raise InputError(
                 f"{key} {text!r} is not valid: leave it out for the reference scenario's."
             )
@@ -124,22 +124,22 @@ def check_scenario(scenario: Mapping[str, Any], registry: Registry) -> None:
 
 @lru_cache(maxsize=4096)
 def resolve_key(key: str, text: str, registry: Registry, base: str = "") -> tuple[str, Any]:
-    """Return the name and the parameters that an expression stands for.
+    """Return the name and the parameters of an expression.
 
     Parameters
     ----------
     key
-        What it is of a scenario, such as "partition".
+        Its key in a scenario, such as "partition".
     text
         The expression.
     base
-        An expression of the same name, whose arguments hold where `text` gives none; else
-        the defaults do.
+        An expression of the same name, whose arguments apply if `text` gives none; else the
+        defaults apply.
 
     Raises
     ------
     InputError
-        There is no such plugin, or a parameter is not valid.
+        The plugin does not exist, or a parameter is not valid.
     """
     below = parse_expression(base, kind=key).arguments if base else {}
     field = FIELDS[key]

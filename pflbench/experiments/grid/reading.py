@@ -1,4 +1,4 @@
-"""Reading a matrix from a TOML file: whatever it says that is not understood is an error."""
+"""Reading a matrix from a TOML file: any unknown entry is an error."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _exclusion(table: Mapping[str, Any], number: int, registry: plugins.Registry
 
 
 def _check_named(key: str, value: Any, registry: plugins.Registry) -> None:
-    """Check what an exclusion names, as far as it goes without what it leaves open."""
+    """Check the names in an exclusion, as far as its given keys allow."""
     if key == "dataset":
         registry.get(registry.datasets, value.partition(":")[0])
         return
@@ -139,7 +139,7 @@ def _check_method(text: str, registry: plugins.Registry) -> None:
 
 
 def _tuning(table: Mapping[str, Any], seeds: tuple[int, ...]) -> TuningPlan:
-    """Read how to tune; `seeds` are those of the runs that are compared."""
+    """Read the tuning table; `seeds` are those of the compared runs."""
     with at("[tuning]"):
         found = {known_key(key, TUNING_KEYS): value for key, value in table.items()}
         if "trials" not in found:
@@ -211,7 +211,7 @@ def _moved_inside(written: str, folder: Path) -> str:
     """Move the path of an argument `dataset`, as in foreign(dataset=npz:others.npz)."""
     try:
         expression = parse_expression(written, kind="population")
-    except InputError:  # said later, with its place
+    except InputError:  # raised later, with its place
         return written
     if not isinstance(other := expression.arguments.get("dataset"), str):
         return written

@@ -1,4 +1,4 @@
-"""A matrix in parts, for machines that do not know of each other."""
+"""A matrix in parts, for independent machines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Shard:
         Raises
         ------
         InputError
-            It is another text, or a part that is not there.
+            It is malformed, or the part does not exist.
         """
         first, _, second = text.partition("/")
         number, of = whole_of(first), whole_of(second)

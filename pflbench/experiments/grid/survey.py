@@ -1,4 +1,4 @@
-"""How the cells of a matrix stand: done, running, failed, unfinished, or not begun."""
+"""The states of a matrix's cells: done, running, failed, unfinished, or not started."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATES: tuple[State, ...] = get_args(State)
 
 @dataclass(frozen=True)
 class Standing:
-    """A cell, and what has become of it.
+    """A cell and its state.
 
     Attributes
     ----------
@@ -33,10 +33,10 @@ class Standing:
         Its data set as written.
     state
         "done"; "running" by `holder`; "failed" for a `reason`; "damaged", which a run replaces, for
-        a `reason`; "unfinished", to go on after
-        round `reached`; "missing"; "impossible", to be refused by a run for a `reason`.
+        a `reason`; "unfinished", to resume after round `reached`; "missing"; "impossible", refused
+        by a run for a `reason`.
     run
-        What is there of it, None if nothing is.
+        Its stored run, or None.
     """
 
     run_id: str
@@ -50,12 +50,12 @@ class Standing:
 
 
 def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
-    """Resolve requests to their cells, by run id: those that are the same are one.
+    """Resolve requests to their cells, by run id: equal ones are one cell.
 
     Raises
     ------
     InputError
-        A cell cannot be as asked.
+        A cell is not valid.
     """
     from pflbench.runs.identity import identify  # it imports torch
     from pflbench.runs.resolved_data import DataCache
@@ -69,12 +69,12 @@ def identified(requests: Iterable[RunRequest]) -> dict[str, Identified]:
 
 
 def share_of(cells: Mapping[str, Identified], shard: Shard | None) -> dict[str, Identified]:
-    """Return a shard's cells, by run id: no two shards have the same. All, if there is no shard.
+    """Return a shard's cells, by run id: no two shards share a cell. All cells without a shard.
 
     Raises
     ------
     InputError
-        There are fewer cells than shards.
+        The cells are fewer than the shards.
     """
     if shard is None:
         return dict(cells)
@@ -82,20 +82,20 @@ def share_of(cells: Mapping[str, Identified], shard: Shard | None) -> dict[str, 
     chosen = shard.pick(every, kind=lambda found: method_key(found.cell.algorithm))
     if not chosen:
         raise InputError(
-            f"Shard {shard.number}/{shard.of} has no cells: there are {len(every)} in all."
+            f"Shard {shard.number}/{shard.of} has no cells: the matrix has {len(every)}."
         )
     return {found.cell.id: found for found in chosen}
 
 
 def survey(cells: Mapping[str, tuple[Cell, str]], store: Store | None) -> list[Standing]:
-    """Look up how cells stand.
+    """Look up the states of cells.
 
     Parameters
     ----------
     cells
         Run id to cell and data set as written.
     store
-        Where results are; None if there is no such folder yet.
+        The results; None if the folder does not exist yet.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def survey(cells: Mapping[str, tuple[Cell, str]], store: Store | None) -> list[S
 
 
 def survey_all(store: Store) -> list[Standing]:
-    """Look up how all runs of a results folder stand.
+    """Look up the states of all runs of a results folder.
 
     Raises
     ------
@@ -149,13 +149,13 @@ def _standing(
 
 
 def counts(standings: Iterable[Standing]) -> dict[State, int]:
-    """Count the cells by state; every state is there."""
+    """Count the cells by state, all states included."""
     found = Counter(standing.state for standing in standings)
     return {state: found[state] for state in STATES}
 
 
 def method_labels(standings: Iterable[Standing]) -> dict[str, str]:
-    """Name the methods of cells, by `method_key`: with the parameters that tell them apart."""
+    """Name the methods of cells, by `method_key`: with the parameters that differ."""
     from pflbench.analysis.row_names import installed_defaults, labels
 
     choices = {method_key(s.cell.algorithm): s.cell.algorithm for s in standings}
@@ -163,12 +163,12 @@ def method_labels(standings: Iterable[Standing]) -> dict[str, str]:
 
 
 def method_key(choice: Choice) -> str:
-    """Return what is the same for cells of one method with the same parameters."""
+    """Return a key that is equal for cells of one method with the same parameters."""
     return f"{choice} {choice.version}"
 
 
 def scenario_titles(standings: Iterable[Standing]) -> dict[str, str]:
-    """Name the scenarios of cells, by id; those that would have one name say what differs."""
+    """Name the scenarios of cells, by id; equal names get the differences."""
     from pflbench.analysis.row_names import titles
 
     return titles({s.cell.scenario.id: (s.dataset, s.cell.scenario) for s in standings})

@@ -21,8 +21,8 @@ class Budget:
     trials
         The number.
     because
-        Why it is larger than the plan's: the best values, of any method of the scenario, that lie
-        at the end of what all trials but the last one tried, each by the id of its study.
+        Why it is larger than the plan's: the best values, of any method of the scenario, that are
+        at the end of the values of all trials except the last one, each by the id of its study.
     """
 
     trials: int
@@ -32,10 +32,10 @@ class Budget:
 def budgets(studies: Iterable[Study], plan: TuningPlan) -> dict[str, Budget]:
     """Return how many trials each study is to have, by study id.
 
-    They are those of the plan. Where a method's best value then lies at the end of the values
-    tried, and its range goes on, all methods of that scenario get one more, and so on: until the
-    best values of all of them lie inside, or at a declared bound, or the plan's most is reached.
-    The trials so far decide this, so an interrupted search ends as an uninterrupted one does.
+    They are the plan's. If a method's best value is then at the end of the tried values, but inside
+    its range, all methods of the scenario get one more, and so on: until the best values of all of
+    them are inside, or at a declared bound, or the plan's maximum is reached. The trials so far
+    decide this, so an interrupted search ends like an uninterrupted one.
     """
     groups: dict[str, list[Study]] = defaultdict(list)
     for study in studies:

@@ -26,7 +26,7 @@ def requests_of(matrix: Matrix, results: Path, **machine: Any) -> list[RunReques
     results
         Where its tuning is kept.
     machine
-        What `RunRequest` has besides a scenario: device, engine, data_dir, ...
+        The fields of `RunRequest` outside a scenario: device, engine, data_dir, ...
 
     Raises
     ------
@@ -40,8 +40,8 @@ def requests_of(matrix: Matrix, results: Path, **machine: Any) -> list[RunReques
 def tuned(requests: Sequence[RunRequest], plan: TuningPlan, results: Path) -> list[RunRequest]:
     """Return the requests with the setting of the best trial of each study.
 
-    A study none of whose trials came to an end leaves its cells as they are. Of a study that has
-    more trials than the others of its scenario, those beyond their number are not looked at.
+    A study without a finished trial leaves its cells unchanged. If a study has more trials than the
+    others of its scenario, the additional ones are ignored.
 
     Raises
     ------

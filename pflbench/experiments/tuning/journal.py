@@ -1,4 +1,4 @@
-"""Optuna's journal of a study: what is in the file is checked before Optuna trusts it."""
+"""Optuna's journal of a study: the file is checked before Optuna reads it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ from pflbench.schema.error_text import one_line
 
 
 def mend(journal: Path) -> None:
-    """Undo what a search left that was stopped while it wrote: half a line, or the lock.
+    """Undo leftovers of a search that was stopped during a write: half a line, or the lock.
 
     Raises
     ------
     DamagedError
         It is no plain file, or one of its lines is no entry of a journal.
     """
-    for left in journal.parent.glob(f"{journal.name}.lock*"):  # ours is held: it is nobody's
+    for left in journal.parent.glob(
+        f"{journal.name}.lock*"
+    ):  # we hold our own lock, so no process holds this one
         left.unlink()
     if not os.path.lexists(journal):
         return
@@ -37,22 +39,24 @@ def mend(journal: Path) -> None:
 
 @contextmanager
 def trusting(journal: Path) -> Iterator[None]:
-    """Turn what Optuna makes of a journal that contradicts itself into a `DamagedError`."""
+    """Turn Optuna's errors on an inconsistent journal into a `DamagedError`."""
     try:
         yield
     except (PflbenchError, OSError):
         raise
-    except Exception as error:  # KeyError, AssertionError, TypeError, ...: it trusts what it reads
+    except (
+        Exception
+    ) as error:  # KeyError, AssertionError, TypeError, ...: Optuna does not check the file
         what = one_line(f"{type(error).__name__}: {error}").rstrip(".: ")
         raise damaged(journal, f"Optuna cannot follow it ({what})") from error
 
 
 def damaged(journal: Path, why: str) -> DamagedError:
-    """Return the error that says what is wrong with a journal, and the way out."""
+    """Return the error of a journal, with the way out."""
     return DamagedError(
         journal,
-        f"{journal} is damaged: {why}. Remove it and give the command again: what was tried is "
-        "found again from its runs",
+        f"{journal} is damaged: {why}. Remove it and give the command again: the trials are "
+        "restored from their runs",
     )
 
 

@@ -12,7 +12,7 @@ from pflbench.results.tunings import Dimension, Study
 from pflbench.schema.settings import RATE
 
 SPREAD = 8
-"""Trials after the first that are spread evenly, before the search learns from what was tried."""
+"""Trials after the first that are spread evenly, before the search learns from trials."""
 
 STRIDE = 0.25
 """How far a step outward goes, as a share of the declared range, on its scale."""
@@ -36,13 +36,13 @@ def spread(space: Sequence[Dimension], number: int) -> dict[str, float]:
 def outward(study: Study) -> dict[str, float] | None:
     """Return the best setting with one parameter moved beyond the values tried.
 
-    The parameter is one whose best value lies at the end of what was tried, the learning rate
-    first. The others keep their best values, so that a better outcome is this parameter's doing.
+    The best value of the parameter is at the end of the tried values, the learning rate first. The
+    others keep their best values, so that a better outcome comes from this parameter.
 
     Returns
     -------
     dict[str, float] | None
-        None where the best setting lies inside what was tried, or at the declared bounds.
+        None if the best setting is inside the tried values, or at the declared bounds.
     """
     best, found = study.best, open_edges(study)
     if best is None or not found:
@@ -71,7 +71,7 @@ def _beyond(edge: Edge, d: Dimension) -> float:
 
 
 def _within(dimension: Dimension, share: float) -> float:
-    """Return what lies at a share in [0, 1) of a dimension's range."""
+    """Return the value at a share in [0, 1) of a dimension's range."""
     low, high = dimension.low, dimension.high
     if dimension.whole:
         high += 1  # each whole number has as much room

@@ -1,13 +1,13 @@
 """The search: trial after trial of every study, the trials of all studies side by side.
 
-The first trial has the defaults. Those after it are the points of a Halton sequence whose first
-dimension is the learning rate: every method tries the same rates, spread evenly, so that a method
-does not win by luck. Then Optuna's TPE learns from what was tried. Trials beyond the number that
-was asked for go on in the direction of a best value at the end of what was tried; a method that
-has none gets as many trials as the others, by the same rules as before.
+The first trial has the defaults. The next ones are the points of a Halton sequence whose first
+dimension is the learning rate: every method tries the same rates, spread evenly, so that no method
+wins by luck. Then Optuna's TPE learns from the trials. Trials beyond the requested number continue
+in the direction of a best value at the end of the tried values; a method without such a value gets
+as many trials as the others, by the same rules as before.
 
-Within a study one trial follows the other, so what is tried does not depend on how many go on at
-a time, nor on interruptions: the sampler of a trial is seeded by the study and the trial's number.
+Within a study trials run one after the other, so the tried settings do not depend on the number of
+jobs, nor on interruptions: the study and the trial's number seed the sampler of a trial.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ from pflbench.runs.request import RunRequest
 from pflbench.schema.parameters import Scalar
 from pflbench.streams import stream
 
-Told = Callable[[Target, Trial, int], None]
-"""Gets a trial that ended, and how many trials its study is to have."""
+Ended = Callable[[Target, Trial, int], None]
+"""Called with a trial that ended, and the number of trials of its study."""
 
 Further = Callable[[Sequence[Target], Budget], None]
-"""Gets the targets of a scenario that get another trial than the plan's, and why."""
+"""Called with the targets of a scenario that get a trial beyond the plan, and why."""
 
 _ENDED = (TrialState.COMPLETE, TrialState.FAIL)
 
@@ -57,7 +57,7 @@ def tune(
     results: Path,
     executor: Executor,
     watch: Watch | None = None,
-    told: Told = lambda target, trial, trials: None,
+    ended: Ended = lambda target, trial, trials: None,
     further: Further = lambda targets, budget: None,
 ) -> list[Study]:
     """Give every target the trials of a plan, and resume where an earlier call stopped.
@@ -65,26 +65,26 @@ def tune(
     Parameters
     ----------
     wanted
-        What to tune.
+        The targets to tune.
     plan
-        How many trials, and whether they are continued beyond a best value at the end of what
-        was tried; then all targets of that scenario get more, the same number each.
+        The number of trials, and whether they are continued beyond a best value at the end of the
+        tried values; then all targets of this scenario get more, the same number each.
     results
         The results folder; trials are kept in its folder `tuning`.
     executor
         Where trials are run; it has been entered.
     watch
-        Told of the trials' runs.
-    told
+        Notified of the trials' runs.
+    ended
         Called with each trial that ended.
     further
-        Called when targets get another trial than those of the plan.
+        Called when targets get a trial beyond the plan.
 
     Raises
     ------
     WorkError
-        Another process tunes one of them, or the machine stopped a trial: the trial is taken up
-        again by the next call.
+        Another process tunes one of them, or the machine stopped a trial: the next call resumes
+        the trial.
     DamagedError
         Optuna's journal of a study is damaged.
     """
@@ -98,7 +98,7 @@ def tune(
             searches.append(_Search(target, results, store, plan))
         while ahead := _ahead(searches, plan):
             _announce(ahead, plan, further)
-            _advance(ahead, executor, watch, told)
+            _advance(ahead, executor, watch, ended)
         return [search.write() for search in searches]
 
 
@@ -119,7 +119,7 @@ def _announce(ahead: Mapping[_Search, Budget], plan: TuningPlan, further: Furthe
 
 
 def _advance(
-    ahead: Mapping[_Search, Budget], executor: Executor, watch: Watch | None, told: Told
+    ahead: Mapping[_Search, Budget], executor: Executor, watch: Watch | None, ended: Ended
 ) -> None:
     """Run the next trial of each search."""
     works = [work for search, budget in ahead.items() for work in search.ask(budget.trials)]
@@ -127,8 +127,8 @@ def _advance(
     stopped = []
     for search, budget in ahead.items():
         try:
-            told(search.target, search.tell(outcomes), budget.trials)
-        except WorkError as error:  # the others' trials are not lost by it
+            ended(search.target, search.tell(outcomes), budget.trials)
+        except WorkError as error:  # the others' trials are kept
             stopped.append(error)
     if stopped:
         raise stopped[0]
@@ -142,7 +142,7 @@ def _locked(store: Store, target: Target) -> RunLock:
 
 
 class _Search:
-    """The trials of one study: Optuna's journal decides, the study's file tells of it."""
+    """The trials of one study: Optuna's journal decides, the study's file reports it."""
 
     def __init__(self, target: Target, results: Path, store: Store, plan: TuningPlan) -> None:
         self.target, self._results, self._store, self._plan = target, results, store, plan
@@ -171,7 +171,7 @@ class _Search:
             self._compare(trial, record)
 
     def _compare(self, trial: FrozenTrial, record: Trial) -> None:
-        """Refuse a journal that says another value of a trial than its runs."""
+        """Refuse a journal whose value of a trial differs from its runs."""
         both = trial.state == TrialState.COMPLETE and record.state == "complete"
         if both and trial.value != record.value:
             said, had = trial.value, record.value
@@ -179,7 +179,7 @@ class _Search:
 
     @property
     def lost(self) -> list[int]:
-        """Numbers of the trials that have ended and of which a run is damaged or gone."""
+        """Numbers of finished trials with a damaged or missing run."""
         return [record.number for record in self._records if record.state == "unfinished"]
 
     @property
@@ -193,7 +193,7 @@ class _Search:
 
     @property
     def ended(self) -> int:
-        """How many trials have ended, and their runs are there."""
+        """Number of finished trials with existing runs."""
         return len(self._records) - len(self.lost)
 
     @property
@@ -207,7 +207,7 @@ class _Search:
         Parameters
         ----------
         trials
-            How many the study is to have, to be said with each run.
+            The number of trials of the study, for the title of each run.
         """
         lost = self.lost
         self._asked = self._ended[lost[0]] if lost else self._interrupted() or self._next()
@@ -219,14 +219,14 @@ class _Search:
         ]
 
     def tell(self, outcomes: Mapping[str, Outcome]) -> Trial:
-        """Take in what became of the runs of the trial that was asked for.
+        """Record the outcomes of the requested trial's runs.
 
         Raises
         ------
         WorkError
             A run was stopped by something that is not the setting's fault.
         """
-        assert self._asked is not None  # a trial is told of after it was asked for
+        assert self._asked is not None  # a trial is recorded after it was requested
         record = self._record(self._asked)
         if record.state == "unfinished":
             stopped = next(outcomes[run] for run in record.runs if not outcomes[run].done)
@@ -250,7 +250,7 @@ class _Search:
         return self.study
 
     def _interrupted(self) -> FrozenTrial | None:
-        """Return the trial that an earlier call asked for and did not end."""
+        """Return the unfinished trial of an earlier call."""
         for trial in self._optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             if self._whole(trial):
                 return trial
@@ -271,7 +271,7 @@ class _Search:
         return self._optuna.trials[asked.number]
 
     def _laid_down(self) -> dict[str, float] | None:
-        """Return the setting of the next trial, None if it is learnt from what was tried."""
+        """Return the setting of the next trial, None if it is learnt from the trials."""
         number, space = self.ended, self.target.study.space
         if number >= self._plan.trials and (setting := points.outward(self.study)) is not None:
             return setting

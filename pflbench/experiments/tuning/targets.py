@@ -1,4 +1,4 @@
-"""What is tuned: for every method and scenario of a matrix, a study and what its trials run."""
+"""Targets of tuning: for every method and scenario of a matrix, a study and its trials."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Target:
     study
         Without its trials.
     request
-        What a trial runs, before its setting and its seed.
+        The request of a trial, without its setting and its seed.
     title
         In words.
     """
@@ -42,19 +42,19 @@ class Target:
 
 
 def targets(requests: Iterable[RunRequest], plan: TuningPlan) -> dict[str, Target]:
-    """Return what is to be tuned for the cells of a matrix, by study id: seeds share a study.
+    """Return the targets of a matrix's cells, by study id: seeds share a study.
 
     Raises
     ------
     InputError
-        A trial cannot be as asked.
+        A trial is not valid.
     """
     found: dict[str, Target] = {}
     cache = DataCache(steady=True)
     for request in requests:
         one, known = target(request, plan, cache)
         if one.study.id not in found:
-            made(known)  # what cannot be run is refused before any trial
+            made(known)  # impossible cells are refused before any trial
             found[one.study.id] = one
     return found
 
@@ -65,7 +65,7 @@ def target(request: RunRequest, plan: TuningPlan, cache: DataCache) -> tuple[Tar
     Raises
     ------
     InputError
-        Something about the cell cannot be as asked.
+        The cell is not valid.
     """
     trial = dataclasses.replace(
         request, seed=plan.seeds[0], rounds=plan.rounds or request.rounds, rerun="missing"
@@ -95,7 +95,7 @@ def _fixed(known: Identified) -> dict[str, Scalar]:
 
 
 def _space(known: Identified) -> tuple[Dimension, ...]:
-    """Return the parameters that say how they are tuned, apart from those that are given."""
+    """Return the parameters with a tuning range, except the given ones."""
     made = []
     for info in describe_settings(known.spec):
         if info.tune is None or info.name in known.request.parameters:
@@ -103,7 +103,7 @@ def _space(known: Identified) -> tuple[Dimension, ...]:
         low, high = info.tune
         default = known.cell.scenario.lr if info.name == RATE else info.default
         start = float(default) if isinstance(default, (int, float)) else float(low)
-        # Where the search begins is in it, whatever the scenario's learning rate is.
+        # The start of the search is inside the range, for any learning rate of the scenario.
         made.append(
             Dimension(
                 name=info.name,
