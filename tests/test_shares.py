@@ -301,7 +301,7 @@ def test_what_a_run_does_not_reach_is_refused(
 
 @pytest.mark.parametrize("rule", ["join(at=1)", "join(at=1, over=2, share=0.1)"])
 def test_joining_late_that_nobody_does_is_refused(rule: str, points: str, folder: Path) -> None:
-    words = "lets nobody join late: who joins in round 1 is there from the beginning"
+    words = "lets no client join late: joining in round 1 is joining from the beginning"
     command = ["run", "--algo", "local", "--dataset", points, "--clients", "10", "--rounds", "3"]
     for more in ([], ["--dry-run"]):
         done = CliRunner().invoke(main, [*command, "--participation", rule, *more])

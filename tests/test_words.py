@@ -23,16 +23,7 @@ CHECKED = (
     "examples",
     "studies",
     "tools",
-    "pflbench/analysis",
-    "pflbench/report",
-    "pflbench/results",
-    "pflbench/federation",
-    "pflbench/schema",
-    "pflbench/conformance",
-    "pflbench/bench",
-    "pflbench/cli",
-    "pflbench/runs",
-    "pflbench/experiments",
+    "pflbench",
 )
 """Files and folders that are read, from the root."""
 

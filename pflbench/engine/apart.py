@@ -1,4 +1,4 @@
-"""Playing a cell apart from whatever the process did before, and leaving nothing behind."""
+"""Running a cell independently of earlier work in the process, without leaving traces."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from pflbench.isolation import put, read, suite
 
 @contextmanager
 def apart(seed: int = 0) -> Iterator[None]:
-    """Give all that code of the process shares the suite's values for the body of a `with`.
+    """Set global state to the suite's values for the body of a `with`.
 
-    The shared random generators begin at a number of the seed (`reseed`). Afterwards everything
-    is what it was. Code in the body that would end the process raises `PluginError` instead.
+    The shared random generators are seeded from the seed (`reseed`). Afterwards everything is
+    restored. Code in the body that would end the process raises `PluginError` instead.
     """
     before = read()
     with undrawn(torch.device("cpu")), torch.inference_mode(False), unending():
@@ -34,10 +34,10 @@ def apart(seed: int = 0) -> Iterator[None]:
 
 
 def reseed(seed: int, round: int) -> None:
-    """Let the shared random generators go on at a number of the seed and the round.
+    """Seed the shared random generators from the seed and the round.
 
-    A method that draws from them, against the rules, then gives the same numbers whatever ran
-    before it and whether or not it was resumed.
+    A method that draws from them, against the rules, then gives the same numbers after any
+    earlier work and whether or not it was resumed.
     """
     number = (seed * 1_000_003 + round) % 2**32
     random.seed(number)

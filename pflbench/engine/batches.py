@@ -66,7 +66,7 @@ def batches_of(
     sizes
         [N] training samples of each client.
     budget
-        Of a phase that has none of its own.
+        The budget of phases without their own.
     """
     if isinstance(given, Mapping):
         return given[phase.batches]
@@ -122,7 +122,7 @@ class ChunkPlan:
 def chunk_plan(
     batches: Sequence[np.ndarray], offsets: Sequence[int], device: torch.device, dtype: torch.dtype
 ) -> ChunkPlan:
-    """Lay the batches of a chunk's clients (most steps first) side by side."""
+    """Put the batches of a chunk's clients (most steps first) side by side."""
     steps = [len(b) for b in batches]
     wide = max(b.shape[1] for b in batches)
     index = np.full((max(steps), len(batches), wide), -1, dtype=np.int64)

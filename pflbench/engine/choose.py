@@ -1,8 +1,8 @@
 """Which engine, which chunk, which device: chosen by rule, so that a run can be repeated.
 
 A timed probe would choose faster here and there, but differently from one time to the next, and
-a choice changes the last digits of a run. So the rule is fixed, and a flag overrides it. Nor does
-it ask for the number of cores.
+a choice changes the last digits of a run. So the rule is fixed, and a flag overrides it. It does
+not depend on the number of cores.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def make_engine(name: str, task: Task, *, chunk: int | None = None) -> Engine:
     if name != "stacked":
         raise UnknownNameError("engine", name, ("stacked", "sequential"))
     if chunk is not None and chunk < 1:
-        raise InputError(f"A chunk of {chunk} rows trains nobody: expected at least 1.")
+        raise InputError(f"A chunk of {chunk} rows trains no client: expected at least 1.")
     initial = task.initial
     by_rule = default_chunk(task.layout.columns, initial.dtype, initial.device)
     return StackedEngine(task, chunk or by_rule)
 
 
 def default_chunk(columns: int, dtype: torch.dtype, device: torch.device) -> int:
-    """Return how many rows of so many columns train together at most."""
+    """Return the largest number of rows with this number of columns that train together."""
     budget = _CPU_CHUNK_BYTES if device.type == "cpu" else _GPU_CHUNK_BYTES
     row = 2 * columns * dtype.itemsize
     return max(1, min(512, budget // row))
@@ -85,7 +85,7 @@ def choose_sharing(
     Raises
     ------
     InputError
-        A chunk is asked for that is no chunk, or of an engine that has none.
+        The chunk is not valid, or the engine has no chunks.
     """
     if chunk is not None and chunk < 1:
         raise InputError(f"chunk {chunk!r} is not valid: expected a whole number ≥ 1.")
@@ -103,7 +103,7 @@ def choose_sharing(
 
 
 def choose_types(precision: str, device: torch.device) -> tuple[torch.dtype, torch.dtype | None]:
-    """Return the type of what is kept and computed, and that of matrix products if it is another.
+    """Return the number type of storage and computation, and of matrix products if different.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def choose_device(name: str) -> torch.device:
     Raises
     ------
     InputError
-        There is no such device here.
+        This machine does not have the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""What a network holds besides its layers' code, taken down so that a change of it is seen."""
+"""A record of a network's content besides its layers' code, to detect changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DEPTH = 4
 """Objects within objects that are looked into."""
 
 _OWN = frozenset(vars(nn.Module())) - {"training"}
-"""What every module has: its parameters, layers and hooks."""
+"""Attributes of every module: its parameters, layers and hooks."""
 
 _ADDRESS = re.compile("0x[0-9a-f]+")
 
@@ -39,7 +39,7 @@ class Contents:
 
     @staticmethod
     def of(module: nn.Module) -> Contents:
-        """Take down what a network holds."""
+        """Record a network's content."""
         return Contents(dict(_of(module)))
 
 
@@ -64,7 +64,7 @@ def _of(module: nn.Module) -> Iterator[tuple[str, Any]]:
 
 
 def _taken(value: Any, depth: int) -> Any:
-    """Return a copy of a value, of nothing but what `_same` compares."""
+    """Return a copy of a value, only of the parts that `_same` compares."""
     if isinstance(value, Tensor):
         if value.is_meta or isinstance(value, UninitializedParameter | UninitializedBuffer):
             return str(value.dtype)
@@ -81,7 +81,7 @@ def _taken(value: Any, depth: int) -> Any:
     if value is None or isinstance(value, int | float | complex | str | bytes):
         return value
     if depth > _DEPTH or isinstance(value, nn.Module | RemovableHandle | type):
-        return type(value).__name__  # layers are looked at by themselves
+        return type(value).__name__  # layers are recorded separately
     if isinstance(value, list | tuple | deque):
         return [_taken(one, depth + 1) for one in value]
     if isinstance(value, Mapping):
@@ -96,7 +96,7 @@ def _taken(value: Any, depth: int) -> Any:
 
 
 def _content(cell: CellType) -> Any:
-    """Return what a function's enclosing variable holds, if it is set."""
+    """Return the value of a function's enclosing variable, if it is set."""
     try:
         return cell.cell_contents
     except ValueError:

@@ -1,9 +1,9 @@
 """Loss, gradient and outputs of one convolutional network on a CPU, without autograd.
 
-What `Task.gradient` gives, to rounding error, in under two thirds of the time: images lie with
-their channels last, where PyTorch's pooling runs over whole vectors and its convolutions need no
-other order; ReLU comes after pooling, on a quarter of the numbers; gradients are written straight
-into their columns; and the large intermediates are memory that the thread has already.
+The results of `Task.gradient`, to rounding error, in under two thirds of the time: images are
+stored with channels last, where PyTorch's pooling runs over whole vectors and its convolutions need
+no other order; ReLU comes after pooling, on a quarter of the numbers; gradients are written
+straight into their columns; and the large intermediates are memory that the thread has already.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _pool_backward = _aten.max_pool2d_with_indices_backward.grad_input
 _relu_backward = _aten.threshold_backward.grad_input
 
 _EVALUATED = 256
-"""Samples that are evaluated at once: few, since the memory stays with the thread."""
+"""Samples that are evaluated together: few, since the memory stays with the thread."""
 
 
 Pair = tuple[int, ...]
@@ -54,7 +54,7 @@ class _Convolution:
 
 @dataclass(frozen=True)
 class _Passed:
-    """What the backward pass needs of a convolution: its input, its output, what came of that."""
+    """Tensors of a convolution for the backward pass: its input, its output, the next input."""
 
     x: Tensor
     convolved: Tensor
@@ -65,7 +65,7 @@ class _Passed:
 class ConvolutionalGradient:
     """Networks of the form (Conv2d, ReLU, [MaxPool2d])…, Flatten, (Linear, ReLU)…, Linear.
 
-    A gradient lies in memory of the calling thread, which its next call uses again.
+    A gradient is in memory of the calling thread, which its next call reuses.
     """
 
     def __init__(self, layout: Layout, convolutions: list[_Convolution]) -> None:
@@ -73,12 +73,12 @@ class ConvolutionalGradient:
 
     @staticmethod
     def of(module: nn.Module, layout: Layout) -> ConvolutionalGradient | None:
-        """Return it for a network, or None if that is of another form."""
+        """Return it for a network, or None if the network has another form."""
         if type(module) is not nn.Sequential:
             return None
         layers = list(module)
         weighted = [m for m in layers if type(m) in (nn.Conv2d, nn.Linear)]
-        unique = len(layout.names) == 2 * len(weighted)  # every bias is there, no layer used twice
+        unique = len(layout.names) == 2 * len(weighted)  # every bias exists, no layer used twice
         if not unique or not is_untouched(module):
             return None
         convolutions = []
@@ -130,7 +130,7 @@ class ConvolutionalGradient:
     def _forward(
         self, weights: list[Tensor], biases: list[Tensor], x: Tensor
     ) -> tuple[list[_Passed], list[Tensor]]:
-        """Return what each convolution leaves, and the linear layers' inputs and last output."""
+        """Return the tensors of each convolution, and the linear layers' inputs and last output."""
         passed = []
         x = _like_channels_last("input", x)
         for i, layer in enumerate(self._convolutions):
@@ -217,14 +217,14 @@ def _pooled_shape(pooling: _Pooling, shape: tuple[int, ...]) -> tuple[int, ...]:
 def _channels_last(
     purpose: str, shape: tuple[int, ...], like: Tensor, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Return memory of shape [n, C, H, W] that lies as [n, H, W, C]."""
+    """Return memory of shape [n, C, H, W] in the order [n, H, W, C]."""
     n, channels, height, width = shape
     kind = like if dtype is None else like.new_empty(0, dtype=dtype)
     return scratch(purpose, (n, height, width, channels), like=kind).permute(0, 3, 1, 2)
 
 
 def _like_channels_last(purpose: str, x: Tensor) -> Tensor:
-    """Copy [n, C, H, W] so, with strides that say so even where there is one channel alone."""
+    """Copy [n, C, H, W] in this order, with matching strides even for a single channel."""
     return _channels_last(purpose, tuple(x.shape), like=x).copy_(x)
 
 

@@ -1,4 +1,4 @@
-"""What crosses between a method's halves and the engine, looked at where it crosses.
+"""Checks of the values that cross between a method's halves and the engine.
 
 Names, shapes, types and devices only: no numbers are read, so that nothing waits for a device,
 and a round of many clients costs no more than one of few.
@@ -27,7 +27,7 @@ from pflbench.schema.specs import AlgorithmSpec
 
 
 class Crossing:
-    """Calls into a method's code, each with what it gives checked.
+    """Calls into a method's code, each with its result checked.
 
     Parameters
     ----------
@@ -53,16 +53,16 @@ class Crossing:
     def reading(
         self, given: Rows, giver: str, sent: Callable[[], Collection[str]]
     ) -> Iterator[None]:
-        """Say what client code in the body missed of what the server gave.
+        """Report names that client code in the body missed in the server's message.
 
         Parameters
         ----------
         given
-            What the client half may read.
+            The message that the client half may read.
         giver
             The server's method that it comes from.
         sent
-            Returns names that clients received in rounds: what lacks is one of them.
+            Returns names that clients received in rounds: the missing name is one of them.
         """
         try:
             yield
@@ -72,12 +72,12 @@ class Crossing:
                 raise
             reader = traceback.extract_tb(error.__traceback__)[-1].name
             raise Misfit(
-                f"{reader} reads {missed!r}, which {giver} does not give: expected what send "
-                "gives, or a client half that does without"
+                f"{reader} reads {missed!r}, which {giver} does not give: expected the names of "
+                "send, or a client half that does without"
             ) from error
 
     def rows(self, place: str, give: Callable[[], Rows], count: int) -> Rows:
-        """Return what the server gives for `count` clients, a row each, detached."""
+        """Return the server's messages for `count` clients, a row each, detached."""
         with self.guard(place):
             rows = give()
             self.fit_rows(rows, count)
@@ -94,13 +94,13 @@ class Crossing:
                 )
 
     def fit_messages(self, messages: Sequence[Message]) -> None:
-        """Refuse what no client can upload when it enrols."""
+        """Refuse invalid enrolment messages."""
         for message in messages:
             for name, tensor in named_tensors(message):
                 self._fit(name, tensor)
 
     def fit_states(self, states: Rows, kept: Mapping[str, RowStore]) -> None:
-        """Refuse states that are not what `initial_state` began."""
+        """Refuse states that do not match `initial_state`."""
         if odd := sorted(set(states) ^ set(kept), key=str):
             where = "finish returns" if odd[0] in states else "initial_state returns"
             raise Misfit(f"only {where} {odd[0]!r}: expected a client that keeps the same names")
@@ -133,7 +133,7 @@ class Crossing:
     def telemetry(
         self, server: Server[Any], round: int, before: Mapping[str, Any] | None
     ) -> dict[str, float]:
-        """Return what a server tells of itself after a round, as numbers.
+        """Return a server's telemetry after a round, as numbers.
 
         Parameters
         ----------
@@ -159,7 +159,7 @@ class Crossing:
 
 
 def fit_telemetry(told: object, before: Mapping[str, Any] | None) -> None:
-    """Refuse telemetry that is not finite numbers or NaN under steady names of its own."""
+    """Refuse telemetry that is not finite numbers or NaN under constant names of its own."""
     if not isinstance(told, Mapping):
         raise Misfit(f"it is of type {type(told).__name__}: expected a dict of numbers")
     for name, value in told.items():
@@ -167,20 +167,20 @@ def fit_telemetry(told: object, before: Mapping[str, Any] | None) -> None:
             raise Misfit(f"the name {name!r} is no text: expected one")
         if name in ROUND_COLUMNS:
             raise Misfit(
-                f"{name!r} is a column that the table of rounds has already, with what was "
-                "measured: expected another name"
+                f"{name!r} is a column that the table of rounds has already, with measured "
+                "values: expected another name"
             )
         if not isinstance(value, Real | np.bool_) or math.isinf(value):
             raise Misfit(f"{name!r} is {_short(value)}: expected a finite number or NaN")
     if before is not None and (odd := sorted(set(told) ^ (set(before) - set(ROUND_COLUMNS)))):
         raise Misfit(
-            f"{odd[0]!r} is told in one round and not in another: expected the same names in "
-            "every round, with NaN for a number that there is not yet"
+            f"{odd[0]!r} is in the telemetry of one round and not of another: expected the same "
+            "names in every round, with NaN for a number that does not exist yet"
         )
 
 
 def fit_start(carry: object, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-    """Refuse what `start` returned if local training cannot begin with it."""
+    """Refuse a result of `start` with which local training cannot start."""
     if not isinstance(carry, Mapping) or "w" not in carry:
         raise Misfit(
             "start returned no 'w': expected a dict with the model that training begins at"
@@ -200,7 +200,7 @@ def fit_losses(losses: Tensor, steps: int) -> None:
 
 
 def stacked(rows: Sequence[State]) -> Rows:
-    """Return what clients returned one by one as rows, refusing what is not alike."""
+    """Return the clients' single results as rows, refusing results that differ in kind."""
     first = rows[0]
     for one in rows:
         if odd := sorted(set(one) ^ set(first), key=str):
@@ -222,7 +222,7 @@ def fit_model(name: str, w: Tensor, shape: tuple[int, ...], dtype: torch.dtype) 
 
 
 def named_tensors(message: object) -> Iterator[tuple[str, Tensor]]:
-    """Yield what a message or state holds, refusing what is no tensor under a text."""
+    """Yield the entries of a message or state, refusing all except tensors under texts."""
     if not isinstance(message, Mapping):
         raise Misfit(f"a message is of type {type(message).__name__}: expected a dict of tensors")
     for name, tensor in message.items():

@@ -30,7 +30,7 @@ class Descent:
     task, client
         The learning problem and the method's client half.
     kernel
-        What computes gradients.
+        Computes gradients.
     carry
         "w" [K, P], changed in place, and "momentum" [K, P] unless it starts at zero.
     context
@@ -67,11 +67,11 @@ class Descent:
         return scratch(purpose, tuple(self.W.shape), like=self.W)
 
     def into(self) -> Tensor:
-        """Return the matrix that takes up the gradients."""
+        """Return the matrix that accumulates the gradients."""
         return self.M
 
     def only(self, rows: int) -> None:
-        """Go on with the first rows alone; the others are done."""
+        """Continue with the first rows only; the others are done."""
         if rows == self._active:
             return
         first = slice(rows)
@@ -103,7 +103,7 @@ class Descent:
         return losses
 
     def gradients(self, batch: Samples, share: Tensor) -> Tensor:
-        """Take up the gradients; return the losses."""
+        """Accumulate the gradients; return the losses."""
         keep = self.sgd.momentum if self.kept else 0.0  # memory that is not set counts for nothing
         self.kept = True
         return self.accumulate(batch, share, self.now, keep, 1.0)
@@ -120,11 +120,11 @@ class Descent:
         return [slice(a, min(a + block, rows)) for a in range(0, rows, block)]
 
     def end(self) -> None:
-        """Leave w and the momentum as they ought to be."""
+        """Bring w and the momentum into their final form."""
 
 
 class HookedDescent(Descent):
-    """For methods that change the gradient: it is written down, changed, and then taken up."""
+    """For methods that change the gradient: it is written, changed, and then accumulated."""
 
     def __init__(
         self,
@@ -225,7 +225,7 @@ class GeneralDescent:
         self._far = overridden["pull"](context) if "pull" in overridden else None
 
     def only(self, rows: int) -> None:
-        """Go on with the first rows alone; the others are done."""
+        """Continue with the first rows only; the others are done."""
 
     def step(self, rows: slice | Tensor, batch: Samples, share: Tensor) -> Tensor:
         """Do one step of some rows; return the losses."""

@@ -1,4 +1,4 @@
-"""Refusing to go on with models that are no numbers any more."""
+"""Refusing to continue with models that are not finite."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def refuse_divergence(trained: Trained, clients: Sequence[int], r: int) -> None:
 
 
 def refuse_ruined_models(losses: Tensor, clients: Sequence[int], rounds: int) -> None:
-    """Refuse models that their last step ruined: no training loss has seen them."""
+    """Refuse models that their last step ruined, which no training loss shows."""
     for client, finite in zip(clients, losses.isfinite().tolist(), strict=True):
         if not finite:
             raise DivergedError(round=rounds, client=client, step=None)

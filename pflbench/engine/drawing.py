@@ -71,7 +71,7 @@ class Generators:
 
 @contextmanager
 def undrawn(device: torch.device) -> Iterator[None]:
-    """Let the shared generators be what they were after the body of a `with`."""
+    """Restore the shared generators after the body of a `with`."""
     before = Generators.now(device)
     try:
         yield
@@ -84,7 +84,7 @@ def drawing_weights(seed: int) -> Iterator[None]:
     """Let networks that are made in a `with` draw their weights from the stream (seed, "init").
 
     The shared generators of PyTorch (on a CPU), NumPy and Python are seeded by it, and are
-    afterwards what they were.
+    restored afterwards.
     """
     number = torch_stream(seed, "init").initial_seed()
     with undrawn(torch.device("cpu")):

@@ -1,4 +1,4 @@
-"""What clients upload once: before the first round, or before the one in which they join."""
+"""Enrolment messages: uploaded before the first round, or before the one of joining."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def enrolments(
     *,
     mapped: bool,
 ) -> list[Message]:
-    """Return the clients' messages (default: everybody's), in their order.
+    """Return the clients' messages (default: all clients'), in their order.
 
-    They come about one after the other or, mapped, those of one size together.
+    They are computed one after the other or, mapped, together for clients of one size.
     """
     clients = range(len(data.train.sizes)) if clients is None else clients
     with torch.no_grad():

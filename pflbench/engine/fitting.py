@@ -1,4 +1,4 @@
-"""Whether a network is fit for a run, and with which engine: said before anything is trained."""
+"""Whether a network is fit for a run, and with which engine: checked before training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Fit(NamedTuple):
     notice
         One line that the user must see, or "".
     nature
-        What the network does in training mode.
+        The network's properties in training mode.
     """
 
     engine: str
@@ -54,7 +54,7 @@ def fit_engine(
     Raises
     ------
     InputError
-        The network is not fit for a run, or not for the engine that was asked for.
+        The network is not fit for a run, or not for the requested engine.
     """
     some, (dtype, products) = spread(x), types
     # Of plain layers alone, whose outputs follow from sample and weights, and which are mapped.

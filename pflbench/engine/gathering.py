@@ -18,9 +18,9 @@ def take(rows: Rows, index: Tensor | slice) -> Rows:
 
 
 def joined(parts: Sequence[Rows], others: Rows) -> Rows:
-    """Return rows in one piece; parts that lie one after the other in memory are not copied.
+    """Return rows in one piece; parts that are adjacent in memory are not copied.
 
-    What lies in the memory of `others` is copied: whose that is may write to it.
+    Rows in the memory of `others` are copied: its owner may write to it.
     """
     taken = {tensor.untyped_storage().data_ptr() for tensor in others.values()}
     return {name: _joined([part[name] for part in parts], taken) for name in parts[0]}

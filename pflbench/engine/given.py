@@ -17,7 +17,7 @@ from pflbench.method import Client, Layout, Server
 from pflbench.schema.parameters import NoParameters, parse_parameters
 
 Network = nn.Module | Callable[..., nn.Module]
-"""A network, or what makes a new one: called without arguments, or, if it needs two, with
+"""A network, or a factory of a new one: called without arguments, or, if it needs two, with
 `input_shape` (a tuple) and `classes`."""
 
 
@@ -49,7 +49,7 @@ def parameter_class(client: type[Client[Any]]) -> type:
 
 
 def parameters_of(client: type[Client[Any]], given: object) -> Any:
-    """Return a method's parameters: an instance as it is, or one made of names and values.
+    """Return a method's parameters: the given instance, or one made from names and values.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def parameters_of(client: type[Client[Any]], given: object) -> Any:
 
 
 def build_of(model: Network) -> Build:
-    """Return what builds a network as a plugin's does.
+    """Return a function that builds a network as a plugin's does.
 
     Raises
     ------

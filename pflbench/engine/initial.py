@@ -1,4 +1,4 @@
-"""The network of a run, built with its initial weights: its own, which nobody draws again."""
+"""The network of a run, built with its initial weights."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def build_network(
 ) -> nn.Module:
     """Build a network whose weights follow from the seed.
 
-    It is built twice and compared: what a build draws elsewhere than from the shared generators
-    would be found by no seed again.
+    It is built twice and compared: draws outside the shared generators would not be
+    reproducible.
 
     Parameters
     ----------
     build, parameters, shape, classes
-        What builds it, and of what.
+        The function that builds it, and its arguments.
     name
         How messages call the model.
 

@@ -1,4 +1,4 @@
-"""What an engine is: it maps a method's client half over the clients of a cohort."""
+"""The interface of an engine: it maps a method's client half over the clients of a cohort."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pflbench.method import Client, Phase, Rows
 
 @dataclass(frozen=True, eq=False)
 class LocalShards:
-    """What clients may see of a federation: training and validation samples."""
+    """The part of a federation that clients may see: training and validation samples."""
 
     train: Shards
     val: Shards
@@ -37,7 +37,7 @@ class LocalWork:
     clients
         Their K numbers, in any order.
     data
-        Everybody's samples.
+        All clients' samples.
     batches
         For each phase and client, [steps, B] indices into its training samples; -1 pads.
     phases
@@ -93,12 +93,12 @@ class LocalWork:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What a cohort's local training gave, rows in the order of the cohort.
+    """The results of a cohort's local training, rows in the order of the cohort.
 
     Attributes
     ----------
     states, uploads, context
-        Rows, [K, ...]; the context is kept only if asked for.
+        Rows, [K, ...]; the context is kept only on request.
     losses
         [K] mean training loss over each row's steps.
     steps

@@ -1,4 +1,4 @@
-"""Losses, gradients and outputs of many models at once: one row, one model.
+"""Losses, gradients and outputs of many models together: one row, one model.
 
 `VmapKernel` maps any network; `DenseKernel` does perceptrons by batched matrix products, which
 is faster. Both give what `Task.gradient` gives for each row, to rounding error.
@@ -26,15 +26,15 @@ Accumulate = Callable[[Samples, Tensor, State, float, float], Tensor]
 """(batch, share, context, keep, gain) to losses [K]: into ← keep·into + gain·∇ for its rows.
 
 The batch's fields have a leading K; share [K, B] is each sample's weight in its batch's mean, 0 on
-padding. What was in `into` counts for nothing if keep is 0.
+padding. The old content of `into` is ignored if keep is 0.
 """
 
 
 class Kernel(Protocol):
-    """What the stacked engine needs of a network."""
+    """The interface of a network for the stacked engine."""
 
     def on(self, W: Tensor, into: Tensor) -> Accumulate:
-        """Return what adds the gradients of the models W [K, P] up in `into` [K, P]."""
+        """Return a function that adds the gradients of the models W [K, P] to `into` [K, P]."""
         ...
 
     def logits(self, W: Tensor, x: Tensor) -> Tensor:
@@ -78,10 +78,10 @@ class VmapKernel:
 class DenseKernel:
     """Perceptrons (Flatten, Linear and ReLU in a row) under cross entropy, by hand.
 
-    The products of the backward pass add each layer's gradient to its columns of the result
-    themselves: no gradient is written and read again, none of the inputs is computed. What lies
-    between layers is [K, features, n], samples last: each product then has an operand that is
-    read as it lies, and softmax runs over whole vectors of samples.
+    The products of the backward pass add each layer's gradient directly to its columns of the
+    result: no gradient is written and read again, none of the inputs is computed. Activations
+    are [K, features, n], samples last: each product then has an operand that needs no copy,
+    and softmax runs over whole vectors of samples.
     """
 
     def __init__(self, layout: Layout, layers: int) -> None:
@@ -91,9 +91,9 @@ class DenseKernel:
     def of(
         module: nn.Module, layout: Layout, products: torch.dtype | None = None
     ) -> DenseKernel | None:
-        """Return a kernel for the network, or None if it is of another form.
+        """Return a kernel for the network, or None if it has another form.
 
-        `products` is the type of its matrix products, if it is not that of the rows.
+        `products` is the type of its matrix products, if different from the rows' type.
         """
         if type(module) is not nn.Sequential:
             return None
@@ -153,9 +153,9 @@ class MixedDenseKernel(DenseKernel):
     """The same with products of another type than the rows: bfloat16 on float32.
 
     The rule is that of `torch.autocast`: weights, biases and inputs are rounded before a layer,
-    what lies between layers is of the products' type, and so are the gradients of weights before
-    they are added up. Log-softmax and losses are of the rows' type. Weights are rounded into
-    matrices of their own, which products of that type read faster than columns of a row.
+    activations are of the products' type, and so are the gradients of weights before they
+    are added. Log-softmax and losses are of the rows' type. Weights are rounded into separate
+    matrices, which products of that type read faster than columns of a row.
     """
 
     def __init__(self, layout: Layout, layers: int, products: torch.dtype) -> None:
@@ -201,7 +201,7 @@ class MixedDenseKernel(DenseKernel):
 
 
 def _memory(purpose: str, weights: list[Tensor], like: Tensor) -> list[Tensor]:
-    """Return a matrix of its own for each of the weights, not set to anything."""
+    """Return a separate, uninitialised matrix for each of the weights."""
     return [scratch(f"{purpose} {i}", tuple(w.shape), like) for i, w in enumerate(weights)]
 
 

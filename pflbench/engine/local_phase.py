@@ -32,7 +32,7 @@ class LocalPhase:
     task, client, phase
         The learning problem, the method's client half, and the phase.
     gradient
-        What computes the gradients of the client's objective.
+        Computes the gradients of the client's objective.
     """
 
     def __init__(self, task: Task, client: Client[Any], phase: Phase, gradient: Gradient) -> None:
@@ -73,7 +73,7 @@ class LocalPhase:
         return values
 
     def _step(self, default: bool) -> Step:
-        """Return what does a step: the client's own, or its default rule."""
+        """Return the function of a step: the client's own, or its default rule."""
         if not default:
             return self.client.step
         if has_kernels(self.task):

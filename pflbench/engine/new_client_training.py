@@ -1,7 +1,7 @@
-"""Onboarding: clients that were never trained on join, with labels or without.
+"""Onboarding: clients that never took part in training join, with labels or without.
 
-A new client has a place in no round, and the server keeps nothing of it: what joining computes is
-read off the simulation's client, server and engine, and measured. The simulation does not change.
+A new client is in no round, and the server keeps nothing of it: joining is computed with the
+simulation's client, server and engine, and measured. The simulation does not change.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ ZERO_SHOT: Final = "zero-shot"
 K_SHOT: Final = "k-shot"
 
 TRAINED: Final = "/trained"
-"""Under what name the uploads of new clients hold the model that training ended with."""
+"""Name of the trained model in the uploads of new clients."""
 
 _TOGETHER = 256
-"""New clients that join together, so that not all their models are in memory at once."""
+"""Number of new clients that join together, to limit the models in memory."""
 
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """What became of K new clients.
+    """The results of K new clients.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class NewClientTraining:
     federation
         The new clients' data.
     numbers
-        [K] what numbers they go by: these name their random streams.
+        [K] their numbers, which name their random streams.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class NewClientTraining:
         who
             Their places among the new clients, not their numbers.
         shots
-            Labelled samples of each class, as a text: "0" for none, "all" for all there are.
+            Labelled samples of each class, as a text: "0" for none, "all" for all.
         steps
             Local steps that each may do, if it has labels.
         r
@@ -192,7 +192,7 @@ class NewClientTraining:
         return y
 
     def _data(self, who: Sequence[int], shots: str, drawn: list[np.ndarray]) -> LocalShards:
-        """Return what new clients may see: given some labels, only the samples that have one."""
+        """Return the data that new clients may see: with some labels, only labelled samples."""
         train = self.federation.train.only(who)
         if shots == NOTHING:
             train = Shards(train.x, torch.full_like(train.y, -1), train.offsets)
@@ -287,7 +287,7 @@ class _Joining:
         return uploads
 
     def models(self, served: Rows) -> Tensor:
-        """Do the steps that are left from what new clients are served; return the models [K, P]."""
+        """Do the remaining steps from the served messages; return the models [K, P]."""
         served = self._receive(served)
         kept = self._client.personal_model == "kept"
         self._served = {} if kept else served
@@ -310,7 +310,7 @@ class _Joining:
             return engine.predictions(client, self._states, self._served, test, who)
 
     def _receive(self, rows: Rows) -> Rows:
-        """Let new clients take what they are sent; the first of it may change what they keep."""
+        """Give messages to new clients; the first one may change their state."""
         self._simulation.crossing.fit_rows(rows, self.count, "new clients")
         rows = {name: tensor.detach() for name, tensor in rows.items()}
         self.bytes_down += sum(_bytes_each(tensor) for tensor in rows.values())
@@ -354,7 +354,7 @@ class _Joining:
 
 
 def _present(simulation: Simulation, rounds: int) -> Tensor:
-    """Return the clients that are there after some rounds, [M]; all of them if none is."""
+    """Return the clients that are present after some rounds, [M]; all of them if none is."""
     who = simulation.participation
     there = (who.arrivals() < max(rounds, 1)) & (who.departures() >= max(rounds, 1))
     if not there.any():

@@ -1,4 +1,4 @@
-"""The optimisers of `torch.optim` beside SGD, as pure functions on rows."""
+"""The optimisers of `torch.optim` except SGD, as pure functions on rows."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Yogi(Adam):
     Attributes
     ----------
     initial
-        What both moments' accumulators begin with: the second one.
+        Initial value of both moments' accumulators: the second one.
     """
 
     eps: float = 1e-3
@@ -111,7 +111,7 @@ class Adagrad(Optimiser):
     lr_decay
         The rate of step t is η / (1 + (t - 1) lr_decay).
     initial
-        What the sum of squares begins with.
+        Initial value of the sum of squares.
     eps
         Added to its root.
     """

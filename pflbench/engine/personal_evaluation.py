@@ -1,4 +1,4 @@
-"""Evaluating the personal models of a simulation's clients, after adaptation if there is any."""
+"""Evaluating the personal models of a simulation's clients, after adaptation if any."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class PhaseChunk:
             carry.setdefault(name, value)
 
     def _put(self, carry: State, before: State, changed: State, rows: slice | Tensor) -> None:
-        """Put what rows became into the carry, frozen columns as they were."""
+        """Put the trained rows into the carry, with frozen columns unchanged."""
         columns, model = self.phase.columns, self.phase.model
         for name, value in changed.items():
             if name == model and columns is not None:
@@ -211,7 +211,7 @@ def summarised(chunks: Sequence[PhaseChunk]) -> tuple[Tensor, Tensor, Tensor]:
         bad = ~chunk.losses.isfinite()
         here = torch.where(bad.any(dim=0), bad.int().argmax(dim=0) + steps.to(first), -1)
         first = torch.where(first >= 0, first, here)
-        # A row at a time: along the steps of many rows, sums depend on how many there are.
+        # A row at a time: along the steps of many rows, sums depend on the number of rows.
         total = total + chunk.losses.t().contiguous().sum(dim=1)
         steps = steps + torch.tensor(chunk.steps)
     steps = steps.to(losses.device)

@@ -1,11 +1,11 @@
-"""What the noise on uploads guarantees: ε at a given δ, by the accountant of Opacus.
+"""The guarantee of noise on uploads: ε at a given δ, by the accountant of Opacus.
 
-Each upload of a client is one release of the Gaussian mechanism: what is uploaded has a norm of
-at most C whatever the client's data, so that two data sets can move it by 2C, and the noise has a
-standard deviation of σC. In units of that sensitivity the noise is σ/2. Releases compose; the
-accountant adds up their Rényi divergences (Mironov 2017, arXiv 1702.07476) and turns the sum into
-(ε, δ) (Balle et al. 2020, arXiv 1905.09982, theorem 21). No amplification by sampling is claimed:
-the server knows who takes part.
+Each upload of a client is one release of the Gaussian mechanism: an upload has a norm of at most C
+for any data of the client, so that two data sets can move it by 2C, and the noise has a standard
+deviation of σC. In units of that sensitivity the noise is σ/2. Releases compose; the accountant
+adds up their Rényi divergences (Mironov 2017, arXiv 1702.07476) and turns the sum into (ε, δ)
+(Balle et al. 2020, arXiv 1905.09982, theorem 21). No amplification by sampling is claimed: the
+server knows the participants.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def epsilon(rule: Gaussian, enrolments: int, rounds: int) -> float:
 def tables(rule: Gaussian | None, releases: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return the run table "privacy": clients' releases (enrolments, rounds) with their ε.
 
-    Without a rule there is none.
+    Without a rule it is missing.
     """
     if rule is None:
         return {}

@@ -135,7 +135,7 @@ def unlike(w: Tensor, layout: Layout) -> Tensor:
 
 
 def differ(a: Tensor, b: Tensor, units: float | None = None) -> bool:
-    """Return whether numbers differ by more than rounding error, or so many units of it."""
+    """Return whether numbers differ by more than rounding error, or by more than `units` of it."""
     if a.shape != b.shape or not a.is_floating_point() or not b.is_floating_point():
         return not torch.equal(a, b)
     if units is None:
@@ -148,7 +148,7 @@ def differ(a: Tensor, b: Tensor, units: float | None = None) -> bool:
 
 
 class _Probe:
-    """A network of its own to try things on."""
+    """A separate network for experiments."""
 
     def __init__(self, who: str, module: nn.Module, layout: Layout, like: Tensor) -> None:
         self.who, self.layout = who, layout
@@ -160,14 +160,14 @@ class _Probe:
     def _copied(self) -> nn.Module:
         try:
             made = copy.deepcopy(self._given)
-        except Exception as error:  # whatever an attribute's own copying raises
+        except Exception as error:  # an attribute's own copying may raise anything
             raise InputError(
                 f"{self.who} cannot be copied, as every thread of a run does: {one_line(error)}"
             ) from error
         return made.to(device=self._like.device, dtype=self._like.dtype)
 
     def outputs(self, w: Tensor, x: Tensor, training: bool) -> Any:
-        """Return what the network makes of samples."""
+        """Return the network's outputs for samples."""
         self._mode(training, len(x))
         try:
             with torch.no_grad(), self._drawing(training):
@@ -209,7 +209,7 @@ class _Probe:
         return all(out.dtype == w.dtype for out in outputs)
 
     def refuse_outputs(self, w: Tensor, x: Tensor, classes: int, training: bool) -> None:
-        """Refuse what is no [n, classes] tensor of finite numbers of the weights' type."""
+        """Refuse outputs other than [n, classes] finite numbers of the weights' type."""
         mode, known = _mode(training), dict(self._given.named_parameters())
         for some in (x, x[:1]):
             given, weights = some.clone(), w.clone()

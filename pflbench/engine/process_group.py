@@ -1,8 +1,8 @@
-"""Processes that work on one run together, and what crosses between them.
+"""Processes that work on one run together, and their exchanges.
 
-Every process does the same in the same order, and what one of them alone computed or read goes
-to all. So a process that cannot go on must not just leave: the others would wait for it. Each
-exchange is therefore announced by a few numbers, by which a process can say that it failed
+Every process does the same in the same order, and results that only one computed or read go to
+all. So a process that cannot continue must not just leave: the others would wait for it. Each
+exchange is therefore announced by a few numbers, with which a process can report a failure
 instead; the others then raise, too.
 """
 
@@ -24,7 +24,7 @@ from pflbench.errors import InputError, PflbenchError, WorkError
 from pflbench.method import Rows
 
 _LONGEST = 2000
-"""Characters of an error's message that the other processes are told."""
+"""Characters of an error's message that are sent to the other processes."""
 
 # PyTorch's newer name for the same collective; under the older one it warns there.
 _ALL_GATHER = getattr(dist, "all_gather_single", None) or dist.all_gather_into_tensor
@@ -45,12 +45,12 @@ class PeerFailedError(WorkError):
 
 
 class Group:
-    """The processes of one run, this one among them; as it stands, this one alone.
+    """The processes of one run, including this one; without overrides, this one alone.
 
     Attributes
     ----------
     rank, size
-        This process's number, from 0, and how many there are.
+        This process's number, from 0, and the number of processes.
     local_rank
         This process's number among those on this machine.
     """
@@ -79,10 +79,10 @@ class Group:
             self._announce(place)
 
     def interrupt(self, *_: object) -> None:
-        """Raise KeyboardInterrupt, once: now, or after the exchange that is going on.
+        """Raise KeyboardInterrupt, once: now, or after the current exchange.
 
-        A handler of SIGINT. An exchange that only some of the processes went through could not be
-        told from the next one.
+        A handler of SIGINT. An exchange that only some of the processes completed would be
+        confused with the next one.
         """
         if self._interrupted:
             return
@@ -92,7 +92,7 @@ class Group:
             raise KeyboardInterrupt
 
     def share(self, content: bytes | None) -> bytes:
-        """Return the first process's content to all; what the others give is not looked at."""
+        """Return the first process's content to all; the others' content is ignored."""
         content = content or b""
         if self.size == 1:
             return content
@@ -134,38 +134,38 @@ class Group:
             yield self.share_tensors(part)
 
     def gather(
-        self, place: str, rows: Rows, counts: Sequence[int], told: float = 0.0
+        self, place: str, rows: Rows, counts: Sequence[int], number: float = 0.0
     ) -> tuple[Rows, list[float]]:
         """Put the processes' rows together, in the order of the processes: one collective.
 
         Parameters
         ----------
         place
-            What is gathered, the same in all processes.
+            The name of the exchange, the same in all processes.
         rows
             Tensors [k, ...] on one device, of names, types and shapes that are the same in all
-            processes but for k. Of a process whose count is 0 they only tell the shapes.
+            processes except for k. With a count of 0 only their shapes are used.
         counts
             How many rows each process has.
-        told
-            A number that everybody is told.
+        number
+            A number that is sent to all processes.
 
         Returns
         -------
-        The rows [sum of counts, ...], and the number that each process told.
+        The rows [sum of counts, ...], and the number of each process.
         """
         if self.size == 1:
-            return rows, [told]
+            return rows, [number]
         with self._whole():
-            return self._gather(place, rows, counts, told)
+            return self._gather(place, rows, counts, number)
 
     def _gather(
-        self, place: str, rows: Rows, counts: Sequence[int], told: float
+        self, place: str, rows: Rows, counts: Sequence[int], number: float
     ) -> tuple[Rows, list[float]]:
         mine, most = counts[self.rank], max(counts)
         flat = {name: _as_bytes(tensor) for name, tensor in rows.items()}
         width = sum(part.shape[1] for part in flat.values())
-        note = int(torch.tensor(told, dtype=torch.float64).view(torch.int64))
+        note = int(torch.tensor(number, dtype=torch.float64).view(torch.int64))
         heads = self._announce(f"{place}, {list(counts)}, {width} bytes", 0, note)
         device = next(iter(rows.values())).device
         # Where the group has no way from device to device, rows go through the host's memory.
@@ -187,15 +187,15 @@ class Group:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Tell the other processes of an error that leaves the body: they raise at once, too."""
+        """Report an error that leaves the body to the other processes: they raise it, too."""
         try:
             yield
         except BaseException as error:
-            self.tell(error)
+            self.report(error)
             raise
 
-    def tell(self, error: BaseException) -> None:
-        """Tell the other processes that this one does not go on, unless they know."""
+    def report(self, error: BaseException) -> None:
+        """Report to the other processes that this one stops, unless they know."""
         if self.size == 1 or self._lost or self._knows(error):
             return
         self._exchanging += 1
@@ -205,7 +205,7 @@ class Group:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """Let no interruption part an exchange from those of the other processes."""
+        """Protect an exchange from interruption."""
         self._raise_if_due()
         self._exchanging += 1
         try:
@@ -220,7 +220,7 @@ class Group:
             raise KeyboardInterrupt
 
     def _knows(self, error: BaseException | None) -> bool:
-        """Whether everybody knows of the error, or of one that it was raised after."""
+        """Whether all processes know the error, or one before it."""
         while error is not None and error is not self._known:
             error = error.__context__
         return error is not None
@@ -248,7 +248,7 @@ class Group:
         return heads
 
     def _fail(self, heads: Tensor, said: bytes, error: BaseException | None) -> NoReturn:
-        """Exchange what went wrong; raise this process's own error, or the first other one."""
+        """Exchange errors; raise this process's own error, or the first other one."""
         sizes = (heads[:, 2] * heads[:, 0]).tolist()
         mine = torch.zeros(1, max(sizes), dtype=torch.uint8)
         if said:

@@ -1,4 +1,4 @@
-"""What a round did, and the table of who took part in the rounds."""
+"""Reports of rounds, and the table of participation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUND_COLUMNS: Final = (
     "evaluate_seconds",
     "peak_memory_bytes",
 )
-"""What the table of rounds has before a server tells of itself."""
+"""Columns of the table of rounds before a server's telemetry."""
 
 JOINED: Final = "joined"
 LEFT: Final = "left"
@@ -35,23 +35,23 @@ FORGOTTEN: Final = "forgotten"
 
 @dataclass(frozen=True, eq=False)
 class RoundReport:
-    """What one round did.
+    """The report of one round.
 
     Attributes
     ----------
     cohort
-        [K] int64 client numbers: those that were sent to.
+        [K] int64 numbers of the clients that received messages.
     uploaded
-        [K] bool: whose upload arrived.
+        [K] bool: whether the upload arrived.
     steps
         Gradient steps, summed over the cohort.
     train_loss
-        Mean, over those that uploaded, of each one's mean training loss in the round; NaN if
-        nobody did.
+        Mean, over the clients that uploaded, of each one's mean training loss in the round; NaN
+        if none did.
     bytes_down, bytes_up
-        Of this round, with what clients that joined enrolled with.
+        Of this round, with the enrolment messages of clients that joined.
     client_seconds, server_seconds
-        Wall time of local training, and of sending, aggregating and taking up clients that join.
+        Wall time of local training, and of sending, aggregating and enrolling clients that join.
     received
         The cohort's rows, if the simulation records them.
     context
@@ -86,7 +86,7 @@ _COLUMNS: Final = {
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """Some clients of a round to whom the same happened."""
+    """Some clients of a round with the same event."""
 
     round: int
     clients: np.ndarray
@@ -97,7 +97,7 @@ class _Entry:
 
 
 class Register:
-    """Who took part in the rounds so far: a row a client that was invited, joined or left."""
+    """Participation in the rounds so far: one row per client that was invited, joined or left."""
 
     def __init__(self) -> None:
         self._before = pd.DataFrame({name: np.zeros(0, kind) for name, kind in _COLUMNS.items()})
@@ -138,7 +138,7 @@ class Register:
         return self._before
 
     def restore(self, table: pd.DataFrame) -> None:
-        """Take up a table that `table` returned."""
+        """Load a table that `table` returned."""
         self._before, self._since = table.astype(_COLUMNS), []
 
     def _came_or_went(self, round: int, clients: np.ndarray, event: str) -> None:

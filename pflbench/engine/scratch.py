@@ -14,9 +14,9 @@ _own = threading.local()
 def scratch(purpose: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
     """Return an uninitialised tensor, of the type and on the device of `like`.
 
-    On a CPU it is valid until this thread asks again for the same purpose, and nothing that
-    outlives a chunk's training may refer to it. On an accelerator it is a tensor of its own:
-    PyTorch keeps that memory for the next one already.
+    On a CPU it is valid until this thread's next call for the same purpose, and no object that
+    outlives a chunk's training may refer to it. On an accelerator it is a new tensor: PyTorch
+    already keeps its memory for the next one.
     """
     if like.device.type != "cpu":
         return torch.empty(shape, dtype=like.dtype, device=like.device)

@@ -81,7 +81,7 @@ class SequentialEngine:
         return state, upload, context, values
 
     def _gradient(self, client: Client[Any]) -> Gradient:
-        """Return what computes the gradients of a client's objective."""
+        """Return the function that computes the gradients of a client's objective."""
         by_hand = self._by_hand
         if by_hand is None or type(client).loss is not Client.loss:
             return partial(by_autograd, client)
@@ -121,7 +121,7 @@ class SequentialEngine:
         return _padded(outputs, shards, clients, self.task.initial.dtype)
 
     def _outputs(self, w: Tensor, x: Tensor, rows: int) -> Tensor:
-        """Return a model's outputs, padded to so many rows."""
+        """Return a model's outputs, padded to this number of rows."""
         by_hand = self._by_hand
         logits = by_hand.logits if by_hand else partial(self.task.logits, training=False)
         with torch.no_grad():  # a thread's own affair

@@ -48,10 +48,10 @@ def step_(
     proximal: Towards | None = None,
     pull: Towards | None = None,
 ) -> None:
-    """Do m ← μm + g, then what `descend_` does.
+    """Do m ← μm + g, then the same as `descend_`.
 
-    Without further terms that is `torch.optim.SGD`'s rule: one pass over memory, by PyTorch's
-    fused kernel, where it has one for the type.
+    Without further terms this is `torch.optim.SGD`'s rule: one pass over memory, by PyTorch's
+    fused kernel, if it has one for the type.
     """
     if proximal is not None or pull is not None:
         torch.add(g, momentum, alpha=sgd.momentum, out=momentum)

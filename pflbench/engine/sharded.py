@@ -1,7 +1,7 @@
 """The clients of a cohort spread over several processes: each trains a share of the rows.
 
-What the rows became is gathered once a round, so that every process has all of them, and its
-copy of the server learns the same. A process's rows are trained by an engine of its own.
+The trained rows are gathered once per round, so that every process has all of them, and its
+copy of the server learns the same. Each process trains its rows with its own engine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pflbench.streams import stream
 _PARTS = ("states", "uploads", "context")
 
 DRIFT = 1e-5
-"""Relative difference of what two processes' servers send that is no longer called rounding."""
+"""Relative difference of two processes' server messages that is more than rounding."""
 
 
 class ShardedEngine:
@@ -128,7 +128,7 @@ class ShardedEngine:
         return Padded(rows["logits"], rows["y"], rows["mask"])
 
     def align(self, server: Server[Any]) -> None:
-        """Let every process's server take up the state of the first one's, if they are apart.
+        """Load the first process's server state in every process, if they differ.
 
         Copies of a server that compute the same differ by rounding where their machines, or the
         order in which a GPU adds, differ; in a server that learns, rounding grows.
@@ -139,9 +139,8 @@ class ShardedEngine:
         if self.group.first and not self._warned:
             self._warned = True
             warnings.warn(
-                "The processes' servers came to differ by more than rounding, and will do so "
-                "again: each time, all take up the state of the first one's. Processors of one "
-                "kind avoid that.",
+                "The processes' servers differ by more than rounding, and will do so again: each "
+                "time, all adopt the first one's state. Processors of one kind avoid this.",
                 Notice,
                 stacklevel=2,
             )
@@ -152,7 +151,7 @@ class ShardedEngine:
                 server.restore({name: value.to(device) for name, value in part.items()})
 
     def _mine(self, bounds: Sequence[int]) -> slice:
-        """Return this process's rows: the first one where it has none, to know their shapes."""
+        """Return this process's rows, or the first one if it has none, to know their shapes."""
         begin, end = bounds[self.group.rank], bounds[self.group.rank + 1]
         return slice(begin, end) if begin < end else slice(0, 1)
 

@@ -51,7 +51,7 @@ class _Numbers:
 
 @dataclass(frozen=True)
 class Simulated:
-    """What a simulation gave.
+    """The results of a simulation.
 
     Attributes
     ----------
@@ -74,12 +74,12 @@ class Simulated:
         return self.simulation.personal(self.simulation.everyone)
 
     def model(self, client: int) -> nn.Module:
-        """Return a client's personal model as a network of its own.
+        """Return a client's personal model as a separate network.
 
         Raises
         ------
         InputError
-            There is no such client.
+            The client does not exist.
         """
         clients = self.simulation.federation.clients
         if client not in range(clients):
@@ -126,13 +126,13 @@ def simulate(
     federation
         The data, such as `pflbench.Federation.from_arrays(...)`.
     model
-        A network, whose weights all clients begin with; or a function or class that makes a new
+        A network, whose weights are the initial weights; or a function or class that makes a new
         one, called without arguments or with (input_shape, classes), whose weights follow from the
         seed.
     rounds
         Communication rounds.
     parameters
-        The method's parameters: an instance, which both halves get as it is, or names and values
+        The method's parameters: an instance, which both halves get unchanged, or names and values
         for the class that the client half names (`Client[MyParameters]`).
     head
         Name prefix of the classifier's parameters, such as "fc2."; None for the last layer.
@@ -147,7 +147,7 @@ def simulate(
     eval_every
         Rounds between evaluations; the last round is always evaluated.
     precision
-        What is computed with.
+        Number type of computation.
     metrics
         Further columns, by name: (logits [n, C], y [n], mask [n]) to a scalar, for one client.
     device
@@ -158,7 +158,7 @@ def simulate(
     Raises
     ------
     InputError
-        Something cannot be as asked.
+        Invalid input.
     DivergedError
         A loss became NaN or infinite.
 

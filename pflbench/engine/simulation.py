@@ -72,12 +72,12 @@ class Simulation:
     clip, schedule
         Clipping of the clients' gradients, and their learning rate over the rounds.
     participation
-        Who takes part in the rounds; a number is the share of clients that do, one at least.
+        The participation rule; a number is the share of participating clients, at least one.
     engine, chunk
         "stacked" or "sequential"; rows that train together.
     dtype, products
-        Type of what is kept and computed; that of the network's matrix products and convolutions
-        if it is another (bfloat16, as in `torch.autocast`).
+        Number type of storage and computation; that of the network's matrix products and
+        convolutions if different (bfloat16, as in `torch.autocast`).
     initial
         [P] the shared initial model, if it is not the network's own weights.
     batches
@@ -88,17 +88,17 @@ class Simulation:
     record
         Keep what the cohort received and uploaded, and its contexts, in the reports.
     storage
-        Where the clients' states, and what the server keeps of every client, lie; by default in
-        memory up to a budget, and in temporary files beyond it.
+        The place of the clients' states and of the server's rows; by default in memory up to a
+        budget, and in temporary files beyond it.
     coordinates
         [N, k] how clients really relate, if a baseline may know.
     group
-        The processes that share out the clients' work; each has a simulation of its own, made
-        of the same arguments.
+        The processes that share the clients' work; each has its own simulation, made from the
+        same arguments.
     privacy
-        Clips and noises whatever clients upload.
+        Clips and noises all uploads.
     nature
-        What the network does in training mode, as `fit_engine` found; None to try it here.
+        The network's properties in training mode, from `fit_engine`; None to probe it here.
     """
 
     @steady()
@@ -211,7 +211,7 @@ class Simulation:
 
     @property
     def states(self) -> Rows:
-        """The clients' states, [N, ...] each: all of them at once, to be read only."""
+        """The clients' states, [N, ...] each: all of them together, read-only."""
         return {name: store.whole() for name, store in self._states.items()}
 
     @property
@@ -221,12 +221,12 @@ class Simulation:
 
     @property
     def not_forgotten(self) -> str:
-        """What the server could not forget of clients that left and were to be, in words."""
+        """What the server could not forget of clients that left with `forget`, in words."""
         return "; ".join(self.unforgettable)
 
     @steady()
     def enrol(self) -> None:
-        """Let everybody enrol that is there at the beginning; do this once, before any round."""
+        """Enrol all clients that are present at the beginning; call this once, before any round."""
         self._enrol(SET_UP, self.participation.founders)
 
     def _enrol(self, round: int, clients: np.ndarray) -> int:
@@ -245,7 +245,7 @@ class Simulation:
         return self.traffic.count_messages(round, "up", messages)
 
     def cohort(self, r: int) -> Tensor:
-        """Return who is invited to round r: [K] client numbers, ascending."""
+        """Return the cohort of round r: [K] client numbers, ascending."""
         return self._there(self.participation.attend(r).invited)
 
     @steady()
@@ -255,9 +255,9 @@ class Simulation:
         Parameters
         ----------
         who
-            Who takes part, if it is not the participation that says so; clients [K] do all of
-            their work and upload. If nobody is invited, nothing is sent; if nobody uploads,
-            nothing is aggregated.
+            The participants, instead of the participation rule; clients [K] do all of their work
+            and upload. Without invited clients nothing is sent; without uploads nothing is
+            aggregated.
 
         Raises
         ------
@@ -353,19 +353,19 @@ class Simulation:
         return whole(self.server, self._states, self.crossing)
 
     def parts(self) -> Iterator[dict[str, Tensor]]:
-        """Yield what `state` returns in parts, for a checkpoint: take each before the next round.
+        """Yield the result of `state` in parts, for a checkpoint: take each before the next round.
 
-        Only one is in memory at a time, and rows that are still what they were at the beginning
-        are left out.
+        Only one is in memory at a time, and rows that still have their initial values are left
+        out.
         """
         return in_parts(self.server, self._states, self.crossing)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, or, having played no round, a part of `parts`."""
+        """Load the result of `state`, or, before the first round, a part of `parts`."""
         take_up(state, self.server, self._states, self.device, self.crossing)
 
     def _train(self, r: int, who: Attendance, received: Rows) -> Trained | None:
-        """Let those train whose upload will arrive; nobody else changes."""
+        """Train the clients whose uploads will arrive; no other client changes."""
         there = who.uploads
         if not there.any():
             return None

@@ -1,4 +1,4 @@
-"""What rounds change, taken out of a simulation and put back: for checkpoints, and to go on."""
+"""Snapshot and restore a simulation's mutable state, for checkpoints."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALL_PART = 2**26
 def whole(
     server: Server[Any], states: Mapping[str, RowStore], crossing: Crossing
 ) -> dict[str, Tensor]:
-    """Return a copy of what a server and the clients' states hold, flat and named."""
+    """Return a copy of the server's and the clients' states, flat and named."""
     with crossing.call("state"):
         own = {_SERVER + name: value.clone() for name, value in named_tensors(server.state())}
     return {**{_CLIENT + name: store.whole().clone() for name, store in states.items()}, **own}
@@ -29,7 +29,7 @@ def whole(
 def in_parts(
     server: Server[Any], states: Mapping[str, RowStore], crossing: Crossing
 ) -> Iterator[dict[str, Tensor]]:
-    """Yield what `whole` returns in parts, small ones together, without rows nobody wrote."""
+    """Yield the result of `whole` in parts, small ones together, without unwritten rows."""
     small: dict[str, Tensor] = {}
     for part in _every_part(server, states, crossing):
         size = sum(tensor.nbytes for tensor in (*small.values(), *part.values()))
@@ -47,7 +47,7 @@ def take_up(
     device: torch.device,
     crossing: Crossing,
 ) -> None:
-    """Put back what `whole` returned, or a part that `in_parts` yielded."""
+    """Restore the result of `whole`, or a part that `in_parts` yielded."""
     own = {
         name.removeprefix(_SERVER): value.to(device, copy=True)
         for name, value in state.items()
@@ -67,7 +67,7 @@ def _every_part(
     with crossing.call("parts"):
         parts = iter(server.parts())
     while True:
-        with crossing.call("parts"):  # not while whoever asks for the next part does other things
+        with crossing.call("parts"):  # not while the caller works between parts
             part = next(parts, None)
             own = {} if part is None else {_SERVER + n: t for n, t in named_tensors(part)}
         if part is None:

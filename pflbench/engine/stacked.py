@@ -86,7 +86,7 @@ class StackedEngine:
         )
 
     def _cut(self, rows: int, operations: float, device: torch.device) -> tuple[list[slice], int]:
-        """Cut rows of so many operations each into equal chunks; return them, and their cores."""
+        """Cut rows of `operations` each into equal chunks; return them, and their cores."""
         count, cores = divide(rows, self.chunk, operations, device)
         bounds = [rows * i // count for i in range(count + 1)]
         return [slice(a, b) for a, b in itertools.pairwise(bounds)], cores
@@ -124,13 +124,13 @@ class StackedEngine:
 
 
 def _outputs(kernel: Kernel, W: Tensor, x: Tensor, block: int) -> Tensor:
-    """Return outputs [K, n, C], so many samples at a time."""
+    """Return outputs [K, n, C], a limited number of samples at a time."""
     with torch.no_grad():  # a thread's own affair
         return torch.cat([kernel.logits(W, some) for some in torch.split(x, block, dim=1)], dim=1)
 
 
 def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Trained:
-    """Start, train and finish the clients of a chunk, whose models lie in W [K, P]."""
+    """Start, train and finish the clients of a chunk, whose models are in W [K, P]."""
     client = work.client
     carry, context = _start(task, work, W)
     chunks, before = [], [0] * len(work.clients)
@@ -178,7 +178,7 @@ def _play(
 
 
 def _mapped(client: Client[Any], place: str) -> Callable[..., Any]:
-    """Return a place of the client for rows; what `Client` has there does for rows as it is."""
+    """Return a place of the client for rows; `Client`'s own version works for rows unchanged."""
     method: Callable[..., Any] = getattr(client, place)
     if getattr(type(client), place) is getattr(Client, place):
         return method

@@ -4,9 +4,9 @@ Many small tensor operations use two cores badly when each operation is split be
 well when each core has operations of its own. PyTorch releases the interpreter's lock while it
 computes, so threads suffice: nothing is copied, and nothing needs to be picklable.
 
-An operation that is split adds its numbers up in another order, and its last digits change. So no
-operation is (`steady`), and what a job has to do follows from the model and the cohort alone:
-cores decide how many jobs go on at a time, and no number.
+A split operation adds its numbers in a different order, and its last digits change. So no
+operation is split (`steady`), and the jobs follow from the model and the cohort alone: cores
+decide how many jobs run at a time, and no number.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ WORTH_A_CORE = 2 * 10**7
 """Floating-point operations of a local step below which handing jobs to cores costs more."""
 
 EVEN = 2
-"""Chunks of a cohort are a multiple of so many, if they are worth a core each: on two cores none
-waits for the other. It is no number of cores of this machine, on which results would depend."""
+"""The number of chunks is a multiple of this, if each is worth a core: on two cores none waits for
+the other. It is independent of this machine's cores, so that results are, too."""
 
 _lock = threading.Lock()
 _pools: dict[int, ThreadPoolExecutor] = {}
@@ -47,9 +47,9 @@ _own = _Own()
 
 @contextmanager
 def steady() -> Iterator[None]:
-    """Compute every operation of this thread on one core; `side_by_side` has as many as before.
+    """Compute every operation of this thread on one core; `side_by_side` keeps all cores.
 
-    What is computed so does not depend on the number of PyTorch's threads, bit for bit.
+    Results then do not depend on the number of PyTorch's threads, bit for bit.
     """
     if _own.cores:
         yield
@@ -64,7 +64,7 @@ def steady() -> Iterator[None]:
 
 
 def cores_here() -> int:
-    """Return how many cores there are for jobs: as many as PyTorch has threads."""
+    """Return the number of cores for jobs: PyTorch's number of threads."""
     return _own.cores or torch.get_num_threads()
 
 
@@ -94,7 +94,7 @@ def pass_operations(columns: int, samples: int) -> float:
 def divide(rows: int, chunk: int, work: float, device: torch.device) -> tuple[int, int]:
     """Return in how many equal chunks rows train, and how many of these at a time.
 
-    Only the latter depends on the cores that there are.
+    Only the latter depends on the number of cores.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def pays(work: float, device: torch.device) -> bool:
 
 
 def cores_for(work: float, device: torch.device) -> int:
-    """Return how many jobs may go on at a time.
+    """Return how many jobs may run at a time.
 
     On a CPU, as many as PyTorch has threads, if that pays; on an accelerator one, since it does
     each of them in parallel already.
@@ -138,15 +138,15 @@ def cores_for(work: float, device: torch.device) -> int:
 def side_by_side(jobs: Sequence[Callable[[], T]], cores: int) -> list[T]:
     """Do jobs that do not depend on each other; return their results in order.
 
-    With several cores, as many go on at a time, each on one of them. An error of a job is raised
-    here, after the jobs that run have ended.
+    With several cores, as many jobs run at a time, each on one of them. An error of a job is raised
+    here, after the running jobs have ended.
     """
     if cores == 1 or len(jobs) == 1:
         return [job() for job in jobs]
     futures = [_pool(cores).submit(_watched, job) for job in jobs]
     try:
         wait(futures, return_when=FIRST_EXCEPTION)
-    finally:  # after an error or an interruption, no job may go on writing to its rows
+    finally:  # after an error or an interruption, no job may keep writing to its rows
         for future in futures:
             future.cancel()
         wait(futures)

@@ -18,7 +18,7 @@ _COLUMNS = ("round", "direction", "kind", "messages", "bytes")
 
 
 class Traffic:
-    """What has crossed between clients and server, by round, direction and kind of message."""
+    """Messages between clients and server, by round, direction and kind."""
 
     def __init__(self) -> None:
         self._lines: list[tuple[int, str, str, int, int]] = []
@@ -58,7 +58,7 @@ class Traffic:
         )
 
     def restore(self, table: pd.DataFrame) -> None:
-        """Take up a table that `table` returned."""
+        """Load a table that `table` returned."""
         self._lines, self._total = [], {"down": 0, "up": 0}
         for line in table[list(_COLUMNS)].itertuples(index=False):
             self._add(*line)

@@ -1,7 +1,7 @@
-"""Clipping and noise on what clients upload, whatever the method.
+"""Clipping and noise on uploads, for any method.
 
-It stands between the client half and everything else: the server, the count of bytes and the
-checkpoint know only what is protected. The noise of a message is drawn from the stream
+It is between the client half and everything else: the server, the count of bytes and the
+checkpoint see only protected messages. The noise of a message is drawn from the stream
 (seed, "privacy", client, round), so that it depends on no engine, chunk, cohort or resume.
 """
 
@@ -24,7 +24,7 @@ from pflbench.streams import stream
 
 
 class Protection:
-    """What a run does to uploads; without a rule, nothing.
+    """The protection of a run's uploads; without a rule, none.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class Protection:
     seed
         Names the streams.
     federation
-        Tells the numbers of samples, which are not protected.
+        Has the numbers of samples, which are not protected.
     role, numbers
-        Name the streams, too: what for, and what each client's number is there.
+        Also name the streams: their purpose, and each client's number.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Protection:
         self.rounds = np.zeros(clients, dtype=np.int64)
 
     def enrolment(self, messages: Sequence[Message], clients: Sequence[int]) -> list[Message]:
-        """Return what the clients upload at enrolment, protected: each message as it is.
+        """Return the clients' enrolment messages, protected directly.
 
         Raises
         ------
@@ -78,11 +78,11 @@ class Protection:
         return protected
 
     def uploads(self, round: int, clients: Tensor, uploads: Rows, received: Rows) -> Rows:
-        """Return what clients [K] upload in a round, protected.
+        """Return the uploads of clients [K] in a round, protected.
 
-        Where an upload has the name and the shape of something that the client received in this
-        round, it is the change against that which is clipped and gets noise: the server knows
-        what it sent. Otherwise it is the tensor itself. One norm is taken over all tensors of a
+        If an upload has the name and the shape of a tensor that the client received in this
+        round, its change is clipped and noised: the server knows what it sent. Otherwise the
+        tensor itself is. One norm is taken over all tensors of a
         client's message.
 
         Parameters
@@ -115,7 +115,7 @@ class Protection:
         )
 
     def restore(self, table: pd.DataFrame) -> None:
-        """Take up what `table` returned."""
+        """Load the result of `table`."""
         self.enrolments = table["enrolments"].to_numpy(dtype=np.int64, copy=True)
         self.rounds = table["rounds"].to_numpy(dtype=np.int64, copy=True)
 
@@ -127,7 +127,7 @@ class Protection:
         received: Rows,
         strength: tuple[float, float],
     ) -> tuple[Rows, bool]:
-        """Return the rows protected, and whether there was anything to protect."""
+        """Return the protected rows, and whether any row needed protection."""
         clip, noise = strength
         for name, tensor in uploads.items():
             if not tensor.is_floating_point():
@@ -139,7 +139,7 @@ class Protection:
             return uploads, False
         squares = sum(change.to(torch.float64).square().sum(dim=1) for change in changes)
         norms = torch.as_tensor(squares).sqrt()
-        # A message that is not finite has no norm: all that is kept of it is the noise.
+        # A message that is not finite has no norm: only the noise is kept.
         scale = torch.where(norms.isfinite(), (clip / norms).clamp(max=1.0), 0.0).unsqueeze(1)
         for change in changes:
             change.nan_to_num_(posinf=0.0, neginf=0.0).mul_(scale.to(change))
@@ -171,7 +171,7 @@ class Protection:
         )
         if not public:
             raise WorkError(
-                f"What clients upload as {name!r} cannot be protected: expected floating-point "
+                f"The upload {name!r} cannot be protected: expected floating-point "
                 "numbers, or the client's number of training or validation samples."
             )
 
@@ -182,7 +182,7 @@ def _flat(rows: Tensor) -> Tensor:
 
 
 def _answered(upload: Tensor, received: Tensor | None) -> Tensor:
-    """Return what an upload is a change against: what was received by that name, or zero."""
+    """Return the reference of an upload's change: the received tensor of this name, or zero."""
     if received is None or received.shape != upload.shape or not received.is_floating_point():
         return upload.new_zeros(())
     return received.to(upload)

@@ -1,9 +1,9 @@
-"""A method's client half: what one client computes, as pure functions over explicit state.
+"""A method's client half: the computation of one client, as pure functions over explicit state.
 
 Write it for **one** client: a model is a row w [P], a loss a scalar. The engine maps it over the
 rows of a cohort, stacked (`torch.func.vmap`) or one after the other; both give the same numbers.
 So there must be no Python branching on tensor values (`torch.where` instead), no `.item()`, and
-no state but what is returned. Override the smallest place that suffices; they are, smallest
+no state except return values. Override the smallest place that suffices; they are, smallest
 first, `loss`, `gradient`, `proximal`, `pull`, `after_step`, `step`, `train`.
 """
 
@@ -28,7 +28,7 @@ Message = dict[str, Tensor]
 
 
 class Client(Generic[P]):
-    """Base of all client halves; as it stands, it is FedAvg's.
+    """Base of all client halves; without overrides, it is FedAvg's.
 
     Attributes
     ----------
@@ -40,11 +40,11 @@ class Client(Generic[P]):
         Where a client's personal model comes from when it is evaluated: "kept" if the client has
         it (`personal` gets an empty message), "served" if the server must send it first.
     gradients_per_step
-        Gradients that one local step computes: what a step counts in the reported budget. A
-        method that takes two says 2, so that boards show what it costs.
+        Gradients that one local step computes: the count of a step in the reported budget. A
+        method that computes two sets 2, so that boards show its cost.
     start_sees
-        Which samples `start` looks at; those of the other split may be empty when it is called,
-        so that nobody gathers them for nothing.
+        The samples that `start` reads; those of the other split may be empty when it is called,
+        so that the engine need not gather them.
     draws
         Whether `start`, `finish` or a local step draws random numbers by PyTorch's functions: they
         are then named by seed, client, round and step.
@@ -72,7 +72,7 @@ class Client(Generic[P]):
         return private.join(state["private"], shared) if private.count else shared
 
     def split(self, w: Tensor) -> tuple[State, Tensor]:
-        """Return what a client keeps of a row [..., P], and its shared columns."""
+        """Return the private and the shared columns of a row [..., P]."""
         private = self._private
         if not private.count:
             return {}, w
@@ -94,12 +94,12 @@ class Client(Generic[P]):
     # Once
 
     def initial_state(self) -> State:
-        """Return what a client keeps between rounds, before its first one."""
+        """Return a client's state before its first round."""
         private = self._private
         return {"private": private.take(self.task.initial)} if private.count else {}
 
     def enrol(self, data: LocalData) -> Message:
-        """Return what a client uploads once, before the first round.
+        """Return a client's enrolment message, uploaded once before the first round.
 
         Called unmapped, unless `enrol_is_mapped`.
         """
@@ -108,14 +108,14 @@ class Client(Generic[P]):
     # When it joins as a new client, after training began
 
     def enrol_unlabelled(self, data: Samples) -> Message:
-        """Return what a new client without labels uploads: of its inputs alone, every label is -1.
+        """Return the enrolment message of a new client without labels: every label is -1.
 
         Called unmapped.
         """
         return {}
 
     def join(self, state: State, received: Message) -> State:
-        """Return what a new client keeps, given its initial state and its first message."""
+        """Return a new client's state, given its initial state and its first received message."""
         return state
 
     # Every round
@@ -126,10 +126,10 @@ class Client(Generic[P]):
         Returns
         -------
         carry
-            What local training changes: "w" [P], and the optimiser's state by its names
+            Tensors that local training changes: "w" [P], and the optimiser's state by its names
             ("momentum" [P] of SGD) unless it starts afresh.
         context
-            What local training only reads: the received model, coefficients, ...
+            Tensors that local training only reads: the received model, coefficients, ...
         """
         return {"w": self.whole(received["model"], state)}, {}
 
@@ -149,20 +149,20 @@ class Client(Generic[P]):
         """Return a strength σ (a scalar) and a model a [P]: the term σ/2 ‖w - a‖² of the objective.
 
         Its gradient σ(w - a) joins that of `loss` in the momentum, at the cost of one pass over
-        memory. The loss that is reported does not include it. Without an override there is none.
+        memory. The reported loss does not include it. Without an override the term is missing.
         """
         return torch.zeros(()), self.task.initial
 
     def pull(self, context: State) -> tuple[Tensor, Tensor]:
         """Return a strength ρ (a scalar) and a model r [P] to be pulled towards in every step.
 
-        A step then does w ← (what the optimiser made of w₀) - ρ(w₀ - r), at the cost of one pass
+        A step then does w ← (the optimiser's result for w₀) - ρ(w₀ - r), at the cost of one pass
         over memory. Without an override there is no pull.
         """
         return torch.zeros(()), self.task.initial
 
     def after_step(self, w: Tensor, before: Tensor, context: State) -> Tensor:
-        """Return the model after a step, given what the optimiser made of `before`."""
+        """Return the model after a step, given the optimiser's result for `before`."""
         return w
 
     def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:

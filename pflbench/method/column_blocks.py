@@ -1,4 +1,4 @@
-"""A part of the columns of a row: those that are shared, private, frozen or trained."""
+"""A part of the columns of a row: shared, private, frozen or trained."""
 
 from __future__ import annotations
 

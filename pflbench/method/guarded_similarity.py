@@ -31,16 +31,16 @@ class GuardedSimilarity(Similarity):
 
     @property
     def numbers_per_pair(self) -> int:
-        """Numbers that are held for each pair of clients while it is compared."""
+        """Numbers in memory for each pair of clients during a comparison."""
         return self._measure.numbers_per_pair
 
     def describe(self, data: Samples, task: Task) -> Message:
-        """Return what a client tells of its training data."""
+        """Return a client's description of its training data."""
         with self._guard("describe"):
             return _tensors(self._measure.describe(data, task))
 
     def describe_inputs(self, data: Samples, task: Task) -> Message | None:
-        """Return what a client without labels tells, None if labels are needed."""
+        """Return the description of a client without labels, None if labels are needed."""
         with self._guard("describe_inputs"):
             told = self._measure.describe_inputs(data, task)
             return None if told is None else _tensors(told)

@@ -1,4 +1,4 @@
-"""How a network lies in a row: the columns of the federation's matrix, by name and by block."""
+"""The layout of a network in a row: columns of the federation's matrix, by name and by block."""
 
 from __future__ import annotations
 

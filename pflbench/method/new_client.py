@@ -13,7 +13,7 @@ from pflbench.method.client import Message
 Rows = dict[str, Tensor]
 
 _BLOCK = 256
-"""Participants whose rows are averaged at a time."""
+"""Number of participants whose rows are averaged at a time."""
 
 
 class Joining(Protocol):
@@ -24,9 +24,9 @@ class Joining(Protocol):
     count
         Number of new clients K.
     participants
-        [M] the numbers of the clients that are there.
+        [M] the numbers of the present clients.
     messages
-        What each new client enrolled with: `Client.enrol` of its labelled samples, or
+        Each new client's enrolment message: `Client.enrol` of its labelled samples, or
         `Client.enrol_unlabelled` of its inputs.
     labelled
         Whether the new clients have labels, and so can train.
@@ -66,16 +66,16 @@ class Joining(Protocol):
 
 
 def average(serve: Callable[[Tensor], Rows], clients: Tensor, rows: int) -> Rows:
-    """Return the mean of what clients [M] are served, as `rows` equal rows.
+    """Return the mean of the messages served to clients [M], as `rows` equal rows.
 
-    Of a method with a global model that is the global model, exactly. What is no floating point
-    number is taken from the first client.
+    For a method with a global model this is exactly the global model. Tensors that are not
+    floating point are taken from the first client.
     """
     first = {name: tensor[0] for name, tensor in serve(clients[:1]).items()}
     offset = {name: torch.zeros_like(value) for name, value in first.items()}
     for part in torch.split(clients, _BLOCK):
         for name, tensor in serve(part).items():
-            if tensor.is_floating_point():  # the mean of the differences: 0 where all are alike
+            if tensor.is_floating_point():  # the mean of the differences: 0 if all are equal
                 offset[name] += (tensor - first[name]).sum(dim=0)
     mean = {
         name: value + offset[name] / len(clients) if value.is_floating_point() else value

@@ -1,6 +1,6 @@
 """A local optimiser: pure functions on the trained columns of a row, as in optax.
 
-A gradient step of one client is `step(w, g, state, lr)`; state is whatever `init(w)` began, fresh
+A gradient step of one client is `step(w, g, state, lr)`; `init(w)` returns the first state, fresh
 in every round unless the scenario keeps it. The same code serves one row and rows: a tensor of
 the state is [T] or, if it is one number, [], and with a leading K for rows.
 """

@@ -1,4 +1,4 @@
-"""What a server has learnt of how its clients relate."""
+"""A server's learnt relations of its clients."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from torch import Tensor
 
 
 class Relatedness(NamedTuple):
-    """What a server holds of how its clients relate: row i is about whom client i listens to.
+    """A server's relations of its clients: row i is for client i as listener.
 
     Attributes
     ----------
     similarity
-        [N, N] how alike it takes every two clients to be; of a client with itself, anything.
+        [N, N] similarity of each pair of clients; the diagonal has no meaning.
     weight
-        [N, N] what it makes of that: the graph, 0 where there is no edge.
+        [N, N] the graph made from it, 0 without an edge.
     propagation
         [N, N] how much of each client's model reaches another; equal to `weight` where models
         pass over one edge only.

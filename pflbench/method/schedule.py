@@ -14,7 +14,7 @@ from torch import Tensor
 class Schedule:
     """A constant rate, after `warmup` rounds in which it rises evenly from η / (warmup + 1).
 
-    Subclasses say how it goes on.
+    Subclasses define how it continues.
     """
 
     warmup: int = 0

@@ -24,7 +24,7 @@ Rows = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Setup:
-    """What a server knows before anybody enrols.
+    """The facts that a server knows before the first enrolment.
 
     Attributes
     ----------
@@ -44,8 +44,8 @@ class Setup:
     shared
         The columns that clients share; all, unless `Client.private` says otherwise.
     coordinates
-        [N, k] points, near each other for clients whose data are alike: only of a run that asks for
-        them by a `Similarity` which `needs_truth`, and None in all others.
+        [N, k] points, close to each other for clients with similar data: only in a run with a
+        `Similarity` that has `needs_truth`, and None in all others.
     """
 
     layout: Layout
@@ -64,39 +64,39 @@ class Setup:
 
 
 class Server(Generic[P]):
-    """Base of all server halves; as it stands, it sends nothing and learns nothing (Local)."""
+    """Base of all server halves; without overrides, it sends nothing and learns nothing (Local)."""
 
     def __init__(self, parameters: P, setup: Setup) -> None:
         self.parameters, self.setup = parameters, setup
 
     def enrol(self, clients: Tensor, messages: list[dict[str, Tensor]]) -> None:
-        """Take what clients [K] uploaded when they enrolled, one message each."""
+        """Take the enrolment messages of clients [K], one each."""
 
     def send(self, round: int, cohort: Tensor) -> Rows:
-        """Return what each client of the cohort [K] receives at the start of a round."""
+        """Return the message to each client of the cohort [K] at the start of a round."""
         return {}
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
-        """Learn from what the cohort's clients [K] uploaded.
+        """Learn from the uploads of the cohort's clients [K].
 
-        The rows are to be read only: clients may keep the same memory as their states.
+        The rows are read-only: clients may keep the same memory as their states.
         """
 
     def serve(self, clients: Tensor) -> Rows:
-        """Return what clients [K] receive to be evaluated; must change nothing."""
+        """Return the messages to clients [K] for an evaluation; must change nothing."""
         return {}
 
     def onboard(self, joining: Joining) -> Rows:
-        """Return what new clients are served [K, ...]; must change nothing.
+        """Return the messages served to new clients [K, ...]; must change nothing.
 
-        Called with labels and without. Steps that are left are then done from there, by the
-        client's own rule. The default is the mean of what the clients there are served: the
-        global model, where there is one.
+        Called with labels and without. Remaining steps are then done from there, by the
+        client's own rule. The default is the mean of the messages served to the present
+        clients: the global model, if the method has one.
         """
         return average(self.serve, joining.participants, joining.count)
 
     def relatedness(self) -> Relatedness | None:
-        """Return how the clients relate, if the server learns that; asked at the end of a run."""
+        """Return how the clients relate, if the server learns it; called at the end of a run."""
         return None
 
     def forget(self, clients: Tensor) -> str:
@@ -104,8 +104,8 @@ class Server(Generic[P]):
 
         Returns
         -------
-        What cannot be forgotten, in words for people; "" if later messages are the same whatever
-        these clients had uploaded. The default gives their rows in every `RowStore` that is an
+        What cannot be forgotten, in words; "" if later messages are the same for any uploads of
+        these clients. The default gives their rows in every `RowStore` that is an
         attribute back; if the server sends anything, it says that this may not be all.
         """
         for store in self._stores().values():
@@ -117,7 +117,7 @@ class Server(Generic[P]):
     def telemetry(self, round: int) -> dict[str, float]:
         """Return numbers about the server after a round, under the same names in every round.
 
-        They become columns of the table of rounds; NaN stands for a number that there is not yet.
+        They become columns of the table of rounds; NaN means that a number does not exist yet.
         """
         return {}
 
@@ -130,7 +130,7 @@ class Server(Generic[P]):
         return {**self._tensors(), **{k: v.whole() for k, v in self._stores().items()}}
 
     def parts(self) -> Iterator[dict[str, Tensor]]:
-        """Yield what `state` returns in parts, for a checkpoint: only one is in memory at a time.
+        """Yield the result of `state` in parts, for a checkpoint: only one is in memory at a time.
 
         The default yields one part, and row stores that are attributes in blocks. A server that
         overrides `state` and keeps a `RowStore` overrides this, too.
@@ -143,7 +143,7 @@ class Server(Generic[P]):
             yield from store.parts(name)
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take up what `state` returned, or one of the parts that `parts` yielded."""
+        """Load the result of `state`, or one of the parts that `parts` yielded."""
         stores = self._stores()
         for name, value in state.items():
             if name in stores:
@@ -181,7 +181,7 @@ class AveragingServer(Server[P]):
         self.samples[clients] = torch.stack([m["samples"] for m in messages]).to(self.samples)
 
     def send(self, round: int, cohort: Tensor) -> Rows:
-        """Send the global model to everyone."""
+        """Send the global model to all clients."""
         return self.serve(cohort)
 
     def serve(self, clients: Tensor) -> Rows:

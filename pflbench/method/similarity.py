@@ -1,4 +1,4 @@
-"""How alike two clients are: what each tells once, and how the server compares what it was told."""
+"""Similarity of two clients: the description that each uploads once, and its comparison."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Similarity:
     Attributes
     ----------
     dim
-        How many directions of a client's data are told, for measures that tell directions.
+        Number of directions of a client's data, for measures that upload directions.
     """
 
     def __init__(self, dim: int) -> None:
@@ -31,11 +31,11 @@ class Similarity:
     # At a client
 
     def describe(self, data: Samples, task: Task) -> Message:
-        """Return what a client tells of its training data."""
+        """Return a client's description of its training data."""
         return {}
 
     def describe_inputs(self, data: Samples, task: Task) -> Message | None:
-        """Return what a client without labels tells, to be compared with those that have some.
+        """Return the description of a client without labels, to be compared with labelled ones.
 
         None if labels are needed.
         """
@@ -44,17 +44,17 @@ class Similarity:
     # At the server
 
     def prepare(self, told: Rows, clients: Tensor | None, setup: Setup) -> Rows:
-        """Return what is compared [K, ...] of K clients, given what they told, stacked.
+        """Return the compared form [K, ...] of K clients' descriptions, given stacked.
 
-        `clients` are their numbers [K], or None for new clients, who have none.
+        `clients` are their numbers [K], or None for new clients, which have none.
         """
         return told
 
     def compare(self, some: Rows, others: Rows, best: int | None = None) -> Tensor:
         """Return the similarities [B, N] of B clients to N others, both as `prepare` left them.
 
-        A pair's similarity does not depend on which clients come along: the server asks in blocks
-        of rows, so that no matrix of all pairs is held. With `best`, only the `best` largest of a
-        row are wanted, and -inf may stand for what is not among them.
+        A pair's similarity must not depend on other clients: the server compares in blocks of
+        rows, so that no matrix of all pairs is held. With `best`, only the `best` largest of a
+        row are needed, and the others may be -inf.
         """
         raise NotImplementedError

@@ -1,9 +1,9 @@
-"""Rows that belong to clients and outlive a round: kept where there is room for them.
+"""Rows that belong to clients and outlive a round, in memory or in files.
 
-A `RowStore` holds one tensor for each of N clients. All rows begin as one default row, and a row
-takes room only once something was put there: a large federation of which few take part costs
-little. A `Storage` decides where the rows of a run's stores lie: on the device and in host memory
-up to a budget each, beyond it in files. Where they lie changes no number.
+A `RowStore` holds one tensor for each of N clients. All rows start as one default row, and a row
+takes space only once it is written: a large federation with few participants costs little. A
+`Storage` decides where the rows of a run's stores are kept: on the device and in host memory up to
+a budget each, beyond it in files. The place changes no number.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from torch import Tensor
 from pflbench.errors import WorkError
 
 MEMORY = 2 * 2**30
-"""Bytes of host memory that the stores of one run take together, unless asked otherwise."""
+"""Default limit of host memory for all stores of one run, in bytes."""
 
 CLIENTS = "/clients"
-"""Added to the name of a part of a store: whose rows it holds."""
+"""Added to the name of a part of a store: the clients of its rows."""
 
 _DEVICE_SHARE = 4
-"""On an accelerator, stores take up to one part in so many of its memory."""
+"""On an accelerator, stores take at most one part in this number of its memory."""
 
 _BLOCK = 64 * 2**20
-"""Bytes of the blocks in which rows are passed on, where not all are wanted at once."""
+"""Bytes of the blocks in which rows are passed on, if not all are needed together."""
 
 
 class Storage:
-    """Where the row stores of one run lie.
+    """The place of one run's row stores.
 
     Parameters
     ----------
@@ -41,8 +41,8 @@ class Storage:
         Bytes of host memory for all stores together (default: `MEMORY`); a store that does not
         fit goes to a file.
     folder
-        Where to put files; None for the system's folder for temporary files. The files have no
-        name to be found by, and vanish with the stores or the process.
+        Where to put files; None for the system's folder for temporary files. The files
+        have no name, and vanish with the stores or the process.
     """
 
     def __init__(self, *, memory: int | None = None, folder: Path | None = None) -> None:
@@ -76,7 +76,7 @@ def _device_memory(device: torch.device) -> int:
 class RowStore:
     """[N, *shape]: one row a client. Made by `Storage.rows`.
 
-    Rows are copied in and out; what `take` returned does not follow later changes, and is on the
+    Rows are copied in and out; the result of `take` does not follow later changes, and is on the
     device of the default row. Only `whole` and `adopt` may share memory, and say so.
 
     Attributes
@@ -84,7 +84,7 @@ class RowStore:
     count
         Number of rows N.
     default
-        [*shape] what a row is until something is put there.
+        [*shape] the value of a row until it is written.
     written
         [N] bool (numpy): the rows that something was put into.
     """
@@ -96,7 +96,7 @@ class RowStore:
 
     @property
     def in_file(self) -> bool:
-        """Whether the rows lie in a file."""
+        """Whether the rows are in a file."""
         return isinstance(self._rows, _InFile)
 
     def take(self, index: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class RowStore:
         Raises
         ------
         pflbench.errors.WorkError
-            They lie in a file, and the disk is full.
+            They are in a file, and the disk is full.
         """
         where = self._checked(index)
         shape = (len(where), *self.default.shape)
@@ -138,9 +138,9 @@ class RowStore:
         return self.take(torch.arange(self.count))
 
     def adopt(self, rows: Tensor) -> None:
-        """Take rows [N, *shape] over as everybody's; who gave them must not change them later.
+        """Take over rows [N, *shape] for all clients; the caller must not change them later.
 
-        As `put` of all rows, but without a copy where they lie in memory.
+        Like `put` of all rows, but without a copy if they are in memory.
         """
         if isinstance(self._rows, _InMemory) and rows.shape == (self.count, *self.default.shape):
             self._rows.adopt(rows.detach())
@@ -151,8 +151,8 @@ class RowStore:
     def mix(self, weights: Tensor, index: Tensor) -> Tensor:
         """Return weights [K, M] times the rows [M, *shape] of clients [M]: [K, *shape].
 
-        Rows that nothing was put into are the default, and cost nothing; the others are read in
-        blocks, so that they need not be in memory together.
+        Rows never written are the default, and cost nothing; the others are read in blocks, so
+        that they need not be in memory together.
         """
         where = self._checked(index)
         there = self.written[where]
@@ -173,9 +173,9 @@ class RowStore:
         return mixed.view(len(weights), *self.default.shape)
 
     def parts(self, name: str) -> Iterator[dict[str, Tensor]]:
-        """Yield the rows that something was put into, in blocks, for a checkpoint.
+        """Yield the written rows, in blocks, for a checkpoint.
 
-        Each part holds `name`, [m, *shape] rows, and `name`/clients, [m] int64 whose they are.
+        Each part holds `name`, [m, *shape] rows, and `name`/clients, [m] int64 their clients.
         """
         where = np.flatnonzero(self.written)
         size = max(1, _BLOCK // max(1, self.default.nbytes))
@@ -184,7 +184,7 @@ class RowStore:
             yield {name: self.take(clients), name + CLIENTS: clients}
 
     def restore(self, part: Mapping[str, Tensor], name: str) -> None:
-        """Take up a part that `parts` yielded, or all rows [N, *shape] under `name`."""
+        """Load a part that `parts` yielded, or all rows [N, *shape] under `name`."""
         clients = part.get(name + CLIENTS)
         self.put(torch.arange(self.count) if clients is None else clients, part[name])
 
@@ -195,7 +195,7 @@ class RowStore:
             self._rows.forget()
 
     def reset(self, index: Tensor) -> None:
-        """Make the rows of clients [K] the default again; what was there is written over."""
+        """Reset the rows of clients [K] to the default; their old values are overwritten."""
         where = self._checked(index)
         where = where[self.written[where]]
         if len(where):
@@ -212,7 +212,7 @@ class RowStore:
 
 
 class _Rows(Protocol):
-    """Where rows lie. What was not written must not be read."""
+    """The memory or file of rows. Rows never written must not be read."""
 
     def read(self, where: np.ndarray, out: Tensor, at: np.ndarray) -> None:
         """Copy rows [K, *shape] to the places [K], ascending, of `out`, which is contiguous."""
@@ -227,7 +227,7 @@ class _InMemory:
     def __init__(self, count: int, default: Tensor, device: torch.device) -> None:
         self._shape, self._dtype, self._device = (count, *default.shape), default.dtype, device
         self._data: Tensor | None = None
-        self._shared = False  # with whoever gave it, who may hold it as something else
+        self._shared = False  # with the caller, which may use it as something else
         self._full = False  # every row holds its value, those never written the default
 
     def read(self, where: np.ndarray, out: Tensor, at: np.ndarray) -> None:
@@ -321,7 +321,7 @@ class _InFile:
 
 
 def _runs(places: np.ndarray, at: np.ndarray, size: int) -> Iterator[tuple[int, int, int]]:
-    """Yield (offset in memory, offset in the file, bytes) of rows that lie together in both."""
+    """Yield (offset in memory, offset in the file, bytes) of rows that are adjacent in both."""
     if not len(places) or not size:
         return
     breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(at) != 1)) + 1

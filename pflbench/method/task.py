@@ -1,4 +1,4 @@
-"""What a client knows of the learning problem: the network as a function of a row, and the loss."""
+"""The learning problem of a client: the network as a function of a row, and the loss."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Samples(NamedTuple):
         [n] int64 labels.
     mask
         [n] of a row's type: 1 for a sample, 0 for padding (clients that train together may differ
-        in size). `Task.loss` heeds it; code of your own must, too.
+        in size). `Task.loss` applies it; your own code must, too.
     """
 
     x: Tensor
@@ -42,7 +42,7 @@ class Samples(NamedTuple):
 
 
 class LocalData(NamedTuple):
-    """What a client's own code may see: its training and validation samples, nothing else."""
+    """The data that a client's code may see: its training and validation samples, nothing else."""
 
     train: Samples
     val: Samples
@@ -64,7 +64,7 @@ class LocalBudget:
 
 @dataclass(frozen=True)
 class Nature:
-    """What a network does in training mode beyond a function of weights and one sample.
+    """A network's properties in training mode beyond a function of weights and one sample.
 
     Attributes
     ----------
@@ -85,7 +85,7 @@ class Nature:
 
 @dataclass
 class _Now(threading.local):
-    """What a thread is computing.
+    """The current computation of a thread.
 
     Attributes
     ----------
@@ -123,7 +123,7 @@ class Task:
     clip, schedule
         Clipping of the gradients of local steps, and the learning rate over the rounds.
     nature
-        What the network does in training mode.
+        The network's properties in training mode.
     round
         Rounds that were played before the present one.
     """
@@ -146,7 +146,7 @@ class Task:
         self.classes, self.optimiser, self.budget = classes, optimiser, budget
         self.products = products
         self.clip, self.schedule = clip or Clip(), schedule or Schedule()
-        # Running statistics look at the whole batch, whatever a probe found.
+        # Running statistics use the whole batch, regardless of a probe.
         self.nature = nature or Nature(looks_around=layout.buffers > 0)
         self.round = 0
         self._copies, self._now = threading.local(), _Now()
@@ -198,7 +198,7 @@ class Task:
         return self._call(w, x, training)
 
     def features(self, w: Tensor, x: Tensor, *, training: bool | None = None) -> Tensor:
-        """Return what the classifier gets [n, ...] from the body of w [P] on x [n, *shape].
+        """Return the classifier's inputs [n, ...] from the body of w [P] on x [n, *shape].
 
         Raises
         ------
@@ -251,8 +251,8 @@ class Task:
     ) -> Callable[..., tuple[Tensor, Tensor]]:
         """Return a function of (w [P], ...) to (∇objective [P], objective).
 
-        In the columns of buffers, where there is no gradient, it holds what the forward pass took
-        away from running statistics, so that w - ∇ are the new ones.
+        In the columns of buffers, which have no gradient, it holds the negative change of running
+        statistics in the forward pass, so that w - ∇ are the new ones.
         """
         if not self.layout.buffers:
             return grad_and_value(objective)

@@ -1,4 +1,4 @@
-"""The built-in networks, brought in by the same door as anybody else's."""
+"""The built-in networks, registered like any other plugin's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network from nothing but the names and sizes of its parameters.
+"""A network inferred from the names and sizes of its parameters.
 
 Recorded runs hold a network's parameters, not its code. Perceptrons (linear layers with ReLU
 between) and LeNet-style networks (convolutions without padding, each followed by ReLU and 2×2

@@ -87,7 +87,7 @@ def _of_data_set(
             partition = choose_field("partition", KNOWN_CLIENTS, registry)
             partitioner = partition.maker()()
         if partitioner.keeps_clients and request.clients is None:
-            numbers = dataclasses.replace(numbers, clients=None)  # as many as the data know
+            numbers = dataclasses.replace(numbers, clients=None)  # the number in the data
     return ResolvedData(
         written,
         request.model or spec.reference.model,

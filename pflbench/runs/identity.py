@@ -76,7 +76,7 @@ class Identified(Read):
     model
         The architecture.
     attendance
-        Makes the participation, once there is a federation.
+        Makes the participation, once the federation exists.
     """
 
     cell: Cell
@@ -124,7 +124,7 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
     chosen = choose_fields(request, registry)
     if "participation" in chosen:
-        chosen["participation"].maker()  # what cannot be imported is said before data is loaded
+        chosen["participation"].maker()  # import errors are raised before data is loaded
     return Read(request, registry, spec, settings, settled(request), chosen, privacy, mechanism)
 
 

@@ -264,7 +264,7 @@ def _check_reached(made: Participation, found: Identified) -> None:
         if len(late):
             raise InputError(
                 f"{words()} is not reached: a client {does} in round {int(late.max()) + 1:,}, and "
-                f"the run's last round is {rounds:,}. Expected rounds of it."
+                f"the run's last round is {rounds:,}. Expected rounds of the run."
             )
     if made.cycle > rounds:
         raise InputError(

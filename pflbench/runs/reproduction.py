@@ -141,7 +141,7 @@ def reproduce(
     keep
         A results folder to keep the new run in; None keeps nothing.
     observers
-        Told of its rounds, besides those that plugins bring.
+        Notified of its rounds, in addition to plugins' observers.
     registry
         Where its method and data are looked up; None for the installed plugins.
 
@@ -209,7 +209,7 @@ def _find(start: str, results: Path) -> StoredRun:
 
 
 def _check(stored: StoredRun, registry: plugins.Registry) -> None:
-    """Refuse what cannot be run again, in a sentence."""
+    """Refuse a run that cannot be repeated, in a sentence."""
     cannot = f"Run {stored.id} cannot be reproduced: "
     stored.check()
     for path in sorted(stored.folder.glob("[!.]*.parquet")):  # damage is reported first

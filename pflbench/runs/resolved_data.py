@@ -1,4 +1,4 @@
-"""The data of a cell, and what cells that follow each other share of them."""
+"""The data of a cell, and the cache that successive cells share."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _load_once = lru_cache(maxsize=2)(_load)
 
 
 class DataCache:
-    """What cells that follow each other share: their data, and the federations made last.
+    """A cache shared by successive cells: their data, and the latest federations.
 
     Parameters
     ----------
@@ -64,49 +64,49 @@ class DataCache:
     def load(
         self, spec: DatasetSpec, path: Path | None, request: RunRequest
     ) -> Pool | ClientArrays:
-        """Load a data set, or return it as it was loaded before."""
+        """Load a data set, or return it from the cache."""
         folder = request.data_dir or os.environ.get("PFLBENCH_DATA")
         load = _load_once if path is None else self._own
         return load(spec, path, path_of(folder, "data_dir") if folder else None, request.fallback)
 
     def last(self, kind: str, of: tuple[object, ...], make: Callable[[], T]) -> T:
-        """Return what was made last of a kind, if it was made of the same; else make it.
+        """Return the latest object of a kind, if it has the same source; else make it.
 
-        A matrix asks for the same federation once a method.
+        A matrix needs the same federation once per method.
         """
         if kind not in self._last or self._last[kind][0] != of:
-            self._last.pop(kind, None)  # before another one takes its room
+            self._last.pop(kind, None)  # before another one takes its memory
             self._last[kind] = of, make()
         made: T = self._last[kind][1]
         return made
 
 
 PROCESS: Final = DataCache()
-"""What runs share that are asked for one by one."""
+"""The cache of runs that are started one by one."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResolvedData:
-    """A request's data with what is made of them.
+    """A request's data with the choices that depend on them.
 
     Attributes
     ----------
     written
         The data set as written.
     model
-        The model's expression: as asked for, or the reference's.
+        The model's expression: the request's, or the reference's.
     numbers
         Every number of the scenario, checked.
     new_clients
-        Clients that are held out; None if there are none.
+        Clients that are held out; None without new clients.
     data
-        What the data set handed over, or the federation in memory.
+        The data set's result, or the federation in memory.
     partition, partitioner
-        Resolved, and what makes it; None for a federation in memory.
+        Resolved, and its object; None for a federation in memory.
     cache
         Where the federation is kept.
     population
-        Resolved, with what makes it; None if there is none.
+        Resolved, with its object; None without a population.
     other
         The data set that the population takes samples from, if it does.
     """
@@ -141,17 +141,17 @@ class ResolvedData:
 
     @property
     def notice(self) -> str:
-        """One line that says what stands in for the data asked for, or ""."""
+        """One line on the replacement of the requested data, or ""."""
         return _together(*(data.notice for data in self._loaded))
 
     @property
     def remark(self) -> str:
-        """What a run must say of the data, whatever their partition, or ""."""
+        """A notice on the data for runs with any partition, or ""."""
         return _together(*(data.remark for data in self._loaded))
 
     @property
     def remarks(self) -> str:
-        """One line that a run must say of the data and their partition, or ""."""
+        """One line on the data and their partition for runs, or ""."""
         made = self.federation
         return _together(self.remark, made.remark, unseen_classes(made))
 
@@ -180,7 +180,7 @@ class ResolvedData:
             return build(self.data, self.partitioner, numbers.clients, numbers.seed)
 
     def _populate(self, made: Federation, choice: Choice, maker: Population) -> Federation:
-        """Make some clients unlike the others."""
+        """Make some clients different from the others."""
         with Guard(lambda: f"The population {choice}")("changing the federation"):
             return populate(
                 made,

@@ -57,7 +57,7 @@ def in_numbers(choice: Choice, kind: str, clients: int, registry: Registry | Non
 
 
 def attendance(scenario: Scenario, registry: Registry | None = None) -> list[str]:
-    """Say who takes part in the rounds, and who joins later; nothing where all do."""
+    """Say how many clients take part in the rounds and how many join later; nothing if all do."""
     words, said = [], scenario.participation
     number = participation_in_numbers(scenario, registry)
     if isinstance(said, Choice):
@@ -102,14 +102,14 @@ def participants(scenario: Scenario) -> int:
 
 
 def population_in_numbers(scenario: Scenario, registry: Registry | None = None) -> str:
-    """Say how many clients a scenario's population makes unlike the others."""
+    """Say how many clients a scenario's population makes different from the others."""
     if scenario.population is None:
         return ""
     return in_numbers(scenario.population, "populations", scenario.clients, registry)
 
 
 def participation_in_numbers(scenario: Scenario, registry: Registry | None = None) -> str:
-    """Say how many clients take part in a round, or are what a rule says."""
+    """Say how many clients take part in a round, or are affected by its rule."""
     clients = participants(scenario)
     if isinstance(scenario.participation, Choice):
         return in_numbers(scenario.participation, "participations", clients, registry)

@@ -45,12 +45,12 @@ assert {f.name for f in dataclasses.fields(EveryMethods)} == EVERY_METHODS
 
 
 class PluginName(str):
-    """The name of a plugin as a parameter has it (`param(shelf=...)`), with its record."""
+    """The name of a plugin as the value of a parameter (`param(shelf=...)`), with its record."""
 
     spec: Any
 
     def __new__(cls, name: str, spec: Any) -> PluginName:
-        """Keep the record beside the name."""
+        """Keep the record with the name."""
         made = super().__new__(cls, name)
         made.spec = spec
         return made

@@ -150,7 +150,7 @@ def test_a_message_that_is_not_finite_gives_nothing_away() -> None:
 @pytest.mark.parametrize(("client", "name"), [("Indiscreet", "classes"), ("Counting", "first")])
 def test_whole_numbers_that_noise_does_not_protect_are_refused(client: str, name: str) -> None:
     played(None, client=client)
-    with pytest.raises(WorkError, match=f"upload as {name!r} cannot be protected: expected"):
+    with pytest.raises(WorkError, match=f"upload {name!r} cannot be protected: expected"):
         played(Gaussian(), client=client)
 
 

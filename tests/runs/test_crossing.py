@@ -95,8 +95,14 @@ TELLS: dict[str, tuple[Callable[[int], Any], str]] = {
     "a tensor": (lambda r: {"norm": torch.ones(())}, "expected a finite number or NaN"),
     "infinity": (lambda r: {"norm": float("inf")}, "expected a finite number or NaN"),
     "no dict": (lambda r: 3, "of type int: expected a dict of numbers"),
-    "other names": (lambda r: {f"norm{r}": 1.0}, "told in one round and not in another"),
-    "names later": (lambda r: {"norm": 1.0} if r else {}, "told in one round and not in another"),
+    "other names": (
+        lambda r: {f"norm{r}": 1.0},
+        "in the telemetry of one round and not of another",
+    ),
+    "names later": (
+        lambda r: {"norm": 1.0} if r else {},
+        "in the telemetry of one round and not of another",
+    ),
 }
 
 

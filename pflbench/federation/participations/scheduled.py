@@ -20,8 +20,8 @@ class JoinParticipation(Participation):
         super().__init__(parameters, census)
         if parameters.share > 0 and not self.arrivals().any():
             raise InputError(
-                f"join(at={parameters.at}, over={parameters.over}) lets nobody join late: who "
-                "joins in round 1 is there from the beginning. Expected at = 2 or later."
+                f"join(at={parameters.at}, over={parameters.over}) lets no client join late: "
+                "joining in round 1 is joining from the beginning. Expected at = 2 or later."
             )
 
     def arrivals(self) -> np.ndarray:
