@@ -249,7 +249,7 @@ def test_a_plain_share_has_its_number_and_whole_ones_have_none(points: str) -> N
     assert "evaluated after the last round" in long  # the data set's own are 10 rounds apart
     assert "(awake: 2 of 3 rounds)" in words(participation="by-label(period=3, awake=0.5)")[0]
     some = words(participation="leave(at=2, share=0.5, fraction=0.5)")[0]
-    assert "(share: 5 of 10 clients; fraction: 5 of 10 clients when all are there)" in some
+    assert "(share: 5 of 10 clients; fraction: 5 of 10 clients when all are present)" in some
 
 
 # Rounds that a run does not reach

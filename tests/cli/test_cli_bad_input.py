@@ -151,7 +151,7 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
         (["check", "fedora", "--golden", "no.npz"], "no.npz"),
         (["check", "fedora", "--tolerance", "-1"], "expected a number ≥ 0."),
         (["new", "algorithm", "My Method"], "My Method"),
-        (["new", "algorithm", "fedora"], "There is an algorithm 'fedora' already"),
+        (["new", "algorithm", "fedora"], "Algorithm 'fedora' already exists"),
     ],
 )
 def test_other_commands(arguments: list[str], expected: str, pflbench: Call, folder: Path) -> None:

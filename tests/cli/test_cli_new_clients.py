@@ -105,7 +105,7 @@ def test_a_board_without_new_clients_says_nothing_of_them(
     ("options", "message"),
     [
         (("--new-clients", "1"), "--new-clients '1' is not valid"),
-        (("--shots", "3"), "shots '3' is for new clients, and there are none"),
+        (("--shots", "3"), "shots '3' is for new clients, and the scenario has none"),
         (
             ("--new-clients", "0.2", "--onboard-at", "5"),
             "onboard_at is not reached: clients join after round 5",

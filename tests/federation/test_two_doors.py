@@ -150,7 +150,7 @@ def test_a_client_without_validation_gets_a_quarter_of_its_training_samples(door
     assert sorted(x.flatten().tolist()) == sorted(bare["train_x"].flatten().tolist())
     assert door([whole, bare]).fingerprint == made.fingerprint
     single = {name: array[:1] for name, array in bare.items()}
-    with pytest.raises(InputError, match="holds 1 sample, and there is no validation split"):
+    with pytest.raises(InputError, match="holds 1 sample, and the client has no validation split"):
         door([whole, single])
 
 

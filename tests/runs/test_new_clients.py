@@ -246,7 +246,7 @@ def test_the_command_repeats_the_run(digits: str) -> None:
     ("options", "message"),
     [
         ({"new_clients": 1.0}, "new_clients 1.0 is not valid: expected a number ≥ 0 and < 1"),
-        ({"shots": "1"}, "shots '1' is for new clients, and there are none"),
+        ({"shots": "1"}, "shots '1' is for new clients, and the scenario has none"),
         ({"onboard_at": "1"}, "onboard_at '1' is for new clients"),
         ({"onboarding_steps": 3}, "onboarding_steps 3 is for new clients"),
         ({"new_clients": 0.2, "onboard_at": "2,9"}, "after round 9, and the run.s last round is 3"),
