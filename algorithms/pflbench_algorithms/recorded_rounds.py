@@ -27,8 +27,8 @@ class RecordedRounds:
     Parameters
     ----------
     recording
-        In addition to the common arrays: `init/{parameter}`; if everyone does not take part in
-        every round, `cohort`; and what is to be compared, of `round{r}/received/{parameter}`,
+        In addition to the common arrays: `init/{parameter}`; if some clients do not take part in
+        every round, `cohort`; and the arrays to compare, of `round{r}/received/{parameter}`,
         `round{r}/local/`, `round{r}/aggregated/` and `round{r}/personal/`.
     engine
         "auto", "stacked" or "sequential".
@@ -172,14 +172,14 @@ class RecordedRounds:
         Raises
         ------
         InputError
-            A parameter is missing, or one is there that is not of these columns.
+            A parameter is missing, or one is outside these columns.
         """
         names = self._names(columns)
         known = set(self.network.names) - set(names)
         for name in self.recording.names(prefix):
             if name.removeprefix(prefix) in known:
                 raise self.recording.error(
-                    f"{name!r} is there, but this method has {', '.join(names)} there only"
+                    f"{name!r} is recorded, but this method has only {', '.join(names)} there"
                 )
         shapes = self._shapes()
         parts = [self.recording.tensor(f"{prefix}{n}", (*lead, *shapes[n])) for n in names]
@@ -190,7 +190,7 @@ class RecordedRounds:
         return dict(zip(self.network.names, layout.shapes, strict=True))
 
     def _names(self, columns: Columns | None) -> list[str]:
-        """Return the recorded names of the tensors that lie in some columns."""
+        """Return the recorded names of the tensors in some columns."""
         layout = self.simulation.task.layout
         if columns is None:
             return list(self.network.names)

@@ -88,7 +88,7 @@ class Recording:
         return {"": self.batches, **{name: self._stream(name) for name in names}}
 
     def cohorts(self) -> list[Tensor]:
-        """Return the participants, round by round, in ascending order; everyone if not recorded."""
+        """Return the participants, round by round, in ascending order; all clients if not recorded."""
         if not self.names("cohort"):
             return [torch.arange(self.clients)] * self.rounds
         rows = self.indices("cohort", 0, self.clients - 1)
@@ -99,7 +99,7 @@ class Recording:
         return [torch.tensor(sorted(row)) for row in rows.tolist()]
 
     def network(self) -> Inferred:
-        """Return the network, from the initial model and, if it is there, the list of layers.
+        """Return the network, from the initial model and, if present, the list of layers.
 
         Raises
         ------
@@ -176,7 +176,7 @@ class Recording:
         keys
             Parameter name to config key.
         owner
-            Whose parameters these are, for messages.
+            The owner of the parameters, for messages.
         more
             Parameters that follow from elsewhere.
         """

@@ -66,7 +66,7 @@ def _outputs(sim: Simulation, r: int, clients: Tensor) -> tuple[Callable[[Split]
 
 
 def adapt(simulation: Simulation, r: int, clients: Tensor, W: Tensor) -> Trained | None:
-    """Give personal models [K, P] the training that the method asks for before evaluation."""
+    """Train personal models [K, P] as the method requires before evaluation."""
     sim, numbers = simulation, clients.tolist()
     with sim.crossing.call("adaptation"):
         asked = sim.client.adaptation()

@@ -55,7 +55,7 @@ class RoundReport:
     received
         The cohort's rows, if the simulation records them.
     context
-        The rows of those that uploaded, if the simulation records them.
+        The rows of the clients that uploaded, if the simulation records them.
     uploads
         What arrived of them, if the simulation records it.
     """

@@ -29,8 +29,8 @@ class Phase:
         Name of the random stream of its batches. Phases of one name see the same batches if their
         budgets are alike; "" is that of methods without phases.
     multiple
-        Its steps come in multiples of so many: where a client's batches do not, the first ones
-        follow once more. For methods whose update takes several batches in turn.
+        Its number of steps is a multiple of this: if a client's batches are not, the first ones
+        are repeated. For methods whose update takes several batches in turn.
     """
 
     name: str = ""

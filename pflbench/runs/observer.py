@@ -22,7 +22,7 @@ class RunInfo:
         How a process trains its part of a full cohort: rows that train together at most, and
         cores that chunks of them (or single clients) are shared between.
     attendance
-        Who takes part in the rounds and who joins later, in words; "" where all do.
+        Participants of the rounds and clients that join later, in words; "" if all take part.
     settled
         Further fields of the scenario that are off their default, in words.
     """

@@ -80,7 +80,7 @@ def off_default(scenario: Scenario) -> list[str]:
 
 
 def written(choice: Choice) -> str:
-    """Write a choice as on a command line, without what it leaves open, whole numbers as such."""
+    """Write a choice as on a command line, without unset parameters, whole numbers without ".0"."""
     return short(choice.name, {k: v for k, v in choice.parameters.items() if v is not None})
 
 

@@ -27,7 +27,7 @@ SECONDS_BETWEEN_LINES = 2.0
 
 
 class Display(SaidOnce, Observer):
-    """Shows the cells of a matrix; as it stands, nothing but notices (`--quiet`).
+    """Shows the cells of a matrix; without overrides, only notices (`--quiet`).
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class PlainDisplay(Display):
         """Print the start of a cell."""
         super().started(info)
         self.data(info.source)
-        resumed = f", going on after round {info.start_round}" if info.start_round else ""
+        resumed = f", resuming after round {info.start_round}" if info.start_round else ""
         self.line(
             f"{literal(self.title)}: {info.rounds} rounds, {literal(where(info))}, "
             f"run {info.run_id}{resumed}"

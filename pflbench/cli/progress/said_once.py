@@ -1,4 +1,4 @@
-"""What all displays of cells share: notices printed once, a block at the terminal's foot."""
+"""Common parts of all displays of cells: notices printed once, a block at the terminal's foot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pflbench.report.terminal.screen import literal
 
 
 class SaidOnce:
-    """Prints what people should see of runs, once.
+    """Prints notices on runs, once.
 
     Parameters
     ----------
@@ -28,13 +28,13 @@ class SaidOnce:
         self._said: set[str] = set()
 
     def notice(self, text: str) -> None:
-        """Print something that must be seen."""
+        """Print an important message, once."""
         if text and text not in self._said:
             self._said.add(text)
             self.console.print(f"[yellow]Notice:[/yellow] {literal(text)}")
 
     def remark(self, text: str) -> None:
-        """Print it, unless only the table is wanted."""
+        """Print it, except under `--quiet`."""
         if not self.quiet:
             self.notice(text)
 
@@ -47,7 +47,7 @@ class SaidOnce:
 
 @dataclass
 class _Block:
-    """Renders a block anew each time that it is asked."""
+    """Renders a block again at each refresh."""
 
     block: Callable[[], RenderableType]
 
