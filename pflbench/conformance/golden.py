@@ -88,7 +88,7 @@ class Recording:
         return {"": self.batches, **{name: self._stream(name) for name in names}}
 
     def cohorts(self) -> list[Tensor]:
-        """Return the participants, round by round, in ascending order; all clients if not recorded."""
+        """Return the participants, round by round, in ascending order; all if not recorded."""
         if not self.names("cohort"):
             return [torch.arange(self.clients)] * self.rounds
         rows = self.indices("cohort", 0, self.clients - 1)

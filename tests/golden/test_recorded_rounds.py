@@ -67,7 +67,7 @@ def test_a_shared_parameter_that_ours_keeps_is_refused(tmp_path: Path) -> None:
     arrays = load(HERE / "fedbn.npz")
     arrays["round0/received/bn1.weight"] = np.ones((5, 24), np.float32)
     path = save(tmp_path / "more.npz", arrays)
-    with pytest.raises(InputError, match=r"'round0/received/bn1.weight' is there"):
+    with pytest.raises(InputError, match=r"'round0/received/bn1.weight' is recorded"):
         replayed("fedbn", path)
 
 

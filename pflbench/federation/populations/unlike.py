@@ -107,7 +107,7 @@ class GroupsPopulation(Population):
     def groups(self, clients: int, rng: np.random.Generator) -> np.ndarray:
         """Choose a share of the clients, at most half of them."""
         if clients < 2:
-            raise InputError("groups needs two clients or more for a majority and a minority.")
+            raise InputError("groups needs at least 2 clients, for a majority and a minority.")
         return chosen(clients, self.parameters.minority, rng, MINORITY)
 
     def change(self, member: Member, split: Split, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
