@@ -1,4 +1,4 @@
-"""A picture that a command saves beside what it prints (`--save`)."""
+"""A picture that a command saves in addition to its output (`--save`)."""
 
 from __future__ import annotations
 

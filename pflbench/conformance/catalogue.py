@@ -37,7 +37,7 @@ class Subject:
     path
         The text after the colon of `name:PATH`, for data sets that take a path.
     companions
-        The metrics and observers that its distribution brings as well.
+        The metrics and observers of the same distribution.
     registry
         Where the plugins that it names are looked up.
     """

@@ -7,7 +7,7 @@ from pflbench.federation.images import channels_last, way_to_channels_first
 
 
 def check_image(model: str, shape: tuple[int, ...], least: int) -> None:
-    """Check that samples are images [channels, height, width] of so many pixels a side.
+    """Check that samples are images [channels, height, width] of at least `least` pixels a side.
 
     Raises
     ------
@@ -24,7 +24,7 @@ def check_image(model: str, shape: tuple[int, ...], least: int) -> None:
 
 
 def check_window(model: str, shape: tuple[int, ...], least: int) -> None:
-    """Check that samples are windows [channels, time] of so many points in time.
+    """Check that samples are windows [channels, time] of at least `least` points in time.
 
     Raises
     ------

@@ -117,7 +117,7 @@ def run_cell(work: Work, around: Surroundings) -> Iterator[tuple[str, Any]]:
 
 
 def _run(work: Work, around: Surroundings, events: SimpleQueue[tuple[str, Any]]) -> None:
-    """Run a cell in a thread; its outcome is the last event, come what may."""
+    """Run a cell in a thread; its outcome is always the last event."""
 
     def say(event: str, what: Any) -> None:
         events.put((event, what))
