@@ -133,11 +133,7 @@ def title(dataset: str, scenario: Scenario) -> str:
     if s.privacy is not None:
         words.append(in_words(s.privacy))
     words += attendance(s)
-    words += [
-        in_words(choice)
-        for choice in (s.optimizer, s.schedule)
-        if choice is not None
-    ]
+    words += [in_words(choice) for choice in (s.optimizer, s.schedule) if choice is not None]
     if s.precision != PRECISIONS[0]:
         words.append(s.precision)
     return " · ".join([*words, *_others(s)])

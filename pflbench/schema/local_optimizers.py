@@ -164,7 +164,7 @@ def pflbench_schedules() -> Sequence[ScheduleSpec]:
         ),
         ScheduleSpec(
             "step",
-            "the rate falls after every so many rounds",
+            "the rate falls after a fixed number of rounds",
             make=f"{_SCHEDULES}:step",
             parameters=StepSettings,
             version="1",

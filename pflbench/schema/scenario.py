@@ -73,7 +73,7 @@ class Scenario(SettledFields):
     privacy
         The protection of all uploads; None for none.
     population
-        Which clients are unlike the others, and in what; None if the partition is all there is.
+        Which clients differ from the others, and how; None for the partition alone.
     optimizer, schedule
         The local optimizer and its learning rate over the rounds; None for plain SGD and a
         constant rate.
