@@ -17,6 +17,9 @@ PHRASES: dict[str, str] = WORDS["phrases"]
 CHECKED = (
     "README.md",
     "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "SECURITY.md",
+    "changelog.d",
     "docs",
     "algorithms",
     "datasets",

@@ -29,7 +29,7 @@ CASES = {
     "a network that does not fit": ("model = 'lenet'", '"fedavg"', "lenet"),
     "a shift of what is no image": ("partition = 'rotated(step=10)'", '"fedavg"', "image"),
     "too few to hold one out": ("clients = 1\nnew_clients = 0.5", '"fedavg"', "can hold none out"),
-    "a minority of one": ("clients = 1\npopulation = 'groups'", '"fedavg"', "two clients or more"),
+    "a minority of one": ("clients = 1\npopulation = 'groups'", '"fedavg"', "at least 2 clients"),
     "foreigners of another shape": (
         "population = 'foreign(dataset=npz:wide.npz)'",
         '"fedavg"',
