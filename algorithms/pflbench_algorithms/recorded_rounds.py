@@ -1,4 +1,4 @@
-"""Replays recordings round by round: what the cohort received, trained and gave to the server.
+"""Replays recordings round by round: the cohort's received, trained and uploaded tensors.
 
 A method whose recordings hold only that replays them by `RecordedRounds` as it is; one that
 records more, or means something else by it, overrides a place of it. docs/golden.md says what a
@@ -44,7 +44,7 @@ class RecordedRounds:
     simulation
         The clients have enrolled.
     differences
-        What was compared so far.
+        The differences so far.
 
     Raises
     ------

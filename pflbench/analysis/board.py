@@ -237,7 +237,7 @@ class Board:
     score: Score | None = None
 
     def compared(self) -> Board:
-        """Return the board as verdicts see it: with what is compared as accuracies."""
+        """Return the board for verdicts: with the compared numbers as accuracies."""
         if self.score is None:
             return self
         rows = (dataclasses.replace(row, accuracies=row.scored) for row in self.rows)

@@ -1,4 +1,4 @@
-"""Metrics of plugins on boards: means over seeds, and what they mean."""
+"""Metrics of plugins on boards: means over seeds, and their descriptions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Score:
 
     @property
     def words(self) -> str:
-        """What a headline says of it."""
+        """Its text in a headline."""
         better = "higher" if self.higher_is_better else "lower"
         return (
             f"Rows are in the order of {self.name} ({better} is better), and ranks are by its "
@@ -37,7 +37,7 @@ class Score:
         )
 
     def of(self, runs: Sequence[Scores]) -> Floats | None:
-        """Return what is compared [S, N] of a row's runs, one a seed: higher is better.
+        """Return the compared numbers [S, N] of a row's runs, one per seed: higher is better.
 
         None if a run or a client has no number.
         """
@@ -113,7 +113,7 @@ def names(rows: Iterable[Row]) -> list[str]:
 
 
 def meaning(name: str) -> str:
-    """Say what a metric is, as far as an installed plugin knows."""
+    """Describe a metric, if an installed plugin knows it."""
     record = _record_of(name)
     if record is None:
         return "a metric of a plugin that is not installed here"

@@ -124,7 +124,8 @@ def plugin(name: str, note: bool) -> None:
 )
 @field_option(
     _FIELDS["population"],
-    help="Clients unlike the others, such as groups(minority=0.2). Their numbers are printed.",
+    help="Clients that differ from the others, such as groups(minority=0.2). "
+    "Their numbers are printed.",
 )
 @field_option(_FIELDS["clients"], help="Number of clients; default: the reference scenario's.")
 @click.option(

@@ -19,7 +19,7 @@ _ROWS, _COLUMNS, _STEPS = 3, 7, 5
 
 @CHECKS.add("a step of rows is a step of each")
 def steps_rows_as_each(subject: Subject) -> None:
-    """Several steps on a matrix give what they give on its rows one by one."""
+    """Several steps on a matrix give the same as on its rows one by one."""
     optimiser = _optimiser(subject)
     W = _drawn(0)
     state = optimiser.init(W)
@@ -29,7 +29,9 @@ def steps_rows_as_each(subject: Subject) -> None:
         W, state = optimiser.step(W, G, state, 0.05)
         rows = [optimiser.step(w, g, own, 0.05) for (w, own), g in zip(rows, G, strict=True)]
     if not torch.allclose(W, torch.stack([w for w, _ in rows]), rtol=1e-9, atol=1e-12):
-        raise CheckFailed("A matrix moved unlike its rows: compute along the last dimension.")
+        raise CheckFailed(
+            "A matrix moved differently from its rows: compute along the last dimension."
+        )
 
 
 @CHECKS.add("a step changes nothing that it was given")
@@ -61,7 +63,7 @@ def goes_downhill(subject: Subject) -> None:
 
 @SCHEDULES.add("every round has a finite rate ≥ 0")
 def rates_are_finite(subject: Subject) -> None:
-    """Of a thousand rounds, asked for in any order."""
+    """For a thousand rounds, in any order."""
     assert isinstance(subject.spec, ScheduleSpec)
     make = resolve(subject.spec.make, owner=f"schedule {subject.spec.name!r}")
     schedule: Schedule = make(subject.parameters)
@@ -70,7 +72,7 @@ def rates_are_finite(subject: Subject) -> None:
         if not (isfinite(factor) and factor >= 0):
             raise CheckFailed(f"Round {r} has the factor {factor}.")
     if [schedule.factor(r) for r in reversed(range(1000))] != forward[::-1]:
-        raise CheckFailed("The factors are others when rounds are asked for backwards.")
+        raise CheckFailed("The factors differ when rounds are read backwards.")
 
 
 def _optimiser(subject: Subject) -> Optimiser:

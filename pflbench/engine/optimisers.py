@@ -188,7 +188,7 @@ def sgd(p: SgdSettings, lr: float, weight_decay: float, momentum: float) -> Sgd:
     Raises
     ------
     InputError
-        Nesterov's momentum is asked for without momentum, or with dampening.
+        Nesterov's momentum is given without momentum, or with dampening.
     """
     if p.nesterov and (momentum <= 0 or p.dampening != 0):
         raise InputError(

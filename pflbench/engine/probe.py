@@ -70,7 +70,7 @@ def probe(
     module, layout
         The network; it is left as it is.
     x
-        [n, *shape] samples of the data, unlike each other.
+        [n, *shape] samples of the data, different from each other.
     classes
         Outputs that are expected.
     name
@@ -356,7 +356,7 @@ class _Probe:
     def _unlike_layer(
         self, w: Tensor, x: Tensor, other: Tensor, training: bool, *, turned: bool = False
     ) -> str:
-        """Return the first layer that makes unlike outputs of like inputs, in words."""
+        """Return the first layer with different outputs for equal inputs, in words."""
         calls = [partial(self.outputs, w, some, training) for some in (x, other)]
         return unlike_layer(self.module, calls[0], calls[1], differ, turned=turned)
 

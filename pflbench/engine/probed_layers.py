@@ -1,4 +1,4 @@
-"""The layer of a network in which a probe found what it refuses, in words."""
+"""The layer of a network in which a probe found a violation, in words."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def unlike_layer(
     *,
     turned: bool = False,
 ) -> str:
-    """Return the first layer that makes unlike outputs of like inputs in two calls.
+    """Return the first layer with different outputs for equal inputs in two calls.
 
     Parameters
     ----------

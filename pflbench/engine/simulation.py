@@ -324,7 +324,7 @@ class Simulation:
             return models
 
     def served(self, clients: Tensor) -> Rows:
-        """Return what the server sends clients [K] to be evaluated, if their method needs it."""
+        """Return the server's messages to clients [K] for an evaluation, if needed."""
         if self.client.personal_model != "served":
             return {}
         with torch.no_grad():

@@ -196,7 +196,7 @@ class Client(Generic[P]):
     def finish(
         self, state: State, carry: State, received: Message, context: State
     ) -> tuple[State, Message]:
-        """End a round: return what the client keeps, and what it uploads.
+        """End a round: return the client's new state, and its upload.
 
         The carry also holds "steps", a scalar: the local steps that were done.
         """

@@ -170,7 +170,7 @@ def _optimizer(
     Raises
     ------
     InputError
-        Momentum is asked for of an optimizer that has none of the scenario's.
+        Momentum is given for an optimizer that does not use the scenario's.
     """
     optimizer = chosen.get("optimizer")
     if optimizer is None:

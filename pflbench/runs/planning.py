@@ -68,7 +68,7 @@ class PlannedRun(Identified):
     notice
         One line on the replacement of requested data, or "".
     remark
-        One line that the run must say of its data and their partition, or "".
+        One line on the run's data and their partition, or "".
     """
 
     federation: Federation

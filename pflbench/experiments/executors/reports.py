@@ -13,7 +13,7 @@ from pflbench.runs.observer import Observer, Progress, RunInfo
 from pflbench.schema.error_text import shortened
 
 Say = Callable[[str, Any], None]
-"""Gets an event, and what it is about."""
+"""Called with an event and its subject."""
 
 
 class Reporter(Observer):

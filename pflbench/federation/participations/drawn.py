@@ -1,4 +1,4 @@
-"""Participations that differ in what they draw for a round."""
+"""Participations that differ in their draws for a round."""
 
 from __future__ import annotations
 

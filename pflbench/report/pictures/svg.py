@@ -132,7 +132,7 @@ def _rename(root: ElementTree.Element, prefix: str) -> None:
 
 
 def _mark(element: ElementTree.Element, names: Mapping[int, str]) -> None:
-    """Say of a group which method it belongs to, in a form that scripts and styles use."""
+    """Mark a group with its method, in a form that scripts and styles use."""
     found = _METHOD.search(element.get("id", "")) if element.tag == f"{{{_SVG}}}g" else None
     if found is None:
         return

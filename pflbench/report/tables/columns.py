@@ -269,7 +269,7 @@ def further_tables(board: Board) -> list[Sequence[Column]]:
 
 
 def further_terms(board: Board) -> list[tuple[str, str]]:
-    """Say what the metrics of plugins are."""
+    """Describe the metrics of plugins."""
     return [
         (
             _header(name),
