@@ -11,11 +11,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 from pflbench.conformance.golden import Differences, Recording
 from pflbench.engine import RoundReport, Simulation, choose_engine
+from pflbench.engine.batches import Batches
+from pflbench.engine.evaluation import measure
 from pflbench.method import AveragingServer, Columns, Sgd
 from pflbench.schema.parameters import describe_parameters
 from pflbench.schema.specs import AlgorithmSpec
@@ -79,7 +82,7 @@ class RecordedRounds:
             optimiser=self.optimiser(),
             budget=recording.budget,
             initial=torch.cat(initial),
-            batches=recording.streams(),
+            batches=self.batches(),
             record=True,
             engine=choose_engine(engine, self.network.module, torch.device("cpu")),
         )
@@ -105,6 +108,10 @@ class RecordedRounds:
         return self.differences.largest
 
     # What a method may override
+
+    def batches(self) -> dict[str, Batches]:
+        """Return the batches of every stream of the method, "adaptation" being one."""
+        return self.recording.streams()
 
     def optimiser(self) -> Sgd:
         """Return the clients' optimiser."""
@@ -139,6 +146,16 @@ class RecordedRounds:
         """Compare what else the recording holds of round r."""
 
     # Comparing
+
+    def compare_tests(self, r: int, prefix: str, W: Tensor) -> None:
+        """Compare the test metrics of models [K, P] with `{prefix}test_*`, if they are recorded."""
+        if not self.recording.names(f"{prefix}test_"):
+            return
+        clients = self.simulation.everyone.tolist()
+        outputs = self.simulation.engine.logits(W, self.simulation.shards["test"], clients)
+        values = {name: value.numpy() for name, value in measure(outputs, {}).items()}
+        table = pd.DataFrame({"client": clients, "split": "test", **values})
+        self.differences.note_evaluation(r, table, prefix)
 
     def compare(
         self,
@@ -196,6 +213,17 @@ class RecordedRounds:
             return list(self.network.names)
         inside = torch.split(columns.mask, layout.sizes)
         return [n for n, part in zip(self.network.names, inside, strict=True) if part.all()]
+
+
+def replaying(
+    spec: AlgorithmSpec, keys: Mapping[str, str] | None = None
+) -> Callable[[Recording, str], Mapping[str, float]]:
+    """Return the `golden` function of a method whose recordings are as `RecordedRounds` says."""
+
+    def replay(recording: Recording, engine: str) -> Mapping[str, float]:
+        return RecordedRounds(recording, engine, spec, keys).replay()
+
+    return replay
 
 
 def _expect_method(recording: Recording, name: str) -> None:

@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_federations import UNEVEN, simulate
+from small_federations import UNEVEN, federation_of, simulate
 from torch import Tensor, nn
 
+from pflbench.errors import InputError
+from pflbench.method import LocalBudget
+from pflbench_algorithms.fedavg_ft import FineTuned
+from pflbench_algorithms.fedbabu import FedBABU
 from pflbench_algorithms.fedbn import FedBN
+from pflbench_algorithms.fedper import FedPer
+from pflbench_algorithms.fedrep import FedRep
+from pflbench_algorithms.lg_fedavg import LGFedAvg
 
 ENGINES = pytest.mark.parametrize("engine", ["stacked", "sequential"])
 WEIGHTED = "pflbench_algorithms.weighted_server:WeightedServer"
 FEDBN = "pflbench_algorithms.fedbn.client:FedBNClient"
+FEDPER = "pflbench_algorithms.fedper.client:FedPerClient"
+FEDREP = "pflbench_algorithms.fedrep.client:FedRepClient"
+LG = "pflbench_algorithms.lg_fedavg.client:LGFedAvgClient"
+FEDBABU = "pflbench_algorithms.fedbabu.client:FedBABUClient"
+FT = "pflbench_algorithms.fedavg_ft.client:FedAvgFT"
+
+PARTIAL = pytest.mark.parametrize(
+    ("client", "parameters", "kept"),
+    [(FEDPER, FedPer(), "head"), (FEDREP, FedRep(head_epochs=1), "head"), (LG, LGFedAvg(), "body")],
+)
 
 
 def normalising() -> nn.Module:
@@ -56,3 +73,104 @@ def test_fedbn_averages_uniformly() -> None:
     report = simulation.round(0)
     mean = report.uploads["model"].mean(dim=0)
     torch.testing.assert_close(simulation.server.state()["w"], mean, rtol=0, atol=1e-12)
+
+
+@ENGINES
+@PARTIAL
+def test_what_is_private_differs_and_never_crosses(
+    client: str, parameters: object, kept: str, engine: str
+) -> None:
+    simulation = simulate(client, WEIGHTED, parameters=parameters, engine=engine)
+    report = simulation.round(0)
+    W = simulation.personal(simulation.everyone)
+    private = simulation.task.layout.block(kept)
+    assert len(private.take(W).unique(dim=0)) == len(UNEVEN)
+    assert len(private.rest.take(W).unique(dim=0)) == 1
+    assert report.bytes_up == report.bytes_down == len(UNEVEN) * private.rest.count * 8
+
+
+@PARTIAL
+def test_a_client_outside_the_cohort_keeps_its_layers(
+    client: str, parameters: object, kept: str
+) -> None:
+    simulation = simulate(client, WEIGHTED, parameters=parameters)
+    private = simulation.task.layout.block(kept)
+    simulation.round(0)
+    before = private.take(simulation.personal(simulation.everyone))
+    simulation.round(1, torch.tensor([1, 3]))
+    after = private.take(simulation.personal(simulation.everyone))
+    changed = (before != after).any(dim=1)
+    assert changed.tolist() == [i in (1, 3) for i in range(len(UNEVEN))]
+
+
+def test_fedper_of_one_client_is_local() -> None:
+    """With nobody to average with, base and head train together, as with no federation."""
+    options = {"federation": federation_of((12,))}
+    ours = rows_after(3, FEDPER, WEIGHTED, parameters=FedPer(), **options)
+    kept = "pflbench_algorithms.local.client:KeptClient", "pflbench.method:Server"
+    torch.testing.assert_close(ours, rows_after(3, *kept, **options), rtol=0, atol=1e-12)
+
+
+def test_fedper_and_lg_fedavg_split_the_same_network() -> None:
+    """Two personal layers of three, and one global layer of three."""
+    fedper = simulate(FEDPER, WEIGHTED, parameters=FedPer(personal_layers=1))
+    lg = simulate(LG, WEIGHTED, parameters=LGFedAvg(global_layers=1))
+    assert torch.equal(fedper.client.private().mask, lg.client.private().rest.mask)
+
+
+@pytest.mark.parametrize(
+    ("client", "parameters"), [(FEDPER, FedPer(9)), (LG, LGFedAvg(global_layers=9))]
+)
+def test_too_many_layers_are_refused(client: str, parameters: object) -> None:
+    with pytest.raises(InputError, match="leave no other layer"):
+        simulate(client, WEIGHTED, parameters=parameters)
+
+
+@ENGINES
+def test_fedrep_trains_the_head_on_the_received_body(engine: str) -> None:
+    """Nothing of the body's steps enters the head of a round, with momentum or without."""
+    bodies = {
+        n: simulate(
+            FEDREP,
+            WEIGHTED,
+            parameters=FedRep(head_epochs=2),
+            budget=LocalBudget(4, steps=n),
+            engine=engine,
+        )
+        for n in (1, 3)
+    }
+    heads = []
+    for n, simulation in bodies.items():
+        report = simulation.round(0)
+        head_steps = 2 * sum(-(-size // 4) for size in UNEVEN)
+        assert report.steps == head_steps + n * len(UNEVEN)
+        block = simulation.task.layout.block("head")
+        heads.append(block.take(simulation.personal(simulation.everyone)))
+    assert torch.equal(*heads)
+    assert not torch.equal(heads[0], heads[0][:1].expand_as(heads[0]))
+
+
+@ENGINES
+def test_fedbabu_never_changes_the_head_in_training(engine: str) -> None:
+    simulation = simulate(FEDBABU, WEIGHTED, parameters=FedBABU(), engine=engine)
+    head = simulation.task.layout.block("head")
+    for r in range(2):
+        report = simulation.round(r)
+        assert report.bytes_up == len(UNEVEN) * head.rest.count * 8
+    W = simulation.personal(simulation.everyone)
+    assert torch.equal(head.take(W), head.take(simulation.task.initial).expand(len(UNEVEN), -1))
+    assert not torch.equal(head.rest.take(W[0]), head.rest.take(simulation.task.initial))
+
+
+def test_fedbabu_before_any_round_is_fedavg_ft() -> None:
+    """Both then fine-tune the initial model, body and head."""
+    ours = simulate(FEDBABU, WEIGHTED, parameters=FedBABU(finetune_epochs=3))
+    assert ours.evaluate(0)[0].equals(simulate(FT, parameters=FineTuned(3)).evaluate(0)[0])
+
+
+def test_fedbabu_fine_tunes_with_an_optimiser_of_its_own() -> None:
+    scenarios = simulate(FEDBABU, WEIGHTED, parameters=FedBABU()).evaluate(0)[0]
+    same = FedBABU(finetune_lr=0.05, finetune_momentum=0.9, finetune_weight_decay=1e-3)
+    assert simulate(FEDBABU, WEIGHTED, parameters=same).evaluate(0)[0].equals(scenarios)
+    other = FedBABU(finetune_lr=0.01)
+    assert not simulate(FEDBABU, WEIGHTED, parameters=other).evaluate(0)[0].equals(scenarios)

@@ -17,7 +17,23 @@ HERE = Path(__file__).parent
 TOLERANCE = 1e-5
 PASSED_ON = {"received", "local", "aggregated", "test_accuracy", "test_loss"}
 
-FILES = {"fedbn": ("fedbn", PASSED_ON), "fedbn_samples": ("fedbn", PASSED_ON)}
+TUNED = PASSED_ON | {"personal", "global/test_accuracy", "global/test_loss"}
+
+FILES = {
+    "fedavg": ("fedavg", PASSED_ON),
+    "fedprox": ("fedprox", PASSED_ON),
+    "fedprox_momentum": ("fedprox", PASSED_ON),
+    "fedper": ("fedper", PASSED_ON),
+    "fedper_uniform": ("fedper", PASSED_ON),
+    "fedrep": ("fedrep", PASSED_ON),
+    "fedrep_samples": ("fedrep", PASSED_ON),
+    "lg_fedavg": ("lg-fedavg", PASSED_ON),
+    "lg_fedavg_uniform": ("lg-fedavg", PASSED_ON),
+    "fedbabu": ("fedbabu", TUNED),
+    "fedbabu_uniform": ("fedbabu", TUNED),
+    "fedbn": ("fedbn", PASSED_ON),
+    "fedbn_samples": ("fedbn", PASSED_ON),
+}
 """File to its method and the quantities that are compared."""
 
 
@@ -26,6 +42,7 @@ def replayed(name: str, path: Path, engine: str = "stacked") -> Replay:
     return replay(registry.get(registry.algorithms, name), path, engine)
 
 
+@pytest.mark.mostly_slow("stacked")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("file", FILES)
 def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
@@ -36,7 +53,8 @@ def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
     assert result.within(TOLERANCE), result.differences
 
 
-@pytest.mark.parametrize("file", ["fedbn"])
+@pytest.mark.mostly_slow("fedrep")
+@pytest.mark.parametrize("file", ["fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn"])
 def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     arrays = load(HERE / f"{file}.npz")
     config = json.loads(str(arrays["config"]))
@@ -78,3 +96,23 @@ def test_a_network_of_unknown_layers_is_refused(tmp_path: Path) -> None:
     path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
     with pytest.raises(InputError, match="The layer 'mystery' is not known"):
         replayed("fedbn", path)
+
+
+def test_a_weighting_that_a_method_lacks_is_refused(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedavg.npz")
+    config = {**json.loads(str(arrays["config"])), "weighting": "uniform"}
+    path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
+    with pytest.raises(InputError, match="weighting = 'uniform'"):
+        replayed("fedavg", path)
+
+
+def test_a_cohort_is_honoured(tmp_path: Path) -> None:
+    """Two clients fewer in one round: that round's average and what follows differ."""
+    arrays = load(HERE / "fedper.npz")
+    short = {name: array for name, array in arrays.items() if not name.startswith("round")}
+    short["cohort"] = np.tile(np.array([0, 2, 3, 5]), (4, 1))
+    short["round0/aggregated/layer_input.weight"] = arrays["round0/aggregated/layer_input.weight"]
+    for name in ("layer_input.bias", "layer_hidden.weight", "layer_hidden.bias"):
+        short[f"round0/aggregated/{name}"] = arrays[f"round0/aggregated/{name}"]
+    result = replayed("fedper", save(tmp_path / "short.npz", short))
+    assert result.differences["aggregated"] > 1e-3

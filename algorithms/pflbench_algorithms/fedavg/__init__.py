@@ -26,5 +26,6 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
             server="pflbench.method:AveragingServer",
             paper=PAPER,
             note="pflbench_algorithms.fedavg:note.md",
+            golden="pflbench_algorithms.fedavg.golden:replay",
         )
     ]

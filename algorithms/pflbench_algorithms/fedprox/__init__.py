@@ -40,5 +40,6 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
             parameters=FedProx,
             paper="Li et al., MLSys 2020, arXiv 1812.06127",
             note="pflbench_algorithms.fedprox:note.md",
+            golden="pflbench_algorithms.fedprox.golden:replay",
         )
     ]

@@ -1,4 +1,4 @@
-"""FedPer keeps the rules of pflbench, and computes what its paper says."""
+"""SiloBN keeps the rules of pflbench, and computes what its paper says."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from pflbench_fedper import FedPer, pflbench_algorithms
+from pflbench_silobn import pflbench_algorithms
 from torch import nn
 
 from pflbench import Federation
 from pflbench.conformance import AlgorithmConformance
 from pflbench.engine import Simulation
-from pflbench.errors import InputError
-from pflbench.method import LocalBudget, Sgd
+from pflbench.method import Layout, LocalBudget, Sgd
+from pflbench.schema.parameters import NoParameters
 
 SIZES = (6, 9, 4)
 ROUNDS = 3
 
 
-class TestFedPer(AlgorithmConformance):
-    """Every check of `pflbench check fedper` is a test of this class."""
+class TestSiloBN(AlgorithmConformance):
+    """Every check of `pflbench check silobn` is a test of this class."""
 
-    algorithm = "fedper"
+    algorithm = "silobn"
 
 
 def federation() -> Federation:
@@ -31,7 +31,7 @@ def federation() -> Federation:
     def client(n: int) -> dict[str, np.ndarray]:
         arrays = {}
         for split in ("train", "val", "test"):
-            arrays[f"{split}_x"] = rng.normal(size=(n, 5)).astype(np.float32)
+            arrays[f"{split}_x"] = rng.normal(n, n, size=(n, 5)).astype(np.float32)
             arrays[f"{split}_y"] = rng.integers(0, 3, n)
         return arrays
 
@@ -40,7 +40,7 @@ def federation() -> Federation:
 
 def network() -> nn.Sequential:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 3))
+    return nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
 
 
 def whole_batch(client: int, round: int) -> np.ndarray:
@@ -48,31 +48,27 @@ def whole_batch(client: int, round: int) -> np.ndarray:
     return np.tile(np.arange(SIZES[client]), (2, 1))
 
 
-def simulation(layers: int, engine: str = "stacked") -> Simulation:
-    module = network()
-    initial = torch.cat([p.detach().flatten() for p in module.parameters()])
+def simulation(engine: str = "stacked") -> Simulation:
     made = Simulation(
         pflbench_algorithms()[0],
-        FedPer(personal_layers=layers),
+        NoParameters(),
         federation(),
-        module,
-        "4.",
+        network(),
+        "3.",
         seed=0,
         optimiser=Sgd(0.1, 0.9, 1e-3),
         budget=LocalBudget(9, steps=2),
         engine=engine,
-        initial=initial,
         batches=whole_batch,
     )
     made.enrol()
     return made
 
 
-def plain(layers: int) -> list[nn.Module]:
+def plain() -> list[nn.Module]:
     """Compute the paper's algorithm with one module per client."""
     data = federation()
     modules = [network() for _ in SIZES]
-    shared = 2 * (3 - layers)  # a weight and a bias for each shared layer
     for _ in range(ROUNDS):
         for i, module in enumerate(modules):
             x, y = data.train.client(i)
@@ -82,7 +78,7 @@ def plain(layers: int) -> list[nn.Module]:
                 F.cross_entropy(module(x), y).backward()
                 sgd.step()
         with torch.no_grad():
-            for group in list(zip(*(m.parameters() for m in modules), strict=True))[:shared]:
+            for group in zip(*(m.parameters() for m in modules), strict=True):
                 average = sum(n * p for n, p in zip(SIZES, group, strict=True)) / sum(SIZES)
                 for p in group:
                     p.copy_(average)
@@ -90,23 +86,27 @@ def plain(layers: int) -> list[nn.Module]:
 
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
-@pytest.mark.parametrize("layers", [1, 2])
-def test_it_computes_the_papers_algorithm(layers: int, engine: str) -> None:
-    ours = simulation(layers, engine)
+def test_it_computes_the_papers_algorithm(engine: str) -> None:
+    ours = simulation(engine)
     for r in range(ROUNDS):
         ours.round(r)
     models = ours.personal(ours.everyone)
-    for w, module in zip(models, plain(layers), strict=True):
-        wanted = torch.cat([p.detach().flatten() for p in module.parameters()])
-        torch.testing.assert_close(w, wanted, atol=1e-6, rtol=1e-5)
+    layout = Layout.of(network())
+    for w, module in zip(models, plain(), strict=True):
+        wanted = layout.flatten({name: t.float() for name, t in module.state_dict().items()})
+        torch.testing.assert_close(w, wanted, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize(("layers", "shared"), [(1, 24 + 20), (2, 24)])
-def test_personal_layers_never_cross(layers: int, shared: int) -> None:
-    report = simulation(layers).round(0)
-    assert report.bytes_down == report.bytes_up == 4 * shared * len(SIZES)
+def test_running_statistics_never_cross() -> None:
+    weights = sum(p.numel() for p in network().parameters())
+    report = simulation().round(0)
+    assert report.bytes_down == report.bytes_up == 4 * weights * len(SIZES)
 
 
-def test_something_must_be_shared() -> None:
-    with pytest.raises(InputError, match="leaves nothing to share"):
-        simulation(3)
+def test_clients_have_their_own_statistics() -> None:
+    ours = simulation()
+    ours.round(0)
+    models = ours.personal(ours.everyone)
+    statistics = ours.task.layout.block("buffers")
+    assert len(statistics.take(models).unique(dim=0)) == len(SIZES)
+    assert len(statistics.rest.take(models).unique(dim=0)) == 1
