@@ -64,7 +64,7 @@ def _pool(path: Path) -> Pool:
     check_pixels(x, f"x of {path}")
     classes = count_classes([y], str(path))
     y = y.astype(np.int64)
-    if x.dtype != np.uint8:
+    if x.dtype.kind == "f":
         x = x.astype(np.float32)
     names, owners = None, None
     if "client" in arrays:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import torch
@@ -19,15 +20,21 @@ from pflbench.schema.specs import ModelSpec, resolve
 
 CHECKS = Catalogue()
 
-_PROBLEMS = (((1, 28, 28), 10), ((3, 32, 32), 7), ((5,), 3), ((6, 64), 4))
+_Problem = tuple[tuple[int, ...], int]
+
+_PROBLEMS: tuple[_Problem, ...] = (((1, 28, 28), 10), ((3, 32, 32), 7), ((5,), 3), ((6, 64), 4))
 """Shapes of a sample, and classes."""
+
+_TOKENS: tuple[_Problem, ...] = (((12,), 3), ((20,), 8))
+_VOCABULARY = 30
+"""The same for networks that have a vocabulary, and how large it is."""
 
 
 @CHECKS.add("it is sized from the data's shape and classes")
 def sized_from_data(subject: Subject) -> None:
     """Outputs are [n, C] for every shape that the model takes."""
     for module, shape, classes in _networks(subject):
-        out = module(torch.zeros(3, *shape))
+        out = module(_samples(3, shape, subject))
         if tuple(out.shape) != (3, classes):
             raise CheckFailed(f"3 samples of {shape} gave {tuple(out.shape)}, not (3, {classes}).")
 
@@ -68,7 +75,7 @@ def maps_over_rows(subject: Subject) -> None:
         nature = _nature(module, shape, classes, subject)
         budget = LocalBudget(4, steps=1)
         task = Task(module, layout, initial, classes, Sgd(0.1), budget, nature=nature)
-        reason = unmapped(task, _samples(8, shape))
+        reason = unmapped(task, _samples(8, shape, subject))
         if reason == UNLIKE:
             raise CheckFailed(f"On samples of {shape}, {reason}.")
         if reason:
@@ -80,11 +87,14 @@ def maps_over_rows(subject: Subject) -> None:
 def _nature(module: nn.Module, shape: tuple[int, ...], classes: int, subject: Subject) -> Nature:
     assert isinstance(subject.spec, ModelSpec)
     layout = Layout.of(module, name=subject.spec.name)
-    return probe(module, layout, _samples(8, shape), classes, name=subject.spec.name)
+    return probe(module, layout, _samples(8, shape, subject), classes, name=subject.spec.name)
 
 
-def _samples(count: int, shape: tuple[int, ...]) -> Tensor:
-    return torch.randn(count, *shape, generator=torch.Generator().manual_seed(0))
+def _samples(count: int, shape: tuple[int, ...], subject: Subject) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    if hasattr(subject.parameters, "vocabulary"):
+        return torch.randint(_VOCABULARY, (count, *shape), generator=generator)
+    return torch.randn(count, *shape, generator=generator)
 
 
 def _networks(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...], int]]:
@@ -92,16 +102,17 @@ def _networks(subject: Subject) -> list[tuple[nn.Module, tuple[int, ...], int]]:
     assert isinstance(subject.spec, ModelSpec)
     build: Any = resolve(subject.spec.build, owner=f"model {subject.spec.name!r}")
     made: list[tuple[nn.Module, tuple[int, ...], int]] = []
-    for shape, classes in _PROBLEMS:
+    parameters, problems = subject.parameters, _PROBLEMS
+    if hasattr(parameters, "vocabulary"):
+        parameters, problems = dataclasses.replace(parameters, vocabulary=_VOCABULARY), _TOKENS
+    for shape, classes in problems:
         try:
             with drawing_weights(0):
-                build(subject.parameters, shape, classes)
+                build(parameters, shape, classes)
         except InputError:
             continue  # says that this shape is not for it
-        module = build_network(
-            build, subject.parameters, shape, classes, seed=0, name=subject.spec.name
-        )
+        module = build_network(build, parameters, shape, classes, seed=0, name=subject.spec.name)
         made.append((module, shape, classes))
     if not made:
-        raise Skipped("it takes none of the shapes " + ", ".join(str(s) for s, _ in _PROBLEMS))
+        raise Skipped("it takes none of the shapes " + ", ".join(str(s) for s, _ in problems))
     return made

@@ -14,6 +14,7 @@ from pflbench.engine.initial import own_weights
 from pflbench.engine.kernels import DenseKernel
 from pflbench.engine.mapping import unmapped
 from pflbench.engine.probe import probe, spread
+from pflbench.engine.tokens import check_tokens
 from pflbench.errors import InputError
 from pflbench.method import Layout, LocalBudget, Nature, Sgd, Task
 
@@ -56,6 +57,7 @@ def fit_engine(
     InputError
         The network is not fit for a run, or not for the requested engine.
     """
+    check_tokens(module, x, name or type(module).__name__)
     some, (dtype, products) = spread(x), types
     # Of plain layers alone, whose outputs follow from sample and weights, and which are mapped.
     plain = (DenseKernel.of(module, layout) or ConvolutionalGradient.of(module, layout)) is not None

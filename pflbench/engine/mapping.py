@@ -15,6 +15,7 @@ from pflbench.engine.draws import Draws
 from pflbench.engine.initial import one_line
 from pflbench.engine.local_phase import by_autograd
 from pflbench.engine.probe import differ, unlike
+from pflbench.federation.arrays import cast_inputs
 from pflbench.method import Client, Samples, Task
 
 UNLIKE = "mapped, its numbers are others than one after the other"
@@ -32,7 +33,7 @@ def unmapped(task: Task, x: Tensor) -> str:
     """
     w = task.initial
     W = torch.stack([w, unlike(w, task.layout)])
-    x = x.to(w.device, w.dtype)
+    x = cast_inputs(x, w.device, w.dtype)
     inputs = torch.stack([x[:_BATCH], x[-_BATCH:]])
     y = torch.arange(inputs.shape[1], device=w.device).expand(inputs.shape[:2]) % task.classes
     batch = Samples(inputs, y, torch.ones_like(y, dtype=w.dtype))

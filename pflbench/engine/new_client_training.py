@@ -208,8 +208,7 @@ class NewClientTraining:
         return LocalShards(shards, shards)
 
     def _on(self, shards: Shards) -> Shards:
-        device, dtype = self.simulation.device, self.simulation.task.initial.dtype
-        return Shards(shards.x.to(device, dtype), shards.y.to(device), shards.offsets)
+        return shards.on(self.simulation.device, self.simulation.task.initial.dtype)
 
     def _wait(self) -> None:
         if self.simulation.device.type == "cuda":

@@ -26,6 +26,7 @@ from pflbench.engine.draws import Draws
 from pflbench.engine.initial import one_line, own_weights
 from pflbench.engine.probed_layers import drawing_layer, unlike_layer
 from pflbench.errors import InputError, PflbenchError
+from pflbench.federation.arrays import cast_inputs
 from pflbench.method import Layout, Nature
 
 SAMPLES = 16
@@ -87,7 +88,7 @@ def probe(
     """
     who = f"The model {name or type(module).__name__}"
     w = own_weights(module, layout, dtype, name=name).to(device, dtype)
-    x = x[:SAMPLES].to(device, dtype)
+    x = cast_inputs(x[:SAMPLES], w.device, dtype)
     with undrawn(w.device), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         probed = _Probe(who, module, layout, w)
@@ -104,8 +105,9 @@ def probe(
         if w.dtype != torch.float64 and w.device.type != "mps":
             exact = _Probe(who, module, layout, w.double())
             exact.draws = probed.draws
-            if exact.computes(w.double(), x.double()):
-                probed, w, x = exact, w.double(), x.double()
+            finer = cast_inputs(x, w.device, torch.float64)
+            if exact.computes(w.double(), finer):
+                probed, w, x = exact, w.double(), finer
         nature = Nature(draws=probed.draws, looks_around=layout.buffers > 0)
         for training in (False,) if nature.unpadded else (True, False):
             probed.refuse_company(w, x, training)

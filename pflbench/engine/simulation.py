@@ -191,9 +191,9 @@ class Simulation:
         measured = " or ".join(("The model", *(f"the metric {name!r}" for name in self.metrics)))
         self.measuring = Guard(lambda: measured)
         self.shards: dict[Split, Shards] = {
-            "train": _on(federation.train, self.device, dtype),
-            "val": _on(federation.val, self.device, dtype),
-            "test": _on(federation.test, self.device, dtype),
+            "train": federation.train.on(self.device, dtype),
+            "val": federation.val.on(self.device, dtype),
+            "test": federation.test.on(self.device, dtype),
         }
         self.local = LocalShards(self.shards["train"], self.shards["val"])
         named = batches if isinstance(batches, Mapping) else {}
@@ -419,7 +419,3 @@ class Simulation:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-
-
-def _on(shards: Shards, device: torch.device, dtype: torch.dtype) -> Shards:
-    return Shards(shards.x.to(device, dtype), shards.y.to(device), shards.offsets)

@@ -31,10 +31,25 @@ def as_numpy(value: Any, where: str) -> np.ndarray:
 
 
 def to_inputs(x: np.ndarray) -> Tensor:
-    """Return inputs as float32: uint8 is scaled to [0, 1], floating point keeps its values."""
+    """Return inputs as float32, or int64 if they are tokens.
+
+    uint8 is scaled to [0, 1], floating point and tokens keep their values.
+    """
+    if is_tokens(x):
+        return torch.from_numpy(np.array(x, dtype=np.int64, order="C"))
     if x.dtype == np.uint8:
         return torch.from_numpy(np.ascontiguousarray(x)).to(torch.float32).div_(255)
     return torch.from_numpy(np.array(x, dtype=np.float32, order="C"))
+
+
+def is_tokens(x: np.ndarray) -> bool:
+    """Return whether inputs are whole numbers that stand for words, characters or categories."""
+    return x.dtype.kind in "iu" and x.dtype != np.uint8
+
+
+def cast_inputs(x: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return inputs on a device, in a floating type unless they are tokens, which stay int64."""
+    return x.to(device, dtype) if x.is_floating_point() else x.to(device)
 
 
 def to_labels(y: np.ndarray) -> Tensor:
@@ -49,7 +64,10 @@ class ContentHash:
         self._hash = hashlib.sha256()
 
     def inputs(self, x: np.ndarray) -> None:
-        """Add inputs as the numbers they become: uint8, or float32."""
+        """Add inputs as the numbers they become: uint8, float32, or int64 of tokens."""
+        if is_tokens(x):
+            self.integers(x)
+            return
         self._array(x if x.dtype == np.uint8 else np.asarray(x, dtype="<f4"))
 
     def integers(self, values: np.ndarray) -> None:

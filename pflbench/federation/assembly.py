@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pflbench.errors import InputError
 from pflbench.federation.allocation import Indices, by_client, hold_out, owners_of, repair
-from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.arrays import ContentHash, is_tokens, to_inputs, to_labels
 from pflbench.federation.checks import check_alike, check_inputs, check_labels
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, Pool
@@ -218,7 +218,8 @@ def _gather(pool: Pool, split: Split, index: list[Indices], partitioner: Partiti
     """Collect the clients' samples as their clients see them, in one block."""
     x, y = pool.samples(split)
     offsets = np.concatenate([[0], np.cumsum([len(part) for part in index])]).astype(np.int64)
-    block = torch.empty((int(offsets[-1]), *x.shape[1:]), dtype=torch.float32)
+    dtype = torch.int64 if is_tokens(x) else torch.float32
+    block = torch.empty((int(offsets[-1]), *x.shape[1:]), dtype=dtype)
     for i, part in enumerate(index):
         seen = partitioner.transform(i, to_inputs(x[part]))
         rows = block[int(offsets[i]) : int(offsets[i + 1])]

@@ -8,16 +8,20 @@ from typing import Final
 import numpy as np
 
 from pflbench.errors import InputError
+from pflbench.federation.arrays import is_tokens
 
 _LARGEST: Final = int(np.iinfo(np.int32).max)
 """The largest label."""
+
+_TOKENS: Final = 3
+"""Dimensions of an array of tokens at most: more are those of images."""
 
 NUMBERED: Final = "np.unique(y, return_inverse=True)[1] numbers classes so"
 """The way out for labels that are not 0, 1, 2, ..."""
 
 
 def check_inputs(x: np.ndarray, where: str) -> None:
-    """Check that x is [n, *shape] with n >= 1, uint8 or finite floating point.
+    """Check that x is [n, *shape] with n >= 1, uint8, finite floating point, or tokens.
 
     Raises
     ------
@@ -30,12 +34,20 @@ def check_inputs(x: np.ndarray, where: str) -> None:
         )
     if x.size == 0:
         raise InputError(f"{where} has shape {x.shape}: it is empty, expected a sample or more.")
+    if is_tokens(x) and x.ndim <= _TOKENS:
+        if int(x.min()) < 0 or int(x.max()) > _LARGEST:
+            raise InputError(
+                f"{where} has values of type {x.dtype}, which are tokens, and one is "
+                f"{int(x.min()) if int(x.min()) < 0 else int(x.max())}: expected 0 to {_LARGEST}, "
+                "or floating point: x.astype(np.float32) keeps the numbers as they are."
+            )
+        return
     if x.dtype != np.uint8 and x.dtype.kind != "f":
         kept = ": x.astype(np.float32) keeps the numbers as they are"
         way = kept if x.dtype.kind in "iub" else ""
         raise InputError(
             f"{where} has values of type {x.dtype}, expected uint8 (pixels from 0 to 255, which "
-            f"are scaled to [0, 1]) or floating point{way}."
+            f"are scaled to [0, 1]), floating point, or tokens [samples, length]{way}."
         )
     if x.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):
@@ -75,7 +87,7 @@ def check_labels(
 
 
 def check_alike(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Check that all inputs have samples of one shape, and are bytes or floating point together.
+    """Check that all inputs have samples of one shape and one kind: bytes, tokens, other numbers.
 
     Parameters
     ----------
@@ -96,11 +108,15 @@ def check_alike(inputs: Iterable[tuple[str, np.ndarray]]) -> None:
                 f"{where} holds samples of shape {x.shape[1:]}, expected {known.shape[1:]} as in "
                 f"{like}."
             )
-        if (x.dtype == np.uint8) != (known.dtype == np.uint8):
+        if _kind(x) != _kind(known):
             raise InputError(
                 f"{where} is of type {x.dtype}, but {like} of {known.dtype}: expected uint8, which "
-                "is scaled to [0, 1], or floating point, which is used unchanged, in both."
+                "is scaled to [0, 1], floating point, which is used unchanged, or tokens in both."
             )
+
+
+def _kind(x: np.ndarray) -> str:
+    return "tokens" if is_tokens(x) else "bytes" if x.dtype == np.uint8 else "numbers"
 
 
 def count_classes(labels: Sequence[np.ndarray], where: str) -> int:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pflbench.errors import InputError
-from pflbench.federation.arrays import ContentHash, to_inputs, to_labels
+from pflbench.federation.arrays import ContentHash, cast_inputs, to_inputs, to_labels
 from pflbench.federation.client_names import as_unicode, client_words
 from pflbench.federation.clients import check_clients, named_clients, read_client
 from pflbench.federation.splits import SPLITS, Split
@@ -49,13 +49,17 @@ class Shards:
         """Return a copy of the samples of some clients, numbered from 0 in the order given."""
         return Shards.of([self.client(i) for i in clients])
 
+    def on(self, device: torch.device, dtype: torch.dtype) -> Shards:
+        """Return the samples on a device, in a floating type unless they are tokens."""
+        return Shards(cast_inputs(self.x, device, dtype), self.y.to(device), self.offsets)
+
     @staticmethod
     def of(parts: Sequence[tuple[Tensor, Tensor]]) -> Shards:
         """Put the clients' samples one after another."""
-        sizes = [len(y) for _, y in parts]
+        sizes, inputs = [len(y) for _, y in parts], torch.cat([x for x, _ in parts])
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         return Shards(
-            torch.cat([x for x, _ in parts]).to(torch.float32).contiguous(),
+            cast_inputs(inputs, inputs.device, torch.float32).contiguous(),
             torch.cat([y for _, y in parts]).to(torch.int64),
             offsets,
         )

@@ -28,7 +28,7 @@ class Samples(NamedTuple):
     Attributes
     ----------
     x
-        [n, *shape] inputs, of a row's type.
+        [n, *shape] inputs, of a row's type; int64 if they are tokens.
     y
         [n] int64 labels.
     mask

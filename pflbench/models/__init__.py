@@ -95,6 +95,45 @@ class Tabular:
     )
 
 
+def _vocabulary() -> int | None:
+    """Declare how many tokens a network knows."""
+    help = "tokens that it knows; none for the largest token of the data and one"
+    return param(None, help, ge=1)
+
+
+@dataclass(frozen=True)
+class CharLstm:
+    """Parameters of the recurrent network for characters."""
+
+    embedding: int = param(8, "numbers that stand for a character", ge=1, source="LEAF")
+    hidden: int = param(256, "units of each LSTM layer", ge=1, source="LEAF")
+    layers: int = param(2, "LSTM layers", ge=1, source="LEAF")
+    vocabulary: int | None = _vocabulary()
+
+
+@dataclass(frozen=True)
+class TextCnn:
+    """Parameters of the convolutional network for words."""
+
+    embedding: int = param(300, "numbers that stand for a word", ge=1, source="paper")
+    maps: int = param(100, "kernels of each window of 3, 4 and 5 words", ge=1, source="paper")
+    dropout: float = param(
+        0.5, "probability of dropout before the classes", ge=0, lt=1, source="paper"
+    )
+    vocabulary: int | None = _vocabulary()
+
+
+@dataclass(frozen=True)
+class Transformer:
+    """Parameters of the small encoder."""
+
+    width: int = param(64, "numbers that stand for a token", ge=1)
+    heads: int = param(4, "heads of the attention; they divide the width", ge=1)
+    layers: int = param(2, "encoder layers", ge=1)
+    dropout: float = param(0.1, "probability of dropout", ge=0, lt=1, source="paper")
+    vocabulary: int | None = _vocabulary()
+
+
 @hookimpl
 def pflbench_models() -> Sequence[ModelSpec]:
     """Return the built-in networks."""
@@ -165,5 +204,26 @@ def pflbench_models() -> Sequence[ModelSpec]:
             build="pflbench.models.perceptrons:build_tabular",
             head="output.",
             parameters=Tabular,
+        ),
+        ModelSpec(
+            name="char-lstm",
+            summary="Embedding of 8, two LSTM layers of 256, classes (LEAF, Caldas et al. 2018)",
+            build="pflbench.models.recurrent:build_char_lstm",
+            head="output.",
+            parameters=CharLstm,
+        ),
+        ModelSpec(
+            name="text-cnn",
+            summary="Convolutions over 3, 4 and 5 words, the largest over time (Kim 2014)",
+            build="pflbench.models.texts:build_text_cnn",
+            head="output.",
+            parameters=TextCnn,
+        ),
+        ModelSpec(
+            name="transformer",
+            summary="Small encoder over tokens (Vaswani et al. 2017)",
+            build="pflbench.models.attention:build_transformer",
+            head="output.",
+            parameters=Transformer,
         ),
     ]

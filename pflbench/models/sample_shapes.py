@@ -39,6 +39,26 @@ def check_window(model: str, shape: tuple[int, ...], least: int) -> None:
     )
 
 
+def check_sequence(
+    model: str, shape: tuple[int, ...], vocabulary: int | None, least: int = 1
+) -> int:
+    """Check that samples are `least` or more tokens; return the size of their vocabulary.
+
+    Raises
+    ------
+    InputError
+        They are not, or the vocabulary has no size, as with data that are no tokens.
+    """
+    if vocabulary is not None and len(shape) == 1 and shape[0] >= least:
+        return vocabulary
+    kind = "of floating point, without a vocabulary" if vocabulary is None else shown(shape)
+    raise InputError(
+        f"The model {model} needs samples of {least} whole numbers (tokens) or more; the data's "
+        f"samples are {kind}. Expected inputs of type int64 and shape [samples, length], or the "
+        "model mlp, which takes any numbers."
+    )
+
+
 def shown(shape: tuple[int, ...]) -> str:
     """Return a shape in signs: "3×32×32"."""
     return "×".join(map(str, shape))

@@ -24,6 +24,7 @@ from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
 from pflbench.engine.given import check_head, head_of
 from pflbench.engine.privacy_accounting import accountant
+from pflbench.engine.tokens import sized_by_tokens
 from pflbench.errors import ImportChangesError, InputError, UnknownNameError
 from pflbench.federation import Census, Federation, Participation
 from pflbench.federation.participation import NEVER
@@ -203,7 +204,7 @@ def _made(
     with Guard(partial(named, network))("build"):
         module = build_network(
             build_model,
-            found.model.parameters,
+            sized_by_tokens(found.model.parameters, federation),
             federation.input_shape,
             federation.classes,
             seed=cell.seed,

@@ -106,3 +106,29 @@ def test_no_clients_or_no_classes_are_refused():
         Federation.from_arrays([])
     with pytest.raises(InputError, match="0 classes"):
         Federation.from_arrays([client()], classes=0)
+
+
+@pytest.mark.parametrize("kind", ["uint16", "int32", "int64"])
+def test_tokens_stay_whole_numbers(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    clients = [
+        {
+            name: rng.integers(0, 2 if name.endswith("y") else 70_000, shape).astype(
+                np.int64 if name.endswith("y") else kind
+            )
+            for split in ("train", "val", "test")
+            for name, shape in ((f"{split}_x", (4, 5)), (f"{split}_y", 4))
+        }
+        for _ in range(3)
+    ]
+    made = Federation.from_arrays(clients, 2)
+    assert made.train.x.dtype == torch.int64
+    assert made.train.x[4:8].numpy().tolist() == clients[1]["train_x"].tolist()
+    assert made.train.only([2, 0]).x.dtype == torch.int64
+    same = [{k: v.astype(np.int64) for k, v in client.items()} for client in clients]
+    assert Federation.from_arrays(same, 2).fingerprint == made.fingerprint
+    floats = [
+        {k: v.astype(np.float32) if k[-1] == "x" else v for k, v in client.items()}
+        for client in clients
+    ]
+    assert Federation.from_arrays(floats, 2).fingerprint != made.fingerprint

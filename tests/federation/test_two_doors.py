@@ -67,9 +67,17 @@ WRONG: dict[str, tuple[list[Client], str]] = {
     "no pixels": ([client((1, 0, 3))], "it is empty"),
     "NaN": ([client(), client() | {"test_x": np.full((4, 2, 3), np.nan)}], "are NaN"),
     "infinite": ([client() | {"test_x": np.full((4, 2, 3), 1e300)}], "infinite as float32"),
-    "whole inputs": (
-        [every(lambda x: (9 * x).astype(int), "x", client())],
+    "negative tokens": (
+        [every(lambda x: (-9 * x).astype(int) - 1, "x", client())],
+        r"int64, which are tokens, and one is -\d+: expected 0 to .* x.astype\(np.float32\)",
+    ),
+    "whole images": (
+        [every(lambda x: np.abs(9 * x).astype(int), "x", client(IMAGES))],
         r"int64, expected uint8 .* x.astype\(np.float32\)",
+    ),
+    "tokens in one split": (
+        [client(), client() | {"test_x": np.zeros((4, 2, 3), np.int64)}],
+        "int64, but .* of float32: expected .* or tokens in both",
     ),
     "logical inputs": ([every(lambda x: x > 0.5, "x", client())], "bool, expected uint8"),
     "complex inputs": ([every(lambda x: x * 1j, "x", client())], "complex64, expected uint8"),

@@ -62,6 +62,8 @@ COUNTS = {
     "resnet8": ((3, 32, 32), 10, 78_042),
     "resnet18": ((3, 32, 32), 10, 11_173_962),
     "resnet18(norm=group)": ((3, 32, 32), 10, 11_173_962),
+    "char-lstm(vocabulary=80)": ((80,), 80, 819_920),  # LEAF's, and 2,048 second biases
+    "text-cnn(vocabulary=1000)": ((20,), 2, 300_000 + 300 * 100 * 12 + 300 + 300 * 2 + 2),
     "har-cnn": ((9, 128), 6, 2_253_958),  # PFLlib's HARCNN
 }
 

@@ -150,22 +150,30 @@ def _samples(found: Identified) -> int:
 
 def _shape(found: Identified) -> tuple[int, ...]:
     """Return the shape of a sample."""
+    return tuple(_inputs(found).shape[1:])
+
+
+def _inputs(found: Identified) -> Any:
+    """Return training samples: all of them, or those of the first client."""
     from pflbench.federation import Federation, Pool
 
     data = found.data.data
     if isinstance(data, Federation):
-        return tuple(data.input_shape)
-    array = data.train_x if isinstance(data, Pool) else data.clients[0]["train_x"]
-    return tuple(array.shape[1:])
+        return data.train.x
+    return data.train_x if isinstance(data, Pool) else data.clients[0]["train_x"]
 
 
 def _parameters(found: Identified) -> int:
     """Return the number of parameters of a cell's network."""
+    from pflbench.engine.tokens import knowing
     from pflbench.schema.specs import resolve
 
+    parameters = found.model.parameters
+    if getattr(parameters, "vocabulary", 0) is None:
+        parameters = knowing(parameters, int(_inputs(found).max()))
     build = resolve(found.model.spec.build, owner=f"model {found.model.spec.name!r}")
     classes: int = found.data.data.classes
-    return _columns(build, found.model.parameters, found.model.spec.name, _shape(found), classes)
+    return _columns(build, parameters, found.model.spec.name, _shape(found), classes)
 
 
 @lru_cache(maxsize=64)
