@@ -162,7 +162,7 @@ def _asked(runs: Sequence[StoredRun], question: Question) -> _Told:
         ends = [reached(r, question.target, t) for r, t in zip(records, times, strict=True)]
         there = [end for end in ends if end is not None]
         found |= {"target": question.target, "target_seeds": len(there)}
-        if len(there) == len(ends):  # a mean over some would be one of the lucky
+        if len(there) == len(ends):  # a mean over some would average only the lucky seeds
             found["at_target"] = _mean(there)
             for name in _REACHED:
                 if getattr(found["at_target"], name) is not None:

@@ -24,7 +24,7 @@ from pflbench.streams import stream
 
 @dataclass(frozen=True, eq=False)
 class Timeline:
-    """Time as it goes by in a federation.
+    """Simulated wall-clock time of a run over a network.
 
     Attributes
     ----------

@@ -125,8 +125,8 @@ def check_pool(pool: Pool) -> None:
         )
     if not own and not 0 < pool.validation < len(pool.train_x):
         raise InputError(
-            f"Of {len(pool.train_x):,} training samples {pool.validation:,} cannot become "
-            f"validation samples ({pool.source}): expected at least one on either side."
+            f"Cannot set aside {pool.validation:,} of {len(pool.train_x):,} training samples for "
+            f"validation ({pool.source}): both parts need at least one."
         )
     if pool.client_names is not None and len(pool.client_names) != known_clients(pool):
         raise InputError(

@@ -102,7 +102,7 @@ def _of_data_set(
 
 def _in_memory(request: RunRequest, federation: Federation, cache: DataCache) -> ResolvedData:
     if request.partition is not None:
-        raise InputError("A federation in memory is partitioned already: expected no partition.")
+        raise InputError("An in-memory federation is already split: leave `partition` out.")
     numbers = _numbers(request, IN_MEMORY)
     if numbers.clients not in (None, federation.clients):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Saving pictures: whole or not at all, and the same file for the same picture."""
+"""Save figures atomically and reproducibly."""
 
 from __future__ import annotations
 
