@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small_federations import UNEVEN, federation_of, simulate
+from small_federations import SGD, UNEVEN, federation_of, simulate
 from torch import Tensor, nn
 
+from pflbench.engine.optimisers import Adam
 from pflbench.errors import InputError
-from pflbench.method import LocalBudget
+from pflbench.method import LocalBudget, Optimiser
 from pflbench_algorithms.fedavg_ft import FineTuned
 from pflbench_algorithms.fedbabu import FedBABU
 from pflbench_algorithms.fedbn import FedBN
@@ -174,3 +175,61 @@ def test_fedbabu_fine_tunes_with_an_optimiser_of_its_own() -> None:
     assert simulate(FEDBABU, WEIGHTED, parameters=same).evaluate(0)[0].equals(scenarios)
     other = FedBABU(finetune_lr=0.01)
     assert not simulate(FEDBABU, WEIGHTED, parameters=other).evaluate(0)[0].equals(scenarios)
+
+
+@pytest.mark.mostly_slow("FedRep")
+@pytest.mark.parametrize(
+    ("client", "parameters"),
+    [
+        (FEDPER, FedPer()),
+        (FEDREP, FedRep(head_epochs=1)),
+        (LG, LGFedAvg()),
+        (FEDBABU, FedBABU(finetune_epochs=1)),
+        (FEDBN, FedBN()),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+@pytest.mark.parametrize("optimiser", [SGD, Adam(0.01)], ids=["sgd", "adam"])
+def test_engines_agree_on_a_network_that_normalises(
+    client: str, parameters: object, optimiser: Optimiser
+) -> None:
+    made = [
+        simulate(
+            client,
+            WEIGHTED,
+            parameters=parameters,
+            module=normalising(),
+            head="4.",
+            optimiser=optimiser,
+            engine=engine,
+        )
+        for engine in ("stacked", "sequential")
+    ]
+    for r, cohort in enumerate(([0, 1, 2, 3, 4], [1, 2], [0, 2, 4])):
+        for simulation in made:
+            simulation.round(r, torch.tensor(cohort))
+    rows = [simulation.personal(simulation.everyone) for simulation in made]
+    torch.testing.assert_close(*rows, rtol=0, atol=1e-9)
+    tables = [simulation.evaluate(3)[0] for simulation in made]
+    losses = [torch.tensor(table["loss"].tolist()) for table in tables]
+    torch.testing.assert_close(*losses, rtol=0, atol=1e-9)
+
+
+@ENGINES
+def test_running_statistics_belong_to_fedreps_body(engine: str) -> None:
+    """The head's phase leaves them: they are counted by the steps of the body alone."""
+    simulation = simulate(
+        FEDREP,
+        WEIGHTED,
+        parameters=FedRep(head_epochs=3),
+        budget=LocalBudget(4, steps=2),
+        module=normalising(),
+        head="4.",
+        engine=engine,
+        record=True,
+    )
+    report = simulation.round(0, torch.tensor([1, 3]))
+    layout = simulation.task.layout
+    (name,) = layout.counters
+    whole = simulation.client.whole(report.uploads["model"], simulation.taken(report.cohort))
+    assert layout.unflatten(whole)[name].flatten().tolist() == [2.0, 2.0]
