@@ -13,11 +13,12 @@ from pflbench.federation.population import check_other
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
 from pflbench.schema.expressions import is_expression
-from pflbench.schema.new_clients import NewClients, check
+from pflbench.schema.new_clients import check
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
 from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
 from pflbench.schema.plugins import Registry, installed
+from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Choice
 from pflbench.schema.specs import DatasetSpec, Reference
 
@@ -54,73 +55,54 @@ def resolve_data(
     InputError
         The data cannot be had, or something about it cannot be as asked.
     """
-    unlike = chosen.get("population")
-    population: Population | None = None if unlike is None else unlike.maker()()
-    if isinstance(request.dataset, Federation):
-        found = _in_memory(request, request.dataset, cache)
-    else:
-        found = _of_data_set(request, request.dataset, registry, chosen.get("partition"), cache)
-    if unlike is None or population is None:
-        return found
-    written, other = population.other(), None
-    if written is not None:
-        other = check_other(cache.load(*_data_set(written, registry), request), written)
-    marked = unlike.marked(found.clients).choice
-    return dataclasses.replace(found, population=(marked, population), other=other)
-
-
-def _of_data_set(
-    request: RunRequest,
-    written: str,
-    registry: Registry,
-    partition: Chosen | None,
-    cache: DataCache,
-) -> ResolvedData:
-    spec, path = _data_set(written, registry)
-    numbers = _numbers(request, spec.reference)  # before anything is loaded
-    new = _new_clients(request, numbers)
-    partition = partition or choose_field("partition", spec.reference.partition, registry)
-    partitioner: Partitioner = partition.maker()()
-    data = cache.load(spec, path, request)
-    if isinstance(data, ClientArrays) or data.train_owner is not None:
-        if request.partition is None:
-            partition = choose_field("partition", KNOWN_CLIENTS, registry)
-            partitioner = partition.maker()()
-        if partitioner.keeps_clients and request.clients is None:
-            numbers = dataclasses.replace(numbers, clients=None)  # the number in the data
-    return ResolvedData(
-        written,
-        request.model or spec.reference.model,
-        numbers,
-        new,
-        data,
-        partition.choice,
-        partitioner,
-        cache,
-    )
-
-
-def _in_memory(request: RunRequest, federation: Federation, cache: DataCache) -> ResolvedData:
-    if request.partition is not None:
+    in_memory = request.dataset if isinstance(request.dataset, Federation) else None
+    if in_memory is not None and request.partition is not None:
         raise InputError("An in-memory federation is already split: leave `partition` out.")
-    numbers = _numbers(request, IN_MEMORY)
-    if numbers.clients not in (None, federation.clients):
-        raise InputError(
-            f"The federation in memory has {federation.clients} clients, not {numbers.clients}."
-        )
-    new = _new_clients(request, numbers)
-    model, as_is = request.model or IN_MEMORY.model, Choice(IN_MEMORY.partition, {})
-    return ResolvedData("arrays", model, numbers, new, federation, as_is, None, cache)
-
-
-def _new_clients(request: RunRequest, numbers: Numbers) -> NewClients | None:
-    return check(
+    kept = None if in_memory is not None else _data_set(str(request.dataset), registry)
+    reference = IN_MEMORY if kept is None else kept[0].reference
+    numbers = _numbers(request, reference)  # before anything is loaded
+    new = check(
         request.new_clients,
         rounds=numbers.rounds,
         onboard_at=request.onboard_at,
         shots=request.shots,
         steps=request.onboarding_steps,
     )
+    unlike, partition = chosen.get("population"), chosen.get("partition")
+    population: Population | None = None if unlike is None else unlike.maker()()
+    partitioner: Partitioner | None = None if partition is None else partition.maker()()
+    data = in_memory if kept is None else cache.load(*kept, request)
+    if isinstance(data, Federation):
+        if numbers.clients not in (None, data.clients):
+            raise InputError(
+                f"The federation in memory has {data.clients} clients, not {numbers.clients}."
+            )
+    else:
+        assert data is not None  # one of the two is given
+        knows = isinstance(data, ClientArrays) or data.train_owner is not None
+        if partition is None or partitioner is None:
+            text = KNOWN_CLIENTS if knows else reference.partition
+            partition = choose_field("partition", text, registry)
+            partitioner = partition.maker()()
+        if partitioner.keeps_clients and knows and request.clients is None:
+            numbers = dataclasses.replace(numbers, clients=None)  # the number in the data
+    found = ResolvedData(
+        written="arrays" if kept is None else str(request.dataset),
+        model=request.model or reference.model,
+        numbers=numbers,
+        new_clients=new,
+        data=data,
+        partition=Choice(IN_MEMORY.partition, {}) if partition is None else partition.choice,
+        partitioner=partitioner,
+        cache=cache,
+    )
+    if unlike is None or population is None:
+        return found
+    written, other = population.other(), None
+    if written is not None:
+        other = check_other(cache.load(*_data_set(written, registry), request), written)
+    choice = marked(unlike.choice, type(unlike.parameters), found.clients)
+    return dataclasses.replace(found, population=(choice, population), other=other)
 
 
 def _data_set(written: str, registry: Registry) -> tuple[DatasetSpec, Path | None]:

@@ -21,6 +21,7 @@ from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression, format_scalar, list_item
 from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
 from pflbench.schema.privacy import Gaussian, read_privacy
+from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
 from pflbench.schema.scenario_fields import scenario_fields, settled
 from pflbench.schema.settings import Settings, parse_settings
@@ -139,7 +140,8 @@ def with_data(read: Read, cache: DataCache) -> Identified:
     if "participation" in chosen:
         rule = chosen["participation"]
         attendance = rule.maker()
-        participation = rule.marked(clients - (0 if new is None else new.count(clients))).choice
+        there = clients - (0 if new is None else new.count(clients))
+        participation = marked(rule.choice, type(rule.parameters), there)
         if rule.spec.name == PLAIN:
             participation = rule.parameters.fraction
     optimizer = _optimizer(request, chosen, numbers)

@@ -323,7 +323,8 @@ def _convert(value: Any, kind: _Kind, where: str) -> Any:
         if not is_unicode(text):
             raise InputError(f"{where} = {text!r} is not valid: its bytes are no UTF-8.")
     try:
-        converted = msgspec.convert(_read(value, kind), kind.bounded, strict=False)
+        number = number_of(value) if kind.number else whole_of(value) if kind.whole else None
+        converted = msgspec.convert(_read(value, number, kind), kind.bounded, strict=False)
     except (ValueError, OverflowError) as error:  # msgspec.ValidationError is a ValueError
         wanted = "a finite number" if is_infinite(value) else kind.wanted
         meant = nearest(value, kind.choices) if isinstance(value, str) else ""
@@ -331,12 +332,14 @@ def _convert(value: Any, kind: _Kind, where: str) -> Any:
     return 0.0 if isinstance(converted, float) and converted == 0 else converted  # not -0.0
 
 
-def _read(value: Any, kind: _Kind) -> Any:
-    """Return a value, or the value of a text, as an accepted type; `ValueError` if none fits."""
+def _read(value: Any, number: float | None, kind: _Kind) -> Any:
+    """Return a value, or the value of a text, as an accepted type; `ValueError` if none fits.
+
+    `number` is the value as a number, where one is accepted.
+    """
+    if number is not None:
+        return number if kind.whole else float(number)
     if kind.whole or kind.number:
-        found = number_of(value) if kind.number else whole_of(value)
-        if found is not None:
-            return found if kind.whole else float(found)
         if value is None or (isinstance(value, bool) and kind.truth):
             return value
         if isinstance(value, str) and kind.text:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +12,6 @@ from pflbench.schema.error_text import named
 from pflbench.schema.expressions import is_expression, parse_expression
 from pflbench.schema.parameters import parameters_of_identity, parse_parameters
 from pflbench.schema.plugins import Registry, Shelf
-from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Choice
 from pflbench.schema.scenario_fields import scenario_fields
 from pflbench.schema.specs import resolve
@@ -37,11 +35,6 @@ class Chosen:
     spec: Any
     parameters: Any
     choice: Choice
-
-    def marked(self, clients: int) -> Chosen:
-        """Return its form in the identity of a federation of N clients."""
-        choice = marked(self.choice, type(self.parameters), clients)
-        return dataclasses.replace(self, choice=choice)
 
     def maker(self) -> Callable[..., Any]:
         """Import what the record names; return a function that calls it with the parameters.
