@@ -102,7 +102,8 @@ class RecordedRounds:
             self.compare(r, "received", partial(self.received, report), m, self.shared)
             self.compare(r, "local", partial(self.local, report), m)
             self.compare(r, "aggregated", self.aggregated, None, self.shared)
-            self.compare(r, "personal", partial(self.personal, report), everyone)
+            of_clients = partial(self.personal, report)
+            self.compare(r, "personal", of_clients, everyone, self.personal_columns)
             self.differences.note_evaluation(r, self.simulation.evaluate(r + 1)[0])
             self.further(r, report)
         return self.differences.largest
@@ -121,6 +122,11 @@ class RecordedRounds:
     def shared(self) -> Columns:
         """The columns that clients receive and upload."""
         return self.simulation.client.private().rest
+
+    @property
+    def personal_columns(self) -> Columns | None:
+        """The columns that are recorded of personal models; None for all."""
+        return None
 
     def received(self, report: RoundReport) -> Tensor:
         """Return the shared columns that the cohort received, [m, shared]."""

@@ -3,6 +3,7 @@
 from pflbench.method.client import Client, Message
 from pflbench.method.column_blocks import Columns
 from pflbench.method.layout import Layout
+from pflbench.method.local_data import LocalBudget, LocalData, Samples
 from pflbench.method.new_client import Joining
 from pflbench.method.optimiser import Optimiser, Sgd, State
 from pflbench.method.phase import Adaptation, Phase
@@ -11,7 +12,7 @@ from pflbench.method.schedule import Clip, Schedule
 from pflbench.method.server import AveragingServer, Rows, Server, Setup
 from pflbench.method.similarity import Similarity
 from pflbench.method.storage import RowStore, Storage
-from pflbench.method.task import LocalBudget, LocalData, Nature, Samples, Task
+from pflbench.method.task import Nature, Task
 
 __all__ = [
     "Adaptation",

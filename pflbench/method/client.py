@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from pflbench.method.column_blocks import Columns
+from pflbench.method.local_data import LocalBudget, LocalData, Samples
 from pflbench.method.optimiser import State
 from pflbench.method.phase import Adaptation, Phase
-from pflbench.method.task import LocalBudget, LocalData, Samples, Task
+from pflbench.method.task import Task
 
 P = TypeVar("P")
 

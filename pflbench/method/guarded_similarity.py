@@ -9,9 +9,10 @@ from torch import Tensor
 from pflbench.errors import Misfit
 from pflbench.isolation import Guard
 from pflbench.method.client import Message
+from pflbench.method.local_data import Samples
 from pflbench.method.server import Rows, Setup
 from pflbench.method.similarity import Similarity
-from pflbench.method.task import Samples, Task
+from pflbench.method.task import Task
 
 
 class GuardedSimilarity(Similarity):

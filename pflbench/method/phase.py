@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pflbench.method.column_blocks import Columns
+from pflbench.method.local_data import LocalBudget
 from pflbench.method.optimiser import Optimiser
-from pflbench.method.task import LocalBudget
 
 
 @dataclass(frozen=True)

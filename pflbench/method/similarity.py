@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from pflbench.method.client import Message
+from pflbench.method.local_data import Samples
 from pflbench.method.server import Rows, Setup
-from pflbench.method.task import Samples, Task
+from pflbench.method.task import Task
 
 
 class Similarity:

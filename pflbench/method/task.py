@@ -1,4 +1,4 @@
-"""The learning problem of a client: the network as a function of a row, and the loss."""
+"""What a client knows of the learning problem: the network as a function of a row, and the loss."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,49 +17,10 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from pflbench.errors import InputError
 from pflbench.method.layout import Layout
+from pflbench.method.local_data import LocalBudget, Samples
 from pflbench.method.optimiser import Optimiser, State
 from pflbench.method.products import products_in
 from pflbench.method.schedule import Clip, Schedule
-
-
-class Samples(NamedTuple):
-    """Samples of one client.
-
-    Attributes
-    ----------
-    x
-        [n, *shape] inputs, of a row's type; int64 if they are tokens.
-    y
-        [n] int64 labels.
-    mask
-        [n] of a row's type: 1 for a sample, 0 for padding (clients that train together may differ
-        in size). `Task.loss` applies it; your own code must, too.
-    """
-
-    x: Tensor
-    y: Tensor
-    mask: Tensor
-
-
-class LocalData(NamedTuple):
-    """The data that a client's code may see: its training and validation samples, nothing else."""
-
-    train: Samples
-    val: Samples
-
-
-@dataclass(frozen=True)
-class LocalBudget:
-    """How long a client trains in a round: exactly one of epochs and steps is set.
-
-    With `epochs`, each epoch is a fresh permutation cut into batches, the last one possibly
-    short. With `steps`, every step draws a batch of min(batch_size, n) samples without
-    replacement.
-    """
-
-    batch_size: int
-    epochs: int | None = None
-    steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -256,18 +217,35 @@ class Task:
         """
         if not self.layout.buffers:
             return grad_and_value(objective)
-        trained = self.layout.trained
+        more = self.grad_value_and_more(lambda *given: (objective(*given), ()))
 
-        def watched(w: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-            with self.watching() as made:
-                value = objective(w, *rest)
-            return value, made[-1] if made else w[trained:].detach()
-
-        def both(w: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-            gradient, (value, new) = grad_and_value(watched, has_aux=True)(w, *rest)
-            return torch.cat([gradient[:trained], w[trained:] - new]), value
+        def both(*given: Any) -> tuple[Tensor, Tensor]:
+            gradient, value, _ = more(*given)
+            return gradient, value
 
         return both
+
+    def grad_value_and_more(
+        self, objective: Callable[..., tuple[Tensor, Any]]
+    ) -> Callable[..., tuple[Tensor, Tensor, Any]]:
+        """Return a function of (w [P], ...) to (∇, value, more), of an objective (value, more).
+
+        The gradient is as of `grad_and_value`; more are tensors, or tuples of them.
+        """
+        trained = self.layout.trained
+
+        def watched(w: Tensor, *rest: Any) -> tuple[Tensor, Any]:
+            with self.watching() as made:
+                value, more = objective(w, *rest)
+            return value, (more, made[-1] if made else w[trained:].detach())
+
+        def all_of_it(w: Tensor, *rest: Any) -> tuple[Tensor, Tensor, Any]:
+            gradient, (value, (more, new)) = grad_and_value(watched, has_aux=True)(w, *rest)
+            if self.layout.buffers:
+                gradient = torch.cat([gradient[:trained], w[trained:] - new])
+            return gradient, value, more
+
+        return all_of_it
 
     @contextmanager
     def watching(self) -> Iterator[list[Tensor]]:

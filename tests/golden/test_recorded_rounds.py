@@ -33,6 +33,7 @@ FILES = {
     "fedbabu_uniform": ("fedbabu", TUNED),
     "fedbn": ("fedbn", PASSED_ON),
     "fedbn_samples": ("fedbn", PASSED_ON),
+    "fedrod": ("fedrod", PASSED_ON | {"personal"}),
 }
 """File to its method and the quantities that are compared."""
 
