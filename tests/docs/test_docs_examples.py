@@ -209,7 +209,7 @@ def test_the_plugins_run_together(
     assert result.metrics["p-true"].between(0, 1).all()
     assert sum("round" in message for message in caplog.messages) == 3  # of the observer
     up = result.messages.query("direction == 'up' and round > 0")
-    assert set(up["kind"]) == {"body.weight", "body.bias"}  # the head is not uploaded
+    assert set(up["kind"]) == {"model"}  # of it the body alone, 8·16 + 16 numbers
     uploads = up.groupby("round")["bytes"].sum() / (4 * (8 * 16 + 16))
     assert uploads.tolist() == [3, 2, 3]
     who = result.participation
