@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_recordings import load, save
+import torch
+from golden_recordings import Arrays, load, mlp, save
+from partial_recordings import partial_recording
+from torch import nn
 
 from pflbench.conformance.golden import Replay, replay
 from pflbench.errors import InputError
@@ -117,3 +120,63 @@ def test_a_cohort_is_honoured(tmp_path: Path) -> None:
         short[f"round0/aggregated/{name}"] = arrays[f"round0/aggregated/{name}"]
     result = replayed("fedper", save(tmp_path / "short.npz", short))
     assert result.differences["aggregated"] > 1e-3
+
+
+def network() -> nn.Module:
+    torch.manual_seed(7)
+    return mlp([6, 9, 8, 7, 4], ["first", "second", "third", "last"])
+
+
+def head(name: str) -> bool:
+    return name.startswith("last.")
+
+
+def body(name: str) -> bool:
+    return not head(name)
+
+
+def everything(name: str) -> bool:
+    return True
+
+
+def made(method: str) -> Arrays:
+    """A few clients in every round, one of a single sample; momentum and decay; four layers."""
+    if method == "fedrep":
+        phases = [("head", head, 3), ("body", body, 2)]
+        config = {"head_epochs": 3, "body_epochs": 2}
+        return partial_recording(
+            method, network(), private=head, phases=phases, uniform=True, **config
+        )
+    if method == "fedbabu":
+        config = {"finetune_epochs": 2, "finetune_lr": 0.02, "finetune_momentum": 0.5}
+        return partial_recording(
+            method,
+            network(),
+            private=head,
+            phases=[("", body, 2)],
+            uniform=False,
+            finetune=(2, 0.02, 0.5),
+            **config,
+        )
+    together = [("", everything, 2)]
+    if method == "lg-fedavg":
+        layers = ["third", "last"]
+        return partial_recording(
+            "lg_fedavg",
+            network(),
+            private=lambda name: name.rpartition(".")[0] not in layers,
+            phases=together,
+            uniform=False,
+            global_layers=layers,
+        )
+    return partial_recording(method, network(), private=head, phases=together, uniform=False)
+
+
+@pytest.mark.mostly_slow("stacked-fedrep", "sequential-fedbabu")
+@pytest.mark.parametrize("method", ["fedper", "fedrep", "lg-fedavg", "fedbabu"])
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+def test_recordings_of_other_sizes_and_cohorts(method: str, engine: str, tmp_path: Path) -> None:
+    result = replayed(method, save(tmp_path / "other.npz", made(method)), engine)
+    assert set(result.differences) == PASSED_ON | {"personal"}
+    assert result.not_compared == ()
+    assert result.within(TOLERANCE), result.differences
