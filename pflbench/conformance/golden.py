@@ -63,9 +63,9 @@ class Recording:
         self.federation = self._federation()
         self._batches = [self._client_batches(k) for k in range(self.clients)]
         self.sgd = Sgd(
-            lr=self._real("lr", SGD.lr),
-            momentum=self._real("momentum", SGD.momentum),
-            weight_decay=self._real("weight_decay", SGD.weight_decay),
+            lr=self.real("lr", SGD.lr),
+            momentum=self.real("momentum", SGD.momentum),
+            weight_decay=self.real("weight_decay", SGD.weight_decay),
         )
         # Only for the method: the samples of each step are recorded.
         self.budget = LocalBudget(
@@ -110,7 +110,7 @@ class Recording:
         if not shapes or any("/" in name for name in shapes):
             raise self.error("it lacks the initial model, 'init/{parameter}'")
         layers = self.config.get("network")
-        momentum, eps = self._real("bn_momentum", 0.1), self._real("bn_eps", 1e-5)
+        momentum, eps = self.real("bn_momentum", 0.1), self.real("bn_eps", 1e-5)
         self.ignored("network", "hidden")  # widths, known from the shapes
         federation = self.federation
         if layers is None:
@@ -240,7 +240,8 @@ class Recording:
             raise self.error(f"config says {name} = {value!r}, expected a whole number ≥ 1")
         return value
 
-    def _real(self, name: str, default: float) -> float:
+    def real(self, name: str, default: float) -> float:
+        """Return a number ≥ 0 of the config."""
         self._config_read.add(name)
         value = self.config.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:

@@ -21,6 +21,8 @@ TOLERANCE = 1e-5
 PASSED_ON = {"received", "local", "aggregated", "test_accuracy", "test_loss"}
 
 TUNED = PASSED_ON | {"personal", "global/test_accuracy", "global/test_loss"}
+CONTROLS = {"control", "server_control"}
+OWN = PASSED_ON | {"personal"}
 
 FILES = {
     "fedavg": ("fedavg", PASSED_ON),
@@ -37,6 +39,19 @@ FILES = {
     "fedbn": ("fedbn", PASSED_ON),
     "fedbn_samples": ("fedbn", PASSED_ON),
     "fedrod": ("fedrod", PASSED_ON | {"personal"}),
+    "scaffold": ("scaffold", PASSED_ON | CONTROLS),
+    "scaffold_samples": ("scaffold", PASSED_ON | CONTROLS),
+    "ditto": ("ditto", OWN),
+    "ditto_samples": ("ditto", OWN),
+    "feddyn": ("feddyn", PASSED_ON | {"memory"}),
+    "feddyn_samples": ("feddyn", PASSED_ON | {"memory"}),
+    "pfedme": ("pfedme", OWN),
+    "pfedme_samples": ("pfedme", OWN),
+    "perfedavg": ("perfedavg", OWN),
+    "perfedavg_samples": ("perfedavg", OWN),
+    "fedamp": ("fedamp", (PASSED_ON | {"attention"}) - {"aggregated"}),
+    "apfl": ("apfl", OWN | {"alpha"}),
+    "apfl_parameters": ("apfl", OWN),
 }
 """File to its method and the quantities that are compared."""
 
@@ -58,7 +73,9 @@ def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
 
 
 @pytest.mark.mostly_slow("fedrep")
-@pytest.mark.parametrize("file", ["fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn"])
+@pytest.mark.parametrize(
+    "file", ["fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn", "ditto", "pfedme", "perfedavg"]
+)
 def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     arrays = load(HERE / f"{file}.npz")
     config = json.loads(str(arrays["config"]))
