@@ -30,6 +30,9 @@ def sentence(error: BaseException) -> str:
     return f"{_culprit(error)} failed: {what}. With --debug the traceback is shown."
 
 
+_HERE = __name__.partition(".")[0]
+
+
 def raised(error: BaseException) -> str:
     """Return an exception's kind and message in one line."""
     return shortened(one_line(f"{type(error).__name__}: {error}").removesuffix(":"))
@@ -82,7 +85,9 @@ def _code_of_plugins(registry: Registry) -> dict[str, str]:
             for target in targets(spec):
                 module = target.partition(":")[0]
                 found.setdefault(module, []).append((owner, words))
-                found.setdefault(module.rpartition(".")[0], []).append((owner, words))
+                package = module.rpartition(".")[0]
+                if package.partition(".")[0] != _HERE:  # where the suite has code of its own
+                    found.setdefault(package, []).append((owner, words))
     found.pop("", None)
     return {
         module: entries[0][1] if len(set(entries)) == 1 else f"The plugin {entries[0][0]}"

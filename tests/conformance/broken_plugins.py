@@ -83,10 +83,6 @@ def ten_classes(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     return linear(int(np.prod(shape)), 10)
 
 
-def headless(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(shape)), classes))
-
-
 def of_the_batch(_: Any, shape: tuple[int, ...], classes: int) -> nn.Module:
     norm = nn.BatchNorm1d(6, track_running_stats=False)
     return linear(int(np.prod(shape)), classes, nn.ReLU(), norm)

@@ -109,7 +109,6 @@ CASES = [
     ("draws_from_the_seed", similarity("Dicey"), "Compared again"),
     ("sized_from_data", model("ten_classes"), "not (3, 7)"),
     ("has_a_head", model("sound", "tail."), "matches 0 of"),
-    ("has_a_head", model("headless", "1."), "expected some but not all"),
     ("weights_follow_from_the_seed", model("drawn_elsewhere"), "built twice with one seed"),
     ("maps_over_rows", model("otherwise_mapped"), "others than one after the other"),
     ("outputs_follow_from_the_sample", model("of_the_batch"), "without running statistics"),
