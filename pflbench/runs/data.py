@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 from pflbench.errors import InputError
 from pflbench.federation import ClientArrays, Federation, Partitioner, Population
 from pflbench.federation.population import check_other
+from pflbench.runs.model_files import read_choices
 from pflbench.runs.request import Numbers, RunRequest
 from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
 from pflbench.schema.expressions import is_expression
 from pflbench.schema.new_clients import check
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
-from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
+from pflbench.schema.plugin_choice import Chosen, choose_field
 from pflbench.schema.plugins import Registry, installed
 from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Choice
@@ -42,7 +43,7 @@ def source(request: RunRequest, registry: Registry | None = None) -> ResolvedDat
         The data cannot be had, or something about it cannot be as asked.
     """
     registry = registry or installed()
-    return resolve_data(request, registry, choose_fields(request, registry), PROCESS)
+    return resolve_data(request, registry, read_choices(request, registry), PROCESS)
 
 
 def resolve_data(

@@ -81,14 +81,14 @@ class HandedOver:
         if dataclasses.is_dataclass(parameters) and not isinstance(parameters, type):
             kind = type(parameters)
             parameters = {f.name: getattr(parameters, f.name) for f in dataclasses.fields(kind)}
-        name = _name(client.__name__.removesuffix("Client"), "method")
+        name = plugin_name(client.__name__.removesuffix("Client"), "method")
         named.update(algorithm=name, parameters=parameters)
         return [AlgorithmSpec(name, client.__name__, client, server, kind, version=VERSION)]
 
     def _network(self, named: dict[str, Any]) -> list[Spec]:
         if isinstance(self.model, str | None):
             return []
-        name = _name(getattr(self.model, "__name__", type(self.model).__name__), "network")
+        name = plugin_name(getattr(self.model, "__name__", type(self.model).__name__), "network")
         named["model"] = name
         build = build_of(self.model)
         return [ModelSpec(name, "handed over", build, self.head, version=VERSION)]
@@ -102,7 +102,7 @@ class HandedOver:
         ]
 
 
-def _name(written: str, otherwise: str) -> str:
+def plugin_name(written: str, otherwise: str) -> str:
     """Return the name of a class or function as plugins are called: `MyMethod` is "my-method"."""
     words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+", written)
     name = "-".join(word.lower() for word in words)

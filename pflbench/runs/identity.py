@@ -15,11 +15,12 @@ from typing import Any, Final
 from pflbench.errors import InputError
 from pflbench.federation import Census, Participation
 from pflbench.runs.data import IN_MEMORY, resolve_data
+from pflbench.runs.model_files import read_choices
 from pflbench.runs.request import RunRequest
 from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
 from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression, format_scalar, list_item
-from pflbench.schema.plugin_choice import Chosen, choose_field, choose_fields
+from pflbench.schema.plugin_choice import Chosen, choose_field
 from pflbench.schema.privacy import Gaussian, read_privacy
 from pflbench.schema.realised import marked
 from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
@@ -123,7 +124,7 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     spec = registry.get(registry.algorithms, request.algorithm)
     settings = parse_settings(spec, request.parameters, registry)
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
-    chosen = choose_fields(request, registry)
+    chosen = read_choices(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # import errors are raised before data is loaded
     return Read(request, registry, spec, settings, settled(request), chosen, privacy, mechanism)

@@ -18,10 +18,12 @@ from pflbench.runs.data import IN_MEMORY
 from pflbench.runs.environment import environment
 from pflbench.runs.execution import execute
 from pflbench.runs.identity import Identified, identify
+from pflbench.runs.model_files import model_of_file
 from pflbench.runs.observer import Observer
 from pflbench.runs.planning import PlannedRun, made
 from pflbench.runs.request import RunRequest
 from pflbench.schema import plugins
+from pflbench.schema.expressions import is_model_file
 from pflbench.schema.numbers import number_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario import Choice
@@ -235,13 +237,16 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
         if choice is None:
             continue
         try:
-            spec = registry.get(shelf, choice.name)
+            if shelf is registry.models and is_model_file(choice.name):
+                version = model_of_file(choice.name).choice.version
+            else:
+                version = registry.get(shelf, choice.name).version
         except UnknownNameError as error:
             raise InputError(cannot + f"its {shelf.kind} is missing. {error}") from error
-        if spec.version != choice.version:
+        if version != choice.version:
             raise InputError(
                 cannot + f"it was computed with version {choice.version or 'none'} of the "
-                f"{shelf.kind} {choice.name!r}, and version {spec.version or 'none'} is installed."
+                f"{shelf.kind} {choice.name!r}, and version {version or 'none'} is installed."
             )
 
 

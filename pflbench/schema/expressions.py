@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from pflbench.errors import InputError
 from pflbench.schema.numbers import number_of
@@ -64,6 +65,15 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
 def is_expression(value: object) -> bool:
     """Return whether a value is written as a name rather than as a number."""
     return isinstance(value, str) and number_of(value) is None
+
+
+IN_FILE: Final = re.compile(r"(?P<path>.+\.py)(?::(?P<name>\w*))?", re.DOTALL)
+"""A network in a Python file: "path/to/net.py:build"."""
+
+
+def is_model_file(text: object) -> bool:
+    """Return whether a text names a Python file in place of a model."""
+    return isinstance(text, str) and IN_FILE.fullmatch(text) is not None
 
 
 def split_list(text: str) -> list[str]:

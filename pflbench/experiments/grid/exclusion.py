@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from pflbench.experiments.grid.keys import FIELDS, KEYS, resolve_key
-from pflbench.schema.expressions import Expression, parse_expression
+from pflbench.schema.expressions import Expression, is_model_file, parse_expression
 from pflbench.schema.plugins import Registry
 from pflbench.schema.settings import parse_settings
 
@@ -72,6 +72,8 @@ def _is(key: str, said: Any, wanted: Any, registry: Registry) -> bool:
 
 @lru_cache(maxsize=4096)
 def _is_expression(key: str, said: str, wanted: str, registry: Registry) -> bool:
+    if key == "model" and (is_model_file(said) or is_model_file(wanted)):
+        return said == wanted
     want = parse_expression(wanted, kind=key)
     if parse_expression(said, kind=key).name != want.name:
         return False

@@ -9,7 +9,7 @@ from typing import Any
 
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.schema import new_clients
-from pflbench.schema.expressions import Expression, format_scalar, parse_expression
+from pflbench.schema.expressions import Expression, format_scalar, is_model_file, parse_expression
 from pflbench.schema.numbers import number_of, plain_value
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.paths import path_of
@@ -141,6 +141,10 @@ def resolve_key(key: str, text: str, registry: Registry, base: str = "") -> tupl
     InputError
         The plugin does not exist, or a parameter is not valid.
     """
+    if key == "model" and is_model_file(text):
+        from pflbench.runs.model_files import model_of_file  # slow to import
+
+        return text, model_of_file(text).choice
     below = parse_expression(base, kind=key).arguments if base else {}
     field = FIELDS[key]
     if key == "privacy":

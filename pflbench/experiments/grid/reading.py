@@ -13,7 +13,7 @@ from pflbench.experiments.grid.expansion import methods_of, scenarios_of, texts_
 from pflbench.experiments.grid.grid_record import Matrix, TuningPlan, seeds_apart
 from pflbench.experiments.grid.keys import FIELDS, at, known_key, read_value, resolve_key
 from pflbench.schema import plugins
-from pflbench.schema.expressions import Expression, parse_expression
+from pflbench.schema.expressions import Expression, is_model_file, parse_expression
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import describe_parameters
 from pflbench.schema.paths import path_below, path_of, read_text
@@ -119,7 +119,9 @@ def _check_named(key: str, value: Any, registry: plugins.Registry) -> None:
         return
     field = FIELDS[key]
     field.check_choice(value)
-    if field.is_expression and field.shelf:
+    if key == "model" and is_model_file(value):
+        resolve_key(key, value, registry)
+    elif field.is_expression and field.shelf:
         shelf: Shelf[Any] = getattr(registry, field.shelf)
         expression = parse_expression(value, kind=shelf.kind, example=field.example)
         spec = registry.get(shelf, expression.name)
