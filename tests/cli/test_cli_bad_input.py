@@ -29,13 +29,13 @@ def refused(call: Call, folder: Path, *arguments: str) -> str:
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--algo", "fedroa"], "There is no algorithm 'fedroa'. Did you mean 'fedora'? Known: "),
+        (["--algo", "feddora"], "There is no algorithm 'feddora'. Did you mean 'fedora'? Known: "),
         (["--algo", "fedavg,fedprix"], "Did you mean 'fedprox'?"),
         (["--algo", ","], "--algo is empty: expected at least one."),
         (["--algo", "fedavg("], "'fedavg(' is not an algorithm"),
         (["--set", "fedavg.x=1"], "There is no parameter of fedavg 'x'."),
         (["--set", "fedora.alpha=1"], "fedora is not among the algorithms of this command"),
-        (["--set", "fedroa.alpha=1"], "Did you mean 'fedora'?"),
+        (["--set", "feddora.alpha=1"], "Did you mean 'fedora'?"),
         (["--set", "alpha=1"], "expected ALGORITHM.PARAMETER=VALUE such as fedora.alpha=0.7."),
         (["--algo", "fedora", "--set", "fedora.top_k=0"], "expected a whole number ≥ 1."),
         (["--algo", "fedora", "--set", "fedora.alpha=high"], "expected a number ≥ 0 and < 1."),
@@ -135,7 +135,7 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
     ("arguments", "expected"),
     [
         (["rnu"], "There is no command 'rnu'. Did you mean 'run'?"),
-        (["show", "fedroa"], "There is no plugin 'fedroa'. Did you mean 'fedora'?"),
+        (["show", "feddora"], "There is no plugin 'feddora'. Did you mean 'fedora'?"),
         (["show", "run", "abc"], "There is no results folder results."),
         (["list", "methods"], "'methods' is not one of 'algorithms'"),
         (["leaderboard"], "There is no results folder results."),
@@ -147,7 +147,7 @@ def test_damaged_results(pflbench: Call, folder: Path, data: str) -> None:
         (["show", "runn", "1f0c"], "There is no display 'runn'. Did you mean 'run'?"),
         (["show", "48e7"], "If it is a run's id: pflbench show run 48e7."),
         (["leaderboard", "--columns", "transfer", "--network", "lte"], "the columns 'cost'"),
-        (["check", "fedroa"], "Did you mean 'fedora'?"),
+        (["check", "feddora"], "Did you mean 'fedora'?"),
         (["check", "fedora", "--golden", "no.npz"], "no.npz"),
         (["check", "fedora", "--tolerance", "-1"], "expected a number ≥ 0."),
         (["new", "algorithm", "My Method"], "My Method"),

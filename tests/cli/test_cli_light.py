@@ -89,7 +89,7 @@ def test_shells_complete_names_without_torch(words: str, completed: list[str]) -
 
 
 def test_bad_names_are_refused_before_torch_is_imported() -> None:
-    code = _PROBE.format(arguments=["run", "--algo", "fedroa", "--dataset", "mnist"])
+    code = _PROBE.format(arguments=["run", "--algo", "feddora", "--dataset", "mnist"])
     code = code.replace("assert not end.code", "assert end.code == 2")
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

@@ -187,7 +187,7 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
     [
         ("methods = [", "", "is not a TOML file"),
         ("scenario.dataset = 'mnist'", "methods", "missing"),
-        (BASE.replace("local", "fedroa"), "methods", "Did you mean 'fedora'?"),
+        (BASE.replace("local", "feddora"), "methods", "Did you mean 'fedora'?"),
         (BASE + "sceanrios = []", "", "There is no key 'sceanrios'. Did you mean 'scenarios'?"),
         (BASE + "scenario.rouns = 3", "[scenario]", "Did you mean 'rounds'?"),
         (BASE + "scenario.batch-sise = 3", "[scenario]", "Did you mean 'batch_size'?"),
