@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,6 +28,8 @@ class Score:
 
     name: str
     higher_is_better: bool = True
+    partial: bool = False
+    """Whether clients may lack a number, and are left out then."""
 
     @property
     def words(self) -> str:
@@ -39,9 +43,12 @@ class Score:
     def of(self, runs: Sequence[Scores]) -> Floats | None:
         """Return the compared numbers [S, N] of a row's runs, one per seed: higher is better.
 
-        None if a run or a client has no number.
+        Where clients may lack a number it is the mean of the others [S, 1]. None if a run or a
+        client has no number.
         """
         found = [run.metrics[self.name] for run in runs if self.name in run.metrics]
+        if self.partial:
+            found = [np.array([mean_of(values)]) for values in found]
         if len(found) < len(runs) or not np.isfinite(found).all():
             return None
         values: Floats = np.array(found, dtype=np.float64)
@@ -65,7 +72,15 @@ def score_of(name: str, runs: Iterable[StoredRun]) -> Score | None:
     if name not in known:
         raise UnknownNameError("score", name, known)
     record = _record_of(name)
-    return Score(name, record is None or record.higher_is_better)
+    if record is None:
+        return Score(name)
+    return Score(name, record.higher_is_better, bool(record.undefined))
+
+
+def mean_of(values: Floats) -> float:
+    """Return the mean over the clients that have a number; NaN if none has one."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else math.nan
 
 
 @dataclass(frozen=True)
@@ -80,31 +95,64 @@ class Further:
         Standard deviation of a seed's mean over seeds; None with one seed.
     low, high
         Ends of the 95 % t interval over seeds; None with one seed.
+    clients, without
+        Clients of all seeds together; and those of them that have no number, and are left out.
     """
 
     mean: float
     std: float | None
     low: float | None
     high: float | None
+    clients: int
+    without: int
 
     @classmethod
-    def of(cls, by_seed: Sequence[float]) -> Further:
-        """Return the metric of a row, given each seed's mean over clients."""
+    def of(cls, values: Sequence[Floats]) -> Further:
+        """Return the metric of a row, given each seed's clients [N]; NaN is left out."""
+        by_seed = [mean_of(clients) for clients in values]
         mean = float(np.mean(by_seed))
-        if len(by_seed) < 2:
-            return cls(mean, None, None, None)
+        counts = sum(map(len, values)), sum(int(np.isnan(one).sum()) for one in values)
+        if len(by_seed) < 2 or not np.isfinite(by_seed).all():
+            return cls(mean, None, None, None, *counts)
         low, high = (float(end) for end in t_interval(by_seed))
-        return cls(mean, float(np.std(by_seed, ddof=1)), low, high)
+        return cls(mean, float(np.std(by_seed, ddof=1)), low, high, *counts)
 
 
 def further(runs: Sequence[Scores]) -> dict[str, Further]:
     """Return the metrics that all runs of a row, one a seed, have of all their clients.
 
-    A mean over the clients that happen to have a number would not be that of another row.
+    A mean over the clients that happen to have a number would not be that of another row: only
+    where the metric's record says which clients have none, they are left out.
     """
     names = [name for name in runs[0].metrics if all(name in run.metrics for run in runs)]
-    by_seed = {name: [float(run.metrics[name].mean()) for run in runs] for name in names}
-    return {name: Further.of(means) for name, means in by_seed.items() if np.isfinite(means).all()}
+    found = {name: Further.of([run.metrics[name] for run in runs]) for name in names}
+    return {
+        name: one
+        for name, one in found.items()
+        if np.isfinite(one.mean) and (not one.without or may_lack(name))
+    }
+
+
+def may_lack(name: str) -> bool:
+    """Whether the record of a metric says that clients may lack a number."""
+    record = _record_of(name)
+    return record is not None and bool(record.undefined)
+
+
+def without_notes(rows: Iterable[Row]) -> Iterable[str]:
+    """Say over how many clients means are not, because these have no number."""
+    lacking: dict[tuple[str, int, int], list[str]] = defaultdict(list)
+    for row in rows:
+        for name, one in row.metrics.items():
+            if one.without:
+                lacking[name, one.without, one.clients].append(row.label)
+    for (name, without, clients), labels in sorted(lacking.items()):
+        record = _record_of(name)
+        why = "" if record is None else f" ({record.undefined})"
+        yield (
+            f"{name} is undefined for {without:,} of {clients:,} clients of all seeds{why}, which "
+            f"its mean leaves out: {', '.join(sorted(labels))}."
+        )
 
 
 def names(rows: Iterable[Row]) -> list[str]:
@@ -118,14 +166,16 @@ def meaning(name: str) -> str:
     if record is None:
         return "a metric of a plugin that is not installed here"
     summary = record.summary.rstrip(".")
-    return f"{summary}; {'higher' if record.higher_is_better else 'lower'} is better"
+    undefined = f"; undefined for {record.undefined}" if record.undefined else ""
+    better = "higher" if record.higher_is_better else "lower"
+    return f"{summary}; {better} is better{undefined}"
 
 
 def _record_of(name: str) -> MetricSpec | None:
     return next((spec for spec in installed().metrics.specs() if spec.name == name), None)
 
 
-def record(metrics: Mapping[str, Further]) -> dict[str, float | None]:
+def record(metrics: Mapping[str, Further]) -> dict[str, float | int | None]:
     """Return a row's metrics as columns of its record."""
     return {
         f"metric_{name}{part}": value
@@ -135,5 +185,6 @@ def record(metrics: Mapping[str, Further]) -> dict[str, float | None]:
             ("_std", found.std),
             ("_low", found.low),
             ("_high", found.high),
+            ("_without", found.without),
         )
     }

@@ -14,7 +14,7 @@ import numpy as np
 
 from pflbench.analysis.board import Board, Measures, Row
 from pflbench.analysis.costs import Question, spent
-from pflbench.analysis.further_metrics import Score, further
+from pflbench.analysis.further_metrics import Score, further, without_notes
 from pflbench.analysis.gradients import budget_notes, times
 from pflbench.analysis.marks import unstable
 from pflbench.analysis.measuring import measure
@@ -160,6 +160,7 @@ def _board(
             *evaluation_notes(row.training for row in rows),
             *unstable(rows),
             *_unscored(rows, score),
+            *without_notes(rows),
         ),
         score=score,
     )

@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from pflbench.cli.executor_options import executor_options, take_where
-from pflbench.cli.option_types import COUNT, OneOf
+from pflbench.cli.option_types import COUNT, OneOf, complete, listed
 from pflbench.cli.scenario_options import cells_options, take_matrix
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.shared_options import data_options, device_option, engine_option, results_option
@@ -34,7 +34,7 @@ again, and an interrupted run resumes where it stopped.
 """
 
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
-_RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
+_RESULTS = ["--metrics", "--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
 
 
 @click.command(cls=ArgumentsKept, help=_HELP, short_help="Run a method or a matrix of methods.")
@@ -57,6 +57,14 @@ _RESULTS = ["--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
     "Default: by the model's size.",
 )
 @data_options
+@click.option(
+    "--metrics",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete("metrics", several=True),
+    help="Compute these metrics as well, such as balanced-accuracy,macro-f1: see "
+    "[cyan]pflbench list metrics[/cyan]. A complete run keeps its own, unless --rerun is always.",
+)
 @results_option
 @click.option(
     "--rerun",
@@ -83,12 +91,14 @@ def run(
     no_fallback: bool,
     shard: str | None,
     dry_run: bool,
+    metrics: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Plan every cell, run them, print the table."""
     from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
+    options["metrics"] = listed(metrics)
     if several():
         where.refuse_torchrun()
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rich_click as click
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from pflbench.analysis import Board, leaderboard
+from pflbench.analysis.further_metrics import may_lack, mean_of
 from pflbench.analysis.scores import metrics_of_plugins, scores
 from pflbench.cli.option_types import listed
 from pflbench.errors import DamagedError
@@ -24,6 +26,7 @@ from pflbench.report.tables.render import Format, render, renderable, renderable
 from pflbench.report.terminal.screen import literal, on_terminal, show, table
 from pflbench.report.terminal.units import duration, size
 from pflbench.results import Store, StoredRun
+from pflbench.results.measures import Floats
 from pflbench.schema.realised import (
     new_clients_in_numbers,
     participation_in_numbers,
@@ -86,8 +89,7 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
     if run.status == "complete" and metrics_of_plugins(run.arrow("metrics")):
         found = scores(run)
         title = f"Metrics of plugins, test, round {found.selected}: mean over clients"
-        means = {name: float(values.mean()) for name, values in found.metrics.items()}
-        parts.append(_facts(title, {name: four_digits(mean) for name, mean in means.items()}))
+        parts.append(_facts(title, {n: _mean(n, values) for n, values in found.metrics.items()}))
     if run.failure:
         parts.append(_facts("Failure", run.failure))
     if run.damage is not None:
@@ -101,6 +103,14 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         command = plain(str(run.labels["command"]))
         parts.append(Text.assemble("To run it again: ", (command, "cyan")))
     return parts
+
+
+def _mean(name: str, values: Floats) -> str:
+    """Write the mean of a metric over clients, and how many it leaves out."""
+    without = int(np.isnan(values).sum())
+    if not without or not may_lack(name):
+        return four_digits(float(values.mean()))
+    return f"{four_digits(mean_of(values))} (undefined for {without:,} of {len(values):,} clients)"
 
 
 def _choice(value: dict[str, Any]) -> str:

@@ -16,14 +16,28 @@ CHECKS = Catalogue()
 
 @CHECKS.add("it gives one finite number a client")
 def one_number(subject: Subject) -> None:
-    """Mapped over clients with `torch.func.vmap`, and the same one by one."""
+    """Mapped over clients with `torch.func.vmap`, and the same one by one.
+
+    NaN is a number only of a metric whose record says which clients have none, and not of all.
+    """
+    assert isinstance(subject.spec, MetricSpec)
     metric, (logits, y, mask) = _metric(subject), _outputs()
     mapped = vmap(metric)(logits, y, mask)
-    if mapped.shape != (len(logits),) or not torch.isfinite(mapped.to(torch.float64)).all():
+    none = mapped.isnan() if subject.spec.undefined else torch.zeros_like(mapped, dtype=torch.bool)
+    known = torch.isfinite(mapped.to(torch.float64)) | none
+    if mapped.shape != (len(logits),) or not known.all() or none.all():
         raise CheckFailed(f"{len(logits)} clients gave {mapped}.")
     single = torch.stack([metric(*client) for client in zip(logits, y, mask, strict=True)])
-    if not torch.allclose(mapped, single, atol=1e-5):
+    if not torch.allclose(mapped, single, atol=1e-5, equal_nan=True):
         raise CheckFailed(f"Mapped over clients it gives {mapped}, one by one {single}.")
+    if not subject.spec.undefined:
+        return
+    others = vmap(metric)(-logits, y, mask)
+    if not torch.equal(others.isnan(), none):
+        raise CheckFailed(
+            f"With other predictions, {mapped} becomes {others}: labels alone must decide which "
+            "clients have no number."
+        )
 
 
 @CHECKS.add("padding changes nothing")
@@ -34,7 +48,7 @@ def heeds_the_mask(subject: Subject) -> None:
     other = torch.where(padding.unsqueeze(-1), logits + 3.0, logits)
     labels = torch.where(padding, (y + 1) % logits.shape[-1], y)
     values = vmap(metric)(logits, y, mask), vmap(metric)(other, labels, mask)
-    if not torch.allclose(*values, atol=1e-6):
+    if not torch.allclose(*values, atol=1e-6, equal_nan=True):
         raise CheckFailed(f"With other padding {values[0]} becomes {values[1]}.")
 
 

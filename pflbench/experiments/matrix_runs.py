@@ -98,6 +98,7 @@ def run_matrix(
     device: str = "auto",
     engine: Literal["auto", "stacked", "sequential"] = "auto",
     chunk: int | None = None,
+    metrics: Sequence[str] = (),
     data_dir: Path | str | None = None,
     fallback: bool = True,
     watch: Watch | None = None,
@@ -127,6 +128,9 @@ def run_matrix(
         "missing" runs incomplete cells, "always" all again.
     device, engine, chunk, data_dir, fallback
         As of `pflbench.run`.
+    metrics
+        Names of metrics to compute besides those that every run has. A run that is complete keeps
+        its own: rerun="always" computes them.
     watch
         Notified of the cells' progress (`pflbench.experiments.executors.Watch`); None gives
         important notices as warnings.
@@ -167,6 +171,7 @@ def run_matrix(
         device=device,
         engine=engine,
         chunk=chunk,
+        metrics=metrics,
         data_dir=data_dir,
         fallback=fallback,
     )

@@ -124,6 +124,8 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     spec = registry.get(registry.algorithms, request.algorithm)
     settings = parse_settings(spec, request.parameters, registry)
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
+    for metric in request.metrics:
+        registry.get(registry.metrics, metric)
     chosen = read_choices(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # import errors are raised before data is loaded

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Never, cast
 
@@ -58,7 +58,7 @@ def run(
     onboard_at: Listed = None,
     shots: Listed = None,
     onboarding_steps: int | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Mapping[str, Metric] | Sequence[str] = (),
     results: Path | str | None = None,
     rerun: Literal["missing", "always"] = "missing",
     data_dir: Path | str | None = None,
@@ -118,8 +118,8 @@ def run(
         How they join: after which rounds in addition to the last ("10,50"), with how many labelled
         samples of each class ("1,5,all"), within how many local steps.
     metrics
-        Further columns of `Result.metrics`, by name: (logits [n, C], y [n], mask [n]) to a scalar,
-        for one client and split.
+        Further columns of `Result.metrics`: names, as ["balanced-accuracy", "macro-f1"]; or
+        functions by name, (logits [n, C], y [n], mask [n]) to a scalar, for one client and split.
     results
         A results folder, in which a complete run is found again; None keeps nothing on disk.
     rerun
@@ -158,7 +158,9 @@ def run(
             known = {*_FIELDS, *inspect.signature(run).parameters} - {"more"}
             raise UnknownNameError("option of run", name, known)
         asked[name] = value
-    handed = HandedOver(algorithm, model, head, metrics)
+    functions = metrics if isinstance(metrics, Mapping) else None
+    asked["metrics"] = () if functions is not None else metrics
+    handed = HandedOver(algorithm, model, head, functions)
     asked["parameters"] = {} if parameters is None else parameters
     if isinstance(algorithm, str):
         asked["algorithm"], asked["parameters"] = method_of(algorithm, asked["parameters"])

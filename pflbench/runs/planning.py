@@ -142,7 +142,9 @@ class PlannedRun(Identified):
     @property
     def command(self) -> str:
         """The command that runs this cell again."""
-        return command_for(self.cell, self.dataset)
+        command = command_for(self.cell, self.dataset)
+        named = ",".join(self.request.metrics)
+        return f"{command} --metrics {named}" if command and named else command
 
 
 @apart()
@@ -238,6 +240,7 @@ def _made(
         metrics={
             m.name: resolve(m.function, owner=f"metric {m.name!r}")
             for m in found.registry.metrics.specs()
+            if not m.opt_in or m.name in found.request.metrics
         },
         device=device,
         engine=fit.engine,

@@ -176,6 +176,7 @@ def reproduce(
         device=_device(where),
         engine=str(where["engine"]),
         chunk=_chunk(where),
+        metrics=_named_metrics(stored, registry),
     )
     found = identify(request, registry)
     _same_data(stored, found)
@@ -262,6 +263,12 @@ def _chunk(where: Mapping[str, Any]) -> int | None:
     """Return how many rows may train together, if it was stored."""
     limit = where.get("chunk_limit", where.get("chunk"))
     return limit if where["engine"] == "stacked" else None
+
+
+def _named_metrics(stored: StoredRun, registry: plugins.Registry) -> list[str]:
+    """Return the metrics of a run that it has because they were named."""
+    there = stored.arrow("metrics").column_names if stored.has_table("metrics") else []
+    return [m.name for m in registry.metrics.specs() if m.opt_in and m.name in there]
 
 
 def _same_data(stored: StoredRun, found: Identified) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +42,9 @@ class RunRequest(ScenarioFields):
     chunk
         Rows that train together at most, with the stacked engine; None for the rule. It does not
         belong to a run's identity.
+    metrics
+        Names of metrics to compute besides those that every run has. They do not belong to a run's
+        identity.
     rerun
         "missing": a complete run of the same identity is returned without running; "always": it
         is run again.
@@ -59,6 +62,7 @@ class RunRequest(ScenarioFields):
     device: str = "auto"
     engine: str = "auto"
     chunk: int | None = None
+    metrics: Sequence[str] = ()
     rerun: Literal["missing", "always"] = "missing"
 
     def __post_init__(self) -> None:
@@ -91,6 +95,10 @@ class RunRequest(ScenarioFields):
                 f"chunk = {self.chunk!r} is not valid: expected a whole number ≥ 1, or None."
             )
         object.__setattr__(self, "chunk", chunk)
+        metrics = () if self.metrics is None else self.metrics
+        if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
+            raise InputError(f"metrics = {metrics!r} is not valid: expected names of metrics.")
+        object.__setattr__(self, "metrics", tuple(dict.fromkeys(metrics)))
 
 
 def _bounded(name: str) -> Any:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
 from contextlib import suppress
 
+from pflbench.errors import Notice
 from pflbench.results import RunCompleteError, RunWriter, Store, StoredRun
 from pflbench.runs.environment import environment
 from pflbench.runs.identity import population_label
@@ -33,9 +36,30 @@ def take(planned: PlannedRun, store: Store, processes: int) -> RunWriter | Store
         there = store.get(planned.cell.id)
         if there is not None and there.status == "complete" and not again:
             store.tidy(there)
+            say_lacking([there], planned.request.metrics)
             return there
         with suppress(RunCompleteError):
             return _open(planned, store, processes, again)
+
+
+def say_lacking(there: Sequence[StoredRun], metrics: Sequence[str]) -> None:
+    """Give a notice of complete runs that were run without metrics that are asked for now."""
+    if not metrics:
+        return
+    columns = [(run.id, run.arrow("metrics").column_names) for run in there]
+    for name in metrics:
+        lacking = [run for run, names in columns if name not in names]
+        if lacking:
+            which = (
+                f"{len(lacking):,} complete runs lack"
+                if lacking[1:]
+                else (f"Run {lacking[0]} is complete and lacks")
+            )
+            warnings.warn(
+                f"{which} the metric {name!r}: a run with --rerun always computes it.",
+                Notice,
+                stacklevel=2,
+            )
 
 
 def _open(planned: PlannedRun, store: Store, processes: int, again: bool) -> RunWriter:

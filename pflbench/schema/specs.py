@@ -296,12 +296,24 @@ class MetricSpec:
     `metric(logits [n, C], y [n], mask [n]) -> scalar tensor`, for one client and one split; it is
     mapped over clients, and `mask` is 0 on padding. Boards show its mean over clients, and the
     summary as its meaning.
+
+    Attributes
+    ----------
+    opt_in
+        Whether only runs that name it compute it; else all runs do.
+    undefined
+        The clients that have no number (NaN), in words: "a client with samples of one class only".
+        They are left out of the mean, and boards count them. Labels alone must decide it, so that
+        all methods have the same clients. "": no client lacks a number, and a row of which one
+        does has no mean.
     """
 
     name: str
     summary: str
     function: Target
     higher_is_better: bool = True
+    opt_in: bool = False
+    undefined: str = ""
 
     def __post_init__(self) -> None:
         _check("a metric", self.name, self.function)

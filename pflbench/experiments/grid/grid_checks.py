@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from pflbench.experiments.grid.survey import Standing
 from pflbench.schema.error_text import sentence
 
 if TYPE_CHECKING:
-    from pflbench.results import Store
+    from pflbench.results import Store, StoredRun
     from pflbench.runs import RunRequest
     from pflbench.runs.identity import Identified
 
@@ -46,8 +47,10 @@ def checked(
     from pflbench.runs.identity import identify
     from pflbench.runs.planning import made
     from pflbench.runs.resolved_data import DataCache  # it imports torch
+    from pflbench.runs.reuse import say_lacking
 
     cells: dict[str, Identified] = {}
+    complete: dict[Sequence[str], list[StoredRun]] = defaultdict(list)
     cache = DataCache(steady=True)
     for asked in requests:
         request = replace(asked, device=device(asked.device))
@@ -59,7 +62,11 @@ def checked(
             if store is not None:
                 store.check_writable()
             made(found)
+        else:
+            complete[request.metrics].append(there)
         cells[found.cell.id] = found
+    for metrics, runs in complete.items():
+        say_lacking(runs, metrics)
     return cells
 
 
