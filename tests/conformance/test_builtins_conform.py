@@ -41,14 +41,7 @@ def test_algorithms(name: str) -> None:
     ("kind", "name"),
     [
         (kind, name)
-        for kind in (
-            "partitioner",
-            "population",
-            "participation",
-            "model",
-            "metric",
-            "similarity",
-        )
+        for kind in ("partitioner", "population", "participation", "model", "metric", "similarity")
         for name in BUILT_IN[kind]
     ],
 )
