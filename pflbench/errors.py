@@ -152,7 +152,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return f" Did you mean {lowered[turned[0]]!r}?"
     # Half of its letters make a short name likely; of a longer one they are chance.
     cutoff = 0.5 if len(wanted) <= _SHORT else 0.6
-    near = difflib.get_close_matches(wanted, list(lowered), n=1, cutoff=cutoff)
+    turned = [one for one in lowered if sorted(one) == sorted(wanted)]  # two letters changed places
+    near = turned[:1] or difflib.get_close_matches(wanted, list(lowered), n=1, cutoff=cutoff)
     if not near and len(wanted) > 1:
         begun = [one for one in lowered if one.startswith(wanted)]
         near = begun if len(begun) == 1 else []
