@@ -159,7 +159,7 @@ def test_other_commands(arguments: list[str], expected: str, pflbench: Call, fol
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check", "scaffold"], ["show", "scaffold"], ["cite"], ["show", "ditto"]]
+    "arguments", [["check", "quagga"], ["show", "quagga"], ["cite"], ["show", "zebra"]]
 )
 def test_a_name_that_is_near_nothing_gets_no_suggestion(
     arguments: list[str], pflbench: Call, folder: Path
