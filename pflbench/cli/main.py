@@ -18,6 +18,7 @@ _LAZY = {
     "plot": "pflbench.cli.plot:plot",
     "list": "pflbench.cli.list_plugins:list_",
     "show": "pflbench.cli.show:show",
+    "export": "pflbench.cli.export:export",
     "check": "pflbench.cli.check:check",
     "new": "pflbench.cli.new:new",
 }
@@ -60,7 +61,7 @@ _EPILOG = (
     "Run and compare",
     commands=["run", "tune", "status", "leaderboard", "plan", "report", "plot", "reproduce"],
 )
-@click.command_panel("Look", commands=["list", "show"])
+@click.command_panel("Look", commands=["list", "show", "export"])
 @click.command_panel("Extend", commands=["check", "new"])
 @click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")
 @debug_option

@@ -34,7 +34,16 @@ again, and an interrupted run resumes where it stopped.
 """
 
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
-_RESULTS = ["--metrics", "--results", "--rerun", "--dry-run", "--quiet", "--debug", "--help"]
+_RESULTS = [
+    "--metrics",
+    "--results",
+    "--rerun",
+    "--keep-models",
+    "--dry-run",
+    "--quiet",
+    "--debug",
+    "--help",
+]
 
 
 @click.command(cls=ArgumentsKept, help=_HELP, short_help="Run a method or a matrix of methods.")
@@ -72,6 +81,12 @@ _RESULTS = ["--metrics", "--results", "--rerun", "--dry-run", "--quiet", "--debu
     default="missing",
     show_default=True,
     help="Run only missing cells, or everything again.",
+)
+@click.option(
+    "--keep-models",
+    type=OneOf(["last", "selected"]),
+    help="Store the personal models, too, before adaptation: of the last round, or of the round "
+    "selected on validation. See pflbench export.",
 )
 @click.option(
     "--dry-run",

@@ -144,9 +144,10 @@ class Engine(Protocol):
         ...
 
 
-def predicts(client: Client[Any]) -> bool:
+def predicts(client: Client[Any] | type[Client[Any]]) -> bool:
     """Whether a method's prediction is its own, and not that of one row."""
-    return type(client).predict is not Client.predict
+    kind = client if isinstance(client, type) else type(client)
+    return kind.predict is not Client.predict
 
 
 @dataclass(frozen=True, eq=False)

@@ -95,6 +95,7 @@ def run_matrix(
     executor: Literal["auto", "here", "processes", "ray"] = "auto",
     shard: str | None = None,
     rerun: Literal["missing", "always"] = "missing",
+    keep_models: Literal["last", "selected"] | None = None,
     device: str = "auto",
     engine: Literal["auto", "stacked", "sequential"] = "auto",
     chunk: int | None = None,
@@ -126,7 +127,7 @@ def run_matrix(
         "2/8" runs the second of eight parts: all parts together run each cell once.
     rerun
         "missing" runs incomplete cells, "always" all again.
-    device, engine, chunk, data_dir, fallback
+    keep_models, device, engine, chunk, data_dir, fallback
         As of `pflbench.run`.
     metrics
         Names of metrics to compute besides those that every run has. A run that is complete keeps
@@ -168,6 +169,7 @@ def run_matrix(
         _matrix(matrix),
         folder,
         rerun=rerun,
+        keep_models=keep_models,
         device=device,
         engine=engine,
         chunk=chunk,

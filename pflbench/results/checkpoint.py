@@ -109,10 +109,10 @@ def save(
         parent.mkdir(exist_ok=True)  # the run's folder is not made again if it is gone
         new.mkdir()
         try:
-            write_file(new / _TENSORS, partial(_save_tensors, _storable(tensors)))
+            write_file(new / _TENSORS, partial(save_tensors, storable(tensors)))
             count = 0
             for count, part in enumerate(parts, start=1):
-                write = partial(_save_tensors, _storable(part))
+                write = partial(save_tensors, storable(part))
                 write_file(new / _PART.format(count), write)
             write_json(new / _COUNTERS, counters, allow_nan=True)
             for name, table in tables.items():
@@ -259,7 +259,7 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         raise DamagedError(path, f"{path} is damaged: {error}") from error
 
 
-def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors on the CPU, contiguous, no two of them on the same memory."""
     storable: dict[str, Tensor] = {}
     seen: set[int] = set()
@@ -271,11 +271,14 @@ def _storable(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return storable
 
 
-def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+def save_tensors(
+    tensors: dict[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write tensors, as `storable` returns them, as safetensors."""
     import safetensors.torch
 
     try:
-        safetensors.torch.save_file(tensors, path)
+        safetensors.torch.save_file(tensors, path, metadata)
     except safetensors.SafetensorError as error:  # its way of passing on the system's errors
         if system := re.search(r"os error (\d+)", str(error)):
             code = int(system[1])

@@ -25,6 +25,7 @@ Status = Literal["complete", "failed", "unfinished", "damaged"]
 RUN, ENVIRONMENT = "run.json", "environment.json"
 SUMMARY, FAILURE = "summary.json", "failure.json"
 CHECKPOINT = "checkpoint"
+MODELS = "models.safetensors"
 SEAL = "sha256"
 """Key of a summary's file: digests of the run's other files, and of the summary itself."""
 
@@ -125,6 +126,11 @@ class StoredRun:
     def reached(self) -> int:
         """The round after which an unfinished run resumes, by its checkpoint."""
         return reached(self.folder / CHECKPOINT)
+
+    @property
+    def has_models(self) -> bool:
+        """Whether the run has kept the personal models."""
+        return (self.folder / MODELS).is_file()
 
     def has_table(self, name: str) -> bool:
         """Whether the run has a table of that name."""

@@ -8,13 +8,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from pflbench.errors import WorkError
+from pflbench.errors import DamagedError, WorkError
 from pflbench.results import checkpoint
 from pflbench.results.checkpoint import Checkpoint
-from pflbench.results.files import write_json, write_table
+from pflbench.results.files import write_json, write_table, writing
 from pflbench.results.locking import RunLock
+from pflbench.results.model_file import KeptModels, read_kept, write_models
 from pflbench.results.sealing import sealed
-from pflbench.results.stored import CHECKPOINT, FAILURE, SEAL, SUMMARY, StoredRun, load, table_file
+from pflbench.results.stored import (
+    CHECKPOINT,
+    FAILURE,
+    MODELS,
+    SEAL,
+    SUMMARY,
+    StoredRun,
+    load,
+    table_file,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +92,25 @@ class RunWriter:
         self._held()
         return checkpoint.restore(self.folder / CHECKPOINT, rounds)
 
+    def keep(self, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
+        """Keep personal models; they belong to the run if it is completed."""
+        self._held()
+        write_models(self.folder / MODELS, models, tensors)
+
+    @property
+    def models(self) -> KeptModels | None:
+        """What models have been kept, by this attempt or an earlier one; None if none are whole."""
+        try:
+            return read_kept(self.folder / MODELS)
+        except DamagedError:
+            return None
+
+    def forget_models(self) -> None:
+        """Remove the models that were kept, by this attempt or an earlier one."""
+        self._held()
+        with writing(self.folder / MODELS):
+            (self.folder / MODELS).unlink(missing_ok=True)
+
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
         """Write the tables, then the summary, whose presence means that the run is complete."""
         self._write(tables)
@@ -89,7 +118,8 @@ class RunWriter:
         return self._end(SUMMARY, {**summary, SEAL: seal})
 
     def fail(self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]) -> StoredRun:
-        """Write the tables so far, then the error and its place."""
+        """Write the tables so far, then the error and its place; keep no models."""
+        self.forget_models()
         self._write(tables)
         return self._end(FAILURE, failure)
 

@@ -25,6 +25,7 @@ from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import forget_peak_memory, peak_memory
+from pflbench.runs.keeping import ModelKeeper, tell_not_kept
 from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.observing import Observers, observers_of
@@ -84,6 +85,7 @@ def _lead(
         return _Execution(planned, InMemory(planned), notified, None, group).play()
     taken = take(planned, store, group.size)
     if isinstance(taken, StoredRun):
+        tell_not_kept(taken, planned.request)
         result = Result.stored(taken)
         group.share_json([planned.cell.id, dict(result.summary)])
         notified.notify("reused", result)
@@ -126,6 +128,7 @@ class _Execution:
             self.simulation = self._simulation()
             p = self.planned
             self.onboarding = Onboarding(p.held, self.scenario.new_clients, self.simulation)
+            self.keeper = ModelKeeper(p, self.simulation, self.writer)
             self._prepare()
             self._tell_start()
             while self.done < self.scenario.rounds:
@@ -137,7 +140,9 @@ class _Execution:
                 related, near = relatedness_of(
                     self.simulation.server, p.held.participants, p.held.numbers
                 )
-            ended = self.writer.complete({**self._tables(), **related}, {**self._summary(), **near})
+            summary = {**self._summary(), **near}
+            self.keeper.end(summary["selected_round"])
+            ended = self.writer.complete({**self._tables(), **related}, summary)
         except Exception as error:
             if isinstance(error, DivergedError):
                 error = self.onboarding.renumbered(error)
@@ -226,6 +231,8 @@ class _Execution:
             }
         )
         self.onboarding.play(self.done)
+        if due:
+            self.keeper.evaluated(self.done, self.evaluations)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
     def _telemetry(self) -> dict[str, float]:

@@ -61,6 +61,7 @@ def run(
     metrics: Mapping[str, Metric] | Sequence[str] = (),
     results: Path | str | None = None,
     rerun: Literal["missing", "always"] = "missing",
+    keep_models: Literal["last", "selected"] | None = None,
     data_dir: Path | str | None = None,
     fallback: bool = True,
     device: str = "auto",
@@ -124,6 +125,9 @@ def run(
         A results folder, in which a complete run is found again; None keeps nothing on disk.
     rerun
         "missing" returns a complete run without running, "always" runs it again.
+    keep_models
+        Keep the personal models, before adaptation, of the "last" round or of the round "selected"
+        on validation: for `Result.model` and `pflbench export`.
     data_dir
         Where to look for data first; None for the environment's PFLBENCH_DATA.
     fallback

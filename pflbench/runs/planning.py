@@ -23,6 +23,7 @@ from pflbench.engine import (
 from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
 from pflbench.engine.given import check_head, head_of
+from pflbench.engine.interface import predicts
 from pflbench.engine.privacy_accounting import accountant
 from pflbench.engine.tokens import sized_by_tokens
 from pflbench.errors import ImportChangesError, InputError, UnknownNameError
@@ -191,10 +192,24 @@ def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | N
     for half in (asked.spec.client, asked.spec.server):  # import errors are raised first
         with suppress(ImportChangesError):  # undone here: the method's runs report it
             resolve(half, owner=f"algorithm {asked.spec.name!r}")
+    if asked.request.keep_models is not None:
+        _check_kept(asked)
     if asked.privacy is not None:
         accountant()  # raises before a run if it is missing
     device = choose_device(asked.request.device)
     return device, choose_types(asked.settled["precision"], device)
+
+
+def _check_kept(asked: Read) -> None:
+    """Refuse to keep personal models of a method that has none."""
+    with suppress(ImportChangesError):
+        client = resolve(asked.spec.client, owner=f"algorithm {asked.spec.name!r}")
+        if predicts(client):
+            raise InputError(
+                f"{asked.spec.name} predicts with more than one model of a client (it has a "
+                "predict of its own), so its personal models cannot be kept: leave out "
+                "--keep-models."
+            )
 
 
 def _made(

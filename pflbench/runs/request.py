@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pflbench.errors import InputError
+from pflbench.errors import InputError, UnknownNameError
 from pflbench.federation import Federation
 from pflbench.schema.expressions import parse_expression
 from pflbench.schema.new_clients import Listed
@@ -17,6 +17,7 @@ from pflbench.schema.parameters import required
 from pflbench.schema.scenario_fields import ScenarioFields, scenario_fields
 
 RERUN = ("missing", "always")
+KEEP_MODELS = ("last", "selected")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ class RunRequest(ScenarioFields):
     rerun
         "missing": a complete run of the same identity is returned without running; "always": it
         is run again.
+    keep_models
+        Store the personal models after the "last" round, or those of the round "selected" on
+        validation; None stores none. It does not belong to a run's identity.
     """
 
     algorithm: str
@@ -64,6 +68,7 @@ class RunRequest(ScenarioFields):
     chunk: int | None = None
     metrics: Sequence[str] = ()
     rerun: Literal["missing", "always"] = "missing"
+    keep_models: Literal["last", "selected"] | None = None
 
     def __post_init__(self) -> None:
         for name, kinds, expected in (
@@ -89,6 +94,8 @@ class RunRequest(ScenarioFields):
                     f"{field.name} = {value!r} is not valid: expected one of "
                     f"{', '.join(field.choices)}."
                 )
+        if self.keep_models not in (None, *KEEP_MODELS):
+            raise UnknownNameError("choice for keep_models", str(self.keep_models), KEEP_MODELS)
         chunk = None if self.chunk is None else whole_of(self.chunk)
         if self.chunk is not None and (chunk is None or chunk < 1):
             raise InputError(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from numpy.typing import ArrayLike
+from torch import Tensor, nn
 
 from pflbench.errors import InputError
 from pflbench.results import StoredRun
 from pflbench.results.stored import SUMMARY
+from pflbench.runs.personal_models import PersonalModels
 
 _HEADLINE = ("selected_round", "test_accuracy", "test_worst_decile", "seconds")
 """Keys of the printed part of a summary."""
@@ -38,6 +42,7 @@ class Result:
     summary: Mapping[str, Any]
     folder: Path | None
     _table: Callable[[str], pd.DataFrame] = field(repr=False)
+    _models: Callable[[], PersonalModels] | None = field(default=None, repr=False)
 
     @staticmethod
     def stored(run: StoredRun) -> Result:
@@ -51,7 +56,59 @@ class Result:
         for name in _HEADLINE:
             if name not in run.summary:
                 raise InputError(f"{run.folder / SUMMARY} is damaged: it lacks {name!r}.")
-        return Result(run.id, run.cell, run.summary, run.folder, run.table)
+        return Result(
+            run.id,
+            run.cell,
+            run.summary,
+            run.folder,
+            run.table,
+            partial(PersonalModels.stored, run),
+        )
+
+    def model(self, client: int) -> nn.Module:
+        """Return a client's personal model, before adaptation, as a network in eval mode.
+
+        Parameters
+        ----------
+        client
+            Its number, as in `metrics`.
+
+        Raises
+        ------
+        InputError
+            The run kept no models (`keep_models`) or none of this client, or what is installed
+            cannot build its network.
+        """
+        return self._kept().network(client)
+
+    def predict(self, client: int, x: ArrayLike | Tensor) -> Tensor:
+        """Return the probabilities that a client's personal model gives samples.
+
+        Parameters
+        ----------
+        client
+            Its number, as in `metrics`.
+        x
+            [n, *shape] samples, as the data set has them.
+
+        Returns
+        -------
+        Tensor
+            [n, C] probabilities of the classes.
+
+        Raises
+        ------
+        InputError
+            As `model` says, or the samples have another shape.
+        """
+        return self._kept().probabilities(client, x)
+
+    def _kept(self) -> PersonalModels:
+        if self._models is None:
+            raise InputError(
+                f'Run {self.run_id} has no models. To keep them, run it with keep_models="last".'
+            )
+        return self._models()
 
     @property
     def metrics(self) -> pd.DataFrame:

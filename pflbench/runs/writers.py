@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from pflbench.engine.process_group import Group
 from pflbench.results import Checkpoint, RunWriter, StoredRun
+from pflbench.results.model_file import KeptModels
+from pflbench.runs.personal_models import PersonalModels
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.result import Result
 
@@ -23,7 +26,8 @@ class InMemory:
     """Storage of a run that is not stored."""
 
     def __init__(self, planned: PlannedRun) -> None:
-        self._cell = planned.cell
+        self._planned, self._cell = planned, planned.cell
+        self._kept: tuple[KeptModels, dict[str, Tensor]] | None = None
 
     def checkpoint(self, *_: object) -> None:
         """Keep nothing: such a run cannot resume."""
@@ -32,12 +36,29 @@ class InMemory:
         """Return None: such a run cannot resume."""
         return None
 
+    def keep(self, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
+        """Keep personal models for the result."""
+        self._kept = models, {name: tensor.cpu() for name, tensor in tensors.items()}
+
+    @property
+    def models(self) -> KeptModels | None:
+        """What models have been kept."""
+        return None if self._kept is None else self._kept[0]
+
+    def forget_models(self) -> None:
+        """Forget the models that were kept."""
+        self._kept = None
+
     def complete(
         self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
     ) -> StoredRun | Result:
         """Hand the tables over."""
         kept = dict(tables)
-        return Result(self._cell.id, self._cell.to_json(), dict(summary), None, kept.__getitem__)
+        models = None
+        if self._kept is not None:
+            models = partial(PersonalModels.in_memory, *self._kept, self._planned.module)
+        of = self._cell
+        return Result(of.id, of.to_json(), dict(summary), None, kept.__getitem__, models)
 
     def fail(
         self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
@@ -64,6 +85,12 @@ class Shared:
     def __init__(self, writer: Writer, group: Group) -> None:
         self._writer, self._group = writer, group
         self.checkpoint, self.fail = writer.checkpoint, writer.fail
+        self.keep, self.forget_models = writer.keep, writer.forget_models
+
+    @property
+    def models(self) -> KeptModels | None:
+        """What models have been kept, by this attempt or an earlier one."""
+        return self._writer.models
 
     def restore(self, rounds: int) -> Checkpoint | None:
         """Return the first process's checkpoint in all."""

@@ -98,6 +98,7 @@ def test_the_files_of_a_run(results: Path) -> None:
         "checkpoint/",
         "privacy.parquet",
         "onboarding.parquet",
+        "models.safetensors",
     }
     assert json.loads((results / "pflbench.json").read_text()) == {
         "format": "pflbench results",

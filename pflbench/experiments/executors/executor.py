@@ -170,6 +170,7 @@ def find(work: Work, store: Store) -> Result | None:
     InputError
         The stored run is damaged.
     """
+    from pflbench.runs.keeping import tell_not_kept
     from pflbench.runs.observing import Observers, observers_of
     from pflbench.runs.result import Result
     from pflbench.schema.plugins import installed
@@ -178,6 +179,7 @@ def find(work: Work, store: Store) -> Result | None:
     if run is None or run.status != "complete":
         return None
     store.tidy(run)
+    tell_not_kept(run, work.request)
     result = Result.stored(run)
     Observers(observers_of(installed())).notify("reused", result)
     return result

@@ -1,0 +1,131 @@
+"""The personal models of a run in its folder: one file of tensors, with what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from pflbench.errors import DamagedError, InputError
+from pflbench.results.checkpoint import save_tensors, storable
+from pflbench.results.files import reading, write_file
+from pflbench.results.stored import MODELS, StoredRun
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_KEY = "pflbench"
+"""Key of the file's metadata: `KeptModels` as JSON."""
+
+
+@dataclass(frozen=True)
+class KeptModels:
+    """What the personal models in a file are.
+
+    Attributes
+    ----------
+    which
+        The round asked for: "last", or the one "selected" on validation.
+    round
+        That round.
+    clients
+        [N] numbers of the clients: entry k of a tensor is that of client `clients[k]`.
+    common
+        Names of the tensors that are the same in every client: they have no axis of clients.
+    input_shape, classes
+        What the network was built for.
+    """
+
+    which: Literal["last", "selected"]
+    round: int
+    clients: tuple[int, ...]
+    common: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    classes: int
+
+    def place(self, client: int) -> int:
+        """Return where a client is.
+
+        Raises
+        ------
+        InputError
+            The run has no model of that client.
+        """
+        if client in self.clients:
+            return self.clients.index(client)
+        if self.clients == tuple(range(len(self.clients))):
+            expected = f"0 to {len(self.clients) - 1}"
+        else:
+            expected = f"one of the {len(self.clients):,} that trained; new clients have none"
+        raise InputError(f"The run has no model of client {client!r}: expected {expected}.")
+
+
+def write_models(path: Path, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
+    """Write the models' tensors, [N, *shape] each or, if common, [*shape]."""
+    plain, about = storable(tensors), {_KEY: msgspec.json.encode(models).decode()}
+    write_file(path, lambda temporary: save_tensors(plain, temporary, about))
+
+
+def kept_models(run: StoredRun) -> KeptModels:
+    """Return what models a run has.
+
+    Raises
+    ------
+    InputError
+        It has none, or it is damaged; the message says how to get some.
+    """
+    run.check()
+    if run.status != "complete":
+        raise InputError(f"Run {run.id} is {run.status}: only complete runs have models.")
+    if not run.has_models:
+        raise InputError(
+            f"Run {run.id} has no models. To keep them, run it again with --keep-models last "
+            '--rerun always (from Python, keep_models="last", rerun="always").'
+        )
+    return read_kept(run.folder / MODELS)
+
+
+def read_kept(path: Path) -> KeptModels:
+    """Return what models a file holds.
+
+    Raises
+    ------
+    DamagedError
+        The file is missing or damaged.
+    """
+    import safetensors  # here: listing and reading results need no torch
+
+    with reading(path):  # it is a plain file
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                text = (file.metadata() or {}).get(_KEY, "")
+            return msgspec.json.decode(text, type=KeptModels)
+        except (OSError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
+            raise DamagedError(path, f"{path} is damaged: {error}") from error
+
+
+def read_model(path: Path, models: KeptModels, client: int) -> dict[str, Tensor]:
+    """Return one client's tensors by the names that the network gives them.
+
+    Raises
+    ------
+    InputError
+        The file has no such client, or is damaged.
+    """
+    import safetensors
+
+    place = models.place(client)
+    with reading(path):
+        try:
+            with safetensors.safe_open(path, "pt") as file:
+                return {
+                    name: file.get_tensor(name)
+                    if name in models.common
+                    else file.get_slice(name)[place : place + 1][0]
+                    for name in file.keys()  # noqa: SIM118 - it is no mapping
+                }
+        except (OSError, safetensors.SafetensorError, IndexError) as error:
+            raise DamagedError(path, f"{path} is damaged: {error}") from error
