@@ -78,17 +78,17 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is
 
     def _each(self, name: str, func: Any, out: Tensor, rest: tuple[Any, ...], kwargs: Any) -> Any:
         """Draw in place, row by row."""
-        draw = getattr(torch.Tensor, name)
         if not self._mapped:
-            draw(out, *rest, **{**kwargs, "generator": self._generators[0]})
+            _draw(name, out, rest, {**kwargs, "generator": self._generators[0]})
             return out
         for k, generator in enumerate(self._generators):
-            own = [arg[k] if isinstance(arg, Tensor) and arg.ndim else arg for arg in rest]
-            draw(out[k], *own, **{**kwargs, "generator": generator})
+            own = tuple(arg[k] if isinstance(arg, Tensor) and arg.ndim else arg for arg in rest)
+            _draw(name, out[k], own, {**kwargs, "generator": generator})
         return out
 
     def _stacked(self, func: Any, args: tuple[Any, ...], kwargs: Any) -> Any:
         """Draw a new tensor from a given one, row by row."""
+        args = tuple(arg.contiguous() if isinstance(arg, Tensor) else arg for arg in args)
         if not self._mapped:
             return func(*args, **{**kwargs, "generator": self._generators[0]})
         rows = []
@@ -119,6 +119,17 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]  # PyTorch's is
         noise = torch.empty_like(x)
         self._each("bernoulli_", None, noise, (1 - p,), {})
         return x * noise / (1 - p), noise.to(torch.bool)
+
+
+def _draw(name: str, out: Tensor, rest: tuple[Any, ...], kwargs: Any) -> None:
+    """Draw in place, in the order of the indices: mapped, memory has another order."""
+    draw = getattr(torch.Tensor, name)
+    if out.is_contiguous():
+        draw(out, *rest, **kwargs)
+    else:
+        drawn = out.contiguous()
+        draw(drawn, *rest, **kwargs)
+        out.copy_(drawn)
 
 
 _LIKE = {"rand_like": "uniform_", "randn_like": "normal_"}

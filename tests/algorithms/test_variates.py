@@ -88,6 +88,7 @@ def test_scaffolds_controls_are_means_of_corrected_gradients_with_momentum(engin
     assert float(sim.client._weight_of(steps)) == pytest.approx(sum(weights))
 
 
+@pytest.mark.slow
 def test_scaffold_ends_where_clients_agree() -> None:
     """Two clients that pull apart: FedAvg's fixed point moves with local steps, SCAFFOLD's less."""
 
@@ -279,6 +280,7 @@ def test_fedavgm_without_momentum_is_fedavg() -> None:
 ALL = ["scaffold", "ditto", "feddyn", "pfedme", "perfedavg", "fedamp", "apfl", "fedadam", "fedavgm"]
 
 
+@pytest.mark.mostly_slow("ditto")
 @pytest.mark.parametrize("name", ALL)
 def test_with_batch_normalisation_engines_agree_and_statistics_are_those_of_data(name: str) -> None:
     rows = [
@@ -294,6 +296,7 @@ def test_with_batch_normalisation_engines_agree_and_statistics_are_those_of_data
     assert (counted >= 0).all()
 
 
+@pytest.mark.mostly_slow("ditto")
 @pytest.mark.parametrize("name", [n for n in ALL if n != "scaffold"])
 def test_with_adam_engines_agree(name: str) -> None:
     rows = [

@@ -34,7 +34,7 @@ def test_recordings_that_cannot_be_replayed(pflbench: Call, folder: Path) -> Non
     for arguments, part in (
         (("fedora", "--golden", "text.npz"), "text.npz is not a recording"),
         (("fedora", "--golden", "."), "Recording ."),
-        (("fedavg", "--golden", str(GOLDEN / "fedora.npz")), "has no recorded runs"),
+        (("local", "--golden", str(GOLDEN / "fedora.npz")), "has no recorded runs"),
         (("fedora", "--golden", str(GOLDEN / "pfedhn.npz")), "cannot be replayed"),
         (("fedora", "--engine", "stacked"), "expected --golden FILE."),
     ):

@@ -126,6 +126,7 @@ def test_a_client_that_natural_cannot_make_is_named() -> None:
         build(pool, NaturalPartitioner(NoParameters()), None, 0)
 
 
+@pytest.mark.slow
 def test_names_of_clients_are_text_and_no_markup(folder: Path, pflbench: Call) -> None:
     done = pflbench("run", "--algo", "local,fedora", "--dataset", write(folder, EVIL), *SHORT)
     assert done.exit_code == 0, done.stderr

@@ -35,6 +35,7 @@ for arguments in {commands!r}:
 """
 
 
+@pytest.mark.slow
 def test_the_light_core_runs_and_compares(folder: Path, data: str) -> None:
     """One process calls all commands: each would import torch anew."""
     commands = [

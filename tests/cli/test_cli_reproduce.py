@@ -125,6 +125,7 @@ def test_bad_input(pflbench: Call, run: StoredRun, arguments: list[str], message
     assert message in done.stderr
 
 
+@pytest.mark.slow
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1)))
 def test_lists_of_paths_are_read_as_they_are_written(texts: list[str]) -> None:
     assert split_list(",".join(map(list_item, texts))) == texts

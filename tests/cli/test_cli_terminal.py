@@ -74,7 +74,7 @@ def test_no_number_is_cut_off(
         assert "nates" in shown
 
 
-@pytest.mark.mostly_slow("dumb")
+@pytest.mark.slow
 @pytest.mark.parametrize("terminal", ["dumb", "xterm"])
 def test_a_poor_and_narrow_terminal_shows_progress_and_board(
     terminal: str, one_thread: None, folder: Path, data: str

@@ -121,7 +121,7 @@ def test_trials_are_continued_where_the_best_is_at_the_end_of_what_was_tried(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--max-trials", "2"), "max_trials 2 is below the 3 trials"),
+        (("--max-trials", "2"), "max_trials 2 is below trials 3"),
         (("--no-extend", "--max-trials", "5"), "leave one of the two out"),
     ],
 )

@@ -103,7 +103,8 @@ def test_single_runs_and_several_scenarios(folder: Path, runs: Runs, tmp_path: P
     several = call(other)
     assert several.exit_code == 2
     assert (
-        "There are runs of 2 scenarios: name runs, or a scenario with --scenario" in several.stderr
+        "The folder has runs of 2 scenarios: name runs, or a scenario with --scenario"
+        in several.stderr
     )
     ids = [run.id for run in Store(other).runs()]
     both = call(other, *ids)
@@ -149,7 +150,7 @@ def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
     assert timeline(record, over).set_up == pytest.approx(waited)
 
 
-@pytest.mark.mostly_slow("svg")
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_picture(ending: str, folder: Path, tmp_path: Path) -> None:
     picture, again = tmp_path / f"cost.{ending}", tmp_path / f"again.{ending}"

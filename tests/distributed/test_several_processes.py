@@ -121,6 +121,7 @@ def test_two_processes_give_the_numbers_of_one(folder: Path, data: str, torchrun
     assert second["drift"] < 0.0025
 
 
+@pytest.mark.slow
 def test_the_command_line_speaks_with_one_voice(folder: Path, data: str, torchrun: Start) -> None:
     odd = {**OPTIONS, "participation": 0.6, "engine": "sequential"}
     results = folder / "results"

@@ -49,7 +49,6 @@ NETWORKS: dict[str, tuple[int, ...]] = {
 }
 LARGE = {"resnet18", "resnet18(norm=group)", "torchvision(name=squeezenet1_1)"}
 NOT_MAPPED = {"char-lstm(hidden=6)"}
-RARE = {"resnet18", "resnet18(norm=group)"}  # built of the same parts as resnet8
 
 
 def test_each_built_in_network_is_here() -> None:
@@ -80,9 +79,8 @@ def built(text: str, federation: Federation) -> tuple[nn.Module, str]:
 
 
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
-@pytest.mark.parametrize(
-    "text", [pytest.param(t, marks=[pytest.mark.slow] * (t in RARE)) for t in NETWORKS]
-)
+@pytest.mark.mostly_slow("tabular-", "cnn-sequential")
+@pytest.mark.parametrize("text", NETWORKS)
 def test_a_network_trains_as_in_a_plain_loop(text: str, engine: str) -> None:
     if text in NOT_MAPPED and engine == "stacked":
         pytest.skip("vmap does not map it: refused for the stacked engine")

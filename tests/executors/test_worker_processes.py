@@ -37,6 +37,7 @@ def in_processes(folder: Path, jobs: int, kills: int) -> dict[str, Any]:
     return heard
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_no_cell_and_changes_no_number(
     one_thread: None, folder: Path, data: str
 ) -> None:

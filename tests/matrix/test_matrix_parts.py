@@ -138,6 +138,8 @@ def test_the_keys_are_the_scenario_of_a_request() -> None:
         "engine",
         "chunk",
         "rerun",
+        "metrics",
+        "keep_models",
     }
     assert set(KEYS) == set(RunRequest.__dataclass_fields__) - machine
 

@@ -80,6 +80,7 @@ def test_ids_are_unique_in_a_page_and_every_reference_is_met(markup: dict[str, s
         assert wanted <= own
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_markup(small: Drawn, markup: dict[str, str]) -> None:
     again = {kind: svg(figure, f"p-{kind}") for kind, figure in all_figures(small).items()}
     for kind, figure in all_figures(small).items():

@@ -28,7 +28,7 @@ def root_of(drawn: Drawn) -> Path:
     return drawn.store.root
 
 
-@pytest.mark.mostly_slow("curves", "gains")
+@pytest.mark.mostly_slow("curves")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> None:
     done = plot(kind, "--results", PUBLISHED)
@@ -54,7 +54,7 @@ def test_a_file_for_each_scenario(kind: str, plot: Plot, published: Drawn) -> No
         assert b"/FontFile2" in content  # whole outlines, which publishers ask for
 
 
-@pytest.mark.mostly_slow("spread-svg")
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["pdf", "svg", "png"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_same_results_are_the_same_file(

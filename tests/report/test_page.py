@@ -309,7 +309,7 @@ def test_the_same_results_give_the_same_file(results: Path, page: str, write: Re
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--out", "nowhere/report.html"], "no folder 'nowhere'"),
+        (["--out", "nowhere/report.html"], "Folder 'nowhere' does not exist"),
         (["--scenario", "zzz"], "no scenario 'zzz'"),
         (["--dataset", "mnist"], "no data set with results 'mnist'"),
     ],

@@ -45,6 +45,7 @@ def fork(do: Callable[[], object]) -> int:
     os._exit(0)
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_share_the_runs_out(
     root: Path, tmp_path: Path, cells: list[Cell]
 ) -> None:

@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -87,6 +88,7 @@ def calls_of(names: tuple[str, ...], call: Callable[[], None]) -> Counter[str]:
     return found
 
 
+@pytest.mark.slow
 def test_each_cell_of_a_matrix_is_resolved_once(tmp_path: Path) -> None:
     data = points(tmp_path / "points.npz")
     scenario = {"dataset": f"npz:{data}", "partition": "iid", "clients": 4, **SHORT}

@@ -264,6 +264,7 @@ def test_parameters_stand_in_an_expression_as_on_the_command_line(federation: Fe
         pflbench.run("fedprox(mu=0.1", federation, **SHORT)
 
 
+@pytest.mark.slow
 def test_the_package_door_in_a_fresh_process(tmp_path: Path) -> None:
     """`import pflbench` alone, then a run, with the folder of the data as text."""
     code = (
