@@ -32,7 +32,6 @@ def test_algorithms(name: str) -> None:
     assert found.passed
     assert [one.check for one in found.outcomes] == [one.name for one in checks_of("algorithm")]
     skipped = [one for one in found.outcomes if one.status == "skipped"]
-    assert skipped
     assert all(one.reason for one in skipped)
 
 

@@ -42,7 +42,7 @@ def test_a_killed_node_loses_no_cell_and_a_worker_that_always_dies_is_a_failed_o
     assert left == []
     heard = json.loads(done.stdout)
     assert heard["alive"]  # a cluster is left as it was found
-    assert heard["refused"].startswith("Each cell is to be given 64 CPUs and 0 GPUs. The largest")
+    assert heard["refused"].startswith("Each cell needs 64 CPUs and 0 GPUs. The largest")
 
     assert [heard["outcomes"][method] for method in LOST] == [["complete", ""]] * 2
     moved = [method for method in LOST if len(heard["starts"][method]) > 1]
