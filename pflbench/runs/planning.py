@@ -229,6 +229,11 @@ def _made(
         )
     head = head_of(module, network.head)
     layout = Layout.of(module, head, name=network.name)
+    if found.privacy is not None and layout.buffers:
+        raise InputError(
+            f"The model {network.name} keeps running statistics, which noise may make negative: "
+            "expected a network without them for privacy, normalised by GroupNorm or LayerNorm."
+        )
     fit = fit_engine(
         found.request.engine,
         module,

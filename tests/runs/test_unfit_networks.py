@@ -279,3 +279,21 @@ def test_the_command_line_shows_that_a_network_cannot_be_mapped(
     )
     assert called.exit_code == 0, called.stderr
     assert "cannot be mapped over clients" in " ".join(called.stderr.split())
+
+
+# Running statistics where they cannot be
+
+
+@pytest.mark.parametrize(
+    ("method", "asked", "words"),
+    [
+        ("pfedhn", {}, "a running variance written so may be negative"),
+        ("pfedhn-pc", {}, "a running variance written so may be negative"),
+        ("fedavg", {"privacy": "gaussian(clip=1, noise=1)"}, "which noise may make negative"),
+    ],
+)
+def test_running_statistics_that_could_become_negative_are_refused(
+    method: str, asked: dict[str, Any], words: str, use: Use, federation: Federation
+) -> None:
+    with pytest.raises(InputError, match=words):
+        pflbench.run(method, federation, model=use("BatchNormalised"), rounds=1, **asked)

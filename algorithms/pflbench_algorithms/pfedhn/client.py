@@ -5,11 +5,12 @@ Shamsian et al. 2021, Algorithm 1, and section 3.3 for the personal classifier.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
+from pflbench.errors import InputError
 from pflbench.method import Client, LocalData, Message, State, Task
 from pflbench_algorithms.pfedhn import PFedHN
 
@@ -22,6 +23,15 @@ def clip_norm(g: Tensor, limit: float) -> Tensor:
 
 class PFedHNClient(Client[PFedHN]):
     """Starts from its row θ, and uploads Δθ = θ - θ̃."""
+
+    def __init__(self, parameters: PFedHN, task: Task) -> None:
+        super().__init__(parameters, task)
+        if task.layout.buffers:
+            raise InputError(
+                "pFedHN writes every column of a client's row by a hypernetwork, and a running "
+                "variance written so may be negative: expected a network without running "
+                "statistics, normalised by GroupNorm or LayerNorm."
+            )
 
     def enrol(self, data: LocalData) -> Message:
         """Upload nothing."""
@@ -43,7 +53,7 @@ class PFedHNPCClient(PFedHNClient):
 
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ()
 
-    def __init__(self, parameters: Any, task: Task) -> None:
+    def __init__(self, parameters: PFedHN, task: Task) -> None:
         super().__init__(parameters, task)
         head = task.layout.head_columns().to(task.initial.device)
         self.body, self.head = (~head).nonzero().flatten(), head.nonzero().flatten()
