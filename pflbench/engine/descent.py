@@ -6,6 +6,7 @@ the same to rounding error; the passes over memory are not.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -208,46 +209,22 @@ class GeneralDescent:
         columns: Columns | None,
         draws: bool,
     ) -> None:
-        kind = type(client)
-        self.task, self.kernel, self.W, self.context = task, kernel, carry["w"], context
-        for name, value in task.optimiser_state(self.W).items():
-            carry.setdefault(name, value)
-        self.state = {name: carry[name] for name in task.optimiser_state(self.W)}
-        self._columns, randomness = columns, "different" if draws else "error"
-        overridden = {
-            place: vmap(getattr(client, place), randomness=randomness)
-            for place in ("gradient", "proximal", "pull", "after_step")
-            if getattr(kind, place) is not getattr(Client, place)
-        }
-        self._gradient = overridden.get("gradient")
-        self._after = overridden.get("after_step")
-        self._near = overridden["proximal"](context) if "proximal" in overridden else None
-        self._far = overridden["pull"](context) if "pull" in overridden else None
+        self.kernel, self.W, self.context = kernel, carry["w"], context
+        begun = task.optimiser_state(self.W)
+        self.state = {name: carry.setdefault(name, value) for name, value in begun.items()}
+        self._descend = vmap(
+            partial(client.descend, columns=columns), randomness="different" if draws else "error"
+        )
 
     def only(self, rows: int) -> None:
         """Continue with the first rows only; the others are done."""
 
     def step(self, rows: slice | Tensor, batch: Samples, share: Tensor) -> Tensor:
         """Do one step of some rows; return the losses."""
-        task, w, context = self.task, self.W[rows], take(self.context, rows)
+        w, context = self.W[rows], take(self.context, rows)
         change = torch.empty_like(w)
         losses = self.kernel.on(w, change)(batch, share, context, 0.0, 1.0)
-        g = change
-        if self._gradient is not None:
-            g = task.on_parameters(self._gradient(g, w, context), change)
-        if (near := _some(self._near, rows)) is not None:
-            g = task.on_parameters(g + near[0][:, None] * (w - near[1]), change)
-        if self._columns is not None:
-            g = self._columns.pick(g, torch.zeros((), dtype=g.dtype, device=g.device))
-        stepped, state = task.descend(w, g, take(self.state, rows))
-        if (far := _some(self._far, rows)) is not None:
-            pulled = stepped - far[0][:, None] * (w - far[1])
-            stepped = task.on_parameters(pulled, stepped)
-        if self._after is not None:
-            stepped = task.on_parameters(self._after(stepped, w, context), stepped)
-        if self._columns is not None:
-            stepped = self._columns.pick(stepped, w)
-        self.W[rows] = stepped
+        self.W[rows], state = self._descend(w, change, take(self.state, rows), context)
         for name, value in state.items():
             self.state[name][rows] = value
         return losses
@@ -293,5 +270,5 @@ def momentary(task: Task) -> Sgd:
     return Sgd(task.rate, sgd.momentum, sgd.weight_decay)
 
 
-def _some(towards: Towards | None, rows: slice | Tensor) -> Towards | None:
+def _some(towards: Towards | None, rows: slice) -> Towards | None:
     return towards and (towards[0][rows], towards[1][rows])

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from pflbench.engine.draws import Seeds
 from pflbench.engine.gathering import take
+from pflbench.errors import InputError
 from pflbench.federation import Shards
-from pflbench.method import Client, Phase, Rows
+from pflbench.method import Client, Nature, Phase, Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,3 +166,19 @@ class Padded:
     logits: Tensor
     y: Tensor
     mask: Tensor
+
+
+def refuse_padding(client: Client[Any], nature: Nature) -> None:
+    """Refuse padded batches for a network that must see real samples only.
+
+    Raises
+    ------
+    InputError
+        The method overrides `train`, which gets all its batches in one tensor.
+    """
+    if type(client).train is not Client.train and nature.unpadded:
+        raise InputError(
+            f"The client half {type(client).__name__} overrides train, whose batches are padded, "
+            "and the network draws random numbers or normalises by its batch: expected a method "
+            "that overrides step or phases."
+        )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pflbench.engine.descent import has_kernels, momentary
 from pflbench.engine.sgd import Towards, step_
-from pflbench.method import Client, Phase, Samples, State, Task
+from pflbench.method import Client, Phase, Samples, Sgd, State, Task
 
 Gradient = Callable[[Tensor, Samples, State], tuple[Tensor, Tensor]]
 """(w, batch, context) to (∇, loss) of what a local step goes down."""
@@ -77,7 +77,8 @@ class LocalPhase:
         if not default:
             return self.client.step
         if has_kernels(self.task):
-            return partial(_in_place, self.client, self._gradient, self.phase)
+            sgd = momentary(self.task)
+            return partial(_in_place, self.client, self._gradient, self.phase, sgd)
         return partial(_general, self.client, self._gradient, self.phase)
 
     def _refreeze(self, made: State, before: State) -> None:
@@ -107,6 +108,7 @@ def _in_place(
     client: Client[Any],
     gradient: Gradient,
     phase: Phase,
+    sgd: Sgd,
     carry: State,
     batch: Samples,
     context: State,
@@ -120,7 +122,7 @@ def _in_place(
     pull = None if kind.pull is Client.pull else _row(*client.pull(context))
     keeps = kind.after_step is not Client.after_step or phase.columns is not None
     before = w.clone() if keeps else w
-    step_(w[None], g[None], carry["momentum"][None], momentary(client.task), proximal, pull)
+    step_(w[None], g[None], carry["momentum"][None], sgd, proximal, pull)
     after = client.after_step(w, before, context)
     if phase.columns is not None:
         after = phase.columns.pick(after, before)
@@ -137,22 +139,9 @@ def _general(
     context: State,
 ) -> tuple[State, Tensor]:
     """Do `Client.step` with any optimiser and any network."""
-    task, w, kind = client.task, carry["w"], type(client)
-    change, loss = gradient(w, batch, context)
-    g = task.on_parameters(client.gradient(change, w, context), change)
-    if kind.proximal is not Client.proximal:
-        strength, towards = client.proximal(context)
-        g = task.on_parameters(g + strength * (w - towards), change)
-    if phase.columns is not None:
-        g = phase.columns.pick(g, torch.zeros((), dtype=g.dtype, device=g.device))
-    stepped, state = task.descend(w, g, carry)
-    if kind.pull is not Client.pull:
-        strength, towards = client.pull(context)
-        stepped = task.on_parameters(stepped - strength * (w - towards), stepped)
-    stepped = task.on_parameters(client.after_step(stepped, w, context), stepped)
-    if phase.columns is not None:
-        stepped = phase.columns.pick(stepped, w)
-    return {**carry, **state, "w": stepped}, loss
+    change, loss = gradient(carry["w"], batch, context)
+    w, state = client.descend(carry["w"], change, carry, context, phase.columns)
+    return {**carry, **state, "w": w}, loss
 
 
 def _row(strength: Tensor, towards: Tensor) -> Towards:

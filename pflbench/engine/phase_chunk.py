@@ -124,8 +124,9 @@ class PhaseChunk:
     def _whole(self, carry: State, context: State) -> None:
         self._begin(carry)
         plan, train = self.plan, vmap(self.client.train, randomness=self._randomness)
-        for rows, n, width in self._alike():
-            batches = _batches(self.shards, plan, rows, n, width)
+        for n in sorted(set(plan.steps), reverse=True):
+            rows = slice(plan.steps.index(n), plan.steps.index(n) + plan.steps.count(n))
+            batches = _batches(self.shards, plan, rows, n)
             before = take(carry, rows)
             with self.task.stepping(0), self._drawing(0, rows):
                 changed, losses = train(before, batches, take(context, rows))
@@ -181,24 +182,11 @@ class PhaseChunk:
         made = [seeds(self._work.clients[k], self._before[k] + s) for k in numbers]
         return Draws(made, mapped=True, device=self.losses.device)
 
-    def _alike(self) -> Iterator[tuple[slice, int, int]]:
-        """Yield rows with as many steps, and of as many samples where that matters."""
-        steps, real = self.plan.steps, self.plan.real
-        sizes = [
-            real[:n, k].tobytes() if self.task.nature.unpadded else b"" for k, n in enumerate(steps)
-        ]
-        begin = 0
-        for end in range(1, len(steps) + 1):
-            kind = (steps[begin], sizes[begin])
-            if end == len(steps) or (steps[end], sizes[end]) != kind:
-                yield slice(begin, end), steps[begin], self.plan.index.shape[2]
-                begin = end
 
-
-def _batches(shards: Shards, plan: ChunkPlan, rows: slice, steps: int, width: int) -> Samples:
+def _batches(shards: Shards, plan: ChunkPlan, rows: slice, steps: int) -> Samples:
     """Return all batches of some rows with as many steps: fields [K, steps, B, ...]."""
-    index = plan.index[:steps, rows, :width].transpose(0, 1)
-    mask = plan.mask[:steps, rows, :width].transpose(0, 1)
+    index = plan.index[:steps, rows].transpose(0, 1)
+    mask = plan.mask[:steps, rows].transpose(0, 1)
     return Samples(shards.x[index], shards.y[index], mask)
 
 

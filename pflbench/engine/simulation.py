@@ -24,7 +24,7 @@ from pflbench.engine.evaluation import Metric
 from pflbench.engine.fitting import fit_engine
 from pflbench.engine.gathering import take
 from pflbench.engine.initial import own_weights
-from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained
+from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained, refuse_padding
 from pflbench.engine.personal_evaluation import evaluate
 from pflbench.engine.process_group import ALONE, Group
 from pflbench.engine.round_report import Register, RoundReport
@@ -168,6 +168,7 @@ class Simulation:
         self.crossing = Crossing(spec, self.device, dtype, layout.columns)
         with self.crossing.call("its client half's __init__"):
             self.client = client_class(parameters, self.task)
+            refuse_padding(self.client, nature)
             shared, self.phases = self.client.private().rest, tuple(self.client.phases())
         storage = storage or Storage()
         setup = Setup(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar, final
 
 import torch
 from torch import Tensor
@@ -168,18 +168,43 @@ class Client(Generic[P]):
 
     def step(self, carry: State, batch: Samples, context: State) -> tuple[State, Tensor]:
         """Do one local step; return the new carry and the batch's loss (a scalar)."""
-        w = carry["w"]
-        change, loss = self.task.grad_and_value(self.loss)(w, batch, context)
-        g = self.task.on_parameters(self.gradient(change, w, context), change)
+        change, loss = self.task.grad_and_value(self.loss)(carry["w"], batch, context)
+        w, state = self.descend(carry["w"], change, carry, context)
+        return {**carry, **state, "w": w}, loss
+
+    @final
+    def descend(
+        self,
+        w: Tensor,
+        change: Tensor,
+        state: State,
+        context: State,
+        columns: Columns | None = None,
+    ) -> tuple[Tensor, State]:
+        """Return w [P] and the optimiser's state after a step, with all terms of the places above.
+
+        Parameters
+        ----------
+        change
+            [P] gradient of `loss`, as of `Task.grad_and_value`.
+        state
+            The optimiser's state; other names are ignored.
+        columns
+            The columns that are trained, the others being frozen; None for all.
+        """
+        task = self.task
+        g = task.on_parameters(self.gradient(change, w, context), change)
         if type(self).proximal is not Client.proximal:
             strength, towards = self.proximal(context)
-            g = self.task.on_parameters(g + strength * (w - towards), change)
-        stepped, state = self.task.descend(w, g, carry)
+            g = task.on_parameters(g + strength * (w - towards), change)
+        if columns is not None:
+            g = columns.pick(g, torch.zeros((), dtype=g.dtype, device=g.device))
+        stepped, state = task.descend(w, g, state)
         if type(self).pull is not Client.pull:
             strength, towards = self.pull(context)
-            stepped = self.task.on_parameters(stepped - strength * (w - towards), stepped)
-        after = self.task.on_parameters(self.after_step(stepped, w, context), stepped)
-        return {**carry, **state, "w": after}, loss
+            stepped = task.on_parameters(stepped - strength * (w - towards), stepped)
+        stepped = task.on_parameters(self.after_step(stepped, w, context), stepped)
+        return stepped if columns is None else columns.pick(stepped, w), state
 
     def train(self, carry: State, batches: Samples, context: State) -> tuple[State, Tensor]:
         """Do the whole local training over `batches` (fields [steps, B, ...]).

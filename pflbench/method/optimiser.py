@@ -7,6 +7,7 @@ the state is [T] or, if it is one number, [], and with a leading K for rows.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +18,7 @@ State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Optimiser:
+class Optimiser(ABC):
     """Base of local optimisers.
 
     Attributes
@@ -35,9 +36,9 @@ class Optimiser:
         """Return the state before the first step at w [..., T]."""
         return {}
 
+    @abstractmethod
     def step(self, w: Tensor, g: Tensor, state: State, lr: float) -> tuple[Tensor, State]:
         """Return w [..., T] and the state after a step along the gradient g [..., T]."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Literal
 import pytest
 import torch
 from small_federations import UNEVEN, federation_of, simulate
-from torch import Tensor
+from torch import Tensor, nn
 
 from pflbench.engine import Simulation
 from pflbench.engine.new_client_training import NewClientTraining
 from pflbench.engine.personal_evaluation import adapt
+from pflbench.errors import InputError
 from pflbench.method import (
     Adaptation,
     Client,
@@ -21,6 +22,7 @@ from pflbench.method import (
     LocalData,
     Message,
     Phase,
+    Samples,
     Sgd,
     State,
 )
@@ -209,3 +211,16 @@ def test_features_and_classifier_make_the_network(engine: str) -> None:
     z = task.features(w, x)
     assert z.shape == (len(x), 5)
     torch.testing.assert_close(task.classify(w, z), task.logits(w, x))
+
+
+class WholeTraining(Client[Any]):
+    def train(self, carry: State, batches: Samples, context: State) -> tuple[State, Tensor]:
+        return carry, batches.mask.sum(dim=1)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.BatchNorm1d(4)], ids=["draws", "batch"])
+def test_padded_batches_are_refused_where_samples_must_be_real(layer: nn.Module) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(6, 4), layer, nn.Linear(4, 3))
+    with pytest.raises(InputError, match="WholeTraining overrides train, whose batches are padded"):
+        simulate("test_phases_and_predictions:WholeTraining", module=module, head="3.")
+    simulate("test_phases_and_predictions:WholeTraining")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TypeVar
 
 import torch
@@ -18,7 +19,7 @@ from pflbench_algorithms.weighting import Weighted
 P = TypeVar("P", bound=Weighted)
 
 
-class FedOptServer(WeightedServer[P]):
+class FedOptServer(WeightedServer[P], ABC):
     """x ← x + move(Δ).
 
     Attributes
@@ -39,9 +40,9 @@ class FedOptServer(WeightedServer[P]):
         delta = self.w[: self.trained] - x
         self.w = torch.cat([x + self.move(delta), self.w[self.trained :]])
 
+    @abstractmethod
     def move(self, delta: Tensor) -> Tensor:
         """Return what x changes by."""
-        raise NotImplementedError
 
 
 class FedAdamServer(FedOptServer[Adaptive]):
