@@ -48,7 +48,8 @@ def _value(field: ScenarioField) -> str:
     if field.sequence:
         return "list"
     if field.type == "str":
-        return "expression" if field.is_expression else "name"
+        named = "file" if field.metavar == "FILE" else "name"
+        return "expression" if field.is_expression else named
     number = f"{'whole number' if field.type == 'int' else 'number'} {field.bounds}".strip()
     return f"{number}, or expression" if field.is_expression else number
 

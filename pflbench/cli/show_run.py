@@ -60,6 +60,7 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         "population": population_in_numbers(typed),
         "participation": participation_in_numbers(typed),
         "new_clients": new_clients_in_numbers(typed),
+        "init": f" ({run.labels['init']})" if "init" in run.labels else "",
     }
     style = {"complete": "green", "failed": "red", "damaged": "red"}.get(run.status, "yellow")
     head = Text.assemble((f"run {run.id}", "bold cyan"), "  ", (run.status, style))

@@ -18,12 +18,13 @@ from pflbench.runs.data import IN_MEMORY, resolve_data
 from pflbench.runs.model_files import read_choices
 from pflbench.runs.request import RunRequest
 from pflbench.runs.resolved_data import PROCESS, DataCache, ResolvedData
+from pflbench.runs.warm_start import first_weights
 from pflbench.schema import plugins
 from pflbench.schema.expressions import Expression, format_scalar, list_item
 from pflbench.schema.plugin_choice import Chosen, choose_field
 from pflbench.schema.privacy import Gaussian, read_privacy
 from pflbench.schema.realised import marked
-from pflbench.schema.scenario import Cell, Choice, Scenario, without_path
+from pflbench.schema.scenario import Cell, Choice, FirstWeights, Scenario, without_path
 from pflbench.schema.scenario_fields import scenario_fields, settled
 from pflbench.schema.settings import Settings, parse_settings
 from pflbench.schema.specs import AlgorithmSpec
@@ -53,6 +54,8 @@ class Read:
         Plugins named by texts, by field, without the data set's defaults.
     privacy, privacy_choice
         The protection of all uploads, and its form in an identity; None for none.
+    init
+        The network's first weights; None for those that it is built with.
     """
 
     request: RunRequest
@@ -63,6 +66,7 @@ class Read:
     chosen: Mapping[str, Chosen]
     privacy: Gaussian | None
     privacy_choice: Choice | None
+    init: FirstWeights | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +133,10 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     chosen = read_choices(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # import errors are raised before data is loaded
-    return Read(request, registry, spec, settings, settled(request), chosen, privacy, mechanism)
+    init = None if request.init is None else first_weights(request.init)
+    return Read(
+        request, registry, spec, settings, settled(request), chosen, privacy, mechanism, init
+    )
 
 
 def with_data(read: Read, cache: DataCache) -> Identified:
@@ -159,6 +166,7 @@ def with_data(read: Read, cache: DataCache) -> Identified:
         new_clients=new,
         optimizer=optimizer,
         schedule=_off_default(chosen.get("schedule"), "constant"),
+        init=read.init,
         **read.settled,
         **{**numbers, "clients": clients},
     )
@@ -220,8 +228,11 @@ def command_for(cell: Cell, dataset: str) -> str:
     return shlex.join(words)
 
 
-def population_label(population: Choice | None) -> dict[str, str]:
-    """Return the label that keeps a path in a population, which its identity leaves out."""
-    if population is None or without_path(population) == population:
-        return {}
-    return {"population": str(Expression(population.name, population.parameters))}
+def path_labels(scenario: Scenario) -> dict[str, str]:
+    """Return the labels that keep paths in a scenario, which its identity leaves out."""
+    labels, population = {}, scenario.population
+    if population is not None and without_path(population) != population:
+        labels["population"] = str(Expression(population.name, population.parameters))
+    if scenario.init is not None:
+        labels["init"] = scenario.init.path
+    return labels

@@ -53,6 +53,7 @@ def run(
     precision: Precision = "float32",
     optimizer: str | None = None,
     schedule: str | None = None,
+    init: Path | str | None = None,
     privacy: str | None = None,
     new_clients: float | None = None,
     onboard_at: Listed = None,
@@ -111,6 +112,8 @@ def run(
         Rounds between evaluations of the personal models.
     precision
         Number type of computation; "bfloat16" only for matrix products and convolutions.
+    init
+        A file with the network's first weights: safetensors or a state dict.
     privacy
         Clipping and noise on all that clients upload: "gaussian(clip=1, noise=1)".
     new_clients
@@ -162,6 +165,8 @@ def run(
             known = {*_FIELDS, *inspect.signature(run).parameters} - {"more"}
             raise UnknownNameError("option of run", name, known)
         asked[name] = value
+    if isinstance(init, Path):
+        asked["init"] = str(init)
     functions = metrics if isinstance(metrics, Mapping) else None
     asked["metrics"] = () if functions is not None else metrics
     handed = HandedOver(algorithm, model, head, functions)

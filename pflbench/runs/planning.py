@@ -36,6 +36,7 @@ from pflbench.runs.identity import Identified, Read, command_for, read, with_dat
 from pflbench.runs.new_client_results import HeldOut, hold_out
 from pflbench.runs.request import RERUN, RunRequest
 from pflbench.runs.resolved_data import PROCESS, DataCache
+from pflbench.runs.warm_start import start_from
 from pflbench.schema import plugins
 from pflbench.schema.error_text import named
 from pflbench.schema.realised import written
@@ -227,6 +228,8 @@ def _made(
             seed=cell.seed,
             name=network.name,
         )
+    if found.init is not None:
+        start_from(found.init, module, network.name)
     head = head_of(module, network.head)
     layout = Layout.of(module, head, name=network.name)
     if found.privacy is not None and layout.buffers:

@@ -201,6 +201,7 @@ def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
     asked = cell.scenario.asked()
     asked["dataset"] = dataset or stored.labels.get("dataset", asked["dataset"])
     asked["population"] = stored.labels.get("population", asked["population"])
+    asked["init"] = stored.labels.get("init", asked["init"])
     return RunRequest(
         cell.algorithm.name, parameters=dict(cell.algorithm.parameters), seed=cell.seed, **asked
     )

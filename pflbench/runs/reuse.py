@@ -9,7 +9,7 @@ from contextlib import suppress
 from pflbench.errors import Notice
 from pflbench.results import RunCompleteError, RunWriter, Store, StoredRun
 from pflbench.runs.environment import environment
-from pflbench.runs.identity import population_label
+from pflbench.runs.identity import path_labels
 from pflbench.runs.planning import PlannedRun
 
 
@@ -65,7 +65,7 @@ def say_lacking(there: Sequence[StoredRun], metrics: Sequence[str]) -> None:
 def _open(planned: PlannedRun, store: Store, processes: int, again: bool) -> RunWriter:
     labels = {
         "dataset": planned.dataset,
-        **population_label(planned.cell.scenario.population),
+        **path_labels(planned.cell.scenario),
         "command": planned.command,
         # The replacement of the requested data set; the notice itself names paths on this machine.
         "notice": planned.federation.source if planned.notice else "",

@@ -36,6 +36,25 @@ class Choice:
         return f"{self.name}({inside})" if inside else self.name
 
 
+@dataclass(frozen=True)
+class FirstWeights:
+    """A file with a network's first weights; the content decides, not the name.
+
+    Attributes
+    ----------
+    sha256
+        Of the content (hex).
+    path
+        As written.
+    """
+
+    sha256: str
+    path: str = dataclasses.field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return self.sha256[:12]
+
+
 def without_path(choice: Choice) -> Choice:
     """Return a choice without the path in its parameter `dataset`, if it has one."""
     named = choice.parameters.get("dataset")
@@ -77,6 +96,8 @@ class Scenario(SettledFields):
     optimizer, schedule
         The local optimizer and its learning rate over the rounds; None for plain SGD and a
         constant rate.
+    init
+        The network's first weights; None for those that it is built with.
     new_clients
         Clients that are held out and join later; None without new clients.
     """
@@ -99,6 +120,7 @@ class Scenario(SettledFields):
     population: Choice | None = None
     optimizer: Choice | None = None
     schedule: Choice | None = None
+    init: FirstWeights | None = None
     new_clients: NewClients | None = None
 
     @property
@@ -115,6 +137,8 @@ class Scenario(SettledFields):
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
         if self.population is not None:
             values["population"] = dataclasses.asdict(without_path(self.population))
+        if self.init is not None:
+            values["init"] = {"sha256": self.init.sha256}
         if self.new_clients is not None:
             values["new_clients"] = self.new_clients.to_json()
         for field in dataclasses.fields(self):
@@ -130,6 +154,7 @@ class Scenario(SettledFields):
         """
         asked = {name: getattr(self, name, None) for name in scenario_fields()}
         asked["new_clients"] = None
+        asked["init"] = None if self.init is None else self.init.path or None
         if self.new_clients is not None:
             asked.update(self.new_clients.asked())
         if self.eval_every > self.rounds:

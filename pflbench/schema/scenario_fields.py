@@ -197,6 +197,12 @@ class ScenarioFields(SettledFields, ReferencedFields):
         page="scenarios.md#optimizers",
         usual="constant",
     )
+    init: str | None = scenario_field(
+        None,
+        "file of the network's first weights: safetensors or a state dict",
+        metavar="FILE",
+        page="scenarios.md#first-weights",
+    )
     privacy: str | None = scenario_field(
         None,
         "clip all that clients upload and add noise",

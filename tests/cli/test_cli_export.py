@@ -50,3 +50,18 @@ def test_what_cannot_be_exported_is_refused_in_a_sentence(
     result = pflbench("export", run.id, "--client", "0", "nowhere/out.safetensors")
     assert (result.exit_code, "there is no folder nowhere" in result.stderr) == (2, True)
     assert not list(folder.glob("*out*"))
+
+
+def test_an_exported_model_starts_another_run(pflbench: Call, folder: Path, data: str) -> None:
+    command = ("run", "--algo", "fedavg", "--dataset", data, *SMALL)
+    assert pflbench(*command, "--keep-models", "last").exit_code == 0
+    (run,) = Store(folder / "results").runs()
+    assert pflbench("export", run.id, "--client", "0", "warm.safetensors").exit_code == 0
+    done = pflbench(*command, "--init", "warm.safetensors")
+    assert done.exit_code == 0, done.stderr
+    (warm,) = (other for other in Store(folder / "results").runs() if other.id != run.id)
+    shown = pflbench("show", "run", warm.id).stdout
+    assert "(warm.safetensors)" in shown
+    assert warm.cell["scenario"]["init"]["sha256"][:12] in pflbench("leaderboard").stdout
+    done = pflbench(*command, "--init", "cold.safetensors")
+    assert (done.exit_code, "init: cold.safetensors cannot be read" in done.stderr) == (2, True)

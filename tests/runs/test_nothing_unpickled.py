@@ -130,6 +130,8 @@ def check_call(path: Path, call: ast.Call) -> None:
     """Assert that what else could unpickle is told not to."""
     name, options = ast.unparse(call.func), {k.arg: ast.unparse(k.value) for k in call.keywords}
     where = f"{path}:{call.lineno}"
-    assert name not in ("torch.load", "pd.read_pickle", "torch.jit.load"), where
+    assert name not in ("pd.read_pickle", "torch.jit.load"), where
+    if name == "torch.load":
+        assert options.get("weights_only") == "True", where
     if name in ("np.load", "numpy.load"):
         assert options.get("allow_pickle") == "False", where

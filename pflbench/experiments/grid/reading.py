@@ -193,10 +193,11 @@ def _tables(content: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]
 
 
 def _placed(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Take the paths in a table's data sets to be relative to a folder."""
+    """Take the paths in a table to be relative to a folder."""
     moved = dict(table)
-    for key in moved.keys() & {"dataset", "population"}:
-        value, move = moved[key], _moved if key == "dataset" else _moved_inside
+    moves = {"dataset": _moved, "population": _moved_inside, "init": _moved_file}
+    for key in moved.keys() & moves.keys():
+        value, move = moved[key], moves[key]
         if isinstance(value, list):
             moved[key] = [move(v, folder) if isinstance(v, str) else v for v in value]
         elif isinstance(value, str):
@@ -207,6 +208,10 @@ def _placed(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 def _moved(written: str, folder: Path) -> str:
     name, colon, path = written.partition(":")
     return f"{name}:{path_below(folder, path)}" if colon and path else written
+
+
+def _moved_file(written: str, folder: Path) -> str:
+    return path_below(folder, written)
 
 
 def _moved_inside(written: str, folder: Path) -> str:
