@@ -23,6 +23,8 @@ PASSED_ON = {"received", "local", "aggregated", "test_accuracy", "test_loss"}
 TUNED = PASSED_ON | {"personal", "global/test_accuracy", "global/test_loss"}
 CONTROLS = {"control", "server_control"}
 OWN = PASSED_ON | {"personal"}
+MIXED = {"local", "personal", "test_accuracy", "test_loss"}
+GRAPH = MIXED | {"similarity", "graph", "local/test_accuracy", "local/test_loss"}
 
 FILES = {
     "fedavg": ("fedavg", PASSED_ON),
@@ -51,6 +53,8 @@ FILES = {
     "perfedavg_samples": ("perfedavg", OWN),
     "fedamp": ("fedamp", (PASSED_ON | {"attention"}) - {"aggregated"}),
     "apfl": ("apfl", OWN | {"alpha"}),
+    "pfedgraph": ("pfedgraph", GRAPH),
+    "pfedgraph_shipped": ("pfedgraph", GRAPH),
     "apfl_parameters": ("apfl", OWN),
 }
 """File to its method and the quantities that are compared."""
