@@ -140,8 +140,12 @@ class Engine(Protocol):
         served: Rows,
         shards: Shards,
         clients: Sequence[int],
+        own: LocalShards,
     ) -> Padded:
-        """Return the log-probabilities of `Client.predict` on the clients' samples."""
+        """Return the log-probabilities of `Client.predict` on the clients' samples.
+
+        `own` has the samples that `Client.prepare` sees.
+        """
         ...
 
 

@@ -306,7 +306,7 @@ class _Joining:
         if not predicts(client):
             return engine.logits(models, test, who)
         with self._reading(self._served):
-            return engine.predictions(client, self._states, self._served, test, who)
+            return engine.predictions(client, self._states, self._served, test, who, self._data)
 
     def _receive(self, rows: Rows) -> Rows:
         """Give messages to new clients; the first one may change their state."""

@@ -53,7 +53,9 @@ def _outputs(sim: Simulation, r: int, clients: Tensor) -> tuple[Callable[[Split]
         def predicted(split: Split) -> Padded:
             with sim.crossing.call("predict"):
                 shards = sim.shards[split]
-                outputs = sim.engine.predictions(sim.client, states, served, shards, numbers)
+                outputs = sim.engine.predictions(
+                    sim.client, states, served, shards, numbers, sim.local
+                )
                 sim.crossing.fit_predictions(outputs.logits, sim.task.classes)
             return outputs
 

@@ -19,7 +19,7 @@ from pflbench.engine.convolutional import ConvolutionalGradient
 from pflbench.engine.crossing import fit_losses, fit_start, stacked
 from pflbench.engine.draws import Draws
 from pflbench.engine.gathering import row, unpadded
-from pflbench.engine.interface import LocalWork, Padded, Trained
+from pflbench.engine.interface import LocalShards, LocalWork, Padded, Trained
 from pflbench.engine.local_phase import Gradient, LocalPhase, by_autograd
 from pflbench.engine.threads import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
@@ -110,15 +110,20 @@ class SequentialEngine:
         served: Rows,
         shards: Shards,
         clients: Sequence[int],
+        own: LocalShards,
     ) -> Padded:
         """See `Engine`."""
         largest, outputs = int(shards.sizes[list(clients)].max()), []
+        dtype, prepares = self.task.initial.dtype, type(client).prepare is not Client.prepare
         for k, i in enumerate(clients):
             x, state, message = shards.client(i)[0], row(states, k), row(served, k)
             with torch.no_grad():
+                if prepares:
+                    splits = (unpadded(part, i, dtype, apart=True) for part in (own.train, own.val))
+                    state = client.prepare(state, message, LocalData(*splits))
                 out = torch.cat([client.predict(state, message, b) for b in torch.split(x, 2048)])
             outputs.append(torch.nn.functional.pad(out, (0, 0, 0, largest - len(x))))
-        return _padded(outputs, shards, clients, self.task.initial.dtype)
+        return _padded(outputs, shards, clients, dtype)
 
     def _outputs(self, w: Tensor, x: Tensor, rows: int) -> Tensor:
         """Return a model's outputs, padded to this number of rows."""

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pflbench.engine.gathering import take
-from pflbench.engine.interface import Engine, LocalWork, Padded, Trained
+from pflbench.engine.interface import Engine, LocalShards, LocalWork, Padded, Trained
 from pflbench.engine.process_group import Group
 from pflbench.errors import Notice
 from pflbench.federation import Shards
@@ -97,13 +97,14 @@ class ShardedEngine:
         served: Rows,
         shards: Shards,
         clients: Sequence[int],
+        own: LocalShards,
     ) -> Padded:
         """See `Engine`."""
         return self._gathered(
             shards,
             clients,
             lambda mine, some: self.engine.predictions(
-                client, take(states, mine), take(served, mine), shards, some
+                client, take(states, mine), take(served, mine), shards, some, own
             ),
         )
 

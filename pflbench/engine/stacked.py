@@ -16,7 +16,7 @@ from torch.func import vmap
 from pflbench.engine.crossing import fit_start
 from pflbench.engine.draws import Draws
 from pflbench.engine.gathering import joined, samples_of, take
-from pflbench.engine.interface import LocalWork, Padded, Trained
+from pflbench.engine.interface import LocalShards, LocalWork, Padded, Trained
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.phase_chunk import PhaseChunk, summarised
 from pflbench.engine.threads import divide, pass_operations, side_by_side, step_operations
@@ -113,12 +113,19 @@ class StackedEngine:
         served: Rows,
         shards: Shards,
         clients: Sequence[int],
+        own: LocalShards,
     ) -> Padded:
         """See `Engine`."""
         samples = samples_of(shards, clients, self.task.initial.dtype)
         block = max(1, _EVALUATED_NUMBERS // (len(clients) * samples.x[0, 0].numel()))
         predict = vmap(client.predict)
         with torch.no_grad():
+            if type(client).prepare is not Client.prepare:
+                data = LocalData(
+                    samples_of(own.train, clients, self.task.initial.dtype),
+                    samples_of(own.val, clients, self.task.initial.dtype),
+                )
+                states = vmap(client.prepare)(states, served, data)
             parts = [predict(states, served, x) for x in torch.split(samples.x, block, dim=1)]
         return Padded(torch.cat(parts, dim=1), samples.y, samples.mask)
 

@@ -235,6 +235,14 @@ class Client(Generic[P]):
         """Return the client's personal model [P]."""
         return self.whole(served["model"], state)
 
+    def prepare(self, state: State, served: Message, data: LocalData) -> State:
+        """Return the state that `predict` gets: with what it needs of the client's own samples.
+
+        Called before predictions, and forgotten after them. A new client without labels has the
+        label -1 everywhere.
+        """
+        return state
+
     def predict(self, state: State, served: Message, x: Tensor) -> Tensor:
         """Return log-probabilities [n, C] of the classes for inputs x [n, *shape].
 

@@ -25,6 +25,8 @@ CONTROLS = {"control", "server_control"}
 OWN = PASSED_ON | {"personal"}
 MIXED = {"local", "personal", "test_accuracy", "test_loss"}
 GRAPH = MIXED | {"similarity", "graph", "local/test_accuracy", "local/test_loss"}
+GLOBAL = {"global/test_accuracy", "global/test_loss"}
+NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 
 FILES = {
     "fedavg": ("fedavg", PASSED_ON),
@@ -41,6 +43,7 @@ FILES = {
     "fedbn": ("fedbn", PASSED_ON),
     "fedbn_samples": ("fedbn", PASSED_ON),
     "fedrod": ("fedrod", PASSED_ON | {"personal"}),
+    "knnper": ("knnper", NEAR),
     "scaffold": ("scaffold", PASSED_ON | CONTROLS),
     "scaffold_samples": ("scaffold", PASSED_ON | CONTROLS),
     "ditto": ("ditto", OWN),
