@@ -131,7 +131,7 @@ class Row:
     seeds
         Seeds with a complete run, ascending.
     run_ids
-        All of its runs, of any status, by seed; empty for a reference row without runs.
+        All of its runs, of any status, by seed.
     commands
         Command that repeats a run, by seed, if known.
     rank, worst_rank

@@ -142,7 +142,6 @@ def _board(
         if not any(e is r for r in ranked)
     ]
     rows += sorted(others, key=lambda row: row.label)
-    rows += _absent(entries)
     scenario = entries[0].cell.scenario
     dataset = min(str(run.labels.get("dataset") or scenario.dataset) for run in runs)
     board = Board(
@@ -282,27 +281,6 @@ def _row(entry: _Entry, label: str) -> Row:
     )
 
 
-def _absent(entries: Sequence[_Entry]) -> list[Row]:
-    """Return a row for each reference method without runs, so that every table has it."""
-    there = {e.cell.algorithm.name for e in entries}
-    return [
-        Row(
-            algorithm=name,
-            version="",
-            parameters={},
-            label=f"{name} (missing)",
-            seeds=(),
-            run_ids={},
-            commands={},
-            rank=None,
-            reason="a reference row, and there is no run of it",
-            measures=None,
-        )
-        for name in REFERENCE_ROWS
-        if name not in there
-    ]
-
-
 def _place(score: Score | None, row: Row) -> tuple[float, str]:
     assert row.measures is not None  # only rows with numbers are ordered by them
     if score is None:
@@ -342,10 +320,16 @@ def _notes(
     there = {e.cell.algorithm.name for e in entries}
     whole = {e.cell.algorithm.name for e in ranked}
     broken = [name for name in REFERENCE_ROWS if name in there - whole]
+    missing = [name for name in REFERENCE_ROWS if name not in there]
+    unknown = "it is unknown which clients a method hurts"
     if broken:
         yield f"Reference rows incomplete: {', '.join(broken)}."
-    if ranked and BASELINE not in whole:
-        yield f"Without a complete row of {BASELINE} it is unknown which clients a method hurts."
+    if missing:
+        rest = f"; without {BASELINE} {unknown}" if ranked and BASELINE in missing else ""
+        rows = "row" if len(missing) == 1 else "rows"
+        yield f"No run of the reference {rows} {', '.join(missing)}{rest}."
+    if ranked and BASELINE in broken:
+        yield f"Without a complete row of {BASELINE} {unknown}."
     if ranked and len(seeds) < FEWEST_SEEDS:
         yield no_verdict(len(seeds))
 

@@ -37,8 +37,7 @@ def _told(board: Board, studies: Sequence[Study]) -> Board:
         found = tuning_of(choice, board.scenario, serving)
         ends = edges(*found) if found else ()
         rows.append(dataclasses.replace(row, tuned=found[1] if found else 0, ends=ends))
-        if row.run_ids:  # a reference row that is missing has nothing that could be tuned
-            said.append((row.label if found is None else row.algorithm, found))
+        said.append((row.label if found is None else row.algorithm, found))
     notes = (*_notes(said), *_shared_seeds(board, said), *_ends(rows))
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *notes))
 

@@ -40,7 +40,7 @@ def plans(
         Nothing can be planned, or a selected name has no run.
     """
     boards, names = select_boards(results, scenarios, datasets), listed(algorithms)
-    known = {row.algorithm for board in boards for row in board.rows if row.run_ids}
+    known = {row.algorithm for board in boards for row in board.rows}
     for name in names:
         if name not in known:
             raise UnknownNameError("algorithm with results", name, known)

@@ -145,7 +145,7 @@ def _tell_left_out(board: Board, kind: str) -> None:
     """Print which rows a picture leaves out, since a mean is never over a part of the runs."""
     if kind != "partition" and any(row.measures is not None for row in board.rows):
         for row in board.rows:
-            if row.measures is None and row.run_ids:
+            if row.measures is None:
                 warn(f"Notice: {row.label} is not drawn: {row.reason}.")
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from pflbench.analysis import Board, Row
 from pflbench.results import StoredRun
 from pflbench.schema.scenario import Choice, Scenario
 
@@ -33,11 +32,6 @@ def scenario(**changes: Any) -> Scenario:
         "eval_every": 10,
     }
     return Scenario(**{**values, **changes})
-
-
-def ran(board: Board) -> list[Row]:
-    """Return the rows of a board that have runs: reference rows that have none stand below."""
-    return [row for row in board.rows if row.run_ids]
 
 
 def metrics(correct: Correct, samples: Sequence[int]) -> pd.DataFrame:

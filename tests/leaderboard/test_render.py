@@ -60,8 +60,8 @@ def test_text_says_everything_and_cuts_nothing(board: Board, width: int) -> None
     assert "1,000 + 7" in text
     assert re.search(r"– +fedavg +0 +–\s", text)
     assert "Not ranked: fedavg: seed 0 failed in round 3, client 2 (DivergedError)" in words
-    assert re.search(r"– +fedavg-ft", text)
-    assert "Not ranked: fedavg-ft (missing): a reference row, and there is no run" in words
+    assert not re.search(r"– +fedavg-ft", text)
+    assert "No run of the reference row fedavg-ft." in words
     for term in ("rank:", "95 % t interval:", "worst tenth:", "hurt %:", "optimism:", "best test:"):
         assert term in text
     assert words.endswith(REPEAT)
@@ -89,18 +89,13 @@ def test_markdown_is_a_table_with_its_commands(board: Board) -> None:
 
 def test_csv_keeps_every_number(board: Board) -> None:
     rows = list(csv.DictReader(io.StringIO(render([board, board], "csv"))))
-    assert [row["method"] for row in rows[:4]] == [
-        "fedora",
-        "local",
-        "fedavg",
-        "fedavg-ft (missing)",
-    ]
-    assert len(rows) == 8
-    (fedora,) = [row for row in rows[:4] if row["algorithm"] == "fedora"]
+    assert [row["method"] for row in rows[:3]] == ["fedora", "local", "fedavg"]
+    assert len(rows) == 6
+    (fedora,) = [row for row in rows[:3] if row["algorithm"] == "fedora"]
     assert float(fedora["test_accuracy"]) == pytest.approx(0.7375, abs=1e-15)
     assert fedora["seeds"] == "0 1"
     assert len(fedora["runs"].split()) == 2
-    (failed,) = [row for row in rows[:4] if row["algorithm"] == "fedavg"]
+    (failed,) = [row for row in rows[:3] if row["algorithm"] == "fedavg"]
     assert failed["rank"] == failed["test_accuracy"] == ""
     assert failed["reason_not_ranked"].startswith("seed 0 failed")
     assert render([], "csv") == ""

@@ -295,7 +295,7 @@ def overview(boards: Sequence[Board]) -> Table | None:
         entries = [Entry(name)]
         for board in boards:
             row = _shown(board, name)
-            if row is None or not row.run_ids:  # a reference row without runs
+            if row is None:
                 entries.append(Entry(NOTHING))
             elif row.measures is None:
                 entries.append(Entry("not ranked"))

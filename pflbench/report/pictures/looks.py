@@ -98,30 +98,19 @@ def looks(boards: Iterable[Board]) -> dict[str, Look]:
     every board. The baseline is grey. Rows of one algorithm share its colour and differ in their
     lines.
     """
-    found: dict[str, dict[str, bool]] = {}
-    for board in boards:
-        for row in board.rows:
-            labels = found.setdefault(row.algorithm, {})
-            labels[row.label] = labels.get(row.label, False) or bool(row.run_ids)
-    return _looks(found)
+    return looks_of((row.algorithm, row.label) for board in boards for row in board.rows)
 
 
 def looks_of(labels: Iterable[tuple[str, str]]) -> dict[str, Look]:
     """Return looks as `looks` does, from algorithms and labels without a board."""
-    found: dict[str, dict[str, bool]] = {}
+    found: dict[str, set[str]] = {}
     for algorithm, label in labels:
-        found.setdefault(algorithm, {})[label] = True
-    return _looks(found)
-
-
-def _looks(found: Mapping[str, Mapping[str, bool]]) -> dict[str, Look]:
-    """Make looks from labels by algorithm, and from whether each has a run."""
+        found.setdefault(algorithm, set()).add(label)
     places = _places(found)
     made: dict[str, Look] = {}
     for name in sorted(found):
         # the shortest label is that of the fewest changes, mostly of the defaults
-        labels = sorted(found[name], key=lambda t: (not found[name][t], len(t), t))
-        for variant, label in enumerate(labels):
+        for variant, label in enumerate(sorted(found[name], key=lambda t: (len(t), t))):
             made[label] = _look(len(made), label, name, places[name], variant)
     return made
 
