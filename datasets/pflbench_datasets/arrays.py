@@ -17,6 +17,7 @@ from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
 from pflbench.schema.content import regular
 from pflbench_datasets.folders import DataFolder, is_folder
 from pflbench_datasets.holdout import hold_out
+from pflbench_datasets.recognition import pfllib
 
 SAMPLES = ("x", "y", "client")
 FEDERATION = {f"{key[-1]}_{key[:-2]}": key for key in ARRAYS}
@@ -97,6 +98,8 @@ def _federation(root: Path) -> ClientArrays:
     if not found:
         within = [path.name for path in folder.folders(root) if folder.files(path, (ENDING,))[0]]
         hint = f"; its folder {within[0]} does" if within else ""
+        if pfllib(root):
+            hint = f"; it looks like {pfllib(root)}, which pfllib:{root} reads"
         raise InputError(f"npz: {root} holds no .npz file (expected one a client){hint}.")
     paths = sorted(found, key=lambda path: natural_order(path.name))
     needed = tuple(name for name in FEDERATION if name not in OPTIONAL)

@@ -16,6 +16,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
             summary="your images: PATH/CLASS/*.png, or PATH/train/CLASS and PATH/test/CLASS",
             size="all images of the folder; of one size, grey or RGB",
             load="pflbench_datasets.images:load",
+            looks_like="pflbench_datasets.recognition:imagefolder",
             takes_path=True,
             reference=Reference(
                 partition="dirichlet(alpha=0.5)",

@@ -16,6 +16,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
             summary="your arrays: a file of x, y [, client], or a folder with a file a client",
             size="all samples of the file or folder",
             load="pflbench_datasets.arrays:load",
+            looks_like="pflbench_datasets.recognition:npz",
             takes_path=True,
             reference=Reference(
                 partition="dirichlet(alpha=0.5)",

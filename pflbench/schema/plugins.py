@@ -28,6 +28,7 @@ from pflbench.schema.specs import (
     ScheduleSpec,
     SimilaritySpec,
     Spec,
+    resolve,
 )
 
 GROUP = "pflbench"
@@ -122,7 +123,12 @@ class Registry:
         """Say how a path is written, if one was given for a data set's name."""
         if shelf is not self.datasets or not ("/" in name or Path(name).exists()):
             return ""
-        ways = [f"{spec.name}:{name}" for spec in self.datasets.specs() if spec.takes_path]
+        with_path = [spec for spec in self.datasets.specs() if spec.takes_path]
+        for spec in with_path:
+            words = _looks(spec, Path(name))
+            if words:
+                return f" {name} looks like {words}: write {spec.name}:{name}."
+        ways = [f"{spec.name}:{name}" for spec in with_path]
         return f" A path follows the name of a data set: {' or '.join(ways)}." if ways else ""
 
     def joined_by(self, owner: str, records: Iterable[Spec]) -> Registry:
@@ -194,6 +200,17 @@ def load(points: Iterable[EntryPoint] | None = None, extra: Mapping[str, object]
 def installed() -> Registry:
     """Return the registry of all installed plugins, loaded once a process."""
     return load()
+
+
+def _looks(spec: DatasetSpec, path: Path) -> str:
+    """Return what a path looks like to a data set, or ""."""
+    if not spec.looks_like:
+        return ""
+    try:
+        looks_like = resolve(spec.looks_like, owner=f"data set {spec.name!r}")
+        return str(looks_like(path))
+    except Exception:  # a third party's guess must not replace the error that asked for it
+        return ""
 
 
 def _point(owner: str) -> str:

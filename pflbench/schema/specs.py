@@ -136,6 +136,10 @@ class DatasetSpec:
         Whether it is written `name:PATH`.
     size
         Its size in words: "60,000 + 10,000 images of 1×28×28, 10 classes".
+    looks_like
+        "module:function" with the signature `looks_like(path: Path) -> str`: what a path looks
+        like, in words, if this data set reads it, or "". It reads no file and imports nothing
+        heavy; errors about a path that was given as a data set's name use it.
     """
 
     name: str
@@ -144,9 +148,10 @@ class DatasetSpec:
     reference: Reference
     takes_path: bool = False
     size: str = ""
+    looks_like: str = ""
 
     def __post_init__(self) -> None:
-        _check("a data set", self.name, self.load)
+        _check("a data set", self.name, self.load, *filter(None, [self.looks_like]))
 
 
 @dataclass(frozen=True)

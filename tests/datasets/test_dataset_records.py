@@ -9,19 +9,17 @@ import sys
 import pytest
 
 from pflbench.schema.specs import DatasetSpec, resolve
-from pflbench_datasets import cifar, fashion_mnist, imagefolder, mnist, npz
+from pflbench_datasets import cifar, fashion_mnist, imagefolder, mnist, npz, pfllib
 
-SPECS = [
-    spec
-    for module in (mnist, fashion_mnist, cifar, imagefolder, npz)
-    for spec in module.pflbench_datasets()
-]
+MODULES = (mnist, fashion_mnist, cifar, imagefolder, npz, pfllib)
+SPECS = [spec for module in MODULES for spec in module.pflbench_datasets()]
+WITH_PATH = ["imagefolder", "npz", "pfllib"]
 
 
 def test_every_data_set_is_there_once() -> None:
     names = [spec.name for spec in SPECS]
-    assert names == ["mnist", "fashion-mnist", "cifar10", "cifar100", "imagefolder", "npz"]
-    assert [spec.name for spec in SPECS if spec.takes_path] == ["imagefolder", "npz"]
+    assert names == ["mnist", "fashion-mnist", "cifar10", "cifar100", *WITH_PATH]
+    assert [spec.name for spec in SPECS if spec.takes_path] == WITH_PATH
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -44,9 +42,10 @@ def test_the_official_settings() -> None:
 
 
 def test_records_import_nothing_heavy() -> None:
+    names = [module.__name__ for module in MODULES]
     code = (
-        "import sys; from pflbench_datasets import mnist, fashion_mnist, cifar, imagefolder, npz; "
-        "m = (mnist, fashion_mnist, cifar, imagefolder, npz); [x.pflbench_datasets() for x in m]; "
+        "import importlib, sys; "
+        f"[importlib.import_module(name).pflbench_datasets() for name in {names}]; "
         "print([n for n in ('torch', 'torchvision', 'pandas', 'PIL') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
