@@ -41,9 +41,16 @@ class RecordedRounds:
         Parameter to config key, where they have other names ("lam" and "lambda").
     parameters
         Those that the config does not say.
+    models
+        The parameter that says how many models the server has, if it has several: then
+        `init`, `received` and `aggregated` have an axis for them.
 
     Attributes
     ----------
+    several
+        That number, as a shape; () for a server with one model.
+    initials
+        [*several, P] the initial models.
     simulation
         The clients have enrolled.
     differences
@@ -62,16 +69,20 @@ class RecordedRounds:
         spec: AlgorithmSpec,
         keys: Mapping[str, str] | None = None,
         parameters: Mapping[str, Any] | None = None,
+        models: str | None = None,
     ) -> None:
         self.recording = recording
         _expect_method(recording, spec.name)
-        self.network = recording.network()
         names = [info.name for info in describe_parameters(spec.parameters)]
         if "weighting" not in names:
             recording.implied(weighting="samples")
         own = {name: name for name in names if name not in (parameters or {})} | dict(keys or {})
         self.parameters: Any = recording.parameters(spec.parameters, own, spec.name, parameters)
-        initial = [recording.tensor(f"init/{name}").flatten() for name in self.network.names]
+        count = None if models is None else getattr(self.parameters, models)
+        self.several = () if count is None else (count,)
+        self.network = recording.network(count)
+        initial = [recording.tensor(f"init/{name}") for name in self.network.names]
+        self.initials = torch.cat([part.reshape(*self.several, -1) for part in initial], dim=-1)
         self.simulation = Simulation(
             spec,
             self.parameters,
@@ -81,7 +92,7 @@ class RecordedRounds:
             seed=0,
             optimiser=self.optimiser(),
             budget=recording.budget,
-            initial=torch.cat(initial),
+            initial=self.initials if count is None else self.initials[0],
             batches=self.batches(),
             record=True,
             engine=choose_engine(engine, self.network.module, torch.device("cpu")),
@@ -98,10 +109,11 @@ class RecordedRounds:
         """Play all rounds; return the largest difference of every quantity."""
         for r, cohort in enumerate(self.recording.cohorts()):
             report = self.simulation.round(r, cohort)
-            m, everyone = len(cohort), self.recording.clients
-            self.compare(r, "received", partial(self.received, report), m, self.shared)
-            self.compare(r, "local", partial(self.local, report), m)
-            self.compare(r, "aggregated", self.aggregated, None, self.shared)
+            m, everyone = (len(cohort),), (self.recording.clients,)
+            received, several = (*m, *self.several), self.several
+            self.compare(r, "received", partial(self.received, report), received, self.shared)
+            self.compare(r, "local", partial(self.local, report), (*m, *self.trained))
+            self.compare(r, "aggregated", self.aggregated, several, self.shared)
             of_clients = partial(self.personal, report)
             self.compare(r, "personal", of_clients, everyone, self.personal_columns)
             self.differences.note_evaluation(r, self.simulation.evaluate(r + 1)[0])
@@ -122,6 +134,11 @@ class RecordedRounds:
     def shared(self) -> Columns:
         """The columns that clients receive and upload."""
         return self.simulation.client.private().rest
+
+    @property
+    def trained(self) -> tuple[int, ...]:
+        """How many models a client trains, as a shape; () for one."""
+        return ()
 
     @property
     def personal_columns(self) -> Columns | None:
@@ -168,7 +185,7 @@ class RecordedRounds:
         r: int,
         quantity: str,
         ours: Callable[[], Tensor],
-        lead: int | None,
+        lead: int | Sequence[int] | None,
         columns: Columns | None = None,
     ) -> None:
         """Compare models with those of `round{r}/{quantity}/{parameter}`, if they are recorded.
@@ -176,15 +193,16 @@ class RecordedRounds:
         Parameters
         ----------
         ours
-            Returns them, [lead, columns].
+            Returns them, [*lead, columns].
         lead
-            How many models; None for one without a leading dimension.
+            How many models, a number or a shape; None or () for one without a leading dimension.
         columns
             Those that are recorded; None for all.
         """
         prefix = f"round{r}/{quantity}/"
         if self.recording.names(prefix):
-            recorded = self.recorded(prefix, [] if lead is None else [lead], columns)
+            shape = () if lead is None else (lead,) if isinstance(lead, int) else lead
+            recorded = self.recorded(prefix, shape, columns)
             self.differences.note(quantity, ours(), recorded)
 
     def recorded(

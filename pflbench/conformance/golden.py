@@ -98,8 +98,13 @@ class Recording:
             raise self.error("'cohort' names a client twice in a round")
         return [torch.tensor(sorted(row)) for row in rows.tolist()]
 
-    def network(self) -> Inferred:
+    def network(self, models: int | None = None) -> Inferred:
         """Return the network, from the initial model and, if present, the list of layers.
+
+        Parameters
+        ----------
+        models
+            How many initial models are recorded, along a leading axis; None for one without it.
 
         Raises
         ------
@@ -109,6 +114,10 @@ class Recording:
         shapes = {n.removeprefix("init/"): self.array(n).shape for n in self.names("init/")}
         if not shapes or any("/" in name for name in shapes):
             raise self.error("it lacks the initial model, 'init/{parameter}'")
+        if models is not None:
+            if odd := [name for name, shape in shapes.items() if shape[:1] != (models,)]:
+                raise self.error(f"'init/{odd[0]}' is not of {models} models, as config says")
+            shapes = {name: shape[1:] for name, shape in shapes.items()}
         layers = self.config.get("network")
         momentum, eps = self.real("bn_momentum", 0.1), self.real("bn_eps", 1e-5)
         self.ignored("network", "hidden")  # widths, known from the shapes

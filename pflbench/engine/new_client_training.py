@@ -27,6 +27,7 @@ from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import measure
 from pflbench.engine.gathering import row
 from pflbench.engine.interface import LocalShards, LocalWork, Padded, predicts
+from pflbench.engine.preparation import prepared
 from pflbench.engine.simulation import Simulation
 from pflbench.engine.threads import steady
 from pflbench.engine.traffic import bytes_of
@@ -298,7 +299,9 @@ class _Joining:
                 return trained
         engine, client = self._simulation.engine, self._simulation.client
         with self._reading(served):
-            return engine.personal(client, self._states, {} if kept else served)
+            sim, given = self._simulation, self._served
+            states = prepared(sim, self._states, given, self._data, self._places)
+            return engine.personal(client, states, given)
 
     def outputs(self, models: Tensor, test: Shards) -> Padded:
         """Return what the new clients predict on their samples, after `models`."""

@@ -26,6 +26,7 @@ from pflbench.engine.gathering import take
 from pflbench.engine.initial import own_weights
 from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained, refuse_padding
 from pflbench.engine.personal_evaluation import evaluate
+from pflbench.engine.preparation import prepared
 from pflbench.engine.process_group import ALONE, Group
 from pflbench.engine.round_report import Register, RoundReport
 from pflbench.engine.sharded import ShardedEngine
@@ -320,7 +321,10 @@ class Simulation:
             served = self.served(clients)
             with self.crossing.call("personal"):
                 with self.crossing.reading(served, "serve", partial(self.traffic.kinds, "down")):
-                    models = self.engine.personal(self.client, self.taken(clients), served)
+                    states = prepared(
+                        self, self.taken(clients), served, self.local, clients.tolist()
+                    )
+                    models = self.engine.personal(self.client, states, served)
                 self.crossing.fit_models(models, len(clients))
             return models
 

@@ -236,10 +236,10 @@ class Client(Generic[P]):
         return self.whole(served["model"], state)
 
     def prepare(self, state: State, served: Message, data: LocalData) -> State:
-        """Return the state that `predict` gets: with what it needs of the client's own samples.
+        """Return the state that `predict` gets, or `personal` if there is no `predict`.
 
-        Called before predictions, and forgotten after them. A new client without labels has the
-        label -1 everywhere.
+        It holds what these need of the client's own samples. It is forgotten after the
+        evaluation. A new client without labels has the label -1 everywhere.
         """
         return state
 

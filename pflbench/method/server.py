@@ -15,6 +15,7 @@ from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining, average
 from pflbench.method.relatedness import Relatedness
 from pflbench.method.storage import CLIENTS, RowStore, Storage
+from pflbench.streams import stream
 
 P = TypeVar("P")
 
@@ -61,6 +62,22 @@ class Setup:
     def initial_shared(self) -> Tensor:
         """The shared columns of the initial model."""
         return self.initial if self.shared is None else self.shared.take(self.initial)
+
+    def initials(self, count: int) -> Tensor:
+        """Return `count` different initial models [count, P], the shared one first.
+
+        In the others, the numbers of each trained tensor are in another order, drawn from the
+        seed: so they have the distribution of any initialisation, and constants stay as they are.
+        """
+        trained, sizes = self.layout.trained, self.layout.sizes
+        starts = np.cumsum([0, *sizes[:-1]])
+        rows = [self.initial]
+        for j in range(1, count):
+            rng = stream(self.seed, "initial models", j)
+            order = [a + rng.permutation(n) for a, n in zip(starts, sizes, strict=True)]
+            index = torch.from_numpy(np.concatenate(order)[:trained]).to(self.initial.device)
+            rows.append(torch.cat([self.initial[index], self.initial[trained:]]))
+        return torch.stack(rows)
 
 
 class Server(Generic[P]):

@@ -29,6 +29,7 @@ GLOBAL = {"global/test_accuracy", "global/test_loss"}
 NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 STARTS = {"initialised", "initialised/test_accuracy", "initialised/test_loss"}
 WEIGHED = {"local", "test_accuracy", "test_loss", "raw_weights", "weights"} | STARTS
+CHOSEN = (PASSED_ON | {"clusters", "cluster_losses"}) - {"received"}
 
 FILES = {
     "fedavg": ("fedavg", PASSED_ON),
@@ -59,6 +60,7 @@ FILES = {
     "fedamp": ("fedamp", (PASSED_ON | {"attention"}) - {"aggregated"}),
     "fedfomo": ("fedfomo", WEIGHED),
     "fedfomo_l1": ("fedfomo", WEIGHED),
+    "ifca": ("ifca", CHOSEN),
     "apfl": ("apfl", OWN | {"alpha"}),
     "pfedgraph": ("pfedgraph", GRAPH),
     "pfedgraph_shipped": ("pfedgraph", GRAPH),

@@ -6,7 +6,7 @@ github.com/litian96/ditto.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor
 
@@ -33,7 +33,7 @@ class APFLRounds(RecordedRounds):
         r: int,
         quantity: str,
         ours: Callable[[], Tensor],
-        lead: int | None,
+        lead: int | Sequence[int] | None,
         columns: Columns | None = None,
     ) -> None:
         """Compare as `RecordedRounds`, but as personal models v of the cohort."""
