@@ -21,6 +21,16 @@ def pfllib(path: Path) -> str:
     return ""
 
 
+def leaf(path: Path) -> str:
+    """Return the words for LEAF's layout, or ""."""
+    for home in (path, path / "data"):
+        if all(_has(home / name, (".json",)) for name in ("train", "test")):
+            return "LEAF's layout (train/*.json, test/*.json)"
+        if _has(home / "all_data", (".json",)):
+            return "LEAF's layout (all_data/*.json)"
+    return ""
+
+
 def npz(path: Path) -> str:
     """Return the words for one archive or a folder with one a client, or ""."""
     if path.is_dir():
