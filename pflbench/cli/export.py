@@ -6,7 +6,7 @@ from pathlib import Path
 
 import rich_click as click
 
-from pflbench.cli.option_types import Number, PathText
+from pflbench.cli.option_types import COUNT, Number, PathText
 from pflbench.cli.session import debug_option, warn
 from pflbench.cli.shared_options import results_option
 from pflbench.errors import InputError
@@ -32,19 +32,24 @@ safetensors, each tensor under the name that the network gives it: load it with 
     required=True,
     help="Number of the client, from 0.",
 )
+@click.option(
+    "--round",
+    metavar="N",
+    type=COUNT,
+    help="Round of the model, of a run with --keep-models every=N; default: the latest one.",
+)
 @results_option
 @debug_option
-def export(run: str, file: Path, client: int, results: Path) -> None:
+def export(run: str, file: Path, client: int, round: int | None, results: Path) -> None:
     """Write it."""
     from pflbench.results import Store
     from pflbench.results.checkpoint import save_tensors, storable
     from pflbench.results.files import write_file
     from pflbench.results.model_file import kept_models, read_model
-    from pflbench.results.stored import MODELS
 
     stored = Store(results).named(run)
-    kept = kept_models(stored)
-    tensors = storable(read_model(stored.folder / MODELS, kept, client))
+    kept = kept_models(stored, round)
+    tensors = storable(read_model(stored.folder / kept.file, kept, client))
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file} cannot be written: there is no folder {file.parent}.")
     about = {"run": stored.id, "client": str(client), "round": str(kept.round)}

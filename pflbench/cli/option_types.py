@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from pflbench.errors import InputError, nearest
 from pflbench.schema.expressions import split_list
+from pflbench.schema.kept_rounds import EVERY, WORDS, kept_rounds
 from pflbench.schema.numbers import number_of, whole_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario_fields import ScenarioField
@@ -160,6 +161,27 @@ class NumberOrRule(_Type):
         if number_of(value) is None:
             return str(value)
         return self.number.convert(value, param, ctx)
+
+
+class Rounds(_Type):
+    """Rounds whose models or predictions are kept."""
+
+    name = "rounds"
+
+    def __init__(self, *, every: bool) -> None:
+        self.every = every
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the choice, or fail with what was expected."""
+        name = param.opts[0] if param is not None else "the value"
+        return kept_rounds(value, name, every=self.every)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the value."""
+        known = (*WORDS, EVERY) if self.every else WORDS
+        return [CompletionItem(name) for name in known if name.startswith(incomplete)]
 
 
 class FieldChoice(_Type):

@@ -10,7 +10,7 @@ from typing import Any
 import rich_click as click
 
 from pflbench.cli.executor_options import executor_options, take_where
-from pflbench.cli.option_types import COUNT, OneOf, complete, listed
+from pflbench.cli.option_types import COUNT, OneOf, Rounds, complete, listed
 from pflbench.cli.scenario_options import cells_options, take_matrix
 from pflbench.cli.session import INTERRUPTED, ArgumentsKept, debug_option, warn
 from pflbench.cli.shared_options import data_options, device_option, engine_option, results_option
@@ -84,9 +84,10 @@ _RESULTS = [
 )
 @click.option(
     "--keep-models",
-    type=OneOf(["last", "selected"]),
-    help="Store the personal models, too, before adaptation: of the last round, or of the round "
-    "selected on validation. See pflbench export.",
+    type=Rounds(every=True),
+    metavar="last|selected|every=N",
+    help="Store the personal models, too, before adaptation: of the last round, of the round "
+    "selected on validation, or of every N-th and the last. See pflbench export.",
 )
 @click.option(
     "--dry-run",

@@ -95,7 +95,7 @@ def run_matrix(
     executor: Literal["auto", "here", "processes", "ray"] = "auto",
     shard: str | None = None,
     rerun: Literal["missing", "always"] = "missing",
-    keep_models: Literal["last", "selected"] | None = None,
+    keep_models: str | None = None,
     device: str = "auto",
     engine: Literal["auto", "stacked", "sequential"] = "auto",
     chunk: int | None = None,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from pflbench.errors import DamagedError, InputError
 from pflbench.results.checkpoint import save_tensors, storable
 from pflbench.results.files import reading, write_file
-from pflbench.results.stored import MODELS, StoredRun
+from pflbench.results.stored import MODELS, MODELS_OF, StoredRun, model_files
+from pflbench.schema.kept_rounds import step_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +29,9 @@ class KeptModels:
     Attributes
     ----------
     which
-        The round asked for: "last", or the one "selected" on validation.
+        The rounds asked for: "last", the one "selected" on validation, or "every=N".
     round
-        That round.
+        The round of these models.
     clients
         [N] numbers of the clients: entry k of a tensor is that of client `clients[k]`.
     common
@@ -39,12 +40,17 @@ class KeptModels:
         What the network was built for.
     """
 
-    which: Literal["last", "selected"]
+    which: str
     round: int
     clients: tuple[int, ...]
     common: tuple[str, ...]
     input_shape: tuple[int, ...]
     classes: int
+
+    @property
+    def file(self) -> str:
+        """The name of their file."""
+        return MODELS_OF.format(self.round) if step_of(self.which) else MODELS
 
     def place(self, client: int) -> int:
         """Return where a client is.
@@ -63,14 +69,15 @@ class KeptModels:
         raise InputError(f"The run has no model of client {client!r}: expected {expected}.")
 
 
-def write_models(path: Path, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
+def write_models(folder: Path, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
     """Write the models' tensors, [N, *shape] each or, if common, [*shape]."""
+    path = folder / models.file
     plain, about = storable(tensors), {_KEY: msgspec.json.encode(models).decode()}
     write_file(path, lambda temporary: save_tensors(plain, temporary, about))
 
 
-def kept_models(run: StoredRun) -> KeptModels:
-    """Return what models a run has.
+def kept_models(run: StoredRun, round: int | None = None) -> KeptModels:
+    """Return what models a run has of a round; None for the latest that it has.
 
     Raises
     ------
@@ -85,7 +92,35 @@ def kept_models(run: StoredRun) -> KeptModels:
             f"Run {run.id} has no models. To keep them, run it again with --keep-models last "
             '--rerun always (from Python, keep_models="last", rerun="always").'
         )
-    return read_kept(run.folder / MODELS)
+    kept = all_kept(run.folder)
+    return kept[-1] if round is None else of_round(kept, round)
+
+
+def of_round(kept: Sequence[KeptModels], round: int) -> KeptModels:
+    """Return the models of a round.
+
+    Raises
+    ------
+    InputError
+        There are none.
+    """
+    for one in kept:
+        if one.round == round:
+            return one
+    rounds = ", ".join(str(one.round) for one in kept)
+    raise InputError(f"The run has no models of round {round!r}: expected one of {rounds}.")
+
+
+def all_kept(folder: Path) -> list[KeptModels]:
+    """Return what models are in a run's folder, in the order of their rounds.
+
+    Raises
+    ------
+    DamagedError
+        A file is damaged.
+    """
+    found = [read_kept(folder / name) for name in model_files(folder)]
+    return sorted(found, key=lambda one: one.round)
 
 
 def read_kept(path: Path) -> KeptModels:

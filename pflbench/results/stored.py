@@ -26,6 +26,8 @@ RUN, ENVIRONMENT = "run.json", "environment.json"
 SUMMARY, FAILURE = "summary.json", "failure.json"
 CHECKPOINT = "checkpoint"
 MODELS = "models.safetensors"
+MODELS_OF = "models-{}.safetensors"
+"""The personal models of a round, of a run that keeps several."""
 SEAL = "sha256"
 """Key of a summary's file: digests of the run's other files, and of the summary itself."""
 
@@ -33,6 +35,7 @@ NO_COMPUTATION = ("WorkerDied", "PeerFailedError", "MemoryError")
 """Errors of failed runs that are a machine's: no computation repeats them."""
 
 _RUN_ID = re.compile(r"[0-9a-f]{12}")
+_MODELS = re.compile(r"models(-[0-9]+)?\.safetensors")
 _TABLE = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -130,7 +133,7 @@ class StoredRun:
     @property
     def has_models(self) -> bool:
         """Whether the run has kept the personal models."""
-        return (self.folder / MODELS).is_file()
+        return bool(model_files(self.folder))
 
     def has_table(self, name: str) -> bool:
         """Whether the run has a table of that name."""
@@ -162,6 +165,11 @@ class StoredRun:
                 f"Run {self.id} ({self.status}) has no table {name!r}. It has: {there}."
             )
         return read_arrow(path, None if columns is None else list(columns))
+
+
+def model_files(folder: Path) -> list[str]:
+    """Return the names of the files with personal models in a run's folder."""
+    return sorted(e.name for e in os.scandir(folder) if _MODELS.fullmatch(e.name))
 
 
 def load(folder: Path) -> StoredRun:

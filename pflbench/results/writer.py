@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,11 +19,11 @@ from pflbench.results.sealing import sealed
 from pflbench.results.stored import (
     CHECKPOINT,
     FAILURE,
-    MODELS,
     SEAL,
     SUMMARY,
     StoredRun,
     load,
+    model_files,
     table_file,
 )
 
@@ -95,21 +96,25 @@ class RunWriter:
     def keep(self, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
         """Keep personal models; they belong to the run if it is completed."""
         self._held()
-        write_models(self.folder / MODELS, models, tensors)
+        write_models(self.folder, models, tensors)
 
     @property
-    def models(self) -> KeptModels | None:
-        """What models have been kept, by this attempt or an earlier one; None if none are whole."""
-        try:
-            return read_kept(self.folder / MODELS)
-        except DamagedError:
-            return None
+    def models(self) -> list[KeptModels]:
+        """What models have been kept, by this attempt or an earlier one, as far as whole."""
+        found = []
+        for name in model_files(self.folder):
+            with suppress(DamagedError):
+                found.append(read_kept(self.folder / name))
+        return found
 
-    def forget_models(self) -> None:
-        """Remove the models that were kept, by this attempt or an earlier one."""
+    def forget_models(self, besides: Sequence[KeptModels] = ()) -> None:
+        """Remove the other models that were kept, by this attempt or an earlier one."""
         self._held()
-        with writing(self.folder / MODELS):
-            (self.folder / MODELS).unlink(missing_ok=True)
+        kept = {models.file for models in besides}
+        for name in model_files(self.folder):
+            if name not in kept:
+                with writing(self.folder / name):
+                    (self.folder / name).unlink(missing_ok=True)
 
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
         """Write the tables, then the summary, whose presence means that the run is complete."""

@@ -141,7 +141,7 @@ class _Execution:
                     self.simulation.server, p.held.participants, p.held.numbers
                 )
             summary = {**self._summary(), **near}
-            self.keeper.end(summary["selected_round"])
+            self.keeper.end(summary["selected_round"], self.done)
             ended = self.writer.complete({**self._tables(), **related}, summary)
         except Exception as error:
             if isinstance(error, DivergedError):
@@ -231,8 +231,8 @@ class _Execution:
             }
         )
         self.onboarding.play(self.done)
-        if due:
-            self.keeper.evaluated(self.done, self.evaluations)
+        ended = self.done == self.scenario.rounds
+        self.keeper.played(self.done, self.evaluations if due else (), last=ended)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
     def _telemetry(self) -> dict[str, float]:

@@ -14,10 +14,11 @@ from pflbench.engine import Simulation
 from pflbench.errors import InputError, Notice
 from pflbench.method import Layout
 from pflbench.results import StoredRun, client_table, selected_round
-from pflbench.results.model_file import KeptModels, kept_models
+from pflbench.results.model_file import KeptModels, all_kept
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.request import RunRequest
 from pflbench.runs.writers import Shared
+from pflbench.schema.kept_rounds import step_of, wanted_rounds
 
 _TOGETHER: Final = 256
 """Clients whose models are made at a time."""
@@ -38,26 +39,37 @@ class ModelKeeper:
         self._planned, self._simulation, self._writer = planned, simulation, writer
         self._which = planned.request.keep_models
 
-    def evaluated(self, done: int, evaluations: Sequence[pd.DataFrame]) -> None:
-        """Keep the models of round `done`, which has been evaluated, if they are asked for."""
+    def played(self, done: int, evaluations: Sequence[pd.DataFrame], *, last: bool) -> None:
+        """Keep the models of round `done` if they are asked for.
+
+        Parameters
+        ----------
+        done
+            The round.
+        evaluations
+            All so far, the round's among them; empty if it has not been evaluated.
+        last
+            Whether it is the last one.
+        """
         if self._which is None:
             return
-        if self._which == "last":
-            wanted = self._planned.cell.scenario.rounds
+        if self._which == "selected":
+            there = client_table(pd.concat(evaluations), "val") if evaluations else None
+            wanted = there is not None and selected_round(there) == done
         else:
-            wanted = selected_round(client_table(pd.concat(evaluations), "val"))
-        if wanted == done:
+            step = step_of(self._which)
+            wanted = last or (step > 0 and done % step == 0)
+        if wanted:
             self._keep(done)
 
-    def end(self, selected: int) -> None:
-        """Leave the models asked for, or none, given which round was selected."""
-        wanted = selected if self._which == "selected" else self._planned.cell.scenario.rounds
-        there = self._writer.models
-        if there is not None and (there.which, there.round) == (self._which, wanted):
-            return
-        self._writer.forget_models()
-        if self._which is not None:
-            warnings.warn(_without(self._planned.cell.id, self._which), Notice, stacklevel=2)
+    def end(self, selected: int, last: int) -> None:
+        """Leave the models asked for, given which round was selected and which was the last."""
+        which = self._which
+        wanted = set() if which is None else wanted_rounds(which, selected, last)
+        kept = [m for m in self._writer.models if m.which == which and m.round in wanted]
+        self._writer.forget_models(kept)
+        if which is not None and len(kept) < len(wanted):
+            warnings.warn(_without(self._planned.cell.id, which), Notice, stacklevel=2)
 
     def _keep(self, done: int) -> None:
         p = self._planned
@@ -105,14 +117,16 @@ def named_models(
 
 def tell_not_kept(run: StoredRun, request: RunRequest) -> None:
     """Say of a complete run that it is returned without the models asked for, if it is so."""
-    if request.keep_models is None:
+    which = request.keep_models
+    if which is None:
         return
     try:
-        there = kept_models(run).which == request.keep_models
+        there = {models.round for models in all_kept(run.folder)}
     except InputError:
-        there = False
-    if not there:
-        warnings.warn(_without(run.id, request.keep_models), Notice, stacklevel=2)
+        there = set()
+    selected, last = (run.summary.get(name, 0) for name in ("selected_round", "rounds"))
+    if not wanted_rounds(which, selected, last) <= there:
+        warnings.warn(_without(run.id, which), Notice, stacklevel=2)
 
 
 def _without(run_id: str, which: str) -> str:

@@ -62,7 +62,7 @@ def run(
     metrics: Mapping[str, Metric] | Sequence[str] = (),
     results: Path | str | None = None,
     rerun: Literal["missing", "always"] = "missing",
-    keep_models: Literal["last", "selected"] | None = None,
+    keep_models: str | None = None,
     data_dir: Path | str | None = None,
     fallback: bool = True,
     device: str = "auto",
@@ -129,8 +129,9 @@ def run(
     rerun
         "missing" returns a complete run without running, "always" runs it again.
     keep_models
-        Keep the personal models, before adaptation, of the "last" round or of the round "selected"
-        on validation: for `Result.model` and `pflbench export`.
+        Keep the personal models, before adaptation, of the "last" round, of the round "selected"
+        on validation, or of "every=N" rounds and the last: for `Result.model` and `pflbench
+        export`.
     data_dir
         Where to look for data first; None for the environment's PFLBENCH_DATA.
     fallback

@@ -15,8 +15,7 @@ from pflbench.engine import build_network
 from pflbench.engine.apart import apart
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.results import StoredRun
-from pflbench.results.model_file import KeptModels, kept_models, read_model
-from pflbench.results.stored import MODELS
+from pflbench.results.model_file import KeptModels, kept_models, of_round, read_model
 from pflbench.schema import plugins
 from pflbench.schema.plugin_choice import choose_field
 from pflbench.schema.specs import resolve
@@ -41,24 +40,36 @@ class PersonalModels:
     build: Callable[[], nn.Module]
 
     @staticmethod
-    def stored(run: StoredRun) -> PersonalModels:
-        """Return a stored run's models.
+    def stored(run: StoredRun, round: int | None = None) -> PersonalModels:
+        """Return a stored run's models of a round; None for the latest that it has.
 
         Raises
         ------
         InputError
             It has none.
         """
-        kept = kept_models(run)
+        kept = kept_models(run, round)
+        path = run.folder / kept.file
         return PersonalModels(
-            kept, lambda client: read_model(run.folder / MODELS, kept, client), lambda: _built(run)
+            kept, lambda client: read_model(path, kept, client), lambda: _built(run)
         )
 
     @staticmethod
     def in_memory(
-        kept: KeptModels, tensors: Mapping[str, Tensor], module: nn.Module
+        rounds: Mapping[int, tuple[KeptModels, Mapping[str, Tensor]]],
+        module: nn.Module,
+        round: int | None = None,
     ) -> PersonalModels:
-        """Return models whose tensors, [N, ...] or common, are in memory."""
+        """Return models of a round whose tensors, [N, ...] or common, are in memory.
+
+        Raises
+        ------
+        InputError
+            There are none of that round.
+        """
+        there = [kept for kept, _ in rounds.values()]
+        kept = of_round(there, max(rounds) if round is None else round)
+        tensors = rounds[kept.round][1]
 
         def of(client: int) -> dict[str, Tensor]:
             place = kept.place(client)

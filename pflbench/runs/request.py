@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pflbench.errors import InputError, UnknownNameError
+from pflbench.errors import InputError
 from pflbench.federation import Federation
 from pflbench.schema.expressions import parse_expression
+from pflbench.schema.kept_rounds import kept_rounds
 from pflbench.schema.new_clients import Listed
 from pflbench.schema.numbers import whole_of
 from pflbench.schema.parameters import required
 from pflbench.schema.scenario_fields import ScenarioFields, scenario_fields
 
 RERUN = ("missing", "always")
-KEEP_MODELS = ("last", "selected")
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class RunRequest(ScenarioFields):
         "missing": a complete run of the same identity is returned without running; "always": it
         is run again.
     keep_models
-        Store the personal models after the "last" round, or those of the round "selected" on
-        validation; None stores none. It does not belong to a run's identity.
+        Store the personal models after the "last" round, those of the round "selected" on
+        validation, or of "every=N" rounds and the last; None stores none. It does not belong to a
+        run's identity.
     """
 
     algorithm: str
@@ -68,7 +69,7 @@ class RunRequest(ScenarioFields):
     chunk: int | None = None
     metrics: Sequence[str] = ()
     rerun: Literal["missing", "always"] = "missing"
-    keep_models: Literal["last", "selected"] | None = None
+    keep_models: str | None = None
 
     def __post_init__(self) -> None:
         for name, kinds, expected in (
@@ -94,8 +95,9 @@ class RunRequest(ScenarioFields):
                     f"{field.name} = {value!r} is not valid: expected one of "
                     f"{', '.join(field.choices)}."
                 )
-        if self.keep_models not in (None, *KEEP_MODELS):
-            raise UnknownNameError("choice for keep_models", str(self.keep_models), KEEP_MODELS)
+        if self.keep_models is not None:
+            kept = kept_rounds(self.keep_models, "keep_models")
+            object.__setattr__(self, "keep_models", kept)
         chunk = None if self.chunk is None else whole_of(self.chunk)
         if self.chunk is not None and (chunk is None or chunk < 1):
             raise InputError(

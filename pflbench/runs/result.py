@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Result:
     summary: Mapping[str, Any]
     folder: Path | None
     _table: Callable[[str], pd.DataFrame] = field(repr=False)
-    _models: Callable[[], PersonalModels] | None = field(default=None, repr=False)
+    _models: Callable[[int | None], PersonalModels] | None = field(default=None, repr=False)
 
     @staticmethod
     def stored(run: StoredRun) -> Result:
@@ -62,26 +61,28 @@ class Result:
             run.summary,
             run.folder,
             run.table,
-            partial(PersonalModels.stored, run),
+            lambda round: PersonalModels.stored(run, round),
         )
 
-    def model(self, client: int) -> nn.Module:
+    def model(self, client: int, round: int | None = None) -> nn.Module:
         """Return a client's personal model, before adaptation, as a network in eval mode.
 
         Parameters
         ----------
         client
             Its number, as in `metrics`.
+        round
+            The round of the model, of a run that keeps several; None for the latest.
 
         Raises
         ------
         InputError
-            The run kept no models (`keep_models`) or none of this client, or what is installed
-            cannot build its network.
+            The run kept no models (`keep_models`), none of this client or none of this round, or
+            what is installed cannot build its network.
         """
-        return self._kept().network(client)
+        return self._kept(round).network(client)
 
-    def predict(self, client: int, x: ArrayLike | Tensor) -> Tensor:
+    def predict(self, client: int, x: ArrayLike | Tensor, round: int | None = None) -> Tensor:
         """Return the probabilities that a client's personal model gives samples.
 
         Parameters
@@ -90,6 +91,8 @@ class Result:
             Its number, as in `metrics`.
         x
             [n, *shape] samples, as the data set has them.
+        round
+            As of `model`.
 
         Returns
         -------
@@ -101,14 +104,14 @@ class Result:
         InputError
             As `model` says, or the samples have another shape.
         """
-        return self._kept().probabilities(client, x)
+        return self._kept(round).probabilities(client, x)
 
-    def _kept(self) -> PersonalModels:
+    def _kept(self, round: int | None) -> PersonalModels:
         if self._models is None:
             raise InputError(
                 f'Run {self.run_id} has no models. To keep them, run it with keep_models="last".'
             )
-        return self._models()
+        return self._models(round)
 
     @property
     def metrics(self) -> pd.DataFrame:

@@ -5,7 +5,7 @@ Of several, the first one reads and writes; the others get from it the state to 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from pflbench.results.model_file import KeptModels
 from pflbench.runs.personal_models import PersonalModels
 from pflbench.runs.planning import PlannedRun
 from pflbench.runs.result import Result
+from pflbench.schema.kept_rounds import step_of
 
 
 class InMemory:
@@ -27,7 +28,7 @@ class InMemory:
 
     def __init__(self, planned: PlannedRun) -> None:
         self._planned, self._cell = planned, planned.cell
-        self._kept: tuple[KeptModels, dict[str, Tensor]] | None = None
+        self._kept: dict[int, tuple[KeptModels, dict[str, Tensor]]] = {}
 
     def checkpoint(self, *_: object) -> None:
         """Keep nothing: such a run cannot resume."""
@@ -38,16 +39,20 @@ class InMemory:
 
     def keep(self, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
         """Keep personal models for the result."""
-        self._kept = models, {name: tensor.cpu() for name, tensor in tensors.items()}
+        if not step_of(models.which):
+            self._kept.clear()  # the round that was selected before
+        own = {name: tensor.cpu() for name, tensor in tensors.items()}
+        self._kept[models.round] = models, own
 
     @property
-    def models(self) -> KeptModels | None:
+    def models(self) -> list[KeptModels]:
         """What models have been kept."""
-        return None if self._kept is None else self._kept[0]
+        return [models for models, _ in self._kept.values()]
 
-    def forget_models(self) -> None:
-        """Forget the models that were kept."""
-        self._kept = None
+    def forget_models(self, besides: Sequence[KeptModels] = ()) -> None:
+        """Forget the other models that were kept."""
+        rounds = {models.round for models in besides}
+        self._kept = {r: kept for r, kept in self._kept.items() if r in rounds}
 
     def complete(
         self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
@@ -55,8 +60,8 @@ class InMemory:
         """Hand the tables over."""
         kept = dict(tables)
         models = None
-        if self._kept is not None:
-            models = partial(PersonalModels.in_memory, *self._kept, self._planned.module)
+        if self._kept:
+            models = partial(PersonalModels.in_memory, self._kept, self._planned.module)
         of = self._cell
         return Result(of.id, of.to_json(), dict(summary), None, kept.__getitem__, models)
 
@@ -88,7 +93,7 @@ class Shared:
         self.keep, self.forget_models = writer.keep, writer.forget_models
 
     @property
-    def models(self) -> KeptModels | None:
+    def models(self) -> list[KeptModels]:
         """What models have been kept, by this attempt or an earlier one."""
         return self._writer.models
 

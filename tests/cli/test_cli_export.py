@@ -32,6 +32,19 @@ def test_a_client_is_exported_under_the_names_of_its_network(
         assert file.metadata() == {"run": run.id, "client": "2", "round": selected}
 
 
+def test_a_round_is_exported(pflbench: Call, folder: Path, data: str) -> None:
+    command = ("run", "--algo", "fedavg", "--dataset", data, *SMALL)
+    assert pflbench(*command, "--keep-models", "every=3").exit_code == 0
+    (run,) = Store(folder / "results").runs()
+    assert pflbench("export", run.id, "--client", "2", "--round", "3", "a.st").exit_code == 0
+    with safetensors.safe_open("a.st", "pt") as file:
+        assert file.metadata()["round"] == "3"
+    result = pflbench("export", run.id, "--client", "2", "--round", "2", "b.st")
+    assert (result.exit_code, "expected one of 3, 4" in result.stderr) == (2, True)
+    result = pflbench(*command, "--keep-models", "evry=3")
+    assert (result.exit_code, "Did you mean 'every='" in result.stderr) == (2, True)
+
+
 def test_what_cannot_be_exported_is_refused_in_a_sentence(
     pflbench: Call, folder: Path, data: str
 ) -> None:

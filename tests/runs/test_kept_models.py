@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 import pflbench
 from pflbench import Federation
-from pflbench.errors import DamagedError, InputError, Notice, UnknownNameError
+from pflbench.errors import DamagedError, InputError, Notice
 from pflbench.method import AveragingServer, Client
 from pflbench.results import Store
 from pflbench.runs import Observer, execution
@@ -40,12 +40,18 @@ def check_models(result: pflbench.Result, federation: Federation, round: int) ->
         x, y = samples_of(federation, client)
         model = result.model(client)
         assert not model.training
+        assert same(model, result.model(client, round))
         with torch.no_grad():
             assert float(cross_entropy(model(x), y)) == pytest.approx(table.loss[client], abs=1e-5)
         p = result.predict(client, x.numpy())
         assert p.shape == (len(y), federation.classes)
         assert torch.allclose(p.sum(dim=1), torch.ones(len(y)))
         assert int((p.argmax(dim=1) == y).sum()) == table.correct[client]
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    a, b = one.state_dict(), other.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def selected_before_the_end(federation: Federation, **options: Any) -> int:
@@ -172,8 +178,9 @@ def test_a_run_without_models_says_how_to_keep_them(federation: Federation, resu
 
 
 def test_wrong_questions_are_refused(federation: Federation, results: Path) -> None:
-    with pytest.raises(UnknownNameError, match=r"'lest'.*last"):
-        pflbench.run("fedavg", federation, keep_models="lest", **SHORT)  # type: ignore[arg-type]
+    for wrong in ("lest", "every=0", "every=", "every=x", "evry=2"):
+        with pytest.raises(InputError, match=f"keep_models '{wrong}' is not valid: .*every=N"):
+            pflbench.run("fedavg", federation, keep_models=wrong, **SHORT)
     result = pflbench.run("fedavg", federation, keep_models="last", results=results, **SHORT)
     with pytest.raises(InputError, match=r"no model of client 5: expected 0 to 4\."):
         result.model(5)
@@ -211,6 +218,8 @@ class _Stops(Observer):
         ("selected", "selected"),
         ("selected", "last"),
         ("selected", None),
+        ("every=5", "every=5"),
+        pytest.param("every=5", "selected", marks=pytest.mark.slow),
     ],
 )
 def test_a_resumed_run_has_the_models_that_were_asked_for_last(
@@ -232,7 +241,32 @@ def test_a_resumed_run_has_the_models_that_were_asked_for_last(
     assert run.status == "complete"
     assert run.has_models == (then is not None and not lost)
     if run.has_models:
-        check_models(result, federation, 12 if then == "last" else chosen)
+        check_models(result, federation, chosen if then == "selected" else 12)
+    names = {path.name for path in run.folder.glob("*.safetensors")}
+    expected = {None: [], "every=5": ["-5", "-10", "-12"]}.get(then, [""])
+    assert names == {f"models{name}.safetensors" for name in expected if not lost}
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_models_of_every_few_rounds_are_those_of_a_run_that_ends_there(
+    stored: bool, federation: Federation, results: Path
+) -> None:
+    where: dict[str, Any] = {"results": results} if stored else {}
+    plain = pflbench.run("fedora", federation, **SHORT)
+    result = pflbench.run("fedora", federation, keep_models="every=4", **where, **SHORT)
+    assert result.run_id == plain.run_id
+    pd.testing.assert_frame_equal(result.metrics, plain.metrics, check_exact=True)
+    until = pflbench.run("fedora", federation, keep_models="last", **{**SHORT, "rounds": 4})
+    assert same(result.model(2, 4), until.model(2))
+    check_models(result, federation, 6)
+    with pytest.raises(InputError, match="no models of round 5: expected one of 4, 6"):
+        result.model(2, 5)
+    if stored:
+        (run,) = Store(results).runs()
+        assert {"models-4.safetensors", "models-6.safetensors"} <= run.seal.keys()
+        (run.folder / "models-4.safetensors").unlink()
+        (run,) = Store(results).runs()
+        assert run.status == "damaged"
 
 
 def test_a_failed_run_leaves_no_models(federation: Federation, results: Path) -> None:
