@@ -19,6 +19,7 @@ from pflbench.conformance.golden import Differences, Recording
 from pflbench.engine import RoundReport, Simulation, choose_engine
 from pflbench.engine.batches import Batches
 from pflbench.engine.evaluation import measure
+from pflbench.engine.interface import Padded
 from pflbench.method import AveragingServer, Columns, Sgd
 from pflbench.schema.parameters import describe_parameters
 from pflbench.schema.specs import AlgorithmSpec
@@ -176,6 +177,11 @@ class RecordedRounds:
             return
         clients = self.simulation.everyone.tolist()
         outputs = self.simulation.engine.logits(W, self.simulation.shards["test"], clients)
+        self.compare_outputs(r, prefix, outputs)
+
+    def compare_outputs(self, r: int, prefix: str, outputs: Padded) -> None:
+        """Compare the test metrics of all clients' outputs with `{prefix}test_*`."""
+        clients = self.simulation.everyone.tolist()
         values = {name: value.numpy() for name, value in measure(outputs, {}).items()}
         table = pd.DataFrame({"client": clients, "split": "test", **values})
         self.differences.note_evaluation(r, table, prefix)

@@ -26,6 +26,8 @@ OWN = PASSED_ON | {"personal"}
 MIXED = {"local", "personal", "test_accuracy", "test_loss"}
 GRAPH = MIXED | {"similarity", "graph", "local/test_accuracy", "local/test_loss"}
 GLOBAL = {"global/test_accuracy", "global/test_loss"}
+CLASSES = {"prototypes", "has_prototype", "client_prototypes", "has_client_prototype"}
+PROTOTYPES = CLASSES | {"local", "test_accuracy", "test_loss", "prototype/test_accuracy"}
 NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 STARTS = {"initialised", "initialised/test_accuracy", "initialised/test_loss"}
 WEIGHED = {"local", "test_accuracy", "test_loss", "raw_weights", "weights"} | STARTS
@@ -47,6 +49,7 @@ FILES = {
     "fedbn_samples": ("fedbn", PASSED_ON),
     "fedrod": ("fedrod", PASSED_ON | {"personal"}),
     "knnper": ("knnper", NEAR),
+    "fedproto": ("fedproto", PROTOTYPES),
     "scaffold": ("scaffold", PASSED_ON | CONTROLS),
     "scaffold_samples": ("scaffold", PASSED_ON | CONTROLS),
     "ditto": ("ditto", OWN),
