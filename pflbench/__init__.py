@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from pflbench.analysis import Board, leaderboard
     from pflbench.engine import Simulated, simulate
     from pflbench.experiments.matrix_runs import CellOutcome, run_matrix
+    from pflbench.experiments.matrix_tables import table
     from pflbench.federation import Federation
     from pflbench.method import Client, Server
+    from pflbench.report.tables.paper_table import PaperTable
     from pflbench.runs import Agreement, Result, reproduce, run
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "NoParameters",
     "ObserverSpec",
     "OptimizerSpec",
+    "PaperTable",
     "ParticipationSpec",
     "PartitionerSpec",
     "PopulationSpec",
@@ -64,6 +67,7 @@ __all__ = [
     "run",
     "run_matrix",
     "simulate",
+    "table",
 ]
 
 _LAZY = {
@@ -72,6 +76,7 @@ _LAZY = {
     "CellOutcome": "pflbench.experiments.matrix_runs",
     "Client": "pflbench.method",
     "Federation": "pflbench.federation",
+    "PaperTable": "pflbench.report.tables.paper_table",
     "Result": "pflbench.runs",
     "Server": "pflbench.method",
     "Simulated": "pflbench.engine",
@@ -80,6 +85,7 @@ _LAZY = {
     "run": "pflbench.runs",
     "run_matrix": "pflbench.experiments.matrix_runs",
     "simulate": "pflbench.engine",
+    "table": "pflbench.experiments.matrix_tables",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -163,6 +163,9 @@ class Row:
         selected round; None if the row is not ranked. In no record, and no part of equality.
     deviations
         Standard deviation over seeds of the means in `measures`, by name; empty with one seed.
+    by_seed
+        The numbers that the means in `measures` are over, by name: one a seed, in the order of the
+        board's seeds. In no record, and no part of equality.
     metrics
         Metrics of plugins, by name, if all runs and clients have them.
     scored
@@ -191,6 +194,7 @@ class Row:
     accuracies: Floats | None = field(default=None, compare=False, repr=False)
     worst_rank: int | None = None
     deviations: Mapping[str, float] = field(default_factory=dict)
+    by_seed: Mapping[str, Sequence[float]] = field(default_factory=dict, compare=False, repr=False)
     metrics: Mapping[str, Further] = field(default_factory=dict)
     scored: Floats | None = field(default=None, compare=False, repr=False)
 

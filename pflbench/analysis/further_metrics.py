@@ -97,6 +97,8 @@ class Further:
         Ends of the 95 % t interval over seeds; None with one seed.
     clients, without
         Clients of all seeds together; and those of them that have no number, and are left out.
+    by_seed
+        The mean of each seed.
     """
 
     mean: float
@@ -105,6 +107,7 @@ class Further:
     high: float | None
     clients: int
     without: int
+    by_seed: tuple[float, ...] = ()
 
     @classmethod
     def of(cls, values: Sequence[Floats]) -> Further:
@@ -113,9 +116,9 @@ class Further:
         mean = float(np.mean(by_seed))
         counts = sum(map(len, values)), sum(int(np.isnan(one).sum()) for one in values)
         if len(by_seed) < 2 or not np.isfinite(by_seed).all():
-            return cls(mean, None, None, None, *counts)
+            return cls(mean, None, None, None, *counts, tuple(by_seed))
         low, high = (float(end) for end in t_interval(by_seed))
-        return cls(mean, float(np.std(by_seed, ddof=1)), low, high, *counts)
+        return cls(mean, float(np.std(by_seed, ddof=1)), low, high, *counts, tuple(by_seed))
 
 
 def further(runs: Sequence[Scores]) -> dict[str, Further]:
@@ -169,6 +172,12 @@ def meaning(name: str) -> str:
     undefined = f"; undefined for {record.undefined}" if record.undefined else ""
     better = "higher" if record.higher_is_better else "lower"
     return f"{summary}; {better} is better{undefined}"
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether more of a metric is better, as its record says; if it is not installed, it is."""
+    record = _record_of(name)
+    return record is None or record.higher_is_better
 
 
 def _record_of(name: str) -> MetricSpec | None:

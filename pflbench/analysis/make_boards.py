@@ -17,7 +17,7 @@ from pflbench.analysis.costs import Question, spent
 from pflbench.analysis.further_metrics import Score, further, without_notes
 from pflbench.analysis.gradients import budget_notes, times
 from pflbench.analysis.marks import unstable
-from pflbench.analysis.measuring import measure
+from pflbench.analysis.measuring import BySeed, measure
 from pflbench.analysis.new_client_scores import onboarded
 from pflbench.analysis.protocol import BASELINE, FEWEST_SEEDS, REFERENCE_ROWS, no_verdict
 from pflbench.analysis.row_names import (
@@ -112,7 +112,7 @@ def _board(
     )
     local = _baseline(ranked)
     numbers = _measure(ranked, seeds, local)
-    measured = [measures for measures, _ in numbers]
+    measured = [measures for measures, *_ in numbers]
     by_group = _by_group(ranked, seeds)
     chosen = _chosen(ranked, measured)
     rows = []
@@ -123,6 +123,7 @@ def _board(
                 row,
                 measures=measured[i],
                 deviations=numbers[i][1],
+                by_seed=numbers[i][2],
                 chosen=i in chosen,
                 baseline=i == local,
                 groups=by_group[i],
@@ -199,8 +200,8 @@ def _spoilt(entry: _Entry) -> bool:
 
 def _measure(
     entries: Sequence[_Entry], seeds: Sequence[int], local: int | None
-) -> list[tuple[Measures, dict[str, float]]]:
-    """Return the numbers of every entry that can be ranked, and their deviations over seeds."""
+) -> list[tuple[Measures, dict[str, float], BySeed]]:
+    """Return `measure` of every entry that can be ranked."""
     runs = [[entry.scores[seed] for seed in seeds] for entry in entries]
     return [measure(own, None if local is None else runs[local]) for own in runs]
 

@@ -34,8 +34,8 @@ _GAINS = ("gain", "hurt", "hurt_beyond_error")
 
 def measure(
     runs: Sequence[Scores], baseline: Sequence[Scores] | None
-) -> tuple[Measures, dict[str, float]]:
-    """Return a row's numbers, and the standard deviations over seeds of the means.
+) -> tuple[Measures, dict[str, float], BySeed]:
+    """Return a row's numbers, the standard deviations of the means, and the numbers by seed.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def measure(
         gain_high=gain_high,
         **{name: means.get(name) for name in (*KEPT, *CALIBRATION, *_BY_SAMPLES)},
     )
-    return measures, deviations
+    return measures, deviations, by_seed
 
 
 _BY_SAMPLES = {f"{name}_by_samples": name for name in BY_SAMPLES}

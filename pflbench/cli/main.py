@@ -12,6 +12,7 @@ _LAZY = {
     "tune": "pflbench.cli.tune:tune",
     "status": "pflbench.cli.status:status",
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
+    "table": "pflbench.cli.table:table",
     "plan": "pflbench.cli.plan:plan",
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",
@@ -59,7 +60,17 @@ _EPILOG = (
 )
 @click.command_panel(
     "Run and compare",
-    commands=["run", "tune", "status", "leaderboard", "plan", "report", "plot", "reproduce"],
+    commands=[
+        "run",
+        "tune",
+        "status",
+        "leaderboard",
+        "table",
+        "plan",
+        "report",
+        "plot",
+        "reproduce",
+    ],
 )
 @click.command_panel("Look", commands=["list", "show", "export"])
 @click.command_panel("Extend", commands=["check", "new"])

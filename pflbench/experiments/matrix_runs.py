@@ -166,7 +166,7 @@ def run_matrix(
     where = make_executor(executor, None if jobs is None else whole_of(jobs), main=False)
     folder = path_of(results, "results")
     requests = requests_of(
-        _matrix(matrix),
+        matrix_from(matrix),
         folder,
         rerun=rerun,
         keep_models=keep_models,
@@ -228,7 +228,14 @@ def title(request: RunRequest) -> str:
     return f"{method} on {request.dataset}{partition}, seed {request.seed}"
 
 
-def _matrix(matrix: object) -> Matrix:
+def matrix_from(matrix: object) -> Matrix:
+    """Return the matrix of a file or a mapping.
+
+    Raises
+    ------
+    InputError
+        It is neither, or not valid.
+    """
     if isinstance(matrix, Mapping):
         return matrix_of(_plain(matrix), Path(), plugins.installed())
     if isinstance(matrix, str | os.PathLike):

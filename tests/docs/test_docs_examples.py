@@ -115,6 +115,7 @@ def test_the_quickstart_runs(command_line: Call, folder: Path) -> None:
     [
         "engine.md",
         "results-format.md",
+        pytest.param("paper.md", marks=pytest.mark.slow),
         pytest.param("python.md", marks=pytest.mark.slow),
         pytest.param("scenarios.md", marks=pytest.mark.slow),
         pytest.param("command-line.md", marks=pytest.mark.slow),

@@ -135,3 +135,25 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     with pytest.raises(InputError, match=said):
         run_matrix(matrix, **options)
     assert not (folder / "results").exists()
+
+
+def test_a_table_has_exactly_the_cells_of_its_matrix(folder: Path) -> None:
+    """A cell without a complete run is no dash that a reader would take for a choice."""
+    (folder / "matrix.toml").write_text(TOML)
+    run_matrix()
+    run_matrix({**MATRIX, "methods": "fedavg", "seeds": 0})  # not in the file
+    made = pflbench.table(matrix="matrix.toml")
+    assert made.content.methods == ("local", "fedprox(mu=0.1)")
+    assert set(made.to_frame()["seeds"]) == {2}
+    asked = ["table", "--matrix", "matrix.toml", "--format", "latex"]
+    printed = CliRunner().invoke(main, asked)
+    assert printed.exit_code == 0, printed.output
+    assert printed.stdout.rstrip("\n") == made.to_latex().rstrip("\n")
+    (folder / "matrix.toml").write_text(TOML.replace("[0, 1]", "[0, 1, 2]"))
+    refused = CliRunner().invoke(main, asked)
+    assert refused.exit_code == 2
+    assert refused.stdout == ""
+    assert "2 of the matrix's 6 cells have no complete run in results" in refused.stderr
+    assert "local on npz:points.npz, seed 2 (missing)" in refused.stderr
+    both = CliRunner().invoke(main, [*asked, "--scenario", "abc"])
+    assert both.exit_code == 2

@@ -36,8 +36,15 @@ _LATEX = {
     "–": "--",
     "δ": r"$\delta$",
     "ε": r"$\varepsilon$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
     "�": "?",
+    "\u2010": r"-\mbox{}",
 }
+_HYPHEN = "\u2010"
+_NOT_IN_PLAIN_LATEX = frozenset("«»ÐðÞþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")
+"""Latin letters and quotation marks that LaTeX's standard font encoding lacks."""
+_LAST_LATIN = "\u017f"
 
 
 _BEGIN_FORMULAS = tuple("=+-@＝＋－＠")
@@ -49,8 +56,14 @@ def markdown(text: str) -> str:
 
 
 def latex(text: str) -> str:
-    """Return a text that LaTeX shows unchanged."""
-    return "".join(_LATEX.get(c, c) for c in plain(text))
+    """Return a text that LaTeX shows unchanged; a letter that its fonts lack is [U+4E2D]."""
+    shown = re.sub("-(?=-)", _HYPHEN, plain(text))  # two would become a dash
+    return "".join(_LATEX.get(c) or _letter(c) for c in shown)
+
+
+def _letter(character: str) -> str:
+    lacking = character > _LAST_LATIN or character in _NOT_IN_PLAIN_LATEX
+    return f"[U+{ord(character):04X}]" if lacking else character
 
 
 def latex_comment(text: str) -> str:
