@@ -22,6 +22,7 @@ from pflbench.conformance.lab import (
     clients,
     distance,
     expect_same,
+    expect_training_clients,
     federation,
     play,
     simulation,
@@ -111,6 +112,7 @@ def failing_leaves_no_trace(subject: Subject) -> None:
 @CHECKS.add("a client that does one local step trains")
 def one_step_trains(subject: Subject) -> None:
     """However many it would have done."""
+    expect_training_clients(subject)
     for engine in _ENGINES:
         sim = simulation(subject, engine=engine)
         for r, k in enumerate((2, 0, 2)):

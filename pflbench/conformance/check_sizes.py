@@ -19,6 +19,7 @@ from pflbench.conformance.lab import (
     differs,
     distance,
     expect_same,
+    expect_training_clients,
     federation,
     play,
     simulation,
@@ -37,6 +38,7 @@ _ENGINES = ("sequential", "stacked")
 @CHECKS.add("one-client cohorts work and train")
 def one_client_cohort(subject: Subject) -> None:
     """Round after round with one client, again and for the first time."""
+    expect_training_clients(subject)
     for engine in _ENGINES:
         sim = simulation(subject, engine=engine)
         for r, k in enumerate((3, 0, 3)):
@@ -46,6 +48,7 @@ def one_client_cohort(subject: Subject) -> None:
 @CHECKS.add("a federation of one client works and trains")
 def one_client_federation(subject: Subject) -> None:
     """No other client exists to learn from."""
+    expect_training_clients(subject)
     for engine in _ENGINES:
         sim = simulation(subject, federation((9,)), engine=engine)
         for r in range(2):
@@ -55,18 +58,21 @@ def one_client_federation(subject: Subject) -> None:
 @CHECKS.add("a client of one sample trains")
 def one_sample_client(subject: Subject) -> None:
     """Alone in its round, and among others."""
+    expect_training_clients(subject)
     _expect_training_of(subject, 1)
 
 
 @CHECKS.add("a client smaller than a batch trains")
 def smaller_than_a_batch(subject: Subject) -> None:
     """Alone in its round, and among others."""
+    expect_training_clients(subject)
     _expect_training_of(subject, 2)
 
 
 @CHECKS.add("every training sample counts")
 def every_sample_counts(subject: Subject) -> None:
     """Changing any one sample of a small client changes what it computes: none is dropped."""
+    expect_training_clients(subject)
     own = arrays(_SMALL, _HELD)
     for k in (1, 2, 3):
         tap, base = _one_round(subject, own, k, None)
@@ -101,6 +107,7 @@ def uneven_clients(subject: Subject) -> None:
 @CHECKS.add("batches larger than every client work")
 def large_batches(subject: Subject) -> None:
     """A batch size above all clients' sizes is each client's own size."""
+    expect_training_clients(subject)
     sizes = (5, 2, 9)
     data = federation(sizes)
     wide = replace(EPOCHS, batch_size=1000)

@@ -86,7 +86,7 @@ def _played(
     losses = []
     for r in range(_ROUNDS):
         report = sim.round(r)
-        losses.append(report.train_loss)
+        losses += [report.train_loss] if sim.phases else []
         table, _ = sim.evaluate(r + 1)
         accuracy = (table["correct"] / table["samples"])[table["split"] == "val"]
         heard = Evaluation(r + 1, float(accuracy.mean()), float(accuracy.min()))

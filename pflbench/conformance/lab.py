@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pflbench.conformance.catalogue import CheckFailed, Subject
+from pflbench.conformance.catalogue import CheckFailed, Skipped, Subject
 from pflbench.engine import Simulation, drawing_weights
 from pflbench.engine.evaluation import Metric
 from pflbench.federation import Federation, Participation
@@ -132,6 +132,12 @@ def simulation(
     return made
 
 
+def expect_training_clients(subject: Subject) -> None:
+    """Skip a check of local training if the method has none."""
+    if not simulation(subject, enrolled=False).phases:
+        raise Skipped("its clients do not train")
+
+
 def clients(*numbers: int) -> Tensor:
     """Return a cohort."""
     return torch.tensor(numbers, dtype=torch.int64)
@@ -150,7 +156,7 @@ def play(
     for k, r in enumerate(rounds):
         report = sim.round(r, None if cohorts is None else cohorts[k])
         seen[f"the cohort of round {r + 1}"] = report.cohort.clone()
-        if report.uploaded.any():  # without uploads it is not a number
+        if report.uploaded.any() and sim.phases:  # without training it is not a number
             seen[f"the training loss of round {r + 1}"] = torch.tensor(report.train_loss)
         for name, rows in report.received.items():
             seen[f"{name!r} as received in round {r + 1}"] = rows.detach().clone()

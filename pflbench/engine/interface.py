@@ -42,7 +42,7 @@ class LocalWork:
     batches
         For each phase and client, [steps, B] indices into its training samples; -1 pads.
     phases
-        The phases of local training.
+        The phases of local training; without any, clients start and finish only.
     seeds
         (client, step) to the seed of what is drawn in a step, if anything is: the client as in
         `clients`, the step counted over all phases; -1 is `start`, -2 `finish`.
@@ -84,12 +84,12 @@ class LocalWork:
 
     def steps(self) -> list[int]:
         """Return each client's number of steps."""
-        return [sum(map(len, own)) for own in zip(*self.batches, strict=True)]
+        return [sum(len(phase[k]) for phase in self.batches) for k in range(len(self.clients))]
 
     @property
     def width(self) -> int:
         """Samples of the widest batch."""
-        return max(int(b.shape[1]) for phase in self.batches for b in phase)
+        return max((int(b.shape[1]) for phase in self.batches for b in phase), default=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +101,7 @@ class Trained:
     states, uploads, context
         Rows, [K, ...]; the context is kept only on request.
     losses
-        [K] mean training loss over each row's steps.
+        [K] mean training loss over each row's steps; NaN without steps.
     steps
         [K] int64 gradient steps of each row.
     diverged

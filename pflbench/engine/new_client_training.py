@@ -161,7 +161,7 @@ class NewClientTraining:
             models=models,
             outputs=partial(joining.outputs, models),
             labels=labels,
-            steps=np.full(len(who), joining.steps_done * sim.client.gradients_per_step),
+            steps=np.full(len(who), joining.gradients),
             bytes_down=np.full(len(who), joining.bytes_down),
             bytes_up=joining.bytes_up,
             seconds=time.perf_counter() - began,
@@ -274,6 +274,12 @@ class _Joining:
             x, y = self._data.train.client(k)
             told.append(client.enrol_unlabelled(Samples(x.clone(), y.clone(), x.new_ones(len(y)))))
         return told
+
+    @property
+    def gradients(self) -> int:
+        """The gradients that each computed; clients without phases compute none."""
+        trains = len(self._simulation.phases) > 0
+        return self.steps_done * self._simulation.client.gradients_per_step * trains
 
     def train(self, received: Rows, steps: int | None = None) -> Rows:
         """See `pflbench.method.Joining`."""

@@ -73,7 +73,7 @@ class SequentialEngine:
                 losses += local.train(
                     carry, context, own.train, batches[k], partial(drawing, before=len(losses))
                 )
-        values = torch.stack(losses)
+        values = torch.stack(losses) if losses else carry["w"].new_empty(0)
         fit_losses(values, sum(len(batches[k]) for batches in work.batches))
         carry["steps"] = torch.tensor(len(losses), dtype=dtype, device=values.device)
         with drawing(-2, client.draws):

@@ -54,7 +54,7 @@ class ShardedEngine:
 
     def train(self, work: LocalWork, *, record: bool = False) -> Trained:
         """See `Engine`."""
-        sizes = [sum(b.size for b in own) for own in zip(*work.batches, strict=True)]
+        sizes = [sum(p[k].size for p in work.batches) or 1 for k in range(len(work.clients))]
         bounds = shares(sizes, self.group.size)
         mine = self._mine(bounds)
         trained = self.engine.train(work.part(mine), record=record)

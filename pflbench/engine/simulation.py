@@ -181,6 +181,7 @@ class Simulation:
             storage,
             coordinates,
             None if shared.all else shared,
+            self.task,
         )
         with self.crossing.call("its server half's __init__"):
             self.server = server_class(parameters, setup)
@@ -290,12 +291,13 @@ class Simulation:
         trained = self._train(r, who, received)
         self._wait()
         finished = time.perf_counter()
-        steps = np.zeros(len(cohort), dtype=np.int64)
+        steps, computed = np.zeros(len(cohort), dtype=np.int64), 0
         if trained is not None:
             steps[who.uploads] = trained.steps.cpu().numpy() * self.client.gradients_per_step
             up += self.traffic.count_rows(r + 1, "up", trained.uploads)
             with self.crossing.call(f"aggregate {now}"):
                 self.server.aggregate(r, self._there(who.invited[who.uploads]), trained.uploads)
+                computed = self.server.gradients(r)
             if isinstance(self.engine, ShardedEngine):
                 self.engine.align(self.server)
             self._wait()
@@ -303,7 +305,7 @@ class Simulation:
         return RoundReport(
             cohort=cohort,
             uploaded=torch.from_numpy(who.uploads),
-            steps=int(steps.sum()),
+            steps=int(steps.sum()) + computed,
             train_loss=float("nan") if trained is None else float(trained.losses.mean()),
             bytes_down=down,
             bytes_up=up,

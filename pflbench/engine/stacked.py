@@ -48,10 +48,8 @@ class StackedEngine:
         """See `Engine`."""
         # Most steps first: the rows still active at a step are then a prefix of the matrix. Then
         # most samples first: the short batches of a chunk come together, with little padding.
-        first = work.batches[0]
-        sizes = [
-            (-steps, -int((b >= 0).sum())) for steps, b in zip(work.steps(), first, strict=True)
-        ]
+        first = [int((b >= 0).sum()) for phase in work.batches[:1] for b in phase]
+        sizes = list(zip((-s for s in work.steps()), (-n for n in first), strict=False))
         order = sorted(range(len(sizes)), key=sizes.__getitem__)
         if order == list(range(len(sizes))):
             return self._train(work, record)
@@ -148,7 +146,14 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
     with _drawing(work, -2, W.device):
         finish = _mapped(client, "finish")
         kept, uploads = finish(work.states, carry, work.received, context)
-    return Trained(kept, uploads, context if record else {}, *summarised(chunks))
+    told = summarised(chunks) if chunks else _untrained(len(before), W)
+    return Trained(kept, uploads, context if record else {}, *told)
+
+
+def _untrained(rows: int, W: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the result of `summarised` for rows without any step."""
+    steps = torch.zeros(rows, dtype=torch.int64, device=W.device)
+    return W.new_full((rows,), torch.nan), steps, steps - 1
 
 
 def _play(

@@ -135,7 +135,10 @@ class Client(Generic[P]):
         return {"w": self.whole(received["model"], state)}, {}
 
     def phases(self) -> Sequence[Phase]:
-        """Return the phases of local training, one after the other."""
+        """Return the phases of local training, one after the other.
+
+        Without any, `()`, clients do not train: in a round each starts and finishes.
+        """
         return (Phase(),)
 
     def loss(self, w: Tensor, batch: Samples, context: State) -> Tensor:

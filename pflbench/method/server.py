@@ -15,6 +15,7 @@ from pflbench.method.layout import Layout
 from pflbench.method.new_client import Joining, average
 from pflbench.method.relatedness import Relatedness
 from pflbench.method.storage import CLIENTS, RowStore, Storage
+from pflbench.method.task import Task
 from pflbench.streams import stream
 
 P = TypeVar("P")
@@ -47,6 +48,8 @@ class Setup:
     coordinates
         [N, k] points, close to each other for clients with similar data: only in a run with a
         `Similarity` that has `needs_truth`, and None in all others.
+    task
+        The learning problem, for a server that trains itself.
     """
 
     layout: Layout
@@ -57,6 +60,7 @@ class Setup:
     storage: Storage = field(default_factory=Storage, repr=False, compare=False)
     coordinates: np.ndarray | None = field(default=None, repr=False, compare=False)
     shared: Columns | None = field(default=None, repr=False, compare=False)
+    task: Task | None = field(default=None, repr=False, compare=False)
 
     @property
     def initial_shared(self) -> Tensor:
@@ -98,6 +102,13 @@ class Server(Generic[P]):
 
         The rows are read-only: clients may keep the same memory as their states.
         """
+
+    def gradients(self, round: int) -> int:
+        """Return the gradients of the network that the server computed in `aggregate`.
+
+        They count in the budget that boards show, like those of clients.
+        """
+        return 0
 
     def serve(self, clients: Tensor) -> Rows:
         """Return the messages to clients [K] for an evaluation; must change nothing."""
