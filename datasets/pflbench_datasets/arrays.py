@@ -10,13 +10,14 @@ import numpy as np
 from pflbench.errors import InputError, suggestion
 from pflbench.federation import ClientArrays, DataRequest, Pool
 from pflbench.federation.checks import check_inputs, check_labels, count_classes
-from pflbench.federation.client_names import as_unicode, natural_order, shown
+from pflbench.federation.client_names import as_unicode, natural_order
 from pflbench.federation.clients import ARRAYS, check_clients
 from pflbench.federation.images import check_pixels, remarks_on
 from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
 from pflbench.schema.content import regular
 from pflbench_datasets.folders import DataFolder, is_folder
 from pflbench_datasets.holdout import hold_out
+from pflbench_datasets.owners import FEWEST, check_sizes, numbered_clients
 from pflbench_datasets.recognition import pfllib
 
 SAMPLES = ("x", "y", "client")
@@ -25,7 +26,6 @@ FEDERATION = {f"{key[-1]}_{key[:-2]}": key for key in ARRAYS}
 
 OPTIONAL = ("x_val", "y_val")
 ENDING = ".npz"
-_FEWEST = 3  # a sample each for training, validation and test
 
 
 def load(request: DataRequest) -> Pool | ClientArrays:
@@ -70,9 +70,9 @@ def _pool(path: Path) -> Pool:
     names, owners = None, None
     if "client" in arrays:
         names, owners = _owners(arrays["client"], len(y), path)
-    elif len(y) < _FEWEST:
+    elif len(y) < FEWEST:
         raise InputError(
-            f"npz: the number of samples in {path} is {len(y)}, expected at least {_FEWEST}."
+            f"npz: the number of samples in {path} is {len(y)}, expected at least {FEWEST}."
         )
     test = hold_out(y, owners)
     clients = "" if names is None else f" of {len(names):,} clients"
@@ -159,26 +159,6 @@ def _owners(client: np.ndarray, n: int, path: Path) -> tuple[tuple[str, ...], np
             f"npz: client of {path} is of type {client.dtype}: expected a whole number or text for "
             f"each of the {n:,} samples."
         )
-    values, owners, sizes = np.unique(client, return_inverse=True, return_counts=True)
-    called = [_name(value) for value in values]
-    if client.dtype.kind in "US":
-        order = sorted(range(len(called)), key=lambda i: natural_order(called[i]))
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order))
-        owners = place[owners.reshape(-1)]
-        called, sizes = [called[i] for i in order], sizes[order]
-    if sizes.min() < _FEWEST:
-        few = int(sizes.argmin())
-        samples = f"{sizes[few]} sample{'s' if sizes[few] > 1 else ''}"
-        raise InputError(
-            f"npz: client {shown(called[few])} of {path} has {samples}: each needs at least "
-            f"{_FEWEST}, for training, validation and test."
-        )
-    return tuple(called), owners.astype(np.int64)
-
-
-def _name(value: np.generic) -> str:
-    """Return a client's name as text."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "backslashreplace")
-    return as_unicode(str(value))
+    names, owners = numbered_clients(client)
+    check_sizes(names, owners, "npz", path)
+    return names, owners

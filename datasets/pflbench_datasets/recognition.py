@@ -46,6 +46,22 @@ def imagefolder(path: Path) -> str:
     return ""
 
 
+def csv(path: Path) -> str:
+    """Return the words for a table as text, or a folder with one a client, or ""."""
+    return _tables(path, "CSV", (".csv", ".tsv"))
+
+
+def parquet(path: Path) -> str:
+    """Return the words for a Parquet table, or a folder with one a client, or ""."""
+    return _tables(path, "Parquet", (".parquet", ".pq"))
+
+
+def _tables(path: Path, title: str, endings: tuple[str, ...]) -> str:
+    if path.is_dir():
+        return f"a folder with a {title} table a client" if _has(path, endings) else ""
+    return f"a {title} table" if path.name.lower().endswith(endings) else ""
+
+
 def _has(folder: Path, endings: tuple[str, ...]) -> bool:
     return any(
         entry.name.lower().endswith(endings) and not entry.name.startswith(".")

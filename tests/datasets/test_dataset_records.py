@@ -9,11 +9,11 @@ import sys
 import pytest
 
 from pflbench.schema.specs import DatasetSpec, resolve
-from pflbench_datasets import cifar, fashion_mnist, imagefolder, leaf, mnist, npz, pfllib
+from pflbench_datasets import cifar, fashion_mnist, imagefolder, leaf, mnist, npz, pfllib, tables
 
-MODULES = (mnist, fashion_mnist, cifar, imagefolder, npz, pfllib, leaf)
+MODULES = (mnist, fashion_mnist, cifar, imagefolder, npz, pfllib, leaf, tables)
 SPECS = [spec for module in MODULES for spec in module.pflbench_datasets()]
-WITH_PATH = ["imagefolder", "npz", "pfllib", "leaf"]
+WITH_PATH = ["imagefolder", "npz", "pfllib", "leaf", "csv", "parquet"]
 
 
 def test_every_data_set_is_there_once() -> None:
