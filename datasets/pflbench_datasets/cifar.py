@@ -21,6 +21,7 @@ def _spec(*, classes: int, classes_per_client: int, load: str) -> DatasetSpec:
         name=f"cifar{classes}",
         summary=f"small photographs of {classes} kinds of things (Krizhevsky 2009)",
         size=f"50,000 + 10,000 images of 3×32×32, {classes} classes",
+        paper="Krizhevsky 2009",
         load=f"pflbench_datasets.batches:{load}",
         reference=Reference(
             partition=f"pathological(classes_per_client={classes_per_client})",

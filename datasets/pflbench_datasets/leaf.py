@@ -15,6 +15,7 @@ def pflbench_datasets() -> Sequence[DatasetSpec]:
             name="leaf",
             summary="a folder of LEAF: train/*.json and test/*.json, or all_data/*.json",
             size="all users of the folder, with its own training and test samples",
+            paper="Caldas et al. 2018, arXiv 1812.01097",
             load="pflbench_datasets.leaf_folder:load",
             looks_like="pflbench_datasets.recognition:leaf",
             takes_path=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -280,3 +280,17 @@ def without_verdict(table: ComparisonTable) -> dict[int, list[Board]]:
         if any(entry.verdict == "no verdict" for entry in found):
             few.setdefault(found[0].seeds, []).append(board)
     return few
+
+
+def same_notes(notes: Iterable[tuple[Board, Sequence[str]]]) -> list[str]:
+    """Return the notes of several boards, each once, with its boards' titles unless all have it."""
+    having: dict[str, list[str]] = {}
+    boards = 0
+    for board, said in notes:
+        boards += 1
+        for note in said:
+            having.setdefault(note, []).append(board.title)
+    return [
+        note if len(titles) == boards else f"{'; '.join(titles)}: {note}"
+        for note, titles in having.items()
+    ]

@@ -42,6 +42,18 @@ def _told(board: Board, studies: Sequence[Study]) -> Board:
     return dataclasses.replace(board, rows=tuple(rows), notes=(*board.notes, *notes))
 
 
+def tuning_sentences(board: Board, studies: Sequence[Study]) -> list[str]:
+    """Say which rows of a board were tuned, how, and on which of its seeds."""
+    serving = of_scenario(studies, board.scenario)
+    said = []
+    for row in board.rows:
+        if row.run_ids:  # a reference row that is missing has nothing that could be tuned
+            choice = Choice(row.algorithm, row.parameters, row.version)
+            found = tuning_of(choice, board.scenario, serving)
+            said.append((row.label if found is None else row.algorithm, found))
+    return [*_notes(said), *_shared_seeds(board, said)]
+
+
 def tuning_of(
     choice: Choice, scenario: Mapping[str, Any], serving: Sequence[Study]
 ) -> tuple[Study, int] | None:

@@ -13,6 +13,7 @@ _LAZY = {
     "status": "pflbench.cli.status:status",
     "leaderboard": "pflbench.cli.leaderboard:leaderboard",
     "table": "pflbench.cli.table:table",
+    "methods-section": "pflbench.cli.methods_section_command:methods_section",
     "plan": "pflbench.cli.plan:plan",
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "report": "pflbench.cli.report:report",

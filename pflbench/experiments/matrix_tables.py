@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pflbench.analysis import Board, leaderboard, with_tuning
 from pflbench.analysis import boards as boards_of
-from pflbench.analysis import leaderboard, with_tuning
 from pflbench.analysis.comparison_table import comparison_table
 from pflbench.errors import InputError
 from pflbench.experiments.grid.survey import Standing, survey
@@ -91,26 +92,62 @@ def table(
         return PaperTable(comparison_table(boards, names), spread, number)
     if scenarios or datasets:
         raise InputError("A matrix says which scenarios the table has: leave scenarios out.")
+    chosen = matrix_boards(folder, matrix, data_dir=data_dir, fallback=fallback)
+    made = comparison_table(chosen.boards, names, named=chosen.named, order=chosen.methods)
+    return PaperTable(made, spread, number)
+
+
+@dataclass(frozen=True)
+class MatrixBoards:
+    """The boards of exactly a matrix's cells.
+
+    Attributes
+    ----------
+    boards
+        In the order of the scenarios.
+    named
+        The method of each run, by id, as the matrix writes it.
+    methods
+        In the matrix's order.
+    """
+
+    boards: list[Board]
+    named: Mapping[str, str]
+    methods: list[str]
+
+
+def matrix_boards(
+    results: Path,
+    matrix: Path | str | Mapping[str, Any],
+    *,
+    data_dir: Path | str | None = None,
+    fallback: bool = True,
+) -> MatrixBoards:
+    """Return the boards of exactly a matrix's cells.
+
+    Raises
+    ------
+    InputError
+        A cell has no complete run, or the matrix is not valid.
+    """
     read = matrix_from(matrix)
     place = None if data_dir is None else path_of(data_dir, "data_dir")
     machine: dict[str, Any] = {"data_dir": place, "fallback": fallback}
-    requests = requests_of(read, folder, **machine)
-    written = [
-        str(Expression(point.method.name, point.method.arguments)) for point in read.points()
-    ]
+    requests = requests_of(read, results, **machine)
+    methods = [point.method for point in read.points()]
+    written = [str(Expression(method.name, method.arguments)) for method in methods]
     cache = DataCache(steady=True)
     cells = [identify(request, cache=cache) for request in requests]
     named: dict[str, str] = {}
     for one, label in zip(cells, written, strict=True):
         named.setdefault(one.cell.id, label)
-    standings = survey({one.cell.id: (one.cell, one.dataset) for one in cells}, Store(folder))
-    _refuse_missing(standings, named, folder)
+    standings = survey({one.cell.id: (one.cell, one.dataset) for one in cells}, Store(results))
+    _refuse_missing(standings, named, results)
     runs = [standing.run for standing in standings if standing.run is not None]
     made = {board.scenario_id: board for board in boards_of(runs)}
     order = dict.fromkeys(one.cell.scenario.id for one in cells)
-    boards = with_tuning([made[one] for one in order], studies_of(folder))
-    methods = list(dict.fromkeys(written))
-    return PaperTable(comparison_table(boards, names, named=named, order=methods), spread, number)
+    boards = with_tuning([made[one] for one in order], studies_of(results))
+    return MatrixBoards(boards, named, list(dict.fromkeys(written)))
 
 
 def _refuse_missing(standings: Sequence[Standing], named: Mapping[str, str], folder: Path) -> None:

@@ -136,6 +136,8 @@ class DatasetSpec:
         Whether it is written `name:PATH`.
     size
         Its size in words: "60,000 + 10,000 images of 1×28×28, 10 classes".
+    paper
+        Citation in one line, with DOI or arXiv number.
     looks_like
         "module:function" with the signature `looks_like(path: Path) -> str`: what a path looks
         like, in words, if this data set reads it, or "". It reads no file and imports nothing
@@ -149,6 +151,7 @@ class DatasetSpec:
     takes_path: bool = False
     size: str = ""
     looks_like: str = ""
+    paper: str = ""
 
     def __post_init__(self) -> None:
         _check("a data set", self.name, self.load, *filter(None, [self.looks_like]))
