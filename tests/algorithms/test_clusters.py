@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from plain_torch import assert_rows, module_of, train
@@ -13,9 +16,13 @@ from small_federations import arrays_of, simulate
 from pflbench import Federation
 from pflbench.engine import Simulation
 from pflbench.method import LocalBudget, Sgd
+from pflbench_algorithms.cfl import CFL
+from pflbench_algorithms.cfl.server import bipartition
 from pflbench_algorithms.ifca import IFCA
 
 ENGINES = pytest.mark.parametrize("engine", ["stacked", "sequential"])
+EAGER = CFL(eps_1=1e9, eps_2=0.0, first_split=0)
+"""Splits whenever it can."""
 PLAIN = {"optimiser": Sgd(0.1), "budget": LocalBudget(8, epochs=2)}
 
 
@@ -28,13 +35,24 @@ def ifca(parameters: IFCA, **options: Any) -> Simulation:
     )
 
 
-def two_groups(clients: int = 6) -> Federation:
-    """Odd clients give the classes other names."""
+def groups_of(groups: int, clients: int) -> Federation:
+    """Clients of different groups, in turn, give the classes other names."""
     arrays = arrays_of((24,) * clients)
-    for client in arrays[1::2]:
+    for k, client in enumerate(arrays):
         for split in ("train", "val", "test"):
-            client[f"{split}_y"] = (client[f"{split}_y"] + 1) % 3
+            client[f"{split}_y"] = (client[f"{split}_y"] + k % groups) % 3
     return Federation.from_arrays(arrays, 3)
+
+
+def two_groups(clients: int = 6) -> Federation:
+    return groups_of(2, clients)
+
+
+def clusters_of(simulation: Simulation) -> list[set[int]]:
+    """The clusters, ordered by their smallest member."""
+    cluster = simulation.server.state()["cluster"].tolist()
+    found = {c: {k for k, own in enumerate(cluster) if own == c} for c in cluster}
+    return list(found.values())
 
 
 @ENGINES
@@ -126,3 +144,87 @@ def test_initial_models_differ_and_have_one_distribution() -> None:
     for tensor in layout.unflatten(models).values():
         numbers = tensor.flatten(start_dim=1).sort(dim=1).values
         assert torch.equal(numbers, numbers[:1].expand_as(numbers))
+
+
+def cfl(parameters: CFL, **options: Any) -> Simulation:
+    return simulate(
+        "pflbench.method:Client",
+        "pflbench_algorithms.cfl.server:CFLServer",
+        parameters=parameters,
+        **options,
+    )
+
+
+@ENGINES
+@pytest.mark.parametrize(
+    "limit", [{"eps_1": 1e-9}, {"eps_2": 1e9}, {"gamma_max": 0.9999}, {"first_split": 3}]
+)
+def test_cfl_that_never_splits_is_fedavg(limit: Any, engine: str) -> None:
+    sim, plain = cfl(replace(EAGER, **limit), engine=engine), simulate(engine=engine)
+    for r in range(3):
+        sim.round(r)
+        plain.round(r)
+    assert_rows(sim.personal(sim.everyone), plain.personal(plain.everyone))
+
+
+def test_cfl_finds_three_groups_by_splitting_twice() -> None:
+    """From the second split on, the official code takes places in a cluster for client numbers."""
+    sim = cfl(CFL(0.12, 0.24, first_split=2), federation=groups_of(3, 9), **PLAIN)
+    plain = simulate(federation=groups_of(3, 9), **PLAIN)
+    for r in range(8):
+        sim.round(r)
+        plain.round(r)
+    assert clusters_of(sim) == [{0, 3, 6}, {1, 4, 7}, {2, 5, 8}]
+    own, all_of_them = (s.evaluate(8, ["test"])[0]["correct"].sum() for s in (sim, plain))
+    assert own > 1.5 * all_of_them
+
+
+def test_cfls_cut_has_the_smallest_largest_cosine_across() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        rows = torch.from_numpy(rng.normal(size=(6, 3)))
+        rows = rows / rows.norm(dim=1, keepdim=True)
+        cosines = rows @ rows.T
+        worst = {
+            cut: max(float(cosines[i, j]) for i in cut for j in range(6) if j not in cut)
+            for size in (1, 2, 3, 4, 5)
+            for cut in itertools.combinations(range(1, 6), size)
+        }
+        found = tuple(bipartition(cosines).nonzero().flatten().tolist())
+        assert worst[found] == pytest.approx(min(worst.values()))
+
+
+def test_with_a_cohort_cfl_splits_when_all_members_have_uploaded() -> None:
+    sim = cfl(EAGER, federation=two_groups(6))
+    sim.round(0, torch.tensor([0, 1, 2, 3]))
+    assert clusters_of(sim) == [{0, 1, 2, 3, 4, 5}]
+    sim.round(1, torch.tensor([3, 4, 5]))
+    first = clusters_of(sim)
+    assert len(first) == 2
+    sim.round(2, torch.tensor([0, 3, 4]))
+    assert clusters_of(sim) == first  # no cluster's members have all uploaded since
+
+
+@ENGINES
+def test_cfl_resumes_after_splits(engine: str) -> None:
+    sims = [cfl(EAGER, federation=two_groups(6), engine=engine) for _ in range(2)]
+    for r in range(2):
+        sims[0].round(r)
+    assert len(clusters_of(sims[0])) > 2
+    sims[1].restore(sims[0].state())
+    for sim in sims:
+        sim.round(2)
+    assert torch.equal(*(sim.personal(sim.everyone) for sim in sims))
+    assert clusters_of(sims[0]) == clusters_of(sims[1])
+
+
+def test_cfl_puts_late_and_new_clients_into_the_largest_cluster() -> None:
+    sim = cfl(EAGER, federation=two_groups(6))
+    server: Any = sim.server
+    server.w = torch.stack([server.w[0], server.w[0] + 1])
+    server.cluster = torch.tensor([0, 1, 0, 1, 1, 1])
+    server.forget(torch.tensor([2]))
+    server.enrol(torch.tensor([2]), [{"samples": torch.tensor(9)}])
+    assert server.cluster.tolist() == [0, 1, 1, 1, 1, 1]
+    joining: Any = SimpleNamespace(count=1)
+    assert torch.equal(server.onboard(joining)["model"][0], server.w[1])

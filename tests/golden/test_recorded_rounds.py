@@ -32,6 +32,7 @@ NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 STARTS = {"initialised", "initialised/test_accuracy", "initialised/test_loss"}
 WEIGHED = {"local", "test_accuracy", "test_loss", "raw_weights", "weights"} | STARTS
 CHOSEN = (PASSED_ON | {"clusters", "cluster_losses"}) - {"received"}
+SPLIT = MIXED | {"similarity", "mean_norm", "max_norm", "clusters"}
 
 FILES = {
     "fedavg": ("fedavg", PASSED_ON),
@@ -64,6 +65,8 @@ FILES = {
     "fedfomo": ("fedfomo", WEIGHED),
     "fedfomo_l1": ("fedfomo", WEIGHED),
     "ifca": ("ifca", CHOSEN),
+    "cfl": ("cfl", SPLIT),
+    "cfl_uniform": ("cfl", SPLIT),
     "apfl": ("apfl", OWN | {"alpha"}),
     "pfedgraph": ("pfedgraph", GRAPH),
     "pfedgraph_shipped": ("pfedgraph", GRAPH),
