@@ -16,6 +16,9 @@ from hypothesis import settings
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Each of the processes that tests start would compile the sources again: a second of each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Two shared cores: a slow moment says nothing about the code.
 settings.register_profile("pflbench", deadline=None)
 settings.load_profile("pflbench")

@@ -69,6 +69,9 @@ def found(path: Path) -> list[str]:
     """Return what is wrong with a file: place, phrase and what to write instead."""
     wrong = []
     for line, text in texts(path):
+        flat = " ".join(text.lower().split())
+        if not any(phrase in flat for phrase in PHRASES):
+            continue
         allowed = [match.span() for match in ALLOWED.finditer(text)]
         for match in BANNED.finditer(text):
             if any(begin <= match.start() and match.end() <= end for begin, end in allowed):

@@ -113,4 +113,4 @@ def children() -> float:
 def test_help_takes_less_than_half_a_second() -> None:
     bare = seconds("-c", "pass")
     limit = max(0.5, 30 * bare)  # the second is for machines on which Python itself is slow
-    assert min(seconds("-m", "pflbench", "--help") for _ in range(3)) < limit
+    assert seconds("-m", "pflbench", "--help") < limit
