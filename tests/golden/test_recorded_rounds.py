@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,9 +81,20 @@ def replayed(name: str, path: Path, engine: str = "stacked") -> Replay:
     return replay(registry.get(registry.algorithms, name), path, engine)
 
 
-@pytest.mark.mostly_slow("stacked")
-@pytest.mark.parametrize("engine", ["stacked", "sequential"])
-@pytest.mark.parametrize("file", FILES)
+def replays() -> list[Any]:
+    """Return each file with each engine: plain is a method's first file, stacked."""
+    cases: list[Any] = []
+    methods: set[str] = set()
+    for file, (method, _) in FILES.items():
+        first = method not in methods
+        methods.add(method)
+        marks = () if first else pytest.mark.slow
+        cases.append(pytest.param(file, "stacked", marks=marks))
+        cases.append(pytest.param(file, "sequential", marks=pytest.mark.slow))
+    return cases
+
+
+@pytest.mark.parametrize(("file", "engine"), replays())
 def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
     name, quantities = FILES[file]
     result = replayed(name, HERE / f"{file}.npz", engine)
@@ -104,6 +116,7 @@ def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     assert replayed(FILES[file][0], path).differences["aggregated"] > 1e-3
 
 
+@pytest.mark.mostly_slow("local")
 @pytest.mark.parametrize("quantity", ["received", "local", "aggregated"])
 def test_a_perturbed_quantity_is_noticed(quantity: str, tmp_path: Path) -> None:
     arrays = load(HERE / "fedbn.npz")
@@ -209,7 +222,7 @@ def made(method: str) -> Arrays:
     return partial_recording(method, network(), private=head, phases=together, uniform=False)
 
 
-@pytest.mark.mostly_slow("stacked-fedrep", "sequential-fedbabu")
+@pytest.mark.mostly_slow("stacked-fedrep")
 @pytest.mark.parametrize("method", ["fedper", "fedrep", "lg-fedavg", "fedbabu"])
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_recordings_of_other_sizes_and_cohorts(method: str, engine: str, tmp_path: Path) -> None:
