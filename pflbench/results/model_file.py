@@ -102,7 +102,7 @@ def of_round(kept: Sequence[KeptModels], round: int) -> KeptModels:
     Raises
     ------
     InputError
-        There are none.
+        No model was kept.
     """
     for one in kept:
         if one.round == round:

@@ -65,7 +65,7 @@ class PersonalModels:
         Raises
         ------
         InputError
-            There are none of that round.
+            No model of that round was kept.
         """
         there = [kept for kept, _ in rounds.values()]
         kept = of_round(there, max(rounds) if round is None else round)
