@@ -11,6 +11,7 @@ from pflbench.analysis.board import Board, Row
 from pflbench.analysis.marks import EDGE_MARK
 from pflbench.results.tuning_edges import edges
 from pflbench.results.tunings import Study, of_scenario
+from pflbench.results.validated import ACCURACY
 from pflbench.schema.parameters import Scalar
 from pflbench.schema.scenario import Choice
 from pflbench.schema.settings import RATE
@@ -107,7 +108,7 @@ def _notes(rows: Iterable[tuple[str, tuple[Study, int] | None]]) -> list[str]:
             tuned[_effort(*found)].append(f"{algorithm} ({', '.join(d.name for d in study.space)})")
     if not tuned:
         return ["Nothing is tuned: every method has its defaults, or what it was given."]
-    said = [f"Tuned on validation, {effort}: {_each(who)}." for effort, who in tuned.items()]
+    said = [f"Tuned on validation{effort}: {_each(who)}." for effort, who in tuned.items()]
     return [*said, f"Not tuned: {_each(untuned)}."] if untuned else said
 
 
@@ -138,8 +139,9 @@ def _each(names: Iterable[str]) -> str:
 
 def _effort(study: Study, trials: int) -> str:
     rounds = study.scenario["rounds"]
+    by = "" if study.score == ACCURACY else f" by {study.score}"
     return (
-        f"{_count(trials, 'trial')} each of {_count(rounds, 'round')} with "
+        f"{by}, {_count(trials, 'trial')} each of {_count(rounds, 'round')} with "
         f"seed{'s' if len(study.seeds) > 1 else ''} {', '.join(map(str, study.seeds))}"
     )
 

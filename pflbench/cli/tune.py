@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _HELP = """Give every method of a matrix the same number of trials over its parameters.
 
 Tuned are the parameters that methods declare, and the learning rate of their clients. Trials are
-chosen by validation accuracy and kept in the results folder; the same command resumes an
-interrupted search.
+chosen by validation accuracy, or another metric, and kept in the results folder; the same command
+resumes an interrupted search.
 
 If the best value of a method is the smallest or the largest tried, every method gets equally many
 further trials, until the value is inside the tried ones or at the method's declared bound.
@@ -38,10 +38,11 @@ In a matrix file, [cyan]\\[tuning][/cyan] sets the number of trials, and then
 [bold]Examples[/bold]
   pflbench tune --matrix paper.toml --jobs 4
   pflbench tune --algo fedavg,fedora --dataset mnist --trials 8 --trial-rounds 50
+  pflbench tune --algo fedavg --dataset mnist --trials 8 --score macro-f1
 """
 
 _MACHINE = ["--device", "--engine", "--data-dir", "--no-fallback"]
-_TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-seed"]
+_TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-seed", "--score"]
 
 
 @click.command(cls=ArgumentsKept, help=_HELP, short_help="Tune every method alike, on validation.")
@@ -77,6 +78,12 @@ _TRIALS = ["--trials", "--max-trials", "--extend", "--trial-rounds", "--trial-se
     type=COUNT,
     help="At most N trials of every method when they are continued; default: no limit.",
 )
+@click.option(
+    "--score",
+    metavar="NAME",
+    help="Choose by this metric on validation, in the direction that its record says: one of a "
+    "plugin, or loss, brier, ece; default: accuracy.",
+)
 @device_option
 @engine_option
 @data_options
@@ -96,6 +103,7 @@ def tune(
     trial_seeds: tuple[str, ...],
     extend: bool | None,
     max_trials: int | None,
+    score: str | None,
     **options: Any,
 ) -> int:
     """Run the missing trials and print the best settings."""
@@ -117,6 +125,7 @@ def tune(
                 rounds=trial_rounds,
                 extend=extend,
                 max_trials=max_trials,
+                score=score,
                 seeds=tuple(read_seeds(trial_seeds)) if trial_seeds else None,
             )
             requests = matrix.requests(fallback=not no_fallback, **options)

@@ -22,6 +22,7 @@ from pflbench.experiments.tuning.targets import Target, targets
 from pflbench.report.terminal.screen import literal, progress_console, show, table
 from pflbench.results.tuning_edges import edges
 from pflbench.results.tunings import Study, Trial, studies_of
+from pflbench.results.validated import ACCURACY
 from pflbench.runs.request import RunRequest
 from pflbench.schema.expressions import Expression
 from pflbench.schema.parameters import Scalar
@@ -93,7 +94,7 @@ def _line(target: Target, trial: Trial, trials: int) -> str:
     said = (
         f"[red]failed[/red]: {literal(trial.reason)}"
         if trial.value is None
-        else f"validation {100 * trial.value:.2f} %"
+        else f"validation {_value(target.study, trial.value)}"
     )
     setting = literal(_setting(trial.parameters))
     number = literal(f"[{trial.number + 1}/{trials}]")
@@ -138,8 +139,8 @@ def _found(studies: Sequence[Study], trials: Mapping[str, int]) -> Table:
             literal(str(Expression(study.algorithm, study.fixed))),
             literal(_title(study)),
             count,
-            _percent(first.value),
-            "–" if best is None else _percent(best.value),
+            _number(study, first.value),
+            "–" if best is None else _number(study, best.value),
             "" if best is None else literal(_setting(best.parameters, ends)),
         )
     return made
@@ -149,5 +150,13 @@ def _title(study: Study) -> str:
     return title(str(study.scenario["dataset"]), msgspec.convert(study.scenario, Scenario))
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.2f}"
+def _value(study: Study, value: float) -> str:
+    number = _number(study, value)
+    return f"{number} %" if study.score == ACCURACY else f"{study.score} {number}"
+
+
+def _number(study: Study, value: float | None) -> str:
+    """Write a trial's value: an accuracy in percent, another metric as it is."""
+    if value is None:
+        return "–"
+    return f"{100 * value:.2f}" if study.score == ACCURACY else f"{value:.4g}"

@@ -19,6 +19,7 @@ from pflbench.errors import DamagedError, InputError
 from pflbench.results.files import read_json, write_json, writing
 from pflbench.results.store import MARKER, Store
 from pflbench.results.stored import is_run_id
+from pflbench.results.validated import ACCURACY, has_score, validated
 from pflbench.schema.parameters import Scalar
 from pflbench.schema.scenario import digest
 
@@ -76,8 +77,8 @@ class Trial:
     state
         "failed" if one of its runs failed.
     value
-        Validation accuracy in [0, 1], mean over clients at the round selected on validation, then
-        over the seeds; None unless complete.
+        The study's score on validation (accuracy in [0, 1]), mean over clients at the round
+        selected on validation, then over the seeds; None unless complete.
     runs
         Ids of its runs in the tuning folder, one a seed.
     reason
@@ -112,6 +113,8 @@ class Study:
         How settings are chosen, by name and version: trials of different searches never mix.
     trials
         All of them, by number.
+    score, higher_is_better
+        The metric that trials are compared by, and its direction.
     """
 
     scenario: Mapping[str, Any]
@@ -122,6 +125,8 @@ class Study:
     seeds: tuple[int, ...]
     search: str = SEARCH
     trials: tuple[Trial, ...] = field(default=())
+    score: str = ACCURACY
+    higher_is_better: bool = True
 
     @property
     def id(self) -> str:
@@ -140,13 +145,14 @@ class Study:
 
     @property
     def best(self) -> Trial | None:
-        """The trial of the highest value, of several the first; None if none is complete."""
+        """The trial of the best value, of several the first; None if none is complete."""
         return self.best_of(len(self.trials))
 
     def best_of(self, trials: int) -> Trial | None:
         """Return the best of the first `trials` trials: the result of a shorter search."""
         whole = [trial for trial in self.trials[:trials] if trial.value is not None]
-        return max(whole, key=lambda trial: (trial.value, -trial.number), default=None)
+        sign = 1 if self.higher_is_better else -1
+        return max(whole, key=lambda t: (sign * (t.value or 0.0), -t.number), default=None)
 
 
 def tuning_key(scenario: Mapping[str, Any]) -> str:
@@ -179,11 +185,11 @@ def studies_of(results: Path) -> list[Study]:
         store = Store(results / FOLDER)
         for path, study in found.items():
             for trial in study.trials:
-                _check_trial(path, trial, store)
+                _check_trial(path, trial, store, study.score)
     return list(found.values())
 
 
-def _check_trial(path: Path, trial: Trial, store: Store) -> None:
+def _check_trial(path: Path, trial: Trial, store: Store, score: str) -> None:
     """Refuse a trial whose runs all exist and contradict it."""
     if trial.state != "complete":
         return
@@ -193,7 +199,10 @@ def _check_trial(path: Path, trial: Trial, store: Store) -> None:
     whole = [run for run in runs if run is not None and run.status == "complete"]
     if len(whole) < len(runs):
         return
-    value = math.fsum(run.summary["val_accuracy"] for run in whole) / len(whole)
+    if not all(has_score(run, score) for run in whole):
+        return
+    values = [validated(run, score) for run in whole]
+    value = math.fsum(math.nan if v is None else v for v in values) / len(whole)
     if trial.value is None or not abs(trial.value - value) < _EQUAL:
         raise _damaged(
             path, f"it says {trial.value} of trial {trial.number}, whose runs say {value}"
@@ -249,7 +258,11 @@ def write_study(results: Path, study: Study) -> Path:
 
 
 def _plain(study: Study) -> dict[str, Any]:
-    return asdict(study)
+    """Return a study as JSON values, without the score that all studies once had."""
+    content = asdict(study)
+    if study.score == ACCURACY:
+        del content["score"], content["higher_is_better"]
+    return content
 
 
 def of_scenario(studies: Sequence[Study], scenario: Mapping[str, Any]) -> list[Study]:

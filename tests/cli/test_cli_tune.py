@@ -123,6 +123,7 @@ def test_trials_are_continued_where_the_best_is_at_the_end_of_what_was_tried(
     [
         (("--max-trials", "2"), "max_trials 2 is below trials 3"),
         (("--no-extend", "--max-trials", "5"), "leave one of the two out"),
+        (("--score", "macro-f"), "macro-f1"),
     ],
 )
 def test_numbers_of_trials_that_exclude_each_other(

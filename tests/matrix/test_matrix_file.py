@@ -224,6 +224,7 @@ BASE = "methods = ['local']\nscenario.dataset = 'mnist'\n"
         (BASE + "[tuning]\ntrials = 2\nseed = [0]", "[tuning]", "Did you mean 'seeds'?"),
         (BASE + "[tuning]\ntrials = 2\nextend = 1", "[tuning]", "expected true or false"),
         (BASE + "[tuning]\ntrials = 2\nmax_trials = 1", "[tuning]", "expected at least 2"),
+        (BASE + "[tuning]\ntrials = 2\nscore = 1", "[tuning]", "expected the name of a metric"),
         (
             BASE + "[tuning]\ntrials = 2\nextend = false\nmax_trials = 9",
             "[tuning]",

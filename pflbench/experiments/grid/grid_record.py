@@ -45,6 +45,8 @@ class TuningPlan:
         one is at the end of the tried values.
     max_trials
         At most this many of every method then; None for as many as it takes.
+    score
+        The metric on validation that trials are compared by.
     """
 
     trials: int
@@ -52,6 +54,7 @@ class TuningPlan:
     seeds: tuple[int, ...] = (TUNING_SEED,)
     extend: bool = True
     max_trials: int | None = None
+    score: str = "accuracy"
 
     def check(self) -> None:
         """Check that the numbers go together.

@@ -21,7 +21,7 @@ from pflbench.schema.plugins import Shelf
 from pflbench.schema.settings import describe_settings, parse_settings
 
 FILE_KEYS = ("methods", "seeds", "scenario", "scenarios", "exclude", "tuning")
-TUNING_KEYS = ("trials", "rounds", "seeds", "extend", "max_trials")
+TUNING_KEYS = ("trials", "rounds", "seeds", "extend", "max_trials", "score")
 
 
 def read_matrix(path: Path | str, registry: plugins.Registry | None = None) -> Matrix:
@@ -155,7 +155,10 @@ def _tuning(table: Mapping[str, Any], seeds: tuple[int, ...]) -> TuningPlan:
         if not isinstance(extend, bool):
             raise InputError(f"extend = {extend!r} is not valid: expected true or false.")
         own = _seeds(found["seeds"]) if "seeds" in found else seeds_apart(seeds)
-        plan = TuningPlan(seeds=own, extend=extend, **counts)
+        score = found.get("score", TuningPlan.score)
+        if not isinstance(score, str):
+            raise InputError(f"score = {score!r} is not valid: expected the name of a metric.")
+        plan = TuningPlan(seeds=own, extend=extend, score=score, **counts)
         plan.check()
         return plan
 

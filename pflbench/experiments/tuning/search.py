@@ -35,8 +35,9 @@ from pflbench.experiments.tuning.targets import Target
 from pflbench.results import RunBusyError, Store
 from pflbench.results.files import remove_temporaries, writing
 from pflbench.results.locking import RunLock
-from pflbench.results.stored import NO_COMPUTATION
+from pflbench.results.stored import NO_COMPUTATION, StoredRun
 from pflbench.results.tunings import FOLDER, STUDIES, Dimension, State, Study, Trial, write_study
+from pflbench.results.validated import has_score, validated
 from pflbench.runs.identity import identify
 from pflbench.runs.request import RunRequest
 from pflbench.schema.parameters import Scalar
@@ -158,7 +159,7 @@ class _Search:
                 self._optuna = optuna.create_study(
                     storage=JournalStorage(JournalFileBackend(str(path))),
                     study_name=target.study.id,
-                    direction="maximize",
+                    direction="maximize" if target.study.higher_is_better else "minimize",
                     load_if_exists=True,
                 )
                 ended = self._ended
@@ -212,10 +213,26 @@ class _Search:
         lost = self.lost
         self._asked = self._ended[lost[0]] if lost else self._interrupted() or self._next()
         number = lost[0] if lost else self.ended
-        which = f"trial {number + 1} of {max(trials, number + 1)}"
+        which, title = f"trial {number + 1} of {max(trials, number + 1)}", self.target.title
         return [
-            Work(run_id, request, self._store.root, f"{which}: {self.target.title}")
+            Work(run_id, self._again(run_id, request), self._store.root, f"{which}: {title}")
             for run_id, request in self._runs(self._asked).items()
+        ]
+
+    def _again(self, run_id: str, request: RunRequest) -> RunRequest:
+        """Return the request of a run, which computes a metric that another study left out."""
+        run = self._store.get(run_id)
+        if run is None or run.status != "complete" or not self._missing({run_id: run}):
+            return request
+        return dataclasses.replace(request, rerun="always")
+
+    def _missing(self, runs: Mapping[str, StoredRun | None]) -> list[str]:
+        """Return the runs that are not complete, or were computed without the score."""
+        score = self.target.study.score
+        return [
+            run_id
+            for run_id, run in runs.items()
+            if run is None or run.status != "complete" or not has_score(run, score)
         ]
 
     def tell(self, outcomes: Mapping[str, Outcome]) -> Trial:
@@ -306,10 +323,14 @@ class _Search:
         value, reason = None, ""
         if failures:
             state, reason = "failed", str(failures[0].get("message", ""))
-        elif all(run and run.status == "complete" for run in runs.values()):
-            state = "complete"
-            value = math.fsum(run.summary["val_accuracy"] for run in runs.values() if run)
-            value /= len(runs)
+        elif not self._missing(runs):
+            score = self.target.study.score
+            values = [validated(run, score) for run in runs.values() if run]
+            if None in values:
+                state, reason = "failed", f"no client has a number of {score}"
+            else:
+                state, value = "complete", math.fsum(v for v in values if v is not None)
+                value /= len(runs)
         number = sum(other.number < trial.number for other in self._ended)
         return Trial(number, self._setting(trial), state, value, tuple(runs), reason)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pflbench.experiments.grid import TuningPlan
 from pflbench.results.tunings import Dimension, Study
+from pflbench.results.validated import ACCURACY, LOWER_IS_BETTER
 from pflbench.runs.identity import Identified, identify
 from pflbench.runs.planning import made
 from pflbench.runs.request import RunRequest
@@ -70,6 +71,8 @@ def target(request: RunRequest, plan: TuningPlan, cache: DataCache) -> tuple[Tar
     trial = dataclasses.replace(
         request, seed=plan.seeds[0], rounds=plan.rounds or request.rounds, rerun="missing"
     )
+    if plan.score not in (ACCURACY, *LOWER_IS_BETTER):
+        trial = dataclasses.replace(trial, metrics=(*trial.metrics, plan.score))
     if trial.rounds and trial.eval_every and trial.eval_every > trial.rounds:
         trial = dataclasses.replace(trial, eval_every=trial.rounds)
     if request.new_clients:  # they are no matter of validation: as few of them as can be
@@ -82,10 +85,18 @@ def target(request: RunRequest, plan: TuningPlan, cache: DataCache) -> tuple[Tar
         fixed=_fixed(known),
         space=_space(known),
         seeds=tuple(plan.seeds),
+        score=plan.score,
+        higher_is_better=_higher_is_better(plan.score, known),
     )
     method = Expression(request.algorithm, request.parameters)
     where = f"{request.dataset}{f', {request.partition}' if request.partition else ''}"
     return Target(study, trial, f"{method} on {where}"), known
+
+
+def _higher_is_better(score: str, known: Identified) -> bool:
+    if score in (ACCURACY, *LOWER_IS_BETTER):
+        return score == ACCURACY
+    return known.registry.get(known.registry.metrics, score).higher_is_better
 
 
 def _fixed(known: Identified) -> dict[str, Scalar]:
