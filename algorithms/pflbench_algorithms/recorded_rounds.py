@@ -108,8 +108,9 @@ class RecordedRounds:
 
     def replay(self) -> Mapping[str, float]:
         """Play all rounds; return the largest difference of every quantity."""
+        before = self.prelude()
         for r, cohort in enumerate(self.recording.cohorts()):
-            report = self.simulation.round(r, cohort)
+            report = self.simulation.round(before + r, cohort)
             m, everyone = (len(cohort),), (self.recording.clients,)
             received, several = (*m, *self.several), self.several
             self.compare(r, "received", partial(self.received, report), received, self.shared)
@@ -117,11 +118,15 @@ class RecordedRounds:
             self.compare(r, "aggregated", self.aggregated, several, self.shared)
             of_clients = partial(self.personal, report)
             self.compare(r, "personal", of_clients, everyone, self.personal_columns)
-            self.differences.note_evaluation(r, self.simulation.evaluate(r + 1)[0])
+            self.differences.note_evaluation(r, self.simulation.evaluate(before + r + 1)[0])
             self.further(r, report)
         return self.differences.largest
 
     # What a method may override
+
+    def prelude(self) -> int:
+        """Play the rounds that come before the recorded ones; return how many there are."""
+        return 0
 
     def batches(self) -> dict[str, Batches]:
         """Return the batches of every stream of the method, "adaptation" being one."""

@@ -19,6 +19,7 @@ from pflbench.conformance.lab import (
     SAME,
     Tap,
     arrays,
+    begun,
     clients,
     distance,
     expect_same,
@@ -114,8 +115,8 @@ def one_step_trains(subject: Subject) -> None:
     """However many it would have done."""
     expect_training_clients(subject)
     for engine in _ENGINES:
-        sim = simulation(subject, engine=engine)
-        for r, k in enumerate((2, 0, 2)):
+        sim, first = begun(simulation(subject, engine=engine))
+        for r, k in enumerate((2, 0, 2), first):
             before = sim.personal(clients(k)).clone()
             who = Attendance(np.array([k]), np.array([True]), np.array([1e-9]))
             steps = sim.round(r, who).steps

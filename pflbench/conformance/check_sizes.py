@@ -15,6 +15,7 @@ from pflbench.conformance.lab import (
     Arrays,
     Tap,
     arrays,
+    begun,
     clients,
     differs,
     distance,
@@ -40,8 +41,8 @@ def one_client_cohort(subject: Subject) -> None:
     """Round after round with one client, again and for the first time."""
     expect_training_clients(subject)
     for engine in _ENGINES:
-        sim = simulation(subject, engine=engine)
-        for r, k in enumerate((3, 0, 3)):
+        sim, first = begun(simulation(subject, engine=engine))
+        for r, k in enumerate((3, 0, 3), first):
             _expect_training(sim, r, k)
 
 
@@ -50,8 +51,8 @@ def one_client_federation(subject: Subject) -> None:
     """No other client exists to learn from."""
     expect_training_clients(subject)
     for engine in _ENGINES:
-        sim = simulation(subject, federation((9,)), engine=engine)
-        for r in range(2):
+        sim, first = begun(simulation(subject, federation((9,)), engine=engine))
+        for r in range(first, first + 2):
             _expect_training(sim, r, 0)
 
 
@@ -112,16 +113,16 @@ def large_batches(subject: Subject) -> None:
     data = federation(sizes)
     wide = replace(EPOCHS, batch_size=1000)
     for engine in _ENGINES:
-        sim = simulation(subject, data, engine=engine, budget=wide)
+        sim, first = begun(simulation(subject, data, engine=engine, budget=wide))
         for k in range(len(sizes)):
-            _expect_training(sim, k, k)
+            _expect_training(sim, first + k, k)
 
 
 def _expect_training_of(subject: Subject, k: int) -> None:
     data = federation(_SMALL, _HELD)
     for engine in _ENGINES:
-        alone = simulation(subject, data, engine=engine)
-        for r in range(2):
+        alone, first = begun(simulation(subject, data, engine=engine))
+        for r in range(first, first + 2):
             _expect_training(alone, r, k)
         among = simulation(subject, data, engine=engine)
         report = among.round(0, among.everyone)

@@ -138,6 +138,13 @@ def expect_training_clients(subject: Subject) -> None:
         raise Skipped("its clients do not train")
 
 
+def begun(made: Simulation) -> tuple[Simulation, int]:
+    """Play a method's preliminary rounds, with all clients; return the number of the next one."""
+    for r in range(made.client.preliminary_rounds):
+        made.round(r, made.everyone)
+    return made, made.client.preliminary_rounds
+
+
 def clients(*numbers: int) -> Tensor:
     """Return a cohort."""
     return torch.tensor(numbers, dtype=torch.int64)

@@ -43,6 +43,9 @@ class Client(Generic[P]):
     gradients_per_step
         Gradients that one local step computes: the count of a step in the reported budget. A
         method that computes two sets 2, so that boards show its cost.
+    preliminary_rounds
+        Rounds at the start in which the method only collects something, so that personal models
+        stay as they are.
     start_sees
         The samples that `start` reads; those of the other split may be empty when it is called,
         so that the engine need not gather them.
@@ -56,6 +59,7 @@ class Client(Generic[P]):
 
     personal_model: ClassVar[Literal["kept", "served"]] = "served"
     gradients_per_step: int = 1
+    preliminary_rounds: ClassVar[int] = 0
     start_sees: ClassVar[tuple[Literal["train", "val"], ...]] = ("train", "val")
     draws: ClassVar[bool] = False
     enrol_is_mapped: ClassVar[bool] = False

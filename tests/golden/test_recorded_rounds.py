@@ -71,6 +71,7 @@ FILES = {
     "apfl": ("apfl", OWN | {"alpha"}),
     "pfedgraph": ("pfedgraph", GRAPH),
     "pfedgraph_shipped": ("pfedgraph", GRAPH),
+    "feddbe": ("feddbe", PASSED_ON | {"initial_means", "global_mean", "client_means"}),
     "apfl_parameters": ("apfl", OWN),
 }
 """File to its method and the quantities that are compared."""
