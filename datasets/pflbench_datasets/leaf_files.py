@@ -24,7 +24,7 @@ _NUMBERS: Final[Sequence[Any]] = (
 )
 """Samples of numbers: [n, d], [n, h, w], [n, c, h, w], [n]."""
 
-_WHOLE: Final[Sequence[Any]] = (list[int], list[list[int]])
+_WHOLE: Final[Sequence[Any]] = (list[int], list[list[int]], list[list[list[int]]])
 _FRACTION: Final = re.compile(rb"[.eE]")
 
 _TEXTS: Final[Sequence[Any]] = (list[str], list[list[int | float | str | None]])
@@ -42,6 +42,7 @@ class _File(msgspec.Struct):
     users: list[str | int]
     user_data: dict[str, _User]
     num_samples: list[int] | None = None
+    num_classes: int | None = None  # written by `pflbench export-data`
 
 
 @dataclass
@@ -52,10 +53,13 @@ class Split:
     ----------
     x, y
         Each user's samples and labels: an array of numbers, or a list.
+    classes
+        The largest number of classes that a file gives, or None.
     """
 
     x: dict[str, Samples] = field(default_factory=dict)
     y: dict[str, Samples] = field(default_factory=dict)
+    classes: int | None = None
 
 
 def read_split(paths: Sequence[Path]) -> Split:
@@ -67,10 +71,13 @@ def read_split(paths: Sequence[Path]) -> Split:
         A file is damaged, or not like LEAF's; the message names it, and the user.
     """
     found: dict[str, list[tuple[Samples, Samples]]] = {}
-    for path in paths:
-        for user, samples in _read(path).items():
-            found.setdefault(user, []).append(samples)
     split = Split()
+    for path in paths:
+        users, classes = _read(path)
+        for user, samples in users.items():
+            found.setdefault(user, []).append(samples)
+        if classes is not None:
+            split.classes = max(classes, split.classes or 0)
     for user, parts in found.items():
         split.x[user] = _joined([x for x, _ in parts], user)
         split.y[user] = _joined([y for _, y in parts], user)
@@ -91,7 +98,7 @@ def _joined(parts: Sequence[Samples], user: str) -> Samples:
     )
 
 
-def _read(path: Path) -> Mapping[str, tuple[Samples, Samples]]:
+def _read(path: Path) -> tuple[Mapping[str, tuple[Samples, Samples]], int | None]:
     try:
         if path.stat().st_size > psutil.virtual_memory().available:
             raise InputError(f"leaf: {path} is larger than the free memory.")
@@ -126,7 +133,7 @@ def _read(path: Path) -> Mapping[str, tuple[Samples, Samples]]:
                 f"leaf: num_samples of {path} has {len(read.num_samples)} numbers for "
                 f"{len(users)} users."
             )
-    return made
+    return made, read.num_classes
 
 
 def _samples(own: _User, where: str) -> tuple[Samples, Samples]:
@@ -139,7 +146,7 @@ def _samples(own: _User, where: str) -> tuple[Samples, Samples]:
 def _values(raw: msgspec.Raw, where: str) -> Samples:
     """Return numbers as an array, of whole numbers if all are; texts as a list."""
     whole = not _FRACTION.search(bytes(raw))
-    for kind in (list[int], *((list[list[int]],) if whole else ()), *_NUMBERS):
+    for kind in (list[int], *(_WHOLE[1:] if whole else ()), *_NUMBERS):
         try:
             read = msgspec.json.decode(raw, type=kind)
         except msgspec.ValidationError:

@@ -32,6 +32,9 @@ from pflbench_datasets.leaf_text import (
 )
 
 SPLITS: Final = ("train", "test")
+VALIDATION: Final = "val"
+"""The folder that `pflbench export-data` writes next to LEAF's."""
+
 _WHOLE: Final = "all_data"
 _ENDING: Final = (".json",)
 _FEWEST: Final = 3
@@ -65,12 +68,16 @@ def load(request: DataRequest) -> ClientArrays:
     root = request.path.expanduser()
     if not is_folder(root, "leaf"):
         raise InputError(f"leaf: {root} is not a folder: expected one with train/ and test/.")
-    users = _users(root)
+    users, said = _users(root)
     names = sorted(users, key=natural_order)
     inputs, about_inputs = _inputs([users[name] for name in names], root)
     labels, classes, about_labels = _labels([users[name] for name in names])
+    if said is not None:
+        if classes is None or classes > said:
+            raise InputError(f"leaf: the labels in {root} are not below num_classes, {said}.")
+        classes, about_labels = said, ""
     clients = [
-        {**{f"{s}_x": x[s] for s in SPLITS}, **{f"{s}_y": y[s] for s in SPLITS}}
+        {**{f"{s}_x": x[s] for s in x}, **{f"{s}_y": y[s] for s in y}}
         for x, y in zip(inputs, labels, strict=True)
     ]
     checked = check_clients(
@@ -88,20 +95,23 @@ def load(request: DataRequest) -> ClientArrays:
     )
 
 
-def _users(root: Path) -> Users:
-    """Return the samples of all users."""
+def _users(root: Path) -> tuple[Users, int | None]:
+    """Return the samples of all users, and the number of classes if the files give it."""
     folder = DataFolder(root, "leaf")
     home, there = root, _folders(folder, root)
     if not set(there) & {*SPLITS, _WHOLE} and "data" in there:
         home, there = there["data"], _folders(folder, there["data"])
     if all(split in there for split in SPLITS):
-        read = {split: _read(folder, there[split]) for split in SPLITS}
-        return _together(read, root)
+        splits: list[str] = [*SPLITS, *([VALIDATION] if VALIDATION in there else [])]
+        read = {split: _read(folder, there[split]) for split in splits}
+        return _together(read, root), max(
+            (split.classes for split in read.values() if split.classes is not None), default=None
+        )
     if any(split in there for split in SPLITS):
         (lacking,) = set(SPLITS) - set(there)
         raise InputError(f"leaf: {home} has no folder {lacking!r} next to the other split.")
     whole = _read(folder, there.get(_WHOLE, home))
-    return {user: _held_out(user, whole) for user in whole.x}
+    return {user: _held_out(user, whole) for user in whole.x}, whole.classes
 
 
 def _folders(folder: DataFolder, path: Path) -> dict[str, Path]:
@@ -120,11 +130,9 @@ def _read(folder: DataFolder, path: Path) -> Split:
 
 
 def _together(read: Mapping[str, Split], root: Path) -> Users:
-    train, test = (read[split] for split in SPLITS)
-    for split, users in (
-        ("test", set(train.x) - set(test.x)),
-        ("train", set(test.x) - set(train.x)),
-    ):
+    every = {user for split in read.values() for user in split.x}
+    for split, own in read.items():
+        users = every - set(own.x)
         if users:
             one = min(users, key=natural_order)
             raise InputError(
@@ -134,10 +142,10 @@ def _together(read: Mapping[str, Split], root: Path) -> Users:
             )
     return {
         user: {
-            **{f"{split}_x": read[split].x[user] for split in SPLITS},
-            **{f"{split}_y": read[split].y[user] for split in SPLITS},
+            **{f"{split}_x": own.x[user] for split, own in read.items()},
+            **{f"{split}_y": own.y[user] for split, own in read.items()},
         }
-        for user in train.x
+        for user in read["train"].x
     }
 
 
@@ -165,25 +173,30 @@ Arrays = Sequence[Mapping[str, np.ndarray]]
 """Each user's arrays by split."""
 
 
+def _splits(users: Sequence[Mapping[str, Samples]]) -> list[str]:
+    return [name.removesuffix("_x") for name in users[0] if name.endswith("_x")]
+
+
 def _inputs(users: Sequence[Mapping[str, Samples]], root: Path) -> tuple[Arrays, str]:
     """Return the users' inputs, and what was made of them."""
-    parts = [own[f"{split}_x"] for own in users for split in SPLITS]
+    splits = _splits(users)
+    parts = [own[f"{split}_x"] for own in users for split in splits]
     if all(isinstance(part, np.ndarray) for part in parts):
-        return _numbers([{s: np.asarray(own[f"{s}_x"]) for s in SPLITS} for own in users])
+        return _numbers([{s: np.asarray(own[f"{s}_x"]) for s in splits} for own in users])
     if any(isinstance(part, np.ndarray) for part in parts):
         raise InputError(f"leaf: some samples in {root} are numbers and others are texts.")
-    texts = [{s: _texts(own[f"{s}_x"], root) for s in SPLITS} for own in users]
-    every = [text for own in texts for split in SPLITS for text in own[split]]
+    texts = [{s: _texts(own[f"{s}_x"], root) for s in splits} for own in users]
+    every = [text for own in texts for split in splits for text in own[split]]
     if all(text.lower().endswith(_IMAGES) for text in every):
-        return [{s: _pictures(own[s], root) for s in SPLITS} for own in texts], ""
+        return [{s: _pictures(own[s], root) for s in splits} for own in texts], ""
     length = len(every[0])
     if length and all(len(text) == length for text in every):
         letters = letters_of(every)
         said = "by LEAF's table" if letters == LETTERS else "by the sorted ones of the data"
-        made = [{s: characters(own[s], letters) for s in SPLITS} for own in texts]
+        made = [{s: characters(own[s], letters) for s in splits} for own in texts]
         return made, f"Texts of {length} characters are tokens: {len(letters)}, {said}."
     known = vocabulary(text for own in texts for text in own["train"])
-    made = [{s: words(own[s], known) for s in SPLITS} for own in texts]
+    made = [{s: words(own[s], known) for s in splits} for own in texts]
     return made, (
         f"Texts are tokens: their first {LENGTH} words, 0 for padding, 1 for words that are not "
         f"among the {min(WORDS, len(known)):,} most frequent ones of the training texts."
@@ -248,9 +261,10 @@ def _picture(place: Path, name: str) -> np.ndarray:
 
 def _labels(users: Sequence[Mapping[str, Samples]]) -> tuple[Arrays, int | None, str]:
     """Return the users' labels, the number of classes, and what was made of them."""
-    parts = [own[f"{split}_y"] for own in users for split in SPLITS]
+    splits = _splits(users)
+    parts = [own[f"{split}_y"] for own in users for split in splits]
     if all(isinstance(part, np.ndarray) for part in parts):
-        arrays = [{s: _whole(np.asarray(own[f"{s}_y"])) for s in SPLITS} for own in users]
+        arrays = [{s: _whole(np.asarray(own[f"{s}_y"])) for s in splits} for own in users]
         flat = [part for a in arrays for part in a.values()]
         if any(part.ndim != 1 or part.dtype.kind != "i" or not part.size for part in flat):
             return arrays, None, ""  # the check says what is wrong
@@ -260,12 +274,12 @@ def _labels(users: Sequence[Mapping[str, Samples]]) -> tuple[Arrays, int | None,
             return arrays, None, ""
         absent = np.setdiff1d(np.arange(classes), present)
         return arrays, classes, _absent(absent)
-    texts = [{s: [str(v) for v in own[f"{s}_y"]] for s in SPLITS} for own in users]
+    texts = [{s: [str(v) for v in own[f"{s}_y"]] for s in splits} for own in users]
     every = {label for own in texts for labels in own.values() for label in labels}
     letters = all(len(label) == 1 for label in every) and every <= set(LETTERS)
     names = list(LETTERS) if letters else sorted(every, key=natural_order)
     number = {name: i for i, name in enumerate(names)}
-    arrays = [{s: np.array([number[v] for v in own[s]], np.int64) for s in SPLITS} for own in texts]
+    arrays = [{s: np.array([number[v] for v in own[s]], np.int64) for s in splits} for own in texts]
     if letters:
         return arrays, len(names), "Labels are characters, numbered by LEAF's table."
     some = ", ".join(f"{i} = {shown(name)!r}" for i, name in enumerate(names[:10]))

@@ -27,6 +27,10 @@ from pflbench_datasets.object_arrays import as_array, as_list, as_number, read_o
 
 ENDING: Final = ".npz"
 SPLITS: Final = ("train", "test")
+VALIDATION: Final = "val"
+"""The folder that `pflbench export-data` writes next to PFLlib's, with a file a client."""
+
+NAMES: Final = "client_names"
 CONFIG: Final = "config.json"
 MEMBER: Final = "data"
 _LARGEST_CONFIG: Final = 1 << 26
@@ -55,32 +59,32 @@ def load(request: DataRequest) -> ClientArrays:
     config = _config(root)
     _check_number(config, len(files), root)
     clients: list[dict[str, np.ndarray]] = []
-    for train, test in files.values():
+    for paths in files.values():
         own: dict[str, np.ndarray] = {}
-        for split, path in zip(SPLITS, (train, test), strict=True):
+        for split, path in paths.items():
             own[f"{split}_x"], own[f"{split}_y"] = _samples(path)
         clients.append(own)
-    paths = list(files.values())
+    in_order = list(files.values())
 
     def where(i: int, key: str) -> str:
-        return f"{key[-1]} of {paths[i][key.startswith('test')]}"
+        return f"{key[-1]} of {in_order[i][key[:-2]]}"
 
     checked = check_clients(clients, _classes(config, root), where, whole=str(root))
     return ClientArrays(
         clients=checked.clients,
         classes=checked.classes,
         source=f"{len(clients):,} client{'s' if len(clients) > 1 else ''} from {root}",
-        names=tuple(as_unicode(name) for name in files),
+        names=tuple(as_unicode(name) for name in _names(config, list(files), root)),
         remark=checked.remark,
     )
 
 
-def _files(root: Path) -> dict[str, tuple[Path, Path]]:
-    """Return the two files of each client by its name, in natural order."""
+def _files(root: Path) -> dict[str, dict[str, Path]]:
+    """Return the files of each client, by its name, in natural order, and then by split."""
     folder = DataFolder(root, "pfllib")
     there = {path.name: path for path in folder.folders(root)}
     found: dict[str, dict[str, Path]] = {}
-    for split in SPLITS:
+    for split in (*SPLITS, *([VALIDATION] if VALIDATION in there else [])):
         if split not in there:
             raise InputError(
                 f"pfllib: {root} has no folder {split!r}: expected train/0.npz ... and "
@@ -91,17 +95,34 @@ def _files(root: Path) -> dict[str, tuple[Path, Path]]:
             raise InputError(f"pfllib: {there[split]} holds no {ENDING} file.")
         found[split] = {path.name[: -len(ENDING)]: path for path in files}
     folder.once([path for part in found.values() for path in part.values()])
-    train, test = (found[split] for split in SPLITS)
-    for split, other, lacking in (
-        ("train", "test", sorted(set(train) - set(test), key=natural_order)),
-        ("test", "train", sorted(set(test) - set(train), key=natural_order)),
-    ):
+    names = {name for part in found.values() for name in part}
+    for name in sorted(names, key=natural_order):
+        lacking = [split for split in found if name not in found[split]]
         if lacking:
+            has = next(split for split in found if name in found[split])
             raise InputError(
-                f"pfllib: client {lacking[0]} has a file in {there[split]} and none in "
-                f"{there[other]}: expected one in both."
+                f"pfllib: client {name} has a file in {there[has]} and none in "
+                f"{there[lacking[0]]}: expected one in both."
             )
-    return {name: (train[name], test[name]) for name in sorted(train, key=natural_order)}
+    return {
+        name: {split: part[name] for split, part in found.items()}
+        for name in sorted(names, key=natural_order)
+    }
+
+
+def _names(config: Mapping[str, Any], files: Sequence[str], root: Path) -> Sequence[str]:
+    """Return the clients' names: those that `pflbench export-data` wrote, else the files'."""
+    names = config.get(NAMES)
+    if names is None:
+        return files
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"pfllib: {NAMES} in {root / CONFIG} is not a list of texts.")
+    if len(names) != len(files):
+        raise InputError(
+            f"pfllib: {NAMES} in {root / CONFIG} has {len(names):,} names for {len(files):,} "
+            "clients."
+        )
+    return names
 
 
 def _config(root: Path) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pflbench.errors import InputError, suggestion
 from pflbench.federation import SPLITS, ClientArrays, DataRequest, Pool, Split
-from pflbench.federation.checks import check_inputs
+from pflbench.federation.checks import check_inputs, check_labels
 from pflbench.federation.clients import check_clients
 from pflbench_datasets.holdout import hold_out
 from pflbench_datasets.owners import FEWEST, check_sizes, numbered_clients
@@ -23,6 +23,9 @@ from pflbench_datasets.table_options import Options, parted
 
 METADATA: Final = b"pflbench"
 """Key of a Parquet file's metadata with the samples' shape and the number of classes."""
+
+EXPORTED: Final = Options(label="label", client="client", split="split")
+"""The columns that `pflbench export-data` writes; the others are the inputs."""
 
 
 def load_csv(request: DataRequest) -> Pool | ClientArrays:
@@ -87,6 +90,8 @@ def load_table(request: DataRequest, kind: str) -> Pool | ClientArrays:
     def refuse(sentence: str) -> InputError:
         return InputError(f"{kind}: {path}: {sentence}.")
 
+    if options == Options() and METADATA in (table.schema.metadata or {}):
+        options = EXPORTED
     rows = _rows(table, options, FILE if a_file_each else options.client, path, refuse)
     if rows.split is None:
         return _unsplit(rows, kind)
@@ -115,12 +120,12 @@ def _rows(
         raise refuse("no column is left for the inputs")
     check_missing(table, [*known, *inputs], refuse)
     made = [feature(name, table.column(name), name in options.category, refuse) for name in inputs]
-    y, classes, about = labels(label, table.column(label), refuse)
     about_file = _described(table, refuse)
-    if about_file:
-        classes = max(classes, about_file[1])
-        if classes > about_file[1] or about:
-            raise refuse("its labels are not those of its description")
+    if about_file is None:
+        y, classes, about = labels(label, table.column(label), refuse)
+    else:
+        y, classes, about = np.asarray(table.column(label).to_numpy()), about_file[1], ""
+        check_labels(y, len(table), classes, f"{label} of {path}")
     names, owner = None, None
     if client is not None:
         names, owner = numbered_clients(_client(client, table.column(client), refuse))

@@ -21,6 +21,7 @@ _LAZY = {
     "list": "pflbench.cli.list_plugins:list_",
     "show": "pflbench.cli.show:show",
     "export": "pflbench.cli.export:export",
+    "export-data": "pflbench.cli.export_data:export_data",
     "check": "pflbench.cli.check:check",
     "new": "pflbench.cli.new:new",
 }
@@ -73,7 +74,7 @@ _EPILOG = (
         "reproduce",
     ],
 )
-@click.command_panel("Look", commands=["list", "show", "export"])
+@click.command_panel("Look", commands=["list", "show", "export", "export-data"])
 @click.command_panel("Extend", commands=["check", "new"])
 @click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")
 @debug_option
