@@ -22,6 +22,7 @@ _LAZY = {
     "show": "pflbench.cli.show:show",
     "export": "pflbench.cli.export:export",
     "export-data": "pflbench.cli.export_data:export_data",
+    "score": "pflbench.cli.score:score",
     "doctor": "pflbench.cli.doctor:doctor",
     "check": "pflbench.cli.check:check",
     "new": "pflbench.cli.new:new",
@@ -75,7 +76,7 @@ _EPILOG = (
         "reproduce",
     ],
 )
-@click.command_panel("Look", commands=["list", "show", "export", "export-data", "doctor"])
+@click.command_panel("Look", commands=["list", "show", "export", "export-data", "score", "doctor"])
 @click.command_panel("Extend", commands=["check", "new"])
 @click.version_option(__version__, prog_name="pflbench", message="%(prog)s %(version)s")
 @debug_option

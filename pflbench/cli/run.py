@@ -39,6 +39,7 @@ _RESULTS = [
     "--results",
     "--rerun",
     "--keep-models",
+    "--keep-predictions",
     "--dry-run",
     "--quiet",
     "--debug",
@@ -88,6 +89,15 @@ _RESULTS = [
     metavar="last|selected|every=N",
     help="Store the personal models, too, before adaptation: of the last round, of the round "
     "selected on validation, or of every N-th and the last. See pflbench export.",
+)
+@click.option(
+    "--keep-predictions",
+    type=Rounds(every=False),
+    is_flag=False,
+    flag_value="selected",
+    metavar="last|selected",
+    help="Store the log-probabilities on validation and test, too, as they are evaluated: of the "
+    "last round, or of the round selected on validation, also without a value. See pflbench score.",
 )
 @click.option(
     "--dry-run",

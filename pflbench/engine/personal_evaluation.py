@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 _EVALUATED_TOGETHER = 256
 
 
-def evaluate(simulation: Simulation, r: int, splits: Sequence[Split]) -> tuple[pd.DataFrame, int]:
+Take = Callable[[Split, np.ndarray, Padded], None]
+"""Gets a split, the numbers of clients, and their outputs."""
+
+
+def evaluate(
+    simulation: Simulation, r: int, splits: Sequence[Split], take: Take | None = None
+) -> tuple[pd.DataFrame, int]:
     """Evaluate all clients after r rounds: see `Simulation.evaluate`."""
     sim, frames, steps = simulation, [], 0
     order = np.argsort(-sim.federation.test.sizes, kind="stable")
@@ -34,9 +40,12 @@ def evaluate(simulation: Simulation, r: int, splits: Sequence[Split]) -> tuple[p
         steps += taken
         for split in splits:
             with torch.no_grad(), sim.measuring("evaluation"):
-                values = measure(outputs_on(split), sim.metrics)
+                outputs = outputs_on(split)
+                values = measure(outputs, sim.metrics)
             refuse_ruined_models(values["loss"], part.tolist(), r)
             columns = {name: value.cpu().numpy() for name, value in values.items()}
+            if take is not None:
+                take(split, part, outputs)
             frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
     table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
     table.insert(0, "round", r)

@@ -25,7 +25,7 @@ from pflbench.engine.fitting import fit_engine
 from pflbench.engine.gathering import take
 from pflbench.engine.initial import own_weights
 from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained, refuse_padding
-from pflbench.engine.personal_evaluation import evaluate
+from pflbench.engine.personal_evaluation import Take, evaluate
 from pflbench.engine.preparation import prepared
 from pflbench.engine.process_group import ALONE, Group
 from pflbench.engine.round_report import Register, RoundReport
@@ -224,7 +224,7 @@ class Simulation:
 
     @property
     def not_forgotten(self) -> str:
-        """What the server could not forget of clients that left with `forget`, in words."""
+        """What the server could not forget of clients that left with `forget`."""
         return "; ".join(self.unforgettable)
 
     @steady()
@@ -339,9 +339,11 @@ class Simulation:
 
     @steady()
     def evaluate(
-        self, r: int, splits: Sequence[Split] = ("val", "test")
+        self, r: int, splits: Sequence[Split] = ("val", "test"), take: Take | None = None
     ) -> tuple[pd.DataFrame, int]:
         """Evaluate every client's personal model after r rounds.
+
+        `take` gets the outputs, of some clients at a time.
 
         Returns
         -------
@@ -353,7 +355,7 @@ class Simulation:
         DivergedError
             A personal model's loss is NaN or infinite.
         """
-        return evaluate(self, r, splits)
+        return evaluate(self, r, splits, take)
 
     def state(self) -> dict[str, Tensor]:
         """Return a copy of everything that rounds change, flat and named."""

@@ -96,6 +96,7 @@ def run_matrix(
     shard: str | None = None,
     rerun: Literal["missing", "always"] = "missing",
     keep_models: str | None = None,
+    keep_predictions: str | None = None,
     device: str = "auto",
     engine: Literal["auto", "stacked", "sequential"] = "auto",
     chunk: int | None = None,
@@ -127,7 +128,7 @@ def run_matrix(
         "2/8" runs the second of eight parts: all parts together run each cell once.
     rerun
         "missing" runs incomplete cells, "always" all again.
-    keep_models, device, engine, chunk, data_dir, fallback
+    keep_models, keep_predictions, device, engine, chunk, data_dir, fallback
         As of `pflbench.run`.
     metrics
         Names of metrics to compute besides those that every run has. A run that is complete keeps
@@ -170,6 +171,7 @@ def run_matrix(
         folder,
         rerun=rerun,
         keep_models=keep_models,
+        keep_predictions=keep_predictions,
         device=device,
         engine=engine,
         chunk=chunk,

@@ -10,7 +10,7 @@ from typing import Any
 
 from pflbench.errors import DamagedError
 from pflbench.results.files import as_json, reading
-from pflbench.results.stored import ENVIRONMENT, RUN, SUMMARY, StoredRun, model_files
+from pflbench.results.stored import ENVIRONMENT, PREDICTIONS, RUN, SUMMARY, StoredRun, model_files
 from pflbench.schema.scenario import digest
 
 
@@ -57,7 +57,7 @@ def check_seal(run: StoredRun) -> None:
 
 def _sealed_names(folder: Path) -> list[str]:
     there = (entry.name for entry in os.scandir(folder))
-    fixed = (RUN, ENVIRONMENT, *model_files(folder))
+    fixed = (RUN, ENVIRONMENT, PREDICTIONS, *model_files(folder))
     return sorted(n for n in there if n in fixed or (n.endswith(".parquet") and n[0] != "."))
 
 

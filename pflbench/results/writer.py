@@ -15,10 +15,16 @@ from pflbench.results.checkpoint import Checkpoint
 from pflbench.results.files import write_json, write_table, writing
 from pflbench.results.locking import RunLock
 from pflbench.results.model_file import KeptModels, read_kept, write_models
+from pflbench.results.prediction_file import (
+    KeptPredictions,
+    read_kept_predictions,
+    write_predictions,
+)
 from pflbench.results.sealing import sealed
 from pflbench.results.stored import (
     CHECKPOINT,
     FAILURE,
+    PREDICTIONS,
     SEAL,
     SUMMARY,
     StoredRun,
@@ -116,6 +122,25 @@ class RunWriter:
                 with writing(self.folder / name):
                     (self.folder / name).unlink(missing_ok=True)
 
+    def keep_predictions(self, kept: KeptPredictions, tensors: Mapping[str, Tensor]) -> None:
+        """Keep predictions in place of earlier ones; they belong to the run if it is completed."""
+        self._held()
+        write_predictions(self.folder / PREDICTIONS, kept, tensors)
+
+    @property
+    def predictions(self) -> KeptPredictions | None:
+        """What predictions have been kept; None if none are whole."""
+        try:
+            return read_kept_predictions(self.folder / PREDICTIONS)
+        except DamagedError:
+            return None
+
+    def forget_predictions(self) -> None:
+        """Remove the predictions that were kept."""
+        self._held()
+        with writing(self.folder / PREDICTIONS):
+            (self.folder / PREDICTIONS).unlink(missing_ok=True)
+
     def complete(self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]) -> StoredRun:
         """Write the tables, then the summary, whose presence means that the run is complete."""
         self._write(tables)
@@ -123,8 +148,9 @@ class RunWriter:
         return self._end(SUMMARY, {**summary, SEAL: seal})
 
     def fail(self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]) -> StoredRun:
-        """Write the tables so far, then the error and its place; keep no models."""
+        """Write the tables so far, then the error and its place; keep no models and predictions."""
         self.forget_models()
+        self.forget_predictions()
         self._write(tables)
         return self._end(FAILURE, failure)
 

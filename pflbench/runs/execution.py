@@ -26,6 +26,7 @@ from pflbench.method import Storage
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.keeping import ModelKeeper, tell_not_kept
+from pflbench.runs.keeping_predictions import PredictionKeeper, tell_without_predictions
 from pflbench.runs.new_client_results import Onboarding
 from pflbench.runs.observer import Evaluation, Observer, Progress, RunInfo
 from pflbench.runs.observing import Observers, observers_of
@@ -86,6 +87,7 @@ def _lead(
     taken = take(planned, store, group.size)
     if isinstance(taken, StoredRun):
         tell_not_kept(taken, planned.request)
+        tell_without_predictions(taken, planned.request)
         result = Result.stored(taken)
         group.share_json([planned.cell.id, dict(result.summary)])
         notified.notify("reused", result)
@@ -129,6 +131,7 @@ class _Execution:
             p = self.planned
             self.onboarding = Onboarding(p.held, self.scenario.new_clients, self.simulation)
             self.keeper = ModelKeeper(p, self.simulation, self.writer)
+            self.predictions = PredictionKeeper(p, self.writer)
             self._prepare()
             self._tell_start()
             while self.done < self.scenario.rounds:
@@ -142,6 +145,7 @@ class _Execution:
                 )
             summary = {**self._summary(), **near}
             self.keeper.end(summary["selected_round"], self.done)
+            self.predictions.end(summary["selected_round"], self.done)
             ended = self.writer.complete({**self._tables(), **related}, summary)
         except Exception as error:
             if isinstance(error, DivergedError):
@@ -233,6 +237,8 @@ class _Execution:
         self.onboarding.play(self.done)
         ended = self.done == self.scenario.rounds
         self.keeper.played(self.done, self.evaluations if due else (), last=ended)
+        if due:
+            self.predictions.evaluated(self.done, self.evaluations, last=ended)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
     def _telemetry(self) -> dict[str, float]:
@@ -240,7 +246,7 @@ class _Execution:
         return self.simulation.crossing.telemetry(self.simulation.server, self.done - 1, before)
 
     def _evaluate(self) -> tuple[Evaluation, int]:
-        table, steps = self.simulation.evaluate(self.done)
+        table, steps = self.simulation.evaluate(self.done, take=self.predictions.take)
         self.evaluations.append(table)
         val = client_table(table, "val").accuracy[0]
         return Evaluation(

@@ -63,6 +63,7 @@ def run(
     results: Path | str | None = None,
     rerun: Literal["missing", "always"] = "missing",
     keep_models: str | None = None,
+    keep_predictions: str | None = None,
     data_dir: Path | str | None = None,
     fallback: bool = True,
     device: str = "auto",
@@ -132,6 +133,9 @@ def run(
         Keep the personal models, before adaptation, of the "last" round, of the round "selected"
         on validation, or of "every=N" rounds and the last: for `Result.model` and `pflbench
         export`.
+    keep_predictions
+        Keep the predictions on validation and test, after adaptation if any, of the "last" round
+        or of the round "selected" on validation: for `Result.predictions` and `pflbench score`.
     data_dir
         Where to look for data first; None for the environment's PFLBENCH_DATA.
     fallback

@@ -53,6 +53,9 @@ class RunRequest(ScenarioFields):
         Store the personal models after the "last" round, those of the round "selected" on
         validation, or of "every=N" rounds and the last; None stores none. It does not belong to a
         run's identity.
+    keep_predictions
+        Store the predictions on validation and test after the "last" round, or those of the round
+        "selected" on validation; None stores none. It does not belong to a run's identity.
     """
 
     algorithm: str
@@ -70,6 +73,7 @@ class RunRequest(ScenarioFields):
     metrics: Sequence[str] = ()
     rerun: Literal["missing", "always"] = "missing"
     keep_models: str | None = None
+    keep_predictions: str | None = None
 
     def __post_init__(self) -> None:
         for name, kinds, expected in (
@@ -98,6 +102,9 @@ class RunRequest(ScenarioFields):
         if self.keep_models is not None:
             kept = kept_rounds(self.keep_models, "keep_models")
             object.__setattr__(self, "keep_models", kept)
+        if self.keep_predictions is not None:
+            kept = kept_rounds(self.keep_predictions, "keep_predictions", every=False)
+            object.__setattr__(self, "keep_predictions", kept)
         chunk = None if self.chunk is None else whole_of(self.chunk)
         if self.chunk is not None and (chunk is None or chunk < 1):
             raise InputError(

@@ -15,6 +15,7 @@ from pflbench.errors import InputError
 from pflbench.results import StoredRun
 from pflbench.results.stored import SUMMARY
 from pflbench.runs.personal_models import PersonalModels
+from pflbench.runs.predictions import Predictions
 
 _HEADLINE = ("selected_round", "test_accuracy", "test_worst_decile", "seconds")
 """Keys of the printed part of a summary."""
@@ -42,6 +43,7 @@ class Result:
     folder: Path | None
     _table: Callable[[str], pd.DataFrame] = field(repr=False)
     _models: Callable[[int | None], PersonalModels] | None = field(default=None, repr=False)
+    _predictions: Callable[[str], Predictions] | None = field(default=None, repr=False)
 
     @staticmethod
     def stored(run: StoredRun) -> Result:
@@ -62,6 +64,7 @@ class Result:
             run.folder,
             run.table,
             lambda round: PersonalModels.stored(run, round),
+            lambda split: Predictions.stored(run, split),
         )
 
     def model(self, client: int, round: int | None = None) -> nn.Module:
@@ -105,6 +108,23 @@ class Result:
             As `model` says, or the samples have another shape.
         """
         return self._kept(round).probabilities(client, x)
+
+    def predictions(self, split: str = "test") -> Predictions:
+        """Return the stored predictions of all clients on a split, "val" or "test".
+
+        `result.predictions().score("macro-f1")` computes a metric of every client from them.
+
+        Raises
+        ------
+        InputError
+            The run kept no predictions (`keep_predictions`).
+        """
+        if self._predictions is None:
+            raise InputError(
+                f"Run {self.run_id} has no predictions. To keep them, run it with "
+                'keep_predictions="selected".'
+            )
+        return self._predictions(split)
 
     def _kept(self, round: int | None) -> PersonalModels:
         if self._models is None:

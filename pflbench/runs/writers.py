@@ -17,8 +17,10 @@ from torch import Tensor
 from pflbench.engine.process_group import Group
 from pflbench.results import Checkpoint, RunWriter, StoredRun
 from pflbench.results.model_file import KeptModels
+from pflbench.results.prediction_file import KeptPredictions
 from pflbench.runs.personal_models import PersonalModels
 from pflbench.runs.planning import PlannedRun
+from pflbench.runs.predictions import Predictions
 from pflbench.runs.result import Result
 from pflbench.schema.kept_rounds import step_of
 
@@ -29,6 +31,7 @@ class InMemory:
     def __init__(self, planned: PlannedRun) -> None:
         self._planned, self._cell = planned, planned.cell
         self._kept: dict[int, tuple[KeptModels, dict[str, Tensor]]] = {}
+        self._predicted: tuple[KeptPredictions, Mapping[str, Tensor]] | None = None
 
     def checkpoint(self, *_: object) -> None:
         """Keep nothing: such a run cannot resume."""
@@ -54,6 +57,19 @@ class InMemory:
         rounds = {models.round for models in besides}
         self._kept = {r: kept for r, kept in self._kept.items() if r in rounds}
 
+    def keep_predictions(self, kept: KeptPredictions, tensors: Mapping[str, Tensor]) -> None:
+        """Keep predictions for the result."""
+        self._predicted = kept, tensors
+
+    @property
+    def predictions(self) -> KeptPredictions | None:
+        """What predictions have been kept."""
+        return None if self._predicted is None else self._predicted[0]
+
+    def forget_predictions(self) -> None:
+        """Forget the predictions that were kept."""
+        self._predicted = None
+
     def complete(
         self, tables: Mapping[str, pd.DataFrame], summary: Mapping[str, Any]
     ) -> StoredRun | Result:
@@ -62,8 +78,11 @@ class InMemory:
         models = None
         if self._kept:
             models = partial(PersonalModels.in_memory, self._kept, self._planned.module)
+        predicted = None
+        if self._predicted is not None:
+            predicted = partial(Predictions.of, *self._predicted)
         of = self._cell
-        return Result(of.id, of.to_json(), dict(summary), None, kept.__getitem__, models)
+        return Result(of.id, of.to_json(), dict(summary), None, kept.__getitem__, models, predicted)
 
     def fail(
         self, tables: Mapping[str, pd.DataFrame], failure: Mapping[str, Any]
@@ -91,11 +110,18 @@ class Shared:
         self._writer, self._group = writer, group
         self.checkpoint, self.fail = writer.checkpoint, writer.fail
         self.keep, self.forget_models = writer.keep, writer.forget_models
+        self.keep_predictions = writer.keep_predictions
+        self.forget_predictions = writer.forget_predictions
 
     @property
     def models(self) -> list[KeptModels]:
         """What models have been kept, by this attempt or an earlier one."""
         return self._writer.models
+
+    @property
+    def predictions(self) -> KeptPredictions | None:
+        """What predictions have been kept, by this attempt or an earlier one."""
+        return self._writer.predictions
 
     def restore(self, rounds: int) -> Checkpoint | None:
         """Return the first process's checkpoint in all."""

@@ -99,6 +99,7 @@ def test_the_files_of_a_run(results: Path) -> None:
         "privacy.parquet",
         "onboarding.parquet",
         "models.safetensors",
+        "predictions.safetensors",
     }
     assert json.loads((results / "pflbench.json").read_text()) == {
         "format": "pflbench results",

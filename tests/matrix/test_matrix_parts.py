@@ -140,6 +140,7 @@ def test_the_keys_are_the_scenario_of_a_request() -> None:
         "rerun",
         "metrics",
         "keep_models",
+        "keep_predictions",
     }
     assert set(KEYS) == set(RunRequest.__dataclass_fields__) - machine
 

@@ -171,6 +171,7 @@ def find(work: Work, store: Store) -> Result | None:
         The stored run is damaged.
     """
     from pflbench.runs.keeping import tell_not_kept
+    from pflbench.runs.keeping_predictions import tell_without_predictions
     from pflbench.runs.observing import Observers, observers_of
     from pflbench.runs.result import Result
     from pflbench.schema.plugins import installed
@@ -180,6 +181,7 @@ def find(work: Work, store: Store) -> Result | None:
         return None
     store.tidy(run)
     tell_not_kept(run, work.request)
+    tell_without_predictions(run, work.request)
     result = Result.stored(run)
     Observers(observers_of(installed())).notify("reused", result)
     return result
