@@ -41,11 +41,19 @@ def draw_batches(rng: np.random.Generator, n: int, budget: LocalBudget) -> np.nd
     return plan.reshape(budget.epochs * per_epoch, width)
 
 
-def seeded_batches(seed: int, role: str, sizes: np.ndarray, budget: LocalBudget) -> Batches:
-    """Return batches drawn from streams named (seed, role, client, round)."""
+def seeded_batches(
+    seed: int, role: str, sizes: np.ndarray, budget: LocalBudget, share: float = 1.0
+) -> Batches:
+    """Return batches of a share of the samples, drawn from streams (seed, role, client, round)."""
 
     def batches(client: int, round: int) -> np.ndarray:
-        return draw_batches(stream(seed, role, client, round), int(sizes[client]), budget)
+        rng, n = stream(seed, role, client, round), int(sizes[client])
+        some = count_of(share, n)
+        drawn = draw_batches(rng, some, budget)
+        if some == n:
+            return drawn
+        chosen: np.ndarray = rng.choice(n, some, replace=False)
+        return np.where(drawn >= 0, chosen[drawn], -1)
 
     return batches
 
@@ -73,7 +81,7 @@ def batches_of(
     if given is not None:
         return given
     role = f"batches {phase.batches}".rstrip()
-    return seeded_batches(seed, role, sizes, phase.budget or budget)
+    return seeded_batches(seed, role, sizes, phase.budget or budget, phase.share)
 
 
 def part_of(batches: np.ndarray, work: float) -> np.ndarray:

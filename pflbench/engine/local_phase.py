@@ -44,14 +44,15 @@ class LocalPhase:
         """Train, changing the carry; return the steps' losses."""
         client, kind, phase = self.client, type(self.client), self.phase
         draws = self.task.nature.draws or client.draws
-        default = kind.step is Client.step and kind.train is Client.train
+        default = kind.step is Client.step and kind.train is Client.train and not phase.rule
         mine = carry
         if default and not (phase.model == "w" and client.phases() == (Phase(),)):
             mine = {"w": carry[phase.model]}
         given = set(mine)
-        for name, value in self.task.optimiser_state(mine["w"]).items():
-            mine.setdefault(name, value)
-        if kind.train is not Client.train:
+        if not phase.rule:
+            for name, value in self.task.optimiser_state(mine["w"]).items():
+                mine.setdefault(name, value)
+        if kind.train is not Client.train and not phase.rule:
             with self.task.stepping(0), drawing(0, draws):
                 made, losses = client.train(mine, _stack_batches(samples, batches), context)
             self._refreeze(made, mine)
@@ -73,9 +74,10 @@ class LocalPhase:
         return values
 
     def _step(self, default: bool) -> Step:
-        """Return the function of a step: the client's own, or its default rule."""
+        """Return the function of a step: the phase's or the client's own, or the default rule."""
         if not default:
-            return self.client.step
+            own: Step = getattr(self.client, self.phase.rule or "step")
+            return own
         if has_kernels(self.task):
             sgd = momentary(self.task)
             return partial(_in_place, self.client, self._gradient, self.phase, sgd)

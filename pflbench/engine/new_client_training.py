@@ -338,8 +338,9 @@ class _Joining:
             raise ValueError(f"new clients have {self.steps_left} steps left, not {steps}")
         done = slice(self.steps_done, self.steps_done + steps)
         self.steps_done, self.steps_left = self.steps_done + steps, self.steps_left - steps
-        # The phases of a round share the steps, as evenly as they can.
-        every = self._simulation.phases
+        # The phases of a round share the steps, as evenly as they can; those of which a client
+        # decides the passes have none, since their number is not known.
+        every = [phase for phase in self._simulation.phases if not phase.passes]
         cut = np.linspace(done.start, done.stop, len(every) + 1).round().astype(int)
         parts = [(p, slice(*cut[i : i + 2])) for i, p in enumerate(every) if cut[i] < cut[i + 1]]
         phases = tuple(phase for phase, _ in parts)

@@ -84,10 +84,13 @@ class PhaseChunk:
     def train(self, carry: State, context: State) -> None:
         """Train the rows, changing the carry."""
         kind = type(self.client)
-        if kind.train is not Client.train:
+        if self.phase.rule:
+            self._by_rule(carry, context)
+        elif kind.train is not Client.train:
             self._whole(carry, context)
         elif kind.step is not Client.step:
-            self._by_step(carry, context)
+            self._begin(carry)
+            self._by_rule(carry, context)
         else:
             self._by_default(carry, context)
 
@@ -109,9 +112,9 @@ class PhaseChunk:
                         self.losses[s][part.rows] = descent.step(part.rows, part.batch, part.share)
         descent.end()
 
-    def _by_step(self, carry: State, context: State) -> None:
-        self._begin(carry)
-        step = vmap(self.client.step, randomness=self._randomness)
+    def _by_rule(self, carry: State, context: State) -> None:
+        rule = getattr(self.client, self.phase.rule or "step")
+        step = vmap(rule, randomness=self._randomness)
         for s in range(len(self.plan.active)):
             with self.task.stepping(s):
                 for part in self._parts(s):

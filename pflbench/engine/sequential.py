@@ -7,7 +7,7 @@ convolutional networks by hand, which is faster.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from pflbench.engine.interface import LocalShards, LocalWork, Padded, Trained
 from pflbench.engine.local_phase import Gradient, LocalPhase, by_autograd
 from pflbench.engine.threads import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
-from pflbench.method import Client, LocalData, Rows, State, Task
+from pflbench.method import Client, LocalData, Phase, Rows, State, Task
 
 
 class SequentialEngine:
@@ -46,7 +46,7 @@ class SequentialEngine:
             uploads=stacked([r[1] for r in results]),
             context=stacked([r[2] for r in results]) if record else {},
             losses=torch.stack([r[3].mean() for r in results]),
-            steps=torch.tensor(work.steps(), device=work.device),
+            steps=torch.tensor([len(r[3]) for r in results], device=work.device),
             diverged=torch.tensor([_first_bad(r[3]) for r in results], device=work.device),
         )
 
@@ -67,14 +67,17 @@ class SequentialEngine:
         fit_start(carry, (self.task.layout.columns,), dtype)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
         losses: list[Tensor] = []
+        steps = 0
         for phase, batches in zip(work.phases, work.batches, strict=True):
             local = LocalPhase(task, client, phase, self._gradient(client))
-            with task.within(phase.name):
-                losses += local.train(
-                    carry, context, own.train, batches[k], partial(drawing, before=len(losses))
-                )
+            for _ in _passes(client, phase, carry, context):
+                with task.within(phase.name):
+                    losses += local.train(
+                        carry, context, own.train, batches[k], partial(drawing, before=len(losses))
+                    )
+                steps += len(batches[k])
         values = torch.stack(losses) if losses else carry["w"].new_empty(0)
-        fit_losses(values, sum(len(batches[k]) for batches in work.batches))
+        fit_losses(values, steps)
         carry["steps"] = torch.tensor(len(losses), dtype=dtype, device=values.device)
         with drawing(-2, client.draws):
             state, upload = client.finish(state, carry, received, context)
@@ -132,6 +135,20 @@ class SequentialEngine:
         with torch.no_grad():  # a thread's own affair
             out = torch.cat([logits(w, block) for block in torch.split(x, 2048)])
         return torch.nn.functional.pad(out, (0, 0, 0, rows - len(x)))
+
+
+def _passes(client: Client[Any], phase: Phase, carry: State, context: State) -> Iterator[None]:
+    """Yield once for each pass over the phase's batches."""
+    if not phase.passes:
+        yield
+        return
+    for _ in range(phase.passes):
+        with client.task.within(phase.name):
+            changed, again = client.more(carry, context)
+        carry.update(changed)
+        if not again:
+            return
+        yield
 
 
 def _padded(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
@@ -140,8 +140,9 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
     carry, context = _start(task, work, W)
     chunks, before = [], [0] * len(work.clients)
     for phase, batches in zip(work.phases, work.batches, strict=True):
-        chunks.append(_play(task, work, phase, batches, before, carry, context))
-        before = [done + len(b) for done, b in zip(before, batches, strict=True)]
+        for now in _passes(work, phase, batches, carry, context):
+            chunks.append(_play(task, work, phase, now, before, carry, context))
+            before = [done + len(b) for done, b in zip(before, now, strict=True)]
     carry["steps"] = torch.tensor(before, dtype=W.dtype, device=W.device)
     with _drawing(work, -2, W.device):
         finish = _mapped(client, "finish")
@@ -154,6 +155,26 @@ def _untrained(rows: int, W: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the result of `summarised` for rows without any step."""
     steps = torch.zeros(rows, dtype=torch.int64, device=W.device)
     return W.new_full((rows,), torch.nan), steps, steps - 1
+
+
+def _passes(
+    work: LocalWork, phase: Phase, batches: Sequence[np.ndarray], carry: State, context: State
+) -> Iterator[Sequence[np.ndarray]]:
+    """Yield each row's batches, pass by pass: none of a row that needs no further pass."""
+    if not phase.passes:
+        yield batches
+        return
+    rows, client = torch.arange(len(batches), device=work.device), work.client
+    for _ in range(phase.passes):
+        with client.task.within(phase.name):
+            changed, again = vmap(client.more)(take(carry, rows), take(context, rows))
+        for name, value in changed.items():
+            carry[name][rows] = value
+        rows = rows[again]
+        if not len(rows):
+            return
+        left = set(rows.tolist())
+        yield [own if k in left else own[:0] for k, own in enumerate(batches)]
 
 
 def _play(

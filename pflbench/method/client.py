@@ -145,6 +145,14 @@ class Client(Generic[P]):
         """
         return (Phase(),)
 
+    def more(self, carry: State, context: State) -> tuple[State, Tensor]:
+        """Return what changes in the carry, and whether another pass is needed (a scalar bool).
+
+        Called before each pass of a phase with `Phase.passes`, with `task.phase` its name. After a
+        no it is not called again in the phase.
+        """
+        return {}, torch.ones((), dtype=torch.bool, device=carry["w"].device)
+
     def loss(self, w: Tensor, batch: Samples, context: State) -> Tensor:
         """Return the objective (a scalar) whose gradient a local step follows."""
         return self.task.loss(w, batch)

@@ -31,6 +31,14 @@ class Phase:
     multiple
         Its number of steps is a multiple of this: if a client's batches are not, the first ones
         are repeated. For methods whose update takes several batches in turn.
+    rule
+        Name of the client's method that does a step of it, with the arguments of `Client.step`;
+        "" for the usual rule.
+    share
+        Share of a client's samples that its batches hold, drawn in every round.
+    passes
+        How often its batches are gone through at most: before each pass `Client.more` says whether
+        once more. 0 for once, without asking.
     """
 
     name: str = ""
@@ -39,6 +47,9 @@ class Phase:
     budget: LocalBudget | None = None
     batches: str = ""
     multiple: int = 1
+    rule: str = ""
+    share: float = 1.0
+    passes: int = 0
 
 
 @dataclass(frozen=True)

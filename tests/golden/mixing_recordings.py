@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -69,6 +70,69 @@ def fedfomo_recording(module: nn.Module, norm: str) -> Arrays:
     return {**out, "config": config_of("fedfomo", module, downloads=2, norm=norm)}
 
 
+def fedala_recording(module: nn.Module, tensors: int, *, uniform: bool) -> Arrays:
+    """FedALA with a part of the clients in every round, who alone receive the model."""
+    out, K, R = begun(module), len(SIZES), len(COHORTS)
+    rng, eta, window, threshold = np.random.default_rng(60), 2.0, 3, 0.05
+    for k, n in enumerate(SIZES):
+        some = max(1, n // 2)
+        drawn = [batches_of([some], BATCH, 1, 100 * k + r)["batches/client0"] for r in range(R)]
+        places = [rng.choice(n, some, replace=False) for _ in range(R)]
+        pairs = zip(places, drawn, strict=True)
+        out[f"batches/client{k}/ala"] = np.stack([np.where(d < 0, -1, p[d]) for p, d in pairs])
+    sizes = [p.numel() for p in module.parameters()]
+    last = torch.arange(sum(sizes)) >= sum(sizes[: len(sizes) - tensors])
+    server = vector(module)
+    own, W = server.expand(K, -1).clone(), torch.ones(K, len(server))
+    begun_before, passes, tests = set[int](), np.zeros((R, K), np.int64), []
+    names = [name for name, _ in module.named_parameters()]
+    for r, cohort in enumerate(COHORTS):
+        save_rows(out, f"round{r}/received", server.expand(len(cohort), -1), module)
+        initialised = []
+        for k in cohort:
+            change = server - own[k]
+            theta, losses = torch.where(last, own[k] + change * W[k], server), []
+            x, y = sets(out, k, "train")
+            while bool((change != 0).any()):
+                for row in out[f"batches/client{k}/ala"][r]:
+                    index = torch.from_numpy(row[row >= 0])
+                    fill(module, theta)
+                    loss = F.cross_entropy(module(x[index]), y[index])
+                    grads = torch.autograd.grad(loss, list(module.parameters()))
+                    g = torch.cat([part.flatten() for part in grads])
+                    W[k] = torch.where(last, (W[k] - eta * g * change).clamp(0, 1), W[k])
+                    theta = torch.where(last, own[k] + change * W[k], server)
+                losses.append(float(loss.detach()))
+                calm = len(losses) > window and np.std(losses[-window:]) < threshold
+                if k in begun_before or calm:
+                    break
+            if losses:
+                begun_before.add(k)
+            passes[r, k] = len(losses)
+            initialised.append(theta)
+            own[k] = trained(module, out, k, theta)
+        save_rows(out, f"round{r}/initialised", torch.stack(initialised), module)
+        save_rows(out, f"round{r}/local", own[cohort], module)
+        save_rows(out, f"round{r}/personal", own, module)
+        save_rows(out, f"round{r}/ala_weights", W, module, names[len(names) - tensors :])
+        weights = torch.tensor([1.0 if uniform else float(SIZES[k]) for k in cohort])
+        server = weights @ own[cohort] / weights.sum()
+        save_rows(out, f"round{r}/aggregated", server, module)
+        tests.append(evaluate(module, own, out))
+    out["ala_epochs"] = passes
+    out["test_accuracy"], out["test_loss"] = (
+        np.array([row[i] for row in tests], dtype=np.float32) for i in (0, 1)
+    )
+    own_config = {"eta": eta, "rand_percent": 50, "layer_idx": tensors, "num_pre_loss": window}
+    weighting = "uniform" if uniform else "samples"
+    return {
+        **out,
+        "config": config_of(
+            "fedala", module, **own_config, threshold=threshold, send="cohort", weighting=weighting
+        ),
+    }
+
+
 def begun(module: nn.Module) -> Arrays:
     """Return data, batches, cohorts and the initial model."""
     init = {f"init/{name}": p.detach().numpy().copy() for name, p in module.named_parameters()}
@@ -111,8 +175,11 @@ def trained(module: nn.Module, arrays: Arrays, k: int, w: Tensor) -> Tensor:
     return vector(module)
 
 
-def save_rows(out: Arrays, prefix: str, W: Tensor, module: nn.Module) -> None:
-    """Put models [..., P] into a recording, parameter by parameter."""
+def save_rows(
+    out: Arrays, prefix: str, W: Tensor, module: nn.Module, names: Sequence[str] | None = None
+) -> None:
+    """Put models [..., P] into a recording, parameter by parameter, or some parameters of them."""
     parts = torch.split(W, [p.numel() for p in module.parameters()], dim=-1)
     for part, (name, p) in zip(parts, module.named_parameters(), strict=True):
-        out[f"{prefix}/{name}"] = part.reshape(*W.shape[:-1], *p.shape).numpy().copy()
+        if names is None or name in names:
+            out[f"{prefix}/{name}"] = part.reshape(*W.shape[:-1], *p.shape).numpy().copy()

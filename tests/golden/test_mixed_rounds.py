@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from golden_recordings import load, mlp, save
-from mixing_recordings import fedfomo_recording
+from mixing_recordings import fedala_recording, fedfomo_recording
 from torch import nn
 
 from pflbench.conformance.golden import Replay, replay
@@ -63,3 +64,25 @@ def test_fedfomos_norm_is_noticed(tmp_path: Path) -> None:
     config = np.array(str(arrays["config"]).replace('"l2"', '"l1"'))
     path = save(tmp_path / "changed.npz", {**arrays, "config": config})
     assert replayed("fedfomo", path).differences["weights"] > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("engine", "tensors", "uniform"), [("stacked", 3, True), ("sequential", 2, False)]
+)
+def test_fedala_with_a_part_of_the_clients_in_a_round(
+    engine: str, tensors: int, uniform: bool, tmp_path: Path
+) -> None:
+    arrays = fedala_recording(network(), tensors, uniform=uniform)
+    assert len(np.unique(arrays["ala_epochs"])) > 2
+    result = replayed("fedala", save(tmp_path / "other.npz", arrays), engine)
+    assert result.not_compared == ()
+    assert {"ala_weights", "ala_epochs", "initialised"} <= set(result.differences)
+    assert result.within(TOLERANCE), result.differences
+
+
+def test_fedala_for_clients_that_do_not_train_is_refused(tmp_path: Path) -> None:
+    arrays = fedala_recording(network(), 2, uniform=False)
+    config = {**json.loads(str(arrays["config"])), "send": "all"}
+    path = save(tmp_path / "all.npz", {**arrays, "config": np.array(json.dumps(config))})
+    with pytest.raises(InputError, match="it sends the model to all clients"):
+        replayed("fedala", path)

@@ -63,6 +63,7 @@ FILES = {
     "perfedavg": ("perfedavg", OWN),
     "perfedavg_samples": ("perfedavg", OWN),
     "fedamp": ("fedamp", (PASSED_ON | {"attention"}) - {"aggregated"}),
+    "fedala": ("fedala", OWN | STARTS | {"ala_weights", "ala_epochs"}),
     "fedfomo": ("fedfomo", WEIGHED),
     "fedfomo_l1": ("fedfomo", WEIGHED),
     "ifca": ("ifca", CHOSEN),
