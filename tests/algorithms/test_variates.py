@@ -278,7 +278,7 @@ def test_fedavgm_without_momentum_is_fedavg() -> None:
 
 
 ALL = ["scaffold", "ditto", "feddyn", "pfedme", "perfedavg", "fedamp", "apfl", "fedadam", "fedavgm"]
-ALL += ["pfedgraph", "feddbe"]
+ALL += ["pfedgraph", "feddbe", "moon"]
 
 
 @pytest.mark.mostly_slow("ditto")
