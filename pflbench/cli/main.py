@@ -16,6 +16,8 @@ _LAZY = {
     "methods-section": "pflbench.cli.methods_section_command:methods_section",
     "plan": "pflbench.cli.plan:plan",
     "reproduce": "pflbench.cli.reproduce:reproduce",
+    "bundle": "pflbench.cli.bundle:bundle",
+    "verify": "pflbench.cli.verify:verify",
     "report": "pflbench.cli.report:report",
     "plot": "pflbench.cli.plot:plot",
     "list": "pflbench.cli.list_plugins:list_",
@@ -74,6 +76,8 @@ _EPILOG = (
         "report",
         "plot",
         "reproduce",
+        "bundle",
+        "verify",
     ],
 )
 @click.command_panel("Look", commands=["list", "show", "export", "export-data", "score", "doctor"])

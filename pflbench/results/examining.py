@@ -72,6 +72,15 @@ def examined(run: StoredRun) -> StoredRun:
     return run if found is None else damaged(run, found)
 
 
+def contradiction(run: StoredRun) -> DamagedError | None:
+    """Return how a complete run's summary, cell and tables contradict each other, or None.
+
+    What is recomputed from the tables is the selected round, all accuracies, steps, bytes and the
+    results of new clients. A seal, which vouches for a run on its own disk, is not looked at.
+    """
+    return _contradiction(run)
+
+
 def _signature(folder: Path) -> _Signature:
     there = []
     for entry in os.scandir(folder):
