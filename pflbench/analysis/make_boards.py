@@ -31,7 +31,7 @@ from pflbench.analysis.row_names import (
 )
 from pflbench.analysis.scores import Scores, scores
 from pflbench.analysis.significance import paired_tests, ranks
-from pflbench.analysis.training import evaluation_notes, training
+from pflbench.analysis.training import early_notes, evaluation_notes, training
 from pflbench.analysis.transfer import Comparison, compare_groups, groups_of
 from pflbench.errors import DamagedError, InputError
 from pflbench.results import StoredRun
@@ -158,6 +158,7 @@ def _board(
             *_named_baseline(rows),
             *budget_notes(rows),
             *evaluation_notes(row.training for row in rows),
+            *early_notes(runs, scenario),
             *unstable(rows),
             *_unscored(rows, score),
             *without_notes(rows),

@@ -9,7 +9,9 @@ from typing import Any, Final
 import numpy as np
 
 from pflbench.analysis.scores import Scores
+from pflbench.results import StoredRun
 from pflbench.results.measures import Floats
+from pflbench.schema.scenario import Scenario
 
 FEWEST_EVALUATIONS: Final = 5
 """Choosing among fewer evaluated rounds is called no selection."""
@@ -96,6 +98,21 @@ def _far(test: Floats, samples: Floats) -> list[int]:
     scale = max(_OF_NORMAL * float(np.median(away)), float(error))
     far = (away > FAR_SCORE * scale) & (away > FAR_POINTS)
     return [int(i) for i in np.flatnonzero(far)]
+
+
+def early_notes(runs: Iterable[StoredRun], scenario: Scenario) -> list[str]:
+    """Note how many complete runs ended early, if the scenario has a patience."""
+    if scenario.patience is None:
+        return []
+    last = [int(run.summary["rounds"]) for run in runs if run.status == "complete"]
+    early = [rounds for rounds in last if rounds < scenario.rounds]
+    if not early:
+        return [f"No run ended early: all have {scenario.rounds:,} rounds."] if last else []
+    when = " to ".join(f"{r:,}" for r in sorted({min(early), max(early)}))
+    return [
+        f"{len(early):,} of {len(last):,} runs ended early, after {when} of {scenario.rounds:,} "
+        f"rounds: validation did not improve for {scenario.patience:,}."
+    ]
 
 
 def evaluation_notes(trainings: Iterable[Training]) -> list[str]:

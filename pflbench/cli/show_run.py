@@ -60,6 +60,7 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         "population": population_in_numbers(typed),
         "participation": participation_in_numbers(typed),
         "new_clients": new_clients_in_numbers(typed),
+        "patience": _ended(run),
         "init": f" ({run.labels['init']})" if "init" in run.labels else "",
     }
     style = {"complete": "green", "failed": "red", "damaged": "red"}.get(run.status, "yellow")
@@ -104,6 +105,13 @@ def _run_parts(run: StoredRun) -> list[RenderableType]:
         command = plain(str(run.labels["command"]))
         parts.append(Text.assemble("To run it again: ", (command, "cyan")))
     return parts
+
+
+def _ended(run: StoredRun) -> str:
+    """Say of a complete run after which round it ended."""
+    if run.status != "complete":
+        return ""
+    return f" (ended after round {run.summary['rounds']:,} of {run.cell['scenario']['rounds']:,})"
 
 
 def _mean(name: str, values: Floats) -> str:

@@ -140,6 +140,12 @@ def _state_in_words(standing: Standing) -> str:
     return words
 
 
+def _played(standing: Standing) -> int:
+    """Return the rounds of a complete run, which may have ended early."""
+    rounds = standing.cell.scenario.rounds
+    return rounds if standing.run is None else int(standing.run.summary.get("rounds", rounds))
+
+
 def _styled(state: State, text: str) -> str:
     style = _STYLES[state]
     return f"[{style}]{literal(text)}[/{style}]" if style else literal(text)
@@ -285,7 +291,7 @@ def _plain(standings: Sequence[Standing]) -> dict[str, Any]:
                 "state": s.state,
                 "reason": s.reason or None,
                 "by": s.holder or None,
-                "round": s.cell.scenario.rounds if s.state == "done" else s.reached,
+                "round": _played(s) if s.state == "done" else s.reached,
                 "rounds": s.cell.scenario.rounds,
             }
             for s in standings

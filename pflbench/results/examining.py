@@ -143,9 +143,13 @@ def _check_summary(run: StoredRun) -> None:
             raise DamagedError(path, f"{path} is damaged: it says {name} {value!r}")
         if name in _ACCURACIES and value > 1:
             raise DamagedError(path, f"{path} is damaged: it says {name} {value!r}, above 1")
-    if run.summary["rounds"] != rounds:
-        said = run.summary["rounds"]
+    said = run.summary["rounds"]
+    if said != rounds and not (_may_end_early(run) and 1 <= said < rounds):
         raise DamagedError(path, f"{path} is damaged: it says {said} rounds, and its cell {rounds}")
+
+
+def _may_end_early(run: StoredRun) -> bool:
+    return run.typed_cell.scenario.patience is not None
 
 
 def _table(path: Path) -> pa.Table:
@@ -197,19 +201,26 @@ def _check_metrics(run: StoredRun, table: pa.Table) -> None:
         here = _is(table, "split", name) & _is(table, "stage", PERSONAL)
         parts[name] = by_client({n: values[here] for n, values in numbers.items()}, name)
     val, test = parts["val"], parts["test"]
-    due = {r for r in range(1, scenario.rounds + 1) if r % scenario.eval_every == 0}
-    due.add(scenario.rounds)
+    last = run.summary["rounds"]
+    due = {r for r in range(1, last + 1) if r % scenario.eval_every == 0}
+    due.add(last)
     if scenario.new_clients is not None:
-        due.update(r for r in scenario.new_clients.onboard_at if r <= scenario.rounds)
+        due.update(r for r in scenario.new_clients.onboard_at if r <= last)
     for one in (val, test):
         if one.rounds.tolist() != sorted(due):
             raise DamagedError(
                 path,
                 f"{path} is damaged: it holds {len(one.rounds)} evaluations, the last after round "
                 f"{one.rounds[-1]}, and {len(due)} are expected, the last after round "
-                f"{scenario.rounds}",
+                f"{last}",
             )
     selected, means = selected_round(val), test.means()
+    if last < scenario.rounds and last - selected < (scenario.patience or 0):
+        raise DamagedError(
+            path,
+            f"{path} is damaged: it ends after round {last} of {scenario.rounds}, and its best "
+            f"round on validation is {selected}: with patience {scenario.patience} it goes on",
+        )
     found = {
         "selected_round": selected,
         "test_accuracy": test.at(selected).mean(),
@@ -222,7 +233,7 @@ def _check_metrics(run: StoredRun, table: pa.Table) -> None:
 
 
 def _check_rounds(run: StoredRun, table: pa.Table) -> None:
-    path, rounds = run.folder / table_file("rounds"), run.typed_cell.scenario.rounds
+    path, rounds = run.folder / table_file("rounds"), run.summary["rounds"]
     there = _whole(table, "round", path)
     if not np.array_equal(there, np.arange(1, rounds + 1)):
         raise DamagedError(

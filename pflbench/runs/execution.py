@@ -24,6 +24,7 @@ from pflbench.errors import (
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
+from pflbench.runs.early_stopping import is_over
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.keeping import ModelKeeper, tell_not_kept
 from pflbench.runs.keeping_predictions import PredictionKeeper, tell_without_predictions
@@ -114,7 +115,7 @@ class _Execution:
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
         self.rounds: list[dict[str, Any]] = []
-        self.done, self.seconds_before = 0, 0.0
+        self.done, self.ended, self.seconds_before = 0, False, 0.0
         self.began = self.saved = time.perf_counter()
         self.save_after = CHECKPOINT_SECONDS
 
@@ -134,10 +135,10 @@ class _Execution:
             self.predictions = PredictionKeeper(p, self.writer)
             self._prepare()
             self._tell_start()
-            while self.done < self.scenario.rounds:
+            while not self.ended:
                 self._one_round()
                 now = time.perf_counter()
-                if now - self.saved > self.save_after and self.done < self.scenario.rounds:
+                if now - self.saved > self.save_after and not self.ended:
                     self._save()
             with self.simulation.crossing.call("relatedness"):
                 related, near = relatedness_of(
@@ -191,6 +192,7 @@ class _Execution:
             self.simulation.enrol()
             return
         self.done = checkpoint.round
+        self.ended = self.done >= self.scenario.rounds
         self.seconds_before = float(checkpoint.counters["seconds"])
         self.simulation.restore(checkpoint.tensors)
         for part in checkpoint.parts():
@@ -213,7 +215,8 @@ class _Execution:
         reseed(self.planned.cell.seed, self.done + 1)
         report = self.simulation.round(self.done)
         self.done += 1
-        due = self.done % self.scenario.eval_every == 0 or self.done == self.scenario.rounds
+        self.ended = self.done == self.scenario.rounds
+        due = self.done % self.scenario.eval_every == 0 or self.ended
         due = due or self.onboarding.due(self.done)
         began = time.perf_counter()
         evaluation, adapt_steps = self._evaluate() if due else (None, 0)
@@ -234,11 +237,12 @@ class _Execution:
                 **self._telemetry(),
             }
         )
-        self.onboarding.play(self.done)
-        ended = self.done == self.scenario.rounds
-        self.keeper.played(self.done, self.evaluations if due else (), last=ended)
         if due:
-            self.predictions.evaluated(self.done, self.evaluations, last=ended)
+            patience = self.scenario.patience
+            self.ended |= is_over(patience, self.done, self.evaluations)
+            self.predictions.evaluated(self.done, self.evaluations, last=self.ended)
+        self.onboarding.play(self.done, last=self.ended)
+        self.keeper.played(self.done, self.evaluations if due else (), last=self.ended)
         self._tell_round(len(report.cohort), report.train_loss, evaluation)
 
     def _telemetry(self) -> dict[str, float]:
@@ -372,13 +376,13 @@ class _Execution:
         traffic = self.simulation.traffic
         progress = Progress(
             round=self.done,
-            rounds=self.scenario.rounds,
+            rounds=self.done if self.ended else self.scenario.rounds,
             cohort=cohort,
             train_loss=train_loss,
             bytes_up=traffic.total("up"),
             bytes_down=traffic.total("down"),
             seconds=seconds,
-            seconds_left=pace * (self.scenario.rounds - self.done),
+            seconds_left=0.0 if self.ended else pace * (self.scenario.rounds - self.done),
             evaluation=evaluation,
         )
         self.observers.notify("round_done", progress)

@@ -81,9 +81,10 @@ class Onboarding:
         """Return whether new clients join after this number of rounds."""
         return self._new is not None and done in self._new.onboard_at
 
-    def play(self, done: int) -> None:
-        """Onboard them, if that is due."""
-        if self._new is not None and self._new_clients is not None and self.due(done):
+    def play(self, done: int, *, last: bool) -> None:
+        """Onboard them, if that is due: always after the last round."""
+        due = last or self.due(done)
+        if self._new is not None and self._new_clients is not None and due:
             self._tables.append(self._new_clients.table(done, self._new))
 
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -68,7 +68,7 @@ class Progress:
     Attributes
     ----------
     round, rounds
-        Rounds done, of how many.
+        Rounds done, of how many: fewer than planned if training has ended early.
     cohort
         Clients that were invited.
     train_loss

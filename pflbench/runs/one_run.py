@@ -50,6 +50,7 @@ def run(
     eval_every: int | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
+    patience: int | None = None,
     precision: Precision = "float32",
     optimizer: str | None = None,
     schedule: str | None = None,
@@ -111,6 +112,8 @@ def run(
         Share of the clients in a round, or a rule: "dropout(p=0.2)".
     eval_every
         Rounds between evaluations of the personal models.
+    patience
+        Rounds without a better mean validation accuracy after which training ends early.
     precision
         Number type of computation; "bfloat16" only for matrix products and convolutions.
     init

@@ -165,6 +165,12 @@ class SettledFields:
     clip_value: float | None = scenario_field(
         None, "largest size of an entry of a client's gradient, applied before the norm", gt=0
     )
+    patience: int | None = scenario_field(
+        None,
+        "rounds without a better mean validation accuracy after which training ends early",
+        ge=1,
+        page="scenarios.md#early-stopping",
+    )
     precision: Precision = scenario_field(  # noqa: RUF009 - a field, not one shared value
         PRECISIONS[0],
         "number type of computation; bfloat16: only matrix products and convolutions",
