@@ -33,6 +33,7 @@ NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 STARTS = {"initialised", "initialised/test_accuracy", "initialised/test_loss"}
 WEIGHED = {"local", "test_accuracy", "test_loss", "raw_weights", "weights"} | STARTS
 CHOSEN = (PASSED_ON | {"clusters", "cluster_losses"}) - {"received"}
+SHARED_OUT = (PASSED_ON | {"mixture", "responsibilities"}) - {"received"}
 SPLIT = MIXED | {"similarity", "mean_norm", "max_norm", "clusters"}
 
 FILES = {
@@ -67,6 +68,8 @@ FILES = {
     "fedfomo": ("fedfomo", WEIGHED),
     "fedfomo_l1": ("fedfomo", WEIGHED),
     "ifca": ("ifca", CHOSEN),
+    "fedem": ("fedem", SHARED_OUT),
+    "fedem_partial": ("fedem", SHARED_OUT),
     "cfl": ("cfl", SPLIT),
     "cfl_uniform": ("cfl", SPLIT),
     "apfl": ("apfl", OWN | {"alpha"}),
