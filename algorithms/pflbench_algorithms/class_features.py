@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,41 @@ def class_sums(features: Tensor, samples: Samples, classes: int) -> tuple[Tensor
     known = (samples.y >= 0).to(features) * samples.mask
     member = F.one_hot(samples.y.clamp(min=0), classes).to(features) * known.unsqueeze(1)
     return member.T @ features.flatten(1), member.sum(dim=0)
+
+
+class ClassMeans(NamedTuple):
+    """Global mean features of classes: averages of those that clients upload.
+
+    Attributes
+    ----------
+    means
+        [C, D] so far, 0 of a class that has none.
+    known
+        [C] 1 for a class that has one, or 0.
+    """
+
+    means: Tensor
+    known: Tensor
+
+    def averaged(self, means: Tensor, weight: Tensor) -> ClassMeans:
+        """Return the averages of clients' means; a class that no client has keeps its mean.
+
+        Parameters
+        ----------
+        means
+            [K, C, D].
+        weight
+            [K, C] of each client in a class's average, up to a factor; 0 if it has no mean.
+        """
+        weight = weight.clamp(min=0)  # noise may be negative
+        total = weight.sum(dim=0)
+        here = total > 0
+        shares = weight / torch.where(here, total, 1.0)
+        mean = torch.einsum("kc,kcd->cd", shares, means)
+        return ClassMeans(
+            torch.where(here.unsqueeze(1), mean, self.means),
+            torch.maximum(self.known, here.to(self.known)),
+        )
 
 
 def class_means(sums: Tensor, counts: Tensor) -> Tensor:

@@ -24,6 +24,11 @@ class LocalShards:
     train: Shards
     val: Shards
 
+    @property
+    def parts(self) -> tuple[Shards, Shards]:
+        """Both, in the order of `LocalData`."""
+        return self.train, self.val
+
 
 @dataclass(frozen=True, eq=False)
 class LocalWork:

@@ -55,10 +55,11 @@ class SequentialEngine:
         client, data, number = work.client, work.data, work.clients[k]
         state, received, dtype = row(work.states, k), row(work.received, k), self.task.initial.dtype
         kind = type(client)
-        looks = kind.start is not Client.start
+        looks, sums_up = kind.start is not Client.start, kind.summary is not Client.summary
+        seen = {s for s in ("train", "val") if sums_up or (looks and s in client.start_sees)}
         own = LocalData(
-            unpadded(data.train, number, dtype, apart=looks and "train" in client.start_sees),
-            unpadded(data.val, number, dtype, apart=looks and "val" in client.start_sees),
+            unpadded(data.train, number, dtype, apart="train" in seen),
+            unpadded(data.val, number, dtype, apart="val" in seen),
         )
         task = client.task
         drawing = partial(_drawing, task, work, number)
@@ -71,7 +72,7 @@ class SequentialEngine:
         for phase, batches in zip(work.phases, work.batches, strict=True):
             local = LocalPhase(task, client, phase, self._gradient(client))
             for _ in _passes(client, phase, carry, context):
-                with task.within(phase.name):
+                with task.within(phase):
                     losses += local.train(
                         carry, context, own.train, batches[k], partial(drawing, before=len(losses))
                     )
@@ -81,6 +82,8 @@ class SequentialEngine:
         carry["steps"] = torch.tensor(len(losses), dtype=dtype, device=values.device)
         with drawing(-2, client.draws):
             state, upload = client.finish(state, carry, received, context)
+            if sums_up:
+                upload = {**upload, **client.summary(carry, context, own)}
         return state, upload, context, values
 
     def _gradient(self, client: Client[Any]) -> Gradient:
@@ -122,7 +125,7 @@ class SequentialEngine:
             x, state, message = shards.client(i)[0], row(states, k), row(served, k)
             with torch.no_grad():
                 if prepares:
-                    splits = (unpadded(part, i, dtype, apart=True) for part in (own.train, own.val))
+                    splits = (unpadded(part, i, dtype, apart=True) for part in own.parts)
                     state = client.prepare(state, message, LocalData(*splits))
                 out = torch.cat([client.predict(state, message, b) for b in torch.split(x, 2048)])
             outputs.append(torch.nn.functional.pad(out, (0, 0, 0, largest - len(x))))
@@ -143,7 +146,7 @@ def _passes(client: Client[Any], phase: Phase, carry: State, context: State) -> 
         yield
         return
     for _ in range(phase.passes):
-        with client.task.within(phase.name):
+        with client.task.within(phase):
             changed, again = client.more(carry, context)
         carry.update(changed)
         if not again:

@@ -119,11 +119,10 @@ class StackedEngine:
         predict = vmap(client.predict)
         with torch.no_grad():
             if type(client).prepare is not Client.prepare:
-                data = LocalData(
-                    samples_of(own.train, clients, self.task.initial.dtype),
-                    samples_of(own.val, clients, self.task.initial.dtype),
-                )
-                states = vmap(client.prepare)(states, served, data)
+                dtype = self.task.initial.dtype
+                data = LocalData(*(samples_of(part, clients, dtype) for part in own.parts))
+                rows = max(1, _EVALUATED_NUMBERS // max(1, data.train.x[0].numel()))
+                states = vmap(client.prepare, chunk_size=rows)(states, served, data)
             parts = [predict(states, served, x) for x in torch.split(samples.x, block, dim=1)]
         return Padded(torch.cat(parts, dim=1), samples.y, samples.mask)
 
@@ -147,6 +146,9 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
     with _drawing(work, -2, W.device):
         finish = _mapped(client, "finish")
         kept, uploads = finish(work.states, carry, work.received, context)
+        if type(client).summary is not Client.summary:
+            own = LocalData(*(samples_of(part, work.clients, W.dtype) for part in work.data.parts))
+            uploads = {**uploads, **_mapped(client, "summary")(carry, context, own)}
     told = summarised(chunks) if chunks else _untrained(len(before), W)
     return Trained(kept, uploads, context if record else {}, *told)
 
@@ -166,7 +168,7 @@ def _passes(
         return
     rows, client = torch.arange(len(batches), device=work.device), work.client
     for _ in range(phase.passes):
-        with client.task.within(phase.name):
+        with client.task.within(phase):
             changed, again = vmap(client.more)(take(carry, rows), take(context, rows))
         for name, value in changed.items():
             carry[name][rows] = value
@@ -190,7 +192,7 @@ def _play(
     order = sorted(range(len(batches)), key=lambda k: -len(batches[k]))
     if order == list(range(len(batches))):
         chunk = PhaseChunk(task, work, phase, batches, before)
-        with task.within(phase.name):
+        with task.within(phase):
             chunk.train(carry, context)
         return chunk
     there = torch.tensor(order, device=work.device)
@@ -199,7 +201,7 @@ def _play(
         task, sorted_work, phase, [batches[k] for k in order], [before[k] for k in order]
     )
     mine = {name: rows[there] for name, rows in carry.items()}
-    with task.within(phase.name):
+    with task.within(phase):
         chunk.train(mine, take(context, there))
     for name, rows in mine.items():
         if name in carry:

@@ -244,6 +244,13 @@ class Client(Generic[P]):
         kept, shared = self.split(carry["w"])
         return {**state, **kept}, {"model": shared}
 
+    def summary(self, carry: State, context: State, data: LocalData) -> Message:
+        """Return a further part of the upload: what the trained model computes from samples.
+
+        It is called after `finish`, whose message it joins.
+        """
+        return {}
+
     # At evaluation
 
     def personal(self, state: State, served: Message) -> Tensor:

@@ -28,6 +28,9 @@ class Phase:
     batches
         Name of the random stream of its batches. Phases of one name see the same batches if their
         budgets are alike; "" is that of methods without phases.
+    lr
+        Its learning rate, in place of that of the scenario's optimiser; the scenario's schedule
+        applies to it, too. None for the scenario's.
     multiple
         Its number of steps is a multiple of this: if a client's batches are not, the first ones
         are repeated. For methods whose update takes several batches in turn.
@@ -46,6 +49,7 @@ class Phase:
     model: str = "w"
     budget: LocalBudget | None = None
     batches: str = ""
+    lr: float | None = None
     multiple: int = 1
     rule: str = ""
     share: float = 1.0

@@ -19,6 +19,7 @@ from pflbench.errors import InputError
 from pflbench.method.layout import Layout
 from pflbench.method.local_data import LocalBudget, Samples
 from pflbench.method.optimiser import Optimiser, State
+from pflbench.method.phase import Phase
 from pflbench.method.products import products_in
 from pflbench.method.schedule import Clip, Schedule
 
@@ -52,8 +53,8 @@ class _Now(threading.local):
     ----------
     training
         Whether it is in a local step.
-    step, phase
-        The number of that step in its phase, and the phase's name.
+    step, phase, lr
+        The number of that step in its phase, the phase's name, and its own learning rate.
     statistics
         The running statistics that calls within a gradient have made, innermost last.
     """
@@ -61,6 +62,7 @@ class _Now(threading.local):
     training: bool = False
     step: int = 0
     phase: str = ""
+    lr: float | None = None
     statistics: list[list[Tensor]] = field(default_factory=list)
 
 
@@ -116,8 +118,9 @@ class Task:
 
     @property
     def rate(self) -> float:
-        """The learning rate η of the present round."""
-        return self.optimiser.lr * self.schedule.factor(self.round)
+        """The learning rate η of the present round and phase."""
+        lr = self.optimiser.lr if self._now.lr is None else self._now.lr
+        return lr * self.schedule.factor(self.round)
 
     @property
     def step(self) -> int:
@@ -130,13 +133,14 @@ class Task:
         return self._now.phase
 
     @contextmanager
-    def within(self, phase: str) -> Iterator[None]:
+    def within(self, phase: Phase) -> Iterator[None]:
         """Compute a phase of local training in the body."""
-        before, self._now.phase = self._now.phase, phase
+        before = self._now.phase, self._now.lr
+        self._now.phase, self._now.lr = phase.name, phase.lr
         try:
             yield
         finally:
-            self._now.phase = before
+            self._now.phase, self._now.lr = before
 
     @contextmanager
     def stepping(self, step: int) -> Iterator[None]:

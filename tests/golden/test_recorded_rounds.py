@@ -29,6 +29,8 @@ GRAPH = MIXED | {"similarity", "graph", "local/test_accuracy", "local/test_loss"
 GLOBAL = {"global/test_accuracy", "global/test_loss"}
 CLASSES = {"prototypes", "has_prototype", "client_prototypes", "has_client_prototype"}
 PROTOTYPES = CLASSES | {"local", "test_accuracy", "test_loss", "prototype/test_accuracy"}
+FACTS = {"variance", "class_features", "head_weights", "prototypes"}
+HEADS = FACTS | {"local", "personal", "test_accuracy", "test_loss"}
 NEAR = PASSED_ON | GLOBAL | {"knn", "grid/val_accuracy", "grid/test_accuracy"}
 STARTS = {"initialised", "initialised/test_accuracy", "initialised/test_loss"}
 WEIGHED = {"local", "test_accuracy", "test_loss", "raw_weights", "weights"} | STARTS
@@ -53,6 +55,7 @@ FILES = {
     "fedrod": ("fedrod", PASSED_ON | {"personal"}),
     "knnper": ("knnper", NEAR),
     "fedproto": ("fedproto", PROTOTYPES),
+    "fedpac": ("fedpac", HEADS),
     "scaffold": ("scaffold", PASSED_ON | CONTROLS),
     "scaffold_samples": ("scaffold", PASSED_ON | CONTROLS),
     "ditto": ("ditto", OWN),

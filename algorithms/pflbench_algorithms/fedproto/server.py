@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from pflbench.method import Rows, Server, Setup
-from pflbench_algorithms.class_features import feature_size
+from pflbench_algorithms.class_features import ClassMeans, feature_size
 from pflbench_algorithms.fedproto import FedProto
 
 
@@ -37,13 +36,9 @@ class FedProtoServer(Server[FedProto]):
 
     def aggregate(self, round: int, cohort: Tensor, uploads: Rows) -> None:
         """Average over the clients that have a class; one that none has keeps its prototype."""
-        weight = uploads["weight"].clamp(min=0)  # noise may be negative
-        total = weight.sum(dim=0)
-        here = total > 0
-        shares = weight / torch.where(here, total, 1.0)
-        mean = torch.einsum("kc,kcd->cd", shares, uploads["prototypes"])
-        self.prototypes = torch.where(here.unsqueeze(1), mean, self.prototypes)
-        self.known = torch.maximum(self.known, here.to(self.known))
+        before = ClassMeans(self.prototypes, self.known)
+        after = before.averaged(uploads["prototypes"], uploads["weight"])
+        self.prototypes, self.known = after.means, after.known
 
     def forget(self, clients: Tensor) -> str:
         """Forget nothing: prototypes are averages."""
