@@ -7,8 +7,8 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from pflbench.errors import InputError
-from pflbench.method import Client, LocalData, Message, Sgd, State, Task
+from pflbench.method import Client, LocalData, Message, State, Task
+from pflbench_algorithms.gradient_weights import momentum_of, weight_of
 from pflbench_algorithms.scaffold import Scaffold
 
 
@@ -19,13 +19,8 @@ class ScaffoldClient(Client[Scaffold]):
 
     def __init__(self, parameters: Scaffold, task: Task) -> None:
         super().__init__(parameters, task)
-        sgd = task.optimiser
-        if not isinstance(sgd, Sgd) or not sgd.plain:
-            raise InputError(
-                "SCAFFOLD reads a client's mean gradient off its SGD steps, and so is defined for "
-                "SGD only: expected the optimizer sgd, without dampening and Nesterov's momentum."
-            )
-        self.momentum = sgd.momentum
+        reason = "reads a client's mean gradient off its SGD steps"
+        self.momentum = momentum_of(task, "SCAFFOLD", reason)
 
     def initial_state(self) -> State:
         """c_k = 0."""
@@ -44,17 +39,9 @@ class ScaffoldClient(Client[Scaffold]):
         self, state: State, carry: State, received: Message, context: State
     ) -> tuple[State, Message]:
         """Option II: c_k⁺ = c_k - c + (x - y) / (S η). Upload y and c_k⁺ - c_k."""
-        x, y, S = received["model"], carry["w"], self._weight_of(carry["steps"])
+        x, y = received["model"], carry["w"]
+        S = weight_of(carry["steps"], self.momentum)
         change = (x - y) / (S * self.task.rate) - received["control"]
         change = self.task.on_parameters(change, torch.zeros_like(y))
         kept = {"control": state["control"] + change}
         return kept, {"model": y, "control": received["size"] * change}
-
-    def _weight_of(self, steps: Tensor) -> Tensor:
-        """Return the sum of weights that the steps' gradients have in (x - y) / η.
-
-        It is S without momentum. With momentum μ, the gradient that j steps see counts
-        1 + μ + ... + μʲ⁻¹ = (1 - μʲ) / (1 - μ) times, and these add up over j = 1 ... S.
-        """
-        mu = self.momentum
-        return (steps - mu * (1 - mu**steps) / (1 - mu)) / (1 - mu)
