@@ -15,7 +15,7 @@ from pflbench.analysis.new_client_scores import Onboarded
 from pflbench.analysis.row_names import written
 from pflbench.analysis.training import Training
 from pflbench.analysis.transfer import Comparison
-from pflbench.results.measures import Floats
+from pflbench.results.measures import PERSONAL, Floats
 from pflbench.results.tuning_edges import Edge
 from pflbench.schema.parameters import Scalar
 
@@ -170,6 +170,8 @@ class Row:
         Metrics of plugins, by name, if all runs and clients have them.
     scored
         [S, N]: what is compared in place of `accuracies` on a board with a score; higher is better.
+    stage
+        Which of the method's models the numbers are of: "personal" or "global".
     """
 
     algorithm: str
@@ -197,6 +199,7 @@ class Row:
     by_seed: Mapping[str, Sequence[float]] = field(default_factory=dict, compare=False, repr=False)
     metrics: Mapping[str, Further] = field(default_factory=dict)
     scored: Floats | None = field(default=None, compare=False, repr=False)
+    stage: str = PERSONAL
 
     @property
     def leads(self) -> bool:
@@ -228,6 +231,8 @@ class Board:
         Notes for the reader: missing reference rows, too few seeds.
     score
         The metric that orders and ranks the rows; None for test accuracy.
+    stage
+        Which models the numbers are of: "personal" or "global".
     """
 
     scenario_id: str
@@ -239,6 +244,7 @@ class Board:
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     score: Score | None = None
+    stage: str = PERSONAL
 
     def compared(self) -> Board:
         """Return the board for verdicts: with the compared numbers as accuracies."""
@@ -279,6 +285,7 @@ class Board:
                 **row.training.record(),
                 **further_record(row.metrics),
                 **({} if self.score is None else {"score": self.score.name}),
+                **({} if self.stage == PERSONAL else {"stage": row.stage}),
                 "chosen_on_validation": row.chosen,
                 "tuned_trials": row.tuned,
                 "tuned_ends": "; ".join(map(str, row.ends)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -35,7 +35,7 @@ from pflbench.analysis.training import early_notes, evaluation_notes, training
 from pflbench.analysis.transfer import Comparison, compare_groups, groups_of
 from pflbench.errors import DamagedError, InputError
 from pflbench.results import StoredRun
-from pflbench.results.measures import Ints
+from pflbench.results.measures import PERSONAL, STAGES, Ints
 from pflbench.results.stored import damaged
 from pflbench.schema.scenario import Cell, Scenario, digest
 
@@ -47,6 +47,7 @@ class _Entry:
     cell: Cell
     runs: dict[int, StoredRun]
     scores: dict[int, Scores]
+    stage: str
 
 
 _NOTHING_ASKED = Question()
@@ -57,6 +58,7 @@ def boards(
     defaults: Defaults = installed_defaults,
     question: Question = _NOTHING_ASKED,
     score: Score | None = None,
+    stage: str = PERSONAL,
 ) -> list[Board]:
     """Make a leaderboard of every scenario among the runs.
 
@@ -70,6 +72,8 @@ def boards(
         A target accuracy or a network to work costs out for.
     score
         The metric that orders and ranks the rows; None for test accuracy.
+    stage
+        Which models the boards are of: "personal", or "global" for rows that have it.
 
     Returns
     -------
@@ -87,7 +91,9 @@ def boards(
         if run.id not in seen and run.cell:
             seen.add(run.id)
             scenarios[digest(run.cell["scenario"])].append(run)
-    made = [_board(key, group, defaults, question, score) for key, group in scenarios.items()]
+    made = [
+        _board(key, group, defaults, question, score, stage) for key, group in scenarios.items()
+    ]
     named = titles({b.scenario_id: (b.dataset, _scenario(b)) for b in made})
     made = [dataclasses.replace(board, title=named[board.scenario_id]) for board in made]
     return sorted(made, key=lambda board: (board.title, board.scenario_id))
@@ -103,8 +109,9 @@ def _board(
     defaults: Defaults,
     question: Question,
     score: Score | None,
+    stage: str,
 ) -> Board:
-    entries = _entries(runs)
+    entries = _entries(runs, stage)
     seeds = _common_seeds(entries)
     ranked = [e for e in entries if not _spoilt(e) and set(e.scores) == set(seeds)]
     names = dict(
@@ -161,21 +168,26 @@ def _board(
             *early_notes(runs, scenario),
             *unstable(rows),
             *_unscored(rows, score),
+            *_of_stage(entries, names, stage),
             *without_notes(rows),
         ),
         score=score,
+        stage=stage,
     )
     return _ranked(board)
 
 
-def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
+def _entries(runs: Sequence[StoredRun], stage: str) -> list[_Entry]:
     found: dict[str, _Entry] = {}
+    single = _single(runs) if stage != PERSONAL else set()
     for run in sorted(runs, key=lambda run: (run.cell["algorithm"]["name"], run.id)):
         cell = run.typed_cell
-        entry = found.setdefault(digest(run.cell["algorithm"]), _Entry(cell, {}, {}))
+        row = digest(run.cell["algorithm"])
+        own = PERSONAL if row in single else stage
+        entry = found.setdefault(row, _Entry(cell, {}, {}, own))
         if run.status == "complete":
             try:
-                entry.scores[cell.seed] = scores(run)
+                entry.scores[cell.seed] = scores(run, own)
             except DamagedError as error:  # damaged since the check; the others are shown
                 run = damaged(run, error)
         entry.runs[cell.seed] = run
@@ -184,6 +196,26 @@ def _entries(runs: Sequence[StoredRun]) -> list[_Entry]:
         numbers = ", ".join(map(str, sorted(clients)))
         raise InputError(f"Runs of one scenario hold metrics of different clients: {numbers}.")
     return list(found.values())
+
+
+def _single(runs: Sequence[StoredRun]) -> set[str]:
+    """Return the rows, by digest, of which a complete run stores its personal models only."""
+    whole = [run for run in runs if run.status == "complete"]
+    return {digest(run.cell["algorithm"]) for run in whole if not run.has_table(STAGES)}
+
+
+def _of_stage(entries: Sequence[_Entry], names: Mapping[int, str], stage: str) -> Iterable[str]:
+    """Say which rows of a board of another stage have it, and which have one model only."""
+    if stage == PERSONAL:
+        return
+    by_stage: dict[str, list[str]] = {stage: [], PERSONAL: []}
+    for entry in entries:
+        by_stage[entry.stage].append(names[id(entry)])
+    there, single = (", ".join(sorted(by_stage[name])) for name in (stage, PERSONAL))
+    if there:
+        yield f"The {stage} model, before it is made personal: {there}."
+    if single:
+        yield f"The only model that is stored: {single}."
 
 
 def _common_seeds(entries: Sequence[_Entry]) -> tuple[int, ...]:
@@ -280,6 +312,7 @@ def _row(entry: _Entry, label: str) -> Row:
         rank=None,
         reason="",
         measures=None,
+        stage=entry.stage,
     )
 
 

@@ -32,6 +32,7 @@ HEADLINE = (
     "Test accuracy (%): each client's personal model on that client's own test samples, at the "
     "round selected on validation; mean over clients, then over seeds."
 )
+GLOBAL_HEADLINE = "Here the global model stands for the personal one, where a method has both."
 
 _DEVIATION = "standard deviation over seeds, as many as the column seeds has."
 _SAME = "Those without ± are the same with every seed."

@@ -11,7 +11,7 @@ import numpy as np
 from pflbench.analysis.relatedness_score import SCORES as RELATED
 from pflbench.errors import InputError
 from pflbench.results import StoredRun, selected_round
-from pflbench.results.measures import PERSONAL, Floats, Ints, by_client
+from pflbench.results.measures import PERSONAL, STAGES, Floats, Ints, by_client
 from pflbench.schema.specs import METRICS_COLUMNS
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Scores:
     metrics: Mapping[str, Floats] = field(default_factory=dict)
 
 
-def scores(run: StoredRun) -> Scores:
-    """Read the scores of a complete run.
+def scores(run: StoredRun, stage: str = PERSONAL) -> Scores:
+    """Read the scores of a complete run, of its personal models or of another stage.
 
     Raises
     ------
@@ -81,18 +81,19 @@ def scores(run: StoredRun) -> Scores:
     """
     import pyarrow.compute as pc
 
-    table = run.arrow("metrics")
+    name = "metrics" if stage == PERSONAL else STAGES
+    table = run.arrow(name)
     if not {"split", "stage", *_NUMBERS} <= set(table.column_names):
-        table = run.arrow("metrics", ("split", "stage", *_NUMBERS))  # which says what is missing
-    personal = pc.equal(table["stage"], PERSONAL)
+        table = run.arrow(name, ("split", "stage", *_NUMBERS))  # which says what is missing
+    here = pc.equal(table["stage"], stage)
     parts = {
-        split: table.filter(pc.and_(personal, pc.equal(table["split"], split)))
+        split: table.filter(pc.and_(here, pc.equal(table["split"], split)))
         for split in ("val", "test")
     }
     numbers = {s: {n: part[n].to_numpy() for n in _NUMBERS} for s, part in parts.items()}
     further = metrics_of_plugins(table)
     try:
-        val, test = (by_client(part, split) for split, part in numbers.items())
+        val, test = (by_client(part, split, stage) for split, part in numbers.items())
         if not np.array_equal(val.rounds, test.rounds):
             raise InputError("Validation and test were evaluated after different rounds.")
     except InputError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pflbench.analysis.board import Board
 from pflbench.analysis.costs import Question
@@ -13,6 +13,7 @@ from pflbench.analysis.make_boards import boards
 from pflbench.analysis.tuning_notes import with_tuning
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.results import Store, StoredRun
+from pflbench.results.measures import GLOBAL, PERSONAL
 from pflbench.results.run_lookup import the_one
 from pflbench.results.tunings import studies_of
 from pflbench.schema.numbers import number_of
@@ -30,6 +31,7 @@ def leaderboard(
     target: float | None = None,
     network: str | None = None,
     score: str = "accuracy",
+    stage: Literal["personal", "global"] = "personal",
 ) -> list[Board]:
     """Return the leaderboards of a results folder, one for each scenario.
 
@@ -49,6 +51,9 @@ def leaderboard(
     score
         The metric of a plugin that orders and ranks the rows, in the direction that its record
         says.
+    stage
+        "global" for the models of all clients of methods that have one besides the personal models,
+        or before adaptation.
 
     Returns
     -------
@@ -69,6 +74,8 @@ def leaderboard(
     number = None if target is None else number_of(target)
     if target is not None and (number is None or not 0 < number <= 1):
         raise InputError(f"target = {target!r} is not valid: expected a number > 0 and ≤ 1.")
+    if stage not in (PERSONAL, GLOBAL):
+        raise UnknownNameError("stage", stage, (PERSONAL, GLOBAL))
     folder = path_of(results, "results")
     question = Question(number, None if network is None else _network(network))
     runs = Store(folder).runs()
@@ -79,7 +86,7 @@ def leaderboard(
             raise UnknownNameError("data set with results", name, known)
     chosen = [run for run in runs if not names or names & _dataset_names(run)]
     by = score_of(score, chosen)
-    made = with_tuning(boards(chosen, question=question, score=by), studies_of(folder))
+    made = with_tuning(boards(chosen, question=question, score=by, stage=stage), studies_of(folder))
     starts = _several(scenarios)
     if not starts:
         return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import rich_click as click
 
@@ -33,6 +33,7 @@ verdicts, which need five seeds.
   pflbench leaderboard --scenario 4be1 --format latex
   pflbench leaderboard --columns tests
   pflbench leaderboard --columns transfer
+  pflbench leaderboard --stage global
   pflbench leaderboard --target 0.75 --network lte
 """
 
@@ -64,6 +65,14 @@ verdicts, which need five seeds.
     show_default=True,
     help="Order and rank rows by this metric of a plugin, in the direction that its record says.",
 )
+@click.option(
+    "--stage",
+    type=OneOf(["personal", "global"]),
+    default="personal",
+    show_default=True,
+    help="Compare personal models, or the models of all clients that methods have besides them, or "
+    "before adaptation; methods with one model stand with it.",
+)
 @boards_options
 @target_option
 @network_option
@@ -73,6 +82,7 @@ def leaderboard(
     form: Format,
     columns: ColumnSet | None,
     score: str,
+    stage: Literal["personal", "global"],
     scenarios: tuple[str, ...],
     datasets: tuple[str, ...],
     target: float | None,
@@ -87,5 +97,9 @@ def leaderboard(
             f"--target and --network belong to the columns 'cost', and --columns says {columns!r}: "
             "leave one of them out."
         )
-    made = select_boards(results, scenarios, datasets, target, network, score)
+    if stage != "personal" and target is not None:
+        raise InputError(
+            "--target counts the cost of personal models: expected it without --stage global."
+        )
+    made = select_boards(results, scenarios, datasets, target, network, score, stage)
     print_boards(made, form, columns or ("cost" if asked else "standard"))

@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import rich_click as click
@@ -167,6 +167,7 @@ def select_boards(
     target: float | None = None,
     network: str | None = None,
     score: str = "accuracy",
+    stage: Literal["personal", "global"] = "personal",
 ) -> list[Board]:
     """Return the boards of a results folder that the options of a command choose."""
     return leaderboard(
@@ -176,6 +177,7 @@ def select_boards(
         target=target,
         network=network,
         score=score,
+        stage=stage,
     )
 
 

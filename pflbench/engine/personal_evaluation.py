@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from pflbench.engine.batches import seeded_batches
 from pflbench.engine.divergence import refuse_divergence, refuse_ruined_models
 from pflbench.engine.draws import seeds_of
 from pflbench.engine.evaluation import measure
+from pflbench.engine.gathering import row
 from pflbench.engine.interface import LocalWork, Padded, Trained, predicts
 from pflbench.federation import Split
-from pflbench.method import Adaptation, Client, LocalBudget, Phase
+from pflbench.method import Adaptation, Client, LocalBudget, Phase, Rows
 
 if TYPE_CHECKING:
     from pflbench.engine.simulation import Simulation
 
 _EVALUATED_TOGETHER = 256
-
 
 Take = Callable[[Split, np.ndarray, Padded], None]
 """Gets a split, the numbers of clients, and their outputs."""
@@ -33,24 +35,72 @@ def evaluate(
 ) -> tuple[pd.DataFrame, int]:
     """Evaluate all clients after r rounds: see `Simulation.evaluate`."""
     sim, frames, steps = simulation, [], 0
-    order = np.argsort(-sim.federation.test.sizes, kind="stable")
-    for part in np.split(order, range(_EVALUATED_TOGETHER, len(order), _EVALUATED_TOGETHER)):
-        clients = torch.from_numpy(part).to(sim.device)
+    for clients in _in_parts(sim):
         outputs_on, taken = _outputs(sim, r, clients)
         steps += taken
         for split in splits:
-            with torch.no_grad(), sim.measuring("evaluation"):
+            with torch.no_grad():
                 outputs = outputs_on(split)
-                values = measure(outputs, sim.metrics)
-            refuse_ruined_models(values["loss"], part.tolist(), r)
-            columns = {name: value.cpu().numpy() for name, value in values.items()}
+            values = _measured(sim, outputs)
+            refuse_ruined_models(values["loss"], clients.tolist(), r)
             if take is not None:
-                take(split, part, outputs)
-            frames.append(pd.DataFrame({"client": part, "split": split, **columns}))
+                take(split, clients.cpu().numpy(), outputs)
+            frames.append(_frame(clients, split, values))
+    return _table(frames, r, "personal"), steps
+
+
+def evaluate_generic(
+    simulation: Simulation, r: int, splits: Sequence[Split] = ("val", "test")
+) -> pd.DataFrame | None:
+    """Evaluate what `Client.generic` returns, if the method has it: the stage "global"."""
+    sim, client = simulation, simulation.client
+    if type(client).generic is Client.generic:
+        return None
+    frames = []
+    for clients in _in_parts(sim):
+        states, count = sim.taken(clients), len(clients)
+        with torch.no_grad():
+            served = sim.crossing.rows("serve", partial(sim.server.serve, clients), count)
+            with sim.crossing.call("generic"):
+                W = _mapped(sim, states, served, count)
+                sim.crossing.fit_models(W, count)
+        for split in splits:
+            outputs = sim.engine.logits(W, sim.shards[split], clients.tolist())
+            frames.append(_frame(clients, split, _measured(sim, outputs)))
+    return _table(frames, r, "global")
+
+
+def _mapped(sim: Simulation, states: Rows, served: Rows, count: int) -> Tensor:
+    """Return the clients' generic models [K, P]."""
+    generic = sim.client.generic
+    if sim.engine.name == "stacked":
+        models: Tensor = vmap(generic)(states, served)
+        return models.contiguous()
+    return torch.stack([generic(row(states, k), row(served, k)) for k in range(count)])
+
+
+def _in_parts(sim: Simulation) -> Iterator[Tensor]:
+    """Yield clients that are evaluated together, those with most test samples first."""
+    order = np.argsort(-sim.federation.test.sizes, kind="stable")
+    for part in np.split(order, range(_EVALUATED_TOGETHER, len(order), _EVALUATED_TOGETHER)):
+        yield torch.from_numpy(part).to(sim.device)
+
+
+def _measured(sim: Simulation, outputs: Padded) -> dict[str, Tensor]:
+    with torch.no_grad(), sim.measuring("evaluation"):
+        return measure(outputs, sim.metrics)
+
+
+def _frame(clients: Tensor, split: Split, values: Mapping[str, Tensor]) -> pd.DataFrame:
+    columns = {name: value.cpu().numpy() for name, value in values.items()}
+    return pd.DataFrame({"client": clients.cpu().numpy(), "split": split, **columns})
+
+
+def _table(frames: Sequence[pd.DataFrame], r: int, stage: str) -> pd.DataFrame:
     table = pd.concat(frames).sort_values(["split", "client"], ignore_index=True)
     table.insert(0, "round", r)
-    table.insert(3, "stage", "personal")
-    return table, steps
+    table.insert(3, "stage", stage)
+    return table
 
 
 def _outputs(sim: Simulation, r: int, clients: Tensor) -> tuple[Callable[[Split], Padded], int]:

@@ -274,6 +274,14 @@ class Client(Generic[P]):
         """
         return torch.log_softmax(self.task.logits(self.personal(state, served), x), dim=-1)
 
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the model [P] of all clients, or before adaptation, besides the personal one.
+
+        A method that has one overrides this: every evaluation then stores its metrics, too, as
+        the stage "global". `served` is the server's message, even if the personal model is kept.
+        """
+        return self.personal(state, served)
+
     def adaptation(self) -> Adaptation | LocalBudget | None:
         """Return the training that the personal model gets before each evaluation, if any.
 

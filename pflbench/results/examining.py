@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pflbench.errors import DamagedError, InputError
 from pflbench.results.files import read_arrow, read_json
-from pflbench.results.measures import PERSONAL, by_client, selected_round, worst_tenth
+from pflbench.results.measures import PERSONAL, STAGES, by_client, selected_round, worst_tenth
 from pflbench.results.sealing import check_seal
 from pflbench.results.stored import ENVIRONMENT, SUMMARY, StoredRun, damaged, table_file
 
@@ -126,6 +126,8 @@ def _check(run: StoredRun) -> None:
             path = run.folder / table_file(name)
             raise DamagedError(path, f"{path} is missing")
     _check_metrics(run, tables["metrics"])
+    if STAGES in tables:
+        _check_counts(run, tables[STAGES], STAGES)
     _check_rounds(run, tables["rounds"])
     _check_traffic(run, tables["messages"])
     _check_onboarding(run, tables.get("onboarding"))
@@ -185,8 +187,9 @@ def _is(table: pa.Table, name: str, text: str) -> np.ndarray[Any, np.dtype[np.bo
     return np.asarray(pc.fill_null(pc.equal(table[name], text), False).to_numpy(), dtype=bool)
 
 
-def _check_metrics(run: StoredRun, table: pa.Table) -> None:
-    path, scenario = run.folder / table_file("metrics"), run.typed_cell.scenario
+def _check_counts(run: StoredRun, table: pa.Table, name: str) -> dict[str, Any]:
+    """Return a table's whole numbers; no client has more samples right than it has."""
+    path = run.folder / table_file(name)
     numbers = {name: _whole(table, name, path) for name in _NUMBERS}
     wrong = (numbers["correct"] < 0) | (numbers["correct"] > numbers["samples"])
     if wrong.any():
@@ -196,6 +199,12 @@ def _check_metrics(run: StoredRun, table: pa.Table) -> None:
             f"{path} is damaged: client {at['client']} has {at['correct']} of {at['samples']} "
             f"samples right after round {at['round']}",
         )
+    return numbers
+
+
+def _check_metrics(run: StoredRun, table: pa.Table) -> None:
+    path, scenario = run.folder / table_file("metrics"), run.typed_cell.scenario
+    numbers = _check_counts(run, table, "metrics")
     parts = {}
     for name in ("val", "test"):
         here = _is(table, "split", name) & _is(table, "stage", PERSONAL)

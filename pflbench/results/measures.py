@@ -23,6 +23,12 @@ Ints = NDArray[np.int64]
 PERSONAL = "personal"
 """The stage of a client's personal model, the one that a leaderboard compares."""
 
+GLOBAL = "global"
+"""The stage of a method's model of all clients, besides its personal ones."""
+
+STAGES = "stages"
+"""Name of the table of other stages than the personal one, with the columns of "metrics"."""
+
 WORST_SHARE = 10
 """The worst tenth: one client in this number."""
 

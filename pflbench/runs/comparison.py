@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pflbench.results import StoredRun
+from pflbench.results.measures import STAGES
 
 _KEYS = (
     "round",
@@ -95,6 +96,8 @@ def compare_runs(here: StoredRun, there: StoredRun, tolerance: float | None) -> 
         and texts must be the same. None: everything must be the same, bit for bit.
     """
     names = {path.stem for run in (here, there) for path in run.folder.glob("[!.]*.parquet")}
+    if not (here.has_table(STAGES) and there.has_table(STAGES)):
+        names.discard(STAGES)  # runs of earlier versions have none
     return [
         _compared(name, _frame(here, name), _frame(there, name), tolerance)
         for name in sorted(names, key=lambda name: (name != "metrics", name != "rounds", name))

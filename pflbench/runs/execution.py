@@ -11,6 +11,7 @@ import pandas as pd
 
 from pflbench.engine import Simulation
 from pflbench.engine.apart import apart, reseed
+from pflbench.engine.personal_evaluation import evaluate_generic
 from pflbench.engine.privacy_accounting import guarantee, tables
 from pflbench.engine.process_group import ALONE, Group, PeerFailedError
 from pflbench.engine.threads import steady
@@ -24,6 +25,7 @@ from pflbench.errors import (
 from pflbench.federation.skew import class_counts, client_facts
 from pflbench.method import Storage
 from pflbench.results import Store, StoredRun, client_table, selected_round, worst_tenth
+from pflbench.results.measures import STAGES
 from pflbench.runs.early_stopping import is_over
 from pflbench.runs.environment import forget_peak_memory, peak_memory
 from pflbench.runs.keeping import ModelKeeper, tell_not_kept
@@ -114,6 +116,7 @@ class _Execution:
         self.observers = observers
         self.scenario = planned.cell.scenario
         self.evaluations: list[pd.DataFrame] = []
+        self.stages: list[pd.DataFrame] | None = []
         self.rounds: list[dict[str, Any]] = []
         self.done, self.ended, self.seconds_before = 0, False, 0.0
         self.began = self.saved = time.perf_counter()
@@ -206,6 +209,8 @@ class _Execution:
             self.simulation.privacy.restore(checkpoint.tables["privacy"])
         if len(checkpoint.tables["metrics"]):
             self.evaluations = [checkpoint.tables["metrics"]]
+            # None: of an earlier version, which has not evaluated them from the beginning
+            self.stages = [checkpoint.tables[STAGES]] if STAGES in checkpoint.tables else None
         self.rounds = [
             {str(k): v for k, v in row.items()}
             for row in checkpoint.tables["rounds"].to_dict("records")
@@ -252,6 +257,9 @@ class _Execution:
     def _evaluate(self) -> tuple[Evaluation, int]:
         table, steps = self.simulation.evaluate(self.done, take=self.predictions.take)
         self.evaluations.append(table)
+        generic = None if self.stages is None else evaluate_generic(self.simulation, self.done)
+        if self.stages is not None and generic is not None:
+            self.stages.append(generic)
         val = client_table(table, "val").accuracy[0]
         return Evaluation(
             round=self.done, val_mean=float(val.mean()), val_worst_decile=worst_tenth(val)
@@ -274,6 +282,7 @@ class _Execution:
             "messages": self.simulation.traffic.table(),
             **self.onboarding.tables(),
             "participation": self.simulation.register.table(),
+            **({STAGES: pd.concat(self.stages, ignore_index=True)} if self.stages else {}),
             **tables(self.planned.privacy, self.simulation.privacy.table()),
         }
 

@@ -98,6 +98,7 @@ def test_the_files_of_a_run(results: Path) -> None:
         "checkpoint/",
         "privacy.parquet",
         "onboarding.parquet",
+        "stages.parquet",
         "models.safetensors",
         "predictions.safetensors",
     }

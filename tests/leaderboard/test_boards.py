@@ -432,4 +432,4 @@ def test_records_make_a_frame(store: Store, make_run: MakeRun) -> None:
     frame = boards(store.runs(), defaults)[0].to_frame()
     assert frame["test_accuracy"].tolist()[0] == pytest.approx(0.6)
     assert frame["test_accuracy"].isna().tolist() == [False, True]
-    assert frame["parameters"].tolist() == ['{"alpha": 0.5}', "{}", "{}", "{}"]
+    assert frame["parameters"].tolist() == ['{"alpha": 0.5}', "{}"]

@@ -108,3 +108,7 @@ class APFLClient(Client[APFL]):
     def _own(carry: State) -> State:
         """Return the state of v's optimiser."""
         return {name.removeprefix("v_"): t for name, t in carry.items() if name.startswith("v_")}
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

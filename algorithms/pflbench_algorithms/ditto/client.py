@@ -50,3 +50,7 @@ class DittoClient(Client[Ditto]):
     def personal(self, state: State, served: Message) -> Tensor:
         """Return v."""
         return state["v"]
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

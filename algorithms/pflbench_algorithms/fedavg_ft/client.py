@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pflbench.method import Client, LocalBudget
+from torch import Tensor
+
+from pflbench.method import Client, LocalBudget, Message, State
 from pflbench_algorithms.fedavg_ft import FineTuned
 
 
@@ -16,3 +18,7 @@ class FineTuning(Client[FineTuned]):
 
 class FedAvgFT(FineTuning):
     """FedAvg's client half (the base class's), fine-tuned."""
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

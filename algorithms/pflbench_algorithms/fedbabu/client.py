@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pflbench.method import Adaptation, Client, Columns, LocalBudget, Phase, Sgd
+from torch import Tensor
+
+from pflbench.method import Adaptation, Client, Columns, LocalBudget, Message, Phase, Sgd, State
 from pflbench_algorithms.fedbabu import FedBABU
 
 
@@ -27,3 +29,7 @@ class FedBABUClient(Client[FedBABU]):
             return Adaptation(budget)
         own = Sgd(chosen.finetune_lr, chosen.finetune_momentum, chosen.finetune_weight_decay)
         return Adaptation(budget, own)
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return self.whole(served["model"], state)

@@ -74,3 +74,7 @@ class FedRoDClient(Client[FedRoD]):
     def personal_head(self, w: Tensor, rho: Tensor, z: Tensor) -> Tensor:
         """Return h_ρ(z): the classifier's layer with the parameters ρ."""
         return self.task.classify(self.head.put(w, rho), z)
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

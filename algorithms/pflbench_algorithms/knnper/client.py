@@ -67,3 +67,7 @@ class KNNPerClient(Client[KNNPer]):
         labels = state["labels"][nearest]  # [n, k]
         shares = torch.softmax(-d, dim=1)
         return φ.new_zeros(len(φ), self.task.classes).scatter_add(1, labels, shares)
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

@@ -58,3 +58,7 @@ class PerFedAvgClient(Client[PerFedAvg]):
         """Return the personal step: one of SGD with rate α."""
         one = LocalBudget(self.task.budget.batch_size, steps=1)
         return Adaptation(one, Sgd(self.parameters.alpha))
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

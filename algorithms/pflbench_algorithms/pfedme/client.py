@@ -57,3 +57,7 @@ class PFedMeClient(Client[PFedMe]):
     def personal(self, state: State, served: Message) -> Tensor:
         """Return θ."""
         return state["theta"]
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]

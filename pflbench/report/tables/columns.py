@@ -15,6 +15,7 @@ from pflbench.analysis.protocol import (
     CALIBRATION_LEGEND,
     COST_HEADLINE,
     COST_LEGEND,
+    GLOBAL_HEADLINE,
     HEADLINE,
     LEGEND,
     NEW_CLIENTS_HEADLINE,
@@ -56,6 +57,7 @@ from pflbench.report.tables.entries import (
     tenths,
 )
 from pflbench.report.tables.verdicts import calibration, ranking, tests
+from pflbench.results.measures import PERSONAL
 from pflbench.schema.new_clients import shots_in_words
 
 __all__ = [
@@ -135,7 +137,8 @@ class View:
     def headline_of(self, board: Board) -> str:
         """Return the headline, with its addition for this board."""
         by = "" if board.score is None else board.score.words
-        return " ".join(part for part in (self.headline, self.caveat(board), by) if part)
+        of = "" if board.stage == PERSONAL else GLOBAL_HEADLINE
+        return " ".join(part for part in (self.headline, of, self.caveat(board), by) if part)
 
 
 _GAINED = (
