@@ -116,7 +116,9 @@ class Recording:
             raise self.error("it lacks the initial model, 'init/{parameter}'")
         if models is not None:
             if odd := [name for name, shape in shapes.items() if shape[:1] != (models,)]:
-                raise self.error(f"'init/{odd[0]}' is not of {models} models, as config says")
+                raise self.error(
+                    f"'init/{odd[0]}' has shape {list(shapes[odd[0]])}, expected {models} models"
+                )
             shapes = {name: shape[1:] for name, shape in shapes.items()}
         layers = self.config.get("network")
         momentum, eps = self.real("bn_momentum", 0.1), self.real("bn_eps", 1e-5)

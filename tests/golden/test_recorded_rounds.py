@@ -114,7 +114,11 @@ def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
 
 @pytest.mark.mostly_slow("fedrep")
 @pytest.mark.parametrize(
-    "file", ["fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn", "ditto", "pfedme", "perfedavg"]
+    "file",
+    [
+        *("fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn", "ditto", "pfedme", "perfedavg"),
+        *("ifca", "fedem"),
+    ],
 )
 def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     arrays = load(HERE / f"{file}.npz")
