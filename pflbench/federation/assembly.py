@@ -10,6 +10,7 @@ from pflbench.errors import InputError
 from pflbench.federation.allocation import Indices, by_client, hold_out, owners_of, repair
 from pflbench.federation.arrays import ContentHash, is_tokens, to_inputs, to_labels
 from pflbench.federation.checks import check_alike, check_inputs, check_labels
+from pflbench.federation.merging import merged, split_in_three
 from pflbench.federation.partitioner import Partitioner, PartitionRequest
 from pflbench.federation.pool import ClientArrays, Pool
 from pflbench.federation.shards import Federation, Shards
@@ -45,6 +46,33 @@ def build(
         raise InputError(f"A partition of {data.source} among clients is needed: none was named.")
     check_pool(data)
     clients = number_of_clients(data, clients)
+    if partitioner.train_share is None:
+        pool, index = data, _assigned(data, partitioner, clients, seed)
+    else:
+        pool = merged(data, standardise=partitioner.standardises)
+        index = _divided(pool, partitioner, partitioner.train_share, clients, seed)
+    shards: dict[Split, Shards] = {}
+    hashes: dict[Split, str] = {}
+    for split in SPLITS:
+        shards[split] = _gather(pool, split, index[split], partitioner)
+        hashes[split] = _hash_indices(index[split])
+    return Federation(
+        train=shards["train"],
+        val=shards["val"],
+        test=shards["test"],
+        classes=data.classes,
+        fingerprint=data.fingerprint,
+        source=data.source,
+        index_hashes=hashes,
+        coordinates=partitioner.coordinates(clients),
+        names=data.client_names if partitioner.keeps_clients else None,
+    )
+
+
+def _assigned(
+    data: Pool, partitioner: Partitioner, clients: int, seed: int
+) -> dict[Split, list[Indices]]:
+    """Return each client's indices into `Pool.samples` of every split, given out on its own."""
     source_of, request = splits_of(data, clients, seed)
     for split in SPLITS:
         available = len(request.labels[split])
@@ -58,24 +86,21 @@ def build(
     parts = partitioner.assign(request, stream(seed, "partition"))
     owners = owners_of(parts, request.labels, clients, who=who)
     repair(owners, request.labels, clients, data.classes, who=who)
+    return {
+        split: [source_of[split][part] for part in by_client(owners[split], clients)]
+        for split in SPLITS
+    }
 
-    shards: dict[Split, Shards] = {}
-    hashes: dict[Split, str] = {}
-    for split in SPLITS:
-        index = [source_of[split][part] for part in by_client(owners[split], clients)]
-        shards[split] = _gather(data, split, index, partitioner)
-        hashes[split] = _hash_indices(index)
-    return Federation(
-        train=shards["train"],
-        val=shards["val"],
-        test=shards["test"],
-        classes=data.classes,
-        fingerprint=data.fingerprint,
-        source=data.source,
-        index_hashes=hashes,
-        coordinates=partitioner.coordinates(clients),
-        names=data.client_names if partitioner.keeps_clients else None,
-    )
+
+def _divided(
+    pool: Pool, partitioner: Partitioner, share: float, clients: int, seed: int
+) -> dict[Split, list[Indices]]:
+    """Return each client's indices into the merged samples, by split."""
+    y, who = pool.train_y, type(partitioner).__name__
+    parts = partitioner.divide(y, clients, pool.classes, stream(seed, "partition"))
+    whole: dict[Split, np.ndarray] = dict.fromkeys(SPLITS, y)
+    owners_of(dict.fromkeys(SPLITS, parts), whole, clients, who=who)  # as it should be
+    return split_in_three(parts, y, share, stream(seed, "merged split"), who)
 
 
 def _as_it_is(

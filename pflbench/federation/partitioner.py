@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,9 +45,17 @@ class Partitioner:
     keeps_clients
         Whether it keeps the data's own clients. Only such a partitioner fits data that are already
         divided among clients.
+    train_share
+        Of a partitioner that divides the merged training and test data (`divide`): the share of a
+        client's samples for training, of which a quarter validates. None for all others, which
+        give out each split on its own (`assign`).
+    standardises
+        Whether each number of a sample is standardised over all merged samples.
     """
 
     keeps_clients: bool = False
+    train_share: float | None = None
+    standardises: bool = False
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -61,6 +69,27 @@ class Partitioner:
         -------
         Split to N arrays of sample indices; no index twice. Clients may come out empty here:
         the caller repairs that or says that it cannot.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            The partition cannot be made.
+        """
+        raise NotImplementedError
+
+    def divide(
+        self, labels: np.ndarray, clients: int, classes: int, rng: np.random.Generator
+    ) -> Sequence[np.ndarray]:
+        """Give out the merged samples of training and test, for a partitioner with `train_share`.
+
+        Parameters
+        ----------
+        labels
+            [n] int64 labels of all samples.
+
+        Returns
+        -------
+        N arrays of sample indices; no index twice.
 
         Raises
         ------

@@ -258,9 +258,18 @@ def test_the_records_are_whole_and_import_no_torch():
     assert REGISTRY.problems == []
     assert REGISTRY.partitioners.names() == [
         "dirichlet",
+        "fedrep-shards",
         "iid",
+        "lognormal",
         "natural",
+        "niid-label",
+        "niid-labeldir",
+        "niid-quantity",
         "pathological",
+        "pfedme-mnist",
+        "pfllib-dir",
+        "pfllib-exdir",
+        "pfllib-pat",
         "quantity",
         "rotated",
     ]

@@ -10,6 +10,15 @@ from pflbench.federation.partitioners.partitioner_settings import (
     Quantity,
     Rotated,
 )
+from pflbench.federation.partitioners.recipe_settings import (
+    FedrepShards,
+    Lognormal,
+    NiidBeta,
+    NiidLabel,
+    PfllibDir,
+    PfllibExdir,
+    PfllibPat,
+)
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.specs import PartitionerSpec
 
@@ -51,5 +60,58 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:
         ),
         PartitionerSpec(
             "natural", "the clients named in the data", make=f"{_HERE}.natural:NaturalPartitioner"
+        ),
+        PartitionerSpec(
+            "pfllib-dir",
+            "PFLlib's dir: Dirichlet shares of each class, capped; training and test merged",
+            make=f"{_HERE}.recipes:PfllibDirPartitioner",
+            parameters=PfllibDir,
+        ),
+        PartitionerSpec(
+            "pfllib-pat",
+            "PFLlib's pat: a few classes each, neighbours alike; training and test merged",
+            make=f"{_HERE}.recipes:PfllibPatPartitioner",
+            parameters=PfllibPat,
+        ),
+        PartitionerSpec(
+            "pfllib-exdir",
+            "PFLlib's exdir: a few classes each, Dirichlet among holders; merged",
+            make=f"{_HERE}.recipes:PfllibExdirPartitioner",
+            parameters=PfllibExdir,
+        ),
+        PartitionerSpec(
+            "pfedme-mnist",
+            "pFedMe's MNIST: two classes each, drawn sizes, standardised; merged",
+            make=f"{_HERE}.recipes:PfedmeMnistPartitioner",
+        ),
+        PartitionerSpec(
+            "fedrep-shards",
+            "FedRep's: shards of single classes, the same classes in every split",
+            make=f"{_HERE}.recipes:FedrepShardsPartitioner",
+            parameters=FedrepShards,
+        ),
+        PartitionerSpec(
+            "niid-label",
+            "NIID-Bench's #label: class i mod C and others at random, shared equally",
+            make=f"{_HERE}.recipes:NiidLabelPartitioner",
+            parameters=NiidLabel,
+        ),
+        PartitionerSpec(
+            "niid-labeldir",
+            "NIID-Bench's labeldir: Dirichlet shares of each class, capped, 10 samples or more",
+            make=f"{_HERE}.recipes:NiidLabeldirPartitioner",
+            parameters=NiidBeta,
+        ),
+        PartitionerSpec(
+            "niid-quantity",
+            "NIID-Bench's quantity: sizes are a Dirichlet draw, 10 samples or more",
+            make=f"{_HERE}.recipes:NiidQuantityPartitioner",
+            parameters=NiidBeta,
+        ),
+        PartitionerSpec(
+            "lognormal",
+            "FedLab's: sizes are log-normal, classes at random",
+            make=f"{_HERE}.recipes:LognormalPartitioner",
+            parameters=Lognormal,
         ),
     ]
