@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 _HELP = """Print one leaderboard a scenario.
 
 Rows are in the order of test accuracy at the round selected on validation. Ranks follow from
-verdicts, which need five seeds.
+verdicts, which need five seeds. The meaning of the columns follows the last board.
 
 \b
 [bold]Examples[/bold]
   pflbench leaderboard
   pflbench leaderboard --dataset mnist --format markdown > LEADERBOARD.md
   pflbench leaderboard --scenario 4be1 --format latex
-  pflbench leaderboard --columns tests
+  pflbench leaderboard --columns tests --explain
   pflbench leaderboard --columns transfer
   pflbench leaderboard --stage global
   pflbench leaderboard --target 0.75 --network lte
@@ -73,6 +73,11 @@ verdicts, which need five seeds.
     help="Compare personal models, or the models of all clients that methods have besides them, or "
     "before adaptation; methods with one model stand with it.",
 )
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Print the meaning of the columns in full, not only its first sentences.",
+)
 @boards_options
 @target_option
 @network_option
@@ -83,6 +88,7 @@ def leaderboard(
     columns: ColumnSet | None,
     score: str,
     stage: Literal["personal", "global"],
+    explain: bool,
     scenarios: tuple[str, ...],
     datasets: tuple[str, ...],
     target: float | None,
@@ -102,4 +108,5 @@ def leaderboard(
             "--target counts the cost of personal models: expected it without --stage global."
         )
     made = select_boards(results, scenarios, datasets, target, network, score, stage)
-    print_boards(made, form, columns or ("cost" if asked else "standard"))
+    shown = columns or ("cost" if asked else "standard")
+    print_boards(made, form, shown, explain=explain)

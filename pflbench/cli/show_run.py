@@ -22,7 +22,14 @@ from pflbench.errors import DamagedError
 from pflbench.report.tables.columns import ColumnSet
 from pflbench.report.tables.entries import four_digits
 from pflbench.report.tables.escape import plain
-from pflbench.report.tables.render import Format, render, renderable, renderable_together
+from pflbench.report.tables.render import (
+    Format,
+    Legend,
+    render,
+    renderable,
+    renderable_legend,
+    renderable_together,
+)
 from pflbench.report.terminal.screen import literal, on_terminal, show, table
 from pflbench.report.terminal.units import duration, size
 from pflbench.results import Store, StoredRun
@@ -181,15 +188,26 @@ def select_boards(
     )
 
 
-def print_boards(made: Sequence[Board], form: Format, columns: ColumnSet = "standard") -> None:
-    """Print boards: drawn for the terminal's width, or as text in a format."""
+def print_boards(
+    made: Sequence[Board], form: Format, columns: ColumnSet = "standard", *, explain: bool = False
+) -> None:
+    """Print boards: drawn for the terminal's width, or as text in a format.
+
+    The meaning of the columns follows once; `explain` prints it in full.
+    """
     if form == "text" and on_terminal(sys.stdout):
         show(
-            *(part for board in made for part in (renderable(board, columns=columns), "")),
+            *(
+                part
+                for board in made
+                for part in (renderable(board, legend=False, columns=columns), "")
+            ),
             *renderable_together(made, columns),
+            *renderable_legend(made, columns, full=explain),
         )
     else:
-        click.echo(render(made, form, columns=columns).rstrip("\n"))
+        legend: Legend = "once" if explain else "brief"
+        click.echo(render(made, form, columns=columns, legend=legend).rstrip("\n"))
 
 
 def too_many(runs: Sequence[StoredRun]) -> bool:

@@ -235,3 +235,22 @@ _NUMBER = r"[+−]?\d+\.\d+"
 
 def value(text: str) -> float:
     return float(text.replace("−", "-"))
+
+
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_legend_is_printed_once_and_in_full_on_request(
+    form: str, store: Store, make_run: MakeRun
+) -> None:
+    for clients in (4, 5):
+        make_run("local", 0, {30: ([5] * 4, [5] * 4)}, of=scenario(clients=clients))
+    asked = ["leaderboard", "--results", str(store.root), "--format", form]
+    brief = CliRunner().invoke(main, asked)
+    full = CliRunner().invoke(main, [*asked, "--explain"])
+    assert brief.exit_code == full.exit_code == 0, brief.output
+    first, second = "one more than the number of rows", "A range such as 1–4 is the mark of a row"
+    for shown, of_second in ((brief, 0), (full, 1)):
+        words = " ".join(shown.stdout.split()).replace("\\", "")
+        assert words.count(first) == 1
+        assert words.count(second) == of_second
+        assert words.count("pflbench leaderboard --explain") == 1 - of_second
+    assert len(brief.stdout.splitlines()) < len(full.stdout.splitlines()) or form == "markdown"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +23,9 @@ from pflbench.report.tables.columns import COLUMN_SETS, VIEWS, Column, ColumnSet
 
 Format = Literal["text", "markdown", "csv", "latex"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Legend = Literal["each", "once", "brief"]
+_IN_FULL = "The columns in full: pflbench leaderboard --explain."
+_SENTENCES = re.compile(r"(?<=[.])\s+(?=[A-Z])")
 _SHORT = 7
 _NARROW, _NAME, _BETWEEN = 12, 24, 2
 """Characters of a name's column, in which names are folded: at least, and where there is room;
@@ -35,6 +39,7 @@ def render(
     *,
     columns: ColumnSet = "standard",
     width: int = 120,
+    legend: Legend = "each",
 ) -> str:
     """Write one or several leaderboards as text.
 
@@ -49,6 +54,9 @@ def render(
         One of `COLUMN_SETS`; "csv" has all of them. "tests" ranks methods over several boards.
     width
         Characters in a line of "text".
+    legend
+        Of "text" and "markdown": the meaning of the columns below "each" board, or "once" below
+        all, or there in its first sentences ("brief"). A LaTeX table has its own in any case.
 
     Raises
     ------
@@ -59,14 +67,14 @@ def render(
     several = [boards] if isinstance(boards, Board) else list(boards)
     match format:
         case "text":
-            return "\n".join(
-                _printed(part, width)
-                for part in (*(_Drawn(b, view, True) for b in several), *_together(several, view))
-            )
+            drawn = (_Drawn(b, view, legend == "each") for b in several)
+            parts = (*drawn, *_together(several, view), *_below(several, view, legend))
+            return "\n".join(_printed(part, width) for part in parts)
         case "markdown":
             together = [escape.markdown(text) + "\n" for text in view.over_boards(several)]
             title = [f"### {TOGETHER}\n"] if together else []
-            return "\n".join([*(_markdown(board, view) for board in several), *title, *together])
+            written = [_markdown(board, view, legend == "each") for board in several]
+            return "\n".join([*written, *title, *together, *_markdown_below(several, view, legend)])
         case "csv":
             return _csv(several)
         case "latex":
@@ -87,6 +95,13 @@ def renderable_together(
 ) -> list[RenderableType]:
     """Return a set of columns' texts on several boards together, for a rich console."""
     return _together(boards, _view(columns))
+
+
+def renderable_legend(
+    boards: Sequence[Board], columns: ColumnSet = "standard", *, full: bool
+) -> list[RenderableType]:
+    """Return the meaning of the columns, once for all boards, for a rich console."""
+    return _below(boards, _view(columns), "once" if full else "brief")
 
 
 def _together(boards: Sequence[Board], view: View) -> list[RenderableType]:
@@ -127,7 +142,7 @@ class _Drawn:
         if self.legend:
             yield Text()
             for term, meaning in _legend(board, view):
-                yield Padding(Text.assemble((f"{term}: ", "bold"), meaning), (0, 0, 0, 2))
+                yield _term(term, meaning)
             if any(row.commands for row in board.rows):
                 yield Text(_REPEAT)
 
@@ -190,6 +205,44 @@ def _remarks(board: Board) -> list[str]:
     return [*unranked, *board.notes]
 
 
+def _below(boards: Sequence[Board], view: View, legend: Legend) -> list[RenderableType]:
+    """Return the legend below all boards."""
+    terms, more = _legend_once(boards, view, legend)
+    if not terms:
+        return []
+    lines = [_term(term, meaning) for term, meaning in terms]
+    last = [
+        *([Text(_IN_FULL)] if more else []),
+        *([Text(_REPEAT)] if any(row.commands for b in boards for row in b.rows) else []),
+    ]
+    return [Group(*lines, *last)]
+
+
+def _markdown_below(boards: Sequence[Board], view: View, legend: Legend) -> list[str]:
+    terms, more = _legend_once(boards, view, legend)
+    if not terms:
+        return []
+    lines = [f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in terms]
+    return ["### Columns\n", *lines, *([f"\n{escape.markdown(_IN_FULL)}"] if more else []), ""]
+
+
+def _legend_once(
+    boards: Sequence[Board], view: View, legend: Legend
+) -> tuple[list[tuple[str, str]], bool]:
+    """Return the terms of all boards, each once, and whether something was shortened."""
+    if legend == "each":
+        return [], False
+    full = list(dict.fromkeys(pair for board in boards for pair in _legend(board, view)))
+    if legend == "once":
+        return full, False
+    brief = [(term, _SENTENCES.split(meaning)[0]) for term, meaning in full]
+    return brief, brief != full
+
+
+def _term(term: str, meaning: str) -> Padding:
+    return Padding(Text.assemble((f"{term}: ", "bold"), meaning), (0, 0, 0, 2))
+
+
 def _legend(board: Board, view: View) -> list[tuple[str, str]]:
     private = any(row.spent.epsilon is not None for row in board.rows)
     private_terms = [EPSILON_LEGEND] if private else []
@@ -203,7 +256,7 @@ def _printed(part: RenderableType, width: int) -> str:
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def _markdown(board: Board, view: View) -> str:
+def _markdown(board: Board, view: View, legend: bool) -> str:
     parts = [
         f"### {escape.markdown(board.title)}",
         escape.markdown(board.words),
@@ -213,11 +266,11 @@ def _markdown(board: Board, view: View) -> str:
     remarks = _remarks(board)
     if remarks:
         parts.append("\n".join(f"- {escape.markdown(remark)}" for remark in remarks))
-    parts.append(
-        "\n".join(
-            f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in _legend(board, view)
+    if legend:
+        terms = _legend(board, view)
+        parts.append(
+            "\n".join(f"- **{escape.markdown(t)}**: {escape.markdown(m)}" for t, m in terms)
         )
-    )
     commands = [_command(row) for row in board.rows if row.commands]
     if commands:
         parts += ["Each row again:", escape.fence(commands)]
