@@ -54,7 +54,7 @@ def test_only_prototypes_cross() -> None:
 
 def test_the_distance_draws_features_to_the_prototypes_of_all() -> None:
     def spread(lam: float) -> float:
-        sim = made(rounds=8, parameters=FedProto(lam=lam))
+        sim = made(rounds=4, parameters=FedProto(lam=lam))
         x = sim.federation.test.client(0)[0].double()
         z = torch.stack([sim.task.features(w, x) for w in sim.states["w"]])
         return float(z.var(dim=0).sum() / z.square().sum())

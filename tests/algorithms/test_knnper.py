@@ -14,6 +14,7 @@ from pflbench.engine.new_client_training import NewClientTraining
 from pflbench.federation import Split
 from pflbench.schema.new_clients import NewClients
 from pflbench_algorithms.knnper import KNNPer
+from pflbench_algorithms.knnper.client import KNNPerClient
 
 ENGINES = pytest.mark.parametrize("engine", ["stacked", "sequential"])
 
@@ -82,8 +83,11 @@ def test_probabilities_are_mixed_over_the_nearest_samples(engine: str) -> None:
 
 @ENGINES
 def test_a_client_chooses_the_share_that_its_validation_samples_like_best(engine: str) -> None:
+    sim = made(engine)
+
     def correct(weight: float | None) -> Tensor:
-        p, y, real = probabilities(made(engine, weight=weight), "val")
+        sim.client = KNNPerClient(KNNPer(weight=weight), sim.task)
+        p, y, real = probabilities(sim, "val")
         return ((p.argmax(dim=-1) == y) & real).sum(dim=1)
 
     fixed = torch.stack([correct(float(w)) for w in torch.linspace(0, 1, 11)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from scipy.optimize import nnls
 from torch import Tensor
 
 from pflbench.method import Relatedness, Rows, Setup
 from pflbench_algorithms.class_features import ClassMeans, feature_size
 from pflbench_algorithms.fedpac import FedPAC
+from pflbench_algorithms.fedpac.mixtures import best_mixtures
 from pflbench_algorithms.weighted_server import WeightedServer
 
 
@@ -80,29 +79,3 @@ class FedPACServer(WeightedServer[FedPAC]):
         self.heads.reset(clients)
         self.alpha[clients], self.alpha[:, clients] = 0.0, 0.0
         return had and "their part in the global body, the prototypes and others' heads"
-
-
-def best_mixtures(V: np.ndarray, H: np.ndarray) -> np.ndarray:
-    """Return α [K, K]: row k minimises Σ_j α_j² V_j + ‖h_k - Σ_j α_j h_j‖² on the simplex.
-
-    This is αᵀ(diag V + D)α with D_ij = ⟨h_k - h_i, h_k - h_j⟩. With diag V + D = BᵀB, the α ≥ 0
-    that minimises ‖Bα‖² + c² (1 - Σα)² is a multiple of it for any c: non-negative least squares.
-
-    Parameters
-    ----------
-    V
-        [K] ≥ 0.
-    H
-        [K, d] the vectors h_k.
-    """
-    K = len(V)
-    R = np.linalg.qr(H.T).R  # [min(d, K), K]: its columns are as far apart as the h_k
-    found = np.empty((K, K))
-    for k in range(K):
-        B = np.vstack([np.diag(np.sqrt(V)), R[:, [k]] - R])
-        c = float(np.sqrt((B * B).sum(axis=0).mean())) or 1.0  # of the size of B's columns
-        found[k], _ = nnls(np.vstack([B, np.full((1, K), c)]), np.append(np.zeros(len(B)), c))
-        found[k] /= found[k].sum()
-        if np.square(B @ found[k]).sum() >= V[k]:  # no other head helps
-            found[k] = np.arange(K) == k
-    return found
