@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pflbench.cli.option_types import listed, read_seeds, read_settings
-from pflbench.errors import InputError, UnknownNameError
+from pflbench.errors import InputError
 from pflbench.experiments.grid import Matrix
 from pflbench.experiments.grid.expansion import methods_of, scenarios_of
 from pflbench.schema.expressions import Expression, parse_expression
@@ -52,8 +52,7 @@ def _methods(
     for method in chosen:
         registry.get(registry.algorithms, method.name)
     for name in settings:
-        if name not in registry.algorithms.entries:
-            raise UnknownNameError("algorithm", name, registry.algorithms.entries)
+        registry.get(registry.algorithms, name)
         if name not in names:
             raise InputError(
                 f"--set {name}.{next(iter(settings[name]))}: {name} is not among the algorithms "

@@ -17,7 +17,7 @@ from pflbench.schema.numbers import number_of, whole_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario_fields import ScenarioField
 
-_SETTING = re.compile(r"([a-z][a-z0-9-]*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_SETTING = re.compile(r"([a-z][a-z0-9-]*(?:\+[a-z]+)*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
 def listed(values: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from pflbench.schema.expressions import format_scalar
 from pflbench.schema.parameters import NoParameters, ParameterInfo, describe_parameters
 from pflbench.schema.plugins import Registry, Shelf, installed
 from pflbench.schema.settings import describe_settings
-from pflbench.schema.specs import AlgorithmSpec, DatasetSpec, Reference
+from pflbench.schema.specs import FINE_TUNED, AlgorithmSpec, DatasetSpec, Reference
 
 _CODE = ("client", "server", "load", "make", "build", "function")
 
@@ -36,6 +36,9 @@ def describe(name: str, *, note: bool) -> None:
     registry = installed()
     name = name.partition(":")[0] if ":" in name else name
     shelves = [shelf for shelf in registry.shelves if name in shelf.entries]
+    if name.endswith(FINE_TUNED):
+        registry.get(registry.algorithms, name)
+        shelves = [registry.algorithms]
     if not shelves:
         for problem in registry.problems:
             if name in problem.names or name == problem.plugin:

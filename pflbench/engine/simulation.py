@@ -23,6 +23,7 @@ from pflbench.engine.enrolment import enrolments
 from pflbench.engine.evaluation import Metric
 from pflbench.engine.fitting import fit_engine
 from pflbench.engine.gathering import take
+from pflbench.engine.halves import halves
 from pflbench.engine.initial import own_weights
 from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained, refuse_padding
 from pflbench.engine.personal_evaluation import Take, evaluate
@@ -37,7 +38,6 @@ from pflbench.engine.upload_noise import Protection
 from pflbench.federation import Attendance, Census, Federation, Participation, Shards, Split
 from pflbench.isolation import Guard
 from pflbench.method import (
-    Client,
     Clip,
     Layout,
     LocalBudget,
@@ -46,13 +46,12 @@ from pflbench.method import (
     Rows,
     RowStore,
     Schedule,
-    Server,
     Setup,
     Storage,
     Task,
 )
 from pflbench.schema.privacy import Gaussian
-from pflbench.schema.specs import AlgorithmSpec, resolve
+from pflbench.schema.specs import AlgorithmSpec
 
 
 class Simulation:
@@ -164,8 +163,7 @@ class Simulation:
             nature=nature,
         )
         self.task = task.to(self.device, dtype)
-        client_class: type[Client[Any]] = resolve(spec.client, owner=f"algorithm {spec.name!r}")
-        server_class: type[Server[Any]] = resolve(spec.server, owner=f"algorithm {spec.name!r}")
+        client_class, server_class = halves(spec)
         self.crossing = Crossing(spec, self.device, dtype, layout.columns)
         with self.crossing.call("its client half's __init__"):
             self.client = client_class(parameters, self.task)

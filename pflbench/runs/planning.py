@@ -23,6 +23,7 @@ from pflbench.engine import (
 from pflbench.engine.apart import apart
 from pflbench.engine.evaluation import Metric
 from pflbench.engine.given import check_head, head_of
+from pflbench.engine.halves import halves
 from pflbench.engine.interface import predicts
 from pflbench.engine.privacy_accounting import accountant
 from pflbench.engine.tokens import sized_by_tokens
@@ -190,9 +191,8 @@ def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | N
     """Check that this machine can run the request; return its device and number type."""
     if asked.request.rerun not in RERUN:
         raise UnknownNameError("choice for rerun", asked.request.rerun, RERUN)
-    for half in (asked.spec.client, asked.spec.server):  # import errors are raised first
-        with suppress(ImportChangesError):  # undone here: the method's runs report it
-            resolve(half, owner=f"algorithm {asked.spec.name!r}")
+    with suppress(ImportChangesError):  # undone here: the method's runs report it
+        halves(asked.spec)  # import errors are raised first
     if asked.request.keep_models is not None:
         _check_kept(asked)
     if asked.privacy is not None:
@@ -204,7 +204,7 @@ def _here(asked: Read) -> tuple[torch.device, tuple[torch.dtype, torch.dtype | N
 def _check_kept(asked: Read) -> None:
     """Refuse to keep personal models of a method that has none."""
     with suppress(ImportChangesError):
-        client = resolve(asked.spec.client, owner=f"algorithm {asked.spec.name!r}")
+        client, _ = halves(asked.spec)
         if predicts(client):
             raise InputError(
                 f"{asked.spec.name} predicts with more than one model of a client (it has a "

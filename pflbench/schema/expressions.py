@@ -11,7 +11,7 @@ from pflbench.errors import InputError
 from pflbench.schema.numbers import number_of
 from pflbench.schema.parameters import Scalar
 
-_NAME = r"[A-Za-z][A-Za-z0-9_-]*"
+_NAME = r"[A-Za-z][A-Za-z0-9_-]*(?:\+[a-z]+)*"
 _CALL = re.compile(rf"\s*({_NAME})\s*(?:\((.*)\))?\s*", re.DOTALL)
 _ARGUMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*([^=(),]+?)\s*")
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import pluggy
 
 from pflbench.errors import InputError, UnknownNameError
 from pflbench.isolation import put_back
 from pflbench.schema import error_text, hookspecs
+from pflbench.schema.fine_tuning import fine_tuned
 from pflbench.schema.specs import (
+    FINE_TUNED,
     AlgorithmSpec,
     DatasetSpec,
     MetricSpec,
@@ -54,7 +56,7 @@ class Shelf(Generic[S]):
 
     def owner(self, name: str) -> str:
         """Return the plugin that a name came from."""
-        return self.entries[name][0][0]
+        return self.entries[name.removesuffix(FINE_TUNED)][0][0]
 
 
 class Registry:
@@ -103,6 +105,9 @@ class Registry:
         InputError
             Two plugins claim the name, or the plugin that would bring it is broken.
         """
+        method = name.removesuffix(FINE_TUNED)
+        if shelf is self.algorithms and method != name:
+            return cast("S", fine_tuned(self.get(self.algorithms, method)))
         found = shelf.entries.get(name, [])
         if len(found) > 1:
             owners = " and ".join(repr(owner) for owner, _ in found)

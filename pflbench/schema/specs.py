@@ -50,6 +50,10 @@ def resolve(target: Target, *, owner: str) -> Any:
         ) from error
 
 
+FINE_TUNED = "+ft"
+"""Ends the name of a method's fine-tuned variant (`pflbench.schema.fine_tuning`)."""
+
+
 def _check(kind: str, name: str, *targets: Target) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -80,6 +84,8 @@ class AlgorithmSpec:
     golden
         "module:function" that replays a recorded official run (`pflbench.conformance.golden`), or
         "".
+    fine_tuned
+        Whether it is the variant `NAME+ft` of a method. No plugin sets it.
     """
 
     name: str
@@ -91,9 +97,11 @@ class AlgorithmSpec:
     version: str = "1"
     note: str = ""
     golden: str = ""
+    fine_tuned: bool = False
 
     def __post_init__(self) -> None:
-        _check("an algorithm", self.name, self.client, self.server)
+        name = self.name.removesuffix(FINE_TUNED) if self.fine_tuned else self.name
+        _check("an algorithm", name, self.client, self.server)
         for taken in EVERY_METHODS & getattr(self.parameters, "__dataclass_fields__", {}).keys():
             raise ValueError(
                 f"algorithm {self.name!r} has a parameter {taken!r}: every method has one already"
