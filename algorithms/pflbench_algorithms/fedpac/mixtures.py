@@ -29,7 +29,7 @@ def _best_mixture(V: np.ndarray, F: np.ndarray, k: int) -> np.ndarray:
     """Return row k of α, with F's columns h_k - h_j: own head alone if no other improves it.
 
     Most weights are 0. So some clients are considered first, and then those by which the
-    objective would fall, until there are none: α is then the minimum over all clients.
+    objective would fall, until no such client is left: α is then the minimum over all clients.
     """
     alpha, tried = np.zeros(len(V)), np.zeros(len(V), dtype=bool)
     wanted = np.argsort(V + np.square(F).sum(axis=0), kind="stable")
