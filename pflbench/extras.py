@@ -7,7 +7,15 @@ from typing import Any, Final
 
 from pflbench.errors import InputError
 
-_TITLES: Final = {"jinja2": "Jinja", "opacus": "Opacus", "optuna": "Optuna", "ray": "Ray"}
+_TITLES: Final = {
+    "jinja2": "Jinja",
+    "mlflow": "MLflow",
+    "opacus": "Opacus",
+    "optuna": "Optuna",
+    "ray": "Ray",
+    "tensorboard": "TensorBoard",
+    "wandb": "W&B",
+}
 """Usual names of packages whose modules have other names."""
 
 

@@ -36,6 +36,7 @@ again, and an interrupted run resumes where it stopped.
 _MACHINE = ["--device", "--engine", "--chunk", "--data-dir", "--no-fallback"]
 _RESULTS = [
     "--metrics",
+    "--observer",
     "--results",
     "--rerun",
     "--keep-models",
@@ -76,6 +77,15 @@ _RESULTS = [
     "[cyan]pflbench list metrics[/cyan]. A complete run keeps its own, unless --rerun is always.",
 )
 @results_option
+@click.option(
+    "--observer",
+    "observers",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=complete("observers", several=True),
+    help="Notify these observers, such as tensorboard, wandb, mlflow: see "
+    "[cyan]pflbench list observers[/cyan]. They write into the results folder.",
+)
 @click.option(
     "--rerun",
     type=OneOf(["missing", "always"]),
@@ -118,13 +128,14 @@ def run(
     shard: str | None,
     dry_run: bool,
     metrics: tuple[str, ...],
+    observers: tuple[str, ...],
     **options: Any,
 ) -> int:
     """Plan every cell, run them, print the table."""
     from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
-    options["metrics"] = listed(metrics)
+    options["metrics"], options["observers"] = listed(metrics), listed(observers)
     if several():
         where.refuse_torchrun()
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:

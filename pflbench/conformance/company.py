@@ -43,7 +43,7 @@ def blind_to_test_numbers(subject: Subject) -> None:
     makers = [
         resolve(spec.make, owner=f"observer {spec.name!r}")
         for spec in subject.companions
-        if isinstance(spec, ObserverSpec)
+        if isinstance(spec, ObserverSpec) and not spec.opt_in  # others are named by users
     ]
     if not metrics and not makers:
         raise Skipped("its plugin brings no metric and no observer")

@@ -83,7 +83,7 @@ def _follow(planned: PlannedRun, group: Group) -> Result:
 def _lead(
     planned: PlannedRun, store: Store | None, observers: Iterable[Observer], group: Group
 ) -> Result:
-    notified = Observers([*observers, *observers_of(planned.registry)])
+    notified = Observers([*observers, *observers_of(planned.registry, planned.request.observers)])
     if store is None:
         group.share_json([planned.cell.id, None])
         return _Execution(planned, InMemory(planned), notified, None, group).play()

@@ -130,6 +130,8 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     mechanism, privacy = (None, None) if request.privacy is None else read_privacy(request.privacy)
     for metric in request.metrics:
         registry.get(registry.metrics, metric)
+    for observer in request.observers:
+        registry.get(registry.observers, observer)
     chosen = read_choices(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # import errors are raised before data is loaded

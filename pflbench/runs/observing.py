@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from pflbench.errors import InputError, Notice
@@ -37,8 +37,8 @@ class Observers:
                 )
 
 
-def observers_of(registry: Registry) -> list[Observer]:
-    """Return the observers of a registry's plugins.
+def observers_of(registry: Registry, named: Collection[str] = ()) -> list[Observer]:
+    """Return the observers of a registry's plugins: those of all runs, and the named ones.
 
     Raises
     ------
@@ -47,6 +47,8 @@ def observers_of(registry: Registry) -> list[Observer]:
     """
     made = []
     for spec in registry.observers.specs():
+        if spec.opt_in and spec.name not in named:
+            continue
         observer = resolve(spec.make, owner=f"observer {spec.name!r}")()
         if not isinstance(observer, Observer):
             raise InputError(f"The observer {spec.name!r} is not a pflbench.runs.Observer.")

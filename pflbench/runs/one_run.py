@@ -70,7 +70,7 @@ def run(
     device: str = "auto",
     engine: Literal["auto", "stacked", "sequential"] = "auto",
     chunk: int | None = None,
-    observers: Iterable[Observer] = (),
+    observers: Iterable[Observer | str] = (),
     group: Group = ALONE,
     **more: Never,
 ) -> Result:
@@ -146,7 +146,8 @@ def run(
     device, engine, chunk
         Where and how to train, and how many clients together; the numbers are the same.
     observers
-        Notified of the rounds, in addition to plugins' observers.
+        Notified of the rounds, in addition to plugins' observers: objects, or names such as
+        "tensorboard".
     group
         The processes that share the run's clients (`pflbench.runs.joined`): each calls this
         with the same arguments, and the first one stores the results and notifies observers.
@@ -177,6 +178,9 @@ def run(
         asked["init"] = str(init)
     functions = metrics if isinstance(metrics, Mapping) else None
     asked["metrics"] = () if functions is not None else metrics
+    observers = list(observers)
+    asked["observers"] = [one for one in observers if isinstance(one, str)]
+    objects = [one for one in observers if not isinstance(one, str)]
     handed = HandedOver(algorithm, model, head, functions)
     asked["parameters"] = {} if parameters is None else parameters
     if isinstance(algorithm, str):
@@ -193,4 +197,4 @@ def run(
                     "results out, or bring it in a plugin (docs/write-a-plugin.md)."
                 )
         store = None if results is None or not group.first else Store(results, missing_ok=True)
-        return execute(plan(RunRequest(**asked), registry), store, observers, group)
+        return execute(plan(RunRequest(**asked), registry), store, objects, group)

@@ -46,6 +46,9 @@ class RunRequest(ScenarioFields):
     metrics
         Names of metrics to compute besides those that every run has. They do not belong to a run's
         identity.
+    observers
+        Names of observers to notify besides those that every run has. They do not belong to a
+        run's identity.
     rerun
         "missing": a complete run of the same identity is returned without running; "always": it
         is run again.
@@ -71,6 +74,7 @@ class RunRequest(ScenarioFields):
     engine: str = "auto"
     chunk: int | None = None
     metrics: Sequence[str] = ()
+    observers: Sequence[str] = ()
     rerun: Literal["missing", "always"] = "missing"
     keep_models: str | None = None
     keep_predictions: str | None = None
@@ -111,10 +115,11 @@ class RunRequest(ScenarioFields):
                 f"chunk = {self.chunk!r} is not valid: expected a whole number ≥ 1, or None."
             )
         object.__setattr__(self, "chunk", chunk)
-        metrics = () if self.metrics is None else self.metrics
-        if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
-            raise InputError(f"metrics = {metrics!r} is not valid: expected names of metrics.")
-        object.__setattr__(self, "metrics", tuple(dict.fromkeys(metrics)))
+        for what in ("metrics", "observers"):
+            names = getattr(self, what) or ()
+            if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+                raise InputError(f"{what} = {names!r} is not valid: expected names of {what}.")
+            object.__setattr__(self, what, tuple(dict.fromkeys(names)))
 
 
 def _bounded(name: str) -> Any:

@@ -342,11 +342,18 @@ class MetricSpec:
 
 @dataclass(frozen=True)
 class ObserverSpec:
-    """An observer of runs and rounds; `make` is "module:Class" of a `pflbench.runs.Observer`."""
+    """An observer of runs and rounds; `make` is "module:Class" of a `pflbench.runs.Observer`.
+
+    Attributes
+    ----------
+    opt_in
+        Whether only runs that name it notify it; else all runs do.
+    """
 
     name: str
     summary: str
     make: str
+    opt_in: bool = False
 
     def __post_init__(self) -> None:
         _check("an observer", self.name, self.make)

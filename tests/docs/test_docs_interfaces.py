@@ -141,6 +141,8 @@ def test_documentation_names_no_option_that_is_not_there() -> None:
         "--open-mode",
         "--output",
         "--requeue",
+        "--backend-store-uri",
+        "--logdir",
         "--time",
     }
     for page in PAGES:

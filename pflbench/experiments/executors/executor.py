@@ -183,7 +183,7 @@ def find(work: Work, store: Store) -> Result | None:
     tell_not_kept(run, work.request)
     tell_without_predictions(run, work.request)
     result = Result.stored(run)
-    Observers(observers_of(installed())).notify("reused", result)
+    Observers(observers_of(installed(), work.request.observers)).notify("reused", result)
     return result
 
 
