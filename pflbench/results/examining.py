@@ -228,7 +228,7 @@ def _check_metrics(run: StoredRun, table: pa.Table) -> None:
         raise DamagedError(
             path,
             f"{path} is damaged: it ends after round {last} of {scenario.rounds}, and its best "
-            f"round on validation is {selected}: with patience {scenario.patience} it goes on",
+            f"round on validation is {selected}: with patience {scenario.patience} it continues",
         )
     found = {
         "selected_round": selected,

@@ -38,6 +38,7 @@ def latex_table(table: PaperTable) -> str:
         r"\centering",
         rf"\caption{{{escape.latex(caption)}}}",
         rf"\label{{tab:{label}}}",
+        r"\smallskip",
     ]
     for places in _parted(table):
         lines += [*_tabular(table, places), "", r"\medskip"]
