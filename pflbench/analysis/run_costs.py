@@ -14,6 +14,9 @@ from pflbench.schema.scenario import Cell
 SET_UP = -1
 """The round of messages that crossed before the first one."""
 
+FROZEN = "frozen"
+"""The kind of the download that brings a client the parameters that nobody trains."""
+
 _METRICS = ("round", "client", "split", "stage", "samples", "correct")
 
 

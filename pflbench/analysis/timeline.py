@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pflbench.analysis.network import Devices, Network, devices
-from pflbench.analysis.run_costs import SET_UP, Record
+from pflbench.analysis.run_costs import FROZEN, SET_UP, Record
 from pflbench.results.measures import Floats, Ints
 from pflbench.schema.shares import count_of
 from pflbench.streams import stream
@@ -67,11 +67,11 @@ def timeline(record: Record, network: Network) -> Timeline:
     free = np.zeros(clients)  # when each client has finished its work without messages
     numbers = record.train_samples.index.to_numpy(np.int64)
     first = _founders(record, numbers)
-    now = set_up = _enrolment(able, first, traffic.at_set_up, trip)
+    now = set_up = _enrolment(able, first, traffic.frozen, traffic.at_set_up, trip)
     seconds, parts = [now], np.zeros(3)
     server = record.rounds["server_seconds"].to_numpy(np.float64)
     for r, who in enumerate(_attendance(record, numbers), start=1):
-        now += _enrolment(able, who.joined, traffic.of_joining.get(r, 0.0), trip)
+        now += _enrolment(able, who.joined, traffic.frozen, traffic.of_joining.get(r, 0.0), trip)
         down, up = traffic.down.get(r, 0.0), traffic.up.get(r, 0.0)
         i = who.clients
         own = np.stack(
@@ -109,6 +109,9 @@ class _Traffic:
         lines = record.messages
         sizes = lines["bytes"] / lines["messages"].clip(lower=1)
         lines = lines.assign(size=sizes)
+        is_frozen = (lines["direction"] == "down") & (lines["kind"] == FROZEN)
+        self.frozen = float(lines.loc[is_frozen, "size"].max()) if is_frozen.any() else 0.0
+        lines = lines[~is_frozen]
         ups, downs = (lines[lines["direction"] == d] for d in ("up", "down"))
         before = ups[ups["round"] == SET_UP]
         self.at_set_up = float(before["size"].sum())
@@ -144,11 +147,12 @@ def _founders(record: Record, numbers: Ints) -> Ints:
     return np.setdiff1d(numbers, later)
 
 
-def _enrolment(able: Devices, clients: Ints, size: float, trip: float) -> float:
+def _enrolment(able: Devices, clients: Ints, down: float, up: float, trip: float) -> float:
     """Return the time until the slowest client has enrolled."""
-    if not size or not len(clients):
+    if not (down or up) or not len(clients):
         return 0.0
-    return float((trip + size / able.up[clients]).max())
+    trips = trip * (bool(down) + bool(up))
+    return float((trips + down / able.down[clients] + up / able.up[clients]).max())
 
 
 def _step_seconds(record: Record, network: Network) -> float:

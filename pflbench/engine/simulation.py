@@ -33,7 +33,7 @@ from pflbench.engine.round_report import Register, RoundReport
 from pflbench.engine.sharded import ShardedEngine
 from pflbench.engine.snapshot import in_parts, take_up, whole
 from pflbench.engine.threads import steady
-from pflbench.engine.traffic import SET_UP, Traffic
+from pflbench.engine.traffic import SET_UP, Traffic, frozen_bytes
 from pflbench.engine.upload_noise import Protection
 from pflbench.federation import Attendance, Census, Federation, Participation, Shards, Split
 from pflbench.isolation import Guard
@@ -186,7 +186,7 @@ class Simulation:
         self.engine: Engine = make_engine(engine, self.task, chunk=chunk)
         if group.size > 1:
             self.engine = ShardedEngine(self.engine, group)
-        self.traffic = Traffic()
+        self.traffic = Traffic(frozen_bytes(module))
         self.privacy = Protection(privacy, seed, federation)
         self.metrics = dict(metrics or {})
         measured = " or ".join(("The model", *(f"the metric {name!r}" for name in self.metrics)))
@@ -230,10 +230,10 @@ class Simulation:
         """Enrol all clients that are present at the beginning; call this once, before any round."""
         self._enrol(SET_UP, self.participation.founders)
 
-    def _enrol(self, round: int, clients: np.ndarray) -> int:
-        """Let clients enrol; return the bytes that they upload."""
+    def _enrol(self, round: int, clients: np.ndarray) -> tuple[int, int]:
+        """Let clients enrol; return the bytes that they download and upload."""
         if not len(clients):
-            return 0
+            return 0, 0
         mapped = self.engine.name == "stacked" and self.client.enrol_is_mapped
         with self.crossing.call("enrol of a client"):
             messages = enrolments(
@@ -243,7 +243,8 @@ class Simulation:
         messages = self.privacy.enrolment(messages, clients.tolist())
         with self.crossing.call("enrol of the server"):
             self.server.enrol(self._there(clients), messages)
-        return self.traffic.count_messages(round, "up", messages)
+        down = self.traffic.count_frozen(round, len(clients))
+        return down, self.traffic.count_messages(round, "up", messages)
 
     def cohort(self, r: int) -> Tensor:
         """Return the cohort of round r: [K] client numbers, ascending."""
@@ -276,14 +277,14 @@ class Simulation:
                 left = self.server.forget(self._there(who.forgotten))
             if left:
                 self.unforgettable[left] = None
-        up = self._enrol(r + 1, who.joined)
+        down, up = self._enrol(r + 1, who.joined)
         cohort = self._there(who.invited)
         received: Rows = {}
         if len(cohort):
             received = self.crossing.rows(
                 f"send {now}", lambda: self.server.send(r, cohort), len(cohort)
             )
-        down = self.traffic.count_rows(r + 1, "down", received)
+        down += self.traffic.count_rows(r + 1, "down", received)
         self._wait()
         sent = time.perf_counter()
         trained = self._train(r, who, received)
@@ -339,9 +340,7 @@ class Simulation:
     def evaluate(
         self, r: int, splits: Sequence[Split] = ("val", "test"), take: Take | None = None
     ) -> tuple[pd.DataFrame, int]:
-        """Evaluate every client's personal model after r rounds.
-
-        `take` gets the outputs, of some clients at a time.
+        """Evaluate every client's personal model after r rounds; `take` gets the outputs.
 
         Returns
         -------

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pandas as pd
-from torch import Tensor
+from torch import Tensor, nn
 
 from pflbench.method import Message, Rows
 
@@ -14,13 +14,23 @@ Direction = Literal["down", "up"]
 SET_UP = -1
 """The round number under which set-up messages are listed."""
 
+FROZEN = "frozen"
+"""The kind of the download that brings a client the parameters that nobody trains."""
+
 _COLUMNS = ("round", "direction", "kind", "messages", "bytes")
 
 
 class Traffic:
-    """Messages between clients and server, by round, direction and kind."""
+    """Messages between clients and server, by round, direction and kind.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    frozen
+        Bytes of the network's parameters that nobody trains: all clients share them.
+    """
+
+    def __init__(self, frozen: int = 0) -> None:
+        self._frozen = frozen
         self._lines: list[tuple[int, str, str, int, int]] = []
         self._total = {"down": 0, "up": 0}
 
@@ -42,6 +52,13 @@ class Traffic:
         for kind, each in sizes.items():
             self._add(round, direction, kind, len(each), sum(each))
         return sum(map(sum, sizes.values()))
+
+    def count_frozen(self, round: int, clients: int) -> int:
+        """Count what clients that enrol download once, if anything; return the bytes."""
+        if not self._frozen or not clients:
+            return 0
+        self._add(round, "down", FROZEN, clients, clients * self._frozen)
+        return clients * self._frozen
 
     def kinds(self, direction: Direction) -> frozenset[str]:
         """Return the kinds of message that went in a direction so far."""
@@ -66,6 +83,11 @@ class Traffic:
     def _add(self, round: int, direction: str, kind: str, messages: int, size: int) -> None:
         self._lines.append((int(round), direction, kind, int(messages), int(size)))
         self._total[direction] += int(size)
+
+
+def frozen_bytes(module: nn.Module) -> int:
+    """Return the bytes of a network's parameters that nobody trains."""
+    return sum(p.nbytes for p in module.parameters() if not p.requires_grad)
 
 
 def bytes_of(message: Mapping[str, Tensor]) -> int:

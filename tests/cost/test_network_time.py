@@ -27,6 +27,7 @@ def by_hand(
     enrolled: float = 0.0,
     server: float = 0.25,
     joined: dict[int, int] | None = None,
+    frozen: float = 0.0,
 ) -> Record:
     """A record of three clients: their steps by round, None if absent; bytes of one message."""
     joined = joined or {}
@@ -34,6 +35,10 @@ def by_hand(
     if enrolled:
         founders = 3 - len(joined)
         lines.append((-1, "up", "sketch", founders, int(founders * enrolled)))
+    if frozen:
+        founders = 3 - len(joined)
+        lines.append((-1, "down", "frozen", founders, int(founders * frozen)))
+        lines += [(at, "down", "frozen", 1, int(frozen)) for at in joined.values()]
     who = []
     for r, row in enumerate(steps, start=1):
         for client in [c for c, at in joined.items() if at == r]:
@@ -114,6 +119,15 @@ def test_whoever_joins_late_enrols_before_the_round(record: Record) -> None:
     usual = 2.2 + 0.5 + 0.25
     expected = np.cumsum([2.1, usual, 2.1 + usual])
     assert timeline(made, ALIKE).seconds.tolist() == pytest.approx(expected)
+
+
+def test_what_nobody_trains_is_downloaded_once(record: Record) -> None:
+    made = by_hand(record, [[1, 1, None], [1, 1, 1]], frozen=3e6, joined={2: 2})
+    usual = 2.2 + 0.5 + 0.25
+    expected = np.cumsum([3.1, usual, 3.1 + usual])
+    assert timeline(made, ALIKE).seconds.tolist() == pytest.approx(expected)
+    alone = by_hand(record, [[1, 4, 2]], down=0, up=0, server=0, frozen=3e6)
+    assert timeline(alone, ALIKE).compute == pytest.approx(2.0)  # nobody waits in rounds
 
 
 def test_steps_are_measured_or_given(record: Record) -> None:
