@@ -17,10 +17,10 @@ def momentum_of(task: Task, method: str, reason: str) -> float:
         The optimiser is not plain SGD, whose steps show the gradients.
     """
     sgd = task.optimiser
-    if not isinstance(sgd, Sgd) or not sgd.plain:
+    if not isinstance(sgd, Sgd) or not sgd.plain or sgd.kept:
         raise InputError(
             f"{method} {reason}, and so is defined for SGD only: expected the optimizer sgd, "
-            "without dampening and Nesterov's momentum."
+            "without dampening and Nesterov's momentum, its state fresh in every round."
         )
     return sgd.momentum
 

@@ -195,29 +195,29 @@ def sgd(p: SgdSettings, lr: float, weight_decay: float, momentum: float) -> Sgd:
             f"sgd(nesterov=true) needs momentum > 0 and dampening 0: momentum is {momentum:g}, "
             f"dampening {p.dampening:g}."
         )
-    return Sgd(lr, momentum, weight_decay, p.dampening, p.nesterov)
+    return Sgd(lr, momentum, weight_decay, p.dampening, p.nesterov, kept=p.state == "kept")
 
 
 def adam(p: AdamSettings, lr: float, weight_decay: float, momentum: float) -> Adam:
     """Return Adam."""
-    return Adam(lr, weight_decay, p.beta1, p.beta2, p.eps)
+    return Adam(lr, weight_decay, p.beta1, p.beta2, p.eps, kept=p.state == "kept")
 
 
 def adamw(p: AdamSettings, lr: float, weight_decay: float, momentum: float) -> AdamW:
     """Return AdamW."""
-    return AdamW(lr, weight_decay, p.beta1, p.beta2, p.eps)
+    return AdamW(lr, weight_decay, p.beta1, p.beta2, p.eps, kept=p.state == "kept")
 
 
 def adagrad(p: AdagradSettings, lr: float, weight_decay: float, momentum: float) -> Adagrad:
     """Return Adagrad."""
-    return Adagrad(lr, weight_decay, p.lr_decay, p.initial, p.eps)
+    return Adagrad(lr, weight_decay, p.lr_decay, p.initial, p.eps, kept=p.state == "kept")
 
 
 def rmsprop(p: RmsPropSettings, lr: float, weight_decay: float, momentum: float) -> RmsProp:
     """Return RMSprop."""
-    return RmsProp(lr, weight_decay, p.alpha, p.eps, p.momentum, p.centered)
+    return RmsProp(lr, weight_decay, p.alpha, p.eps, p.momentum, p.centered, kept=p.state == "kept")
 
 
 def yogi(p: YogiSettings, lr: float, weight_decay: float, momentum: float) -> Yogi:
     """Return Yogi."""
-    return Yogi(lr, weight_decay, p.beta1, p.beta2, p.eps, p.initial)
+    return Yogi(lr, weight_decay, p.beta1, p.beta2, p.eps, p.initial, kept=p.state == "kept")

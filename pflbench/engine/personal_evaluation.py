@@ -18,6 +18,7 @@ from pflbench.engine.draws import seeds_of
 from pflbench.engine.evaluation import measure
 from pflbench.engine.gathering import row
 from pflbench.engine.interface import LocalWork, Padded, Trained, predicts
+from pflbench.engine.kept_state import parted
 from pflbench.federation import Split
 from pflbench.method import Adaptation, Client, LocalBudget, Phase, Rows
 
@@ -107,7 +108,7 @@ def _outputs(sim: Simulation, r: int, clients: Tensor) -> tuple[Callable[[Split]
     """Return what gives clients' outputs on a split, and the gradient steps that it took."""
     numbers = clients.tolist()
     if predicts(sim.client):
-        served, states = sim.served(clients), sim.taken(clients)
+        served, states = sim.served(clients), parted(sim.taken(clients))[0]
 
         def predicted(split: Split) -> Padded:
             with sim.crossing.call("predict"):

@@ -20,6 +20,7 @@ from pflbench.engine.crossing import fit_losses, fit_start, stacked
 from pflbench.engine.draws import Draws
 from pflbench.engine.gathering import row, unpadded
 from pflbench.engine.interface import LocalShards, LocalWork, Padded, Trained
+from pflbench.engine.kept_state import parted, resume, take_out
 from pflbench.engine.local_phase import Gradient, LocalPhase, by_autograd
 from pflbench.engine.threads import cores_for, pass_operations, side_by_side, step_operations
 from pflbench.federation import Shards
@@ -53,7 +54,8 @@ class SequentialEngine:
     def _one(self, work: LocalWork, k: int) -> tuple[State, State, State, Tensor]:
         """Train the client of row k."""
         client, data, number = work.client, work.data, work.clients[k]
-        state, received, dtype = row(work.states, k), row(work.received, k), self.task.initial.dtype
+        state, optimiser = parted(row(work.states, k))
+        received, dtype = row(work.received, k), self.task.initial.dtype
         kind = type(client)
         looks, sums_up = kind.start is not Client.start, kind.summary is not Client.summary
         seen = {s for s in ("train", "val") if sums_up or (looks and s in client.start_sees)}
@@ -67,6 +69,7 @@ class SequentialEngine:
             carry, context = client.start(state, received, own)
         fit_start(carry, (self.task.layout.columns,), dtype)
         carry = {name: t.contiguous().clone() for name, t in carry.items()}
+        resume(carry, optimiser)
         losses: list[Tensor] = []
         steps = 0
         for phase, batches in zip(work.phases, work.batches, strict=True):
@@ -79,12 +82,13 @@ class SequentialEngine:
                 steps += len(batches[k])
         values = torch.stack(losses) if losses else carry["w"].new_empty(0)
         fit_losses(values, steps)
+        optimiser = take_out(carry, optimiser)
         carry["steps"] = torch.tensor(len(losses), dtype=dtype, device=values.device)
         with drawing(-2, client.draws):
             state, upload = client.finish(state, carry, received, context)
             if sums_up:
                 upload = {**upload, **client.summary(carry, context, own)}
-        return state, upload, context, values
+        return {**state, **optimiser}, upload, context, values
 
     def _gradient(self, client: Client[Any]) -> Gradient:
         """Return the function that computes the gradients of a client's objective."""

@@ -26,6 +26,7 @@ from pflbench.engine.gathering import take
 from pflbench.engine.halves import halves
 from pflbench.engine.initial import own_weights
 from pflbench.engine.interface import Engine, LocalShards, LocalWork, Trained, refuse_padding
+from pflbench.engine.kept_state import parted, with_kept
 from pflbench.engine.personal_evaluation import Take, evaluate
 from pflbench.engine.preparation import prepared
 from pflbench.engine.process_group import ALONE, Group
@@ -204,7 +205,7 @@ class Simulation:
             for phase in self.phases
         ]
         with self.crossing.call("initial_state"):
-            begun = self.client.initial_state()
+            begun = with_kept(self.client, self.client.initial_state())
             self._states: dict[str, RowStore] = {
                 name: storage.rows(federation.clients, value.to(self.device))
                 for name, value in named_tensors(begun)
@@ -323,7 +324,7 @@ class Simulation:
             with self.crossing.call("personal"):
                 with self.crossing.reading(served, "serve", partial(self.traffic.kinds, "down")):
                     states = prepared(
-                        self, self.taken(clients), served, self.local, clients.tolist()
+                        self, parted(self.taken(clients))[0], served, self.local, clients.tolist()
                     )
                     models = self.engine.personal(self.client, states, served)
                 self.crossing.fit_models(models, len(clients))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from pflbench.engine.crossing import fit_start
 from pflbench.engine.draws import Draws
 from pflbench.engine.gathering import joined, samples_of, take
 from pflbench.engine.interface import LocalShards, LocalWork, Padded, Trained
+from pflbench.engine.kept_state import parted, resume, take_out
 from pflbench.engine.kernels import Kernel, kernel_for
 from pflbench.engine.phase_chunk import PhaseChunk, summarised
 from pflbench.engine.threads import divide, pass_operations, side_by_side, step_operations
@@ -135,13 +137,16 @@ def _outputs(kernel: Kernel, W: Tensor, x: Tensor, block: int) -> Tensor:
 
 def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Trained:
     """Start, train and finish the clients of a chunk, whose models are in W [K, P]."""
-    client = work.client
+    client, (states, optimiser) = work.client, parted(work.states)
+    work = replace(work, states=states)
     carry, context = _start(task, work, W)
+    resume(carry, optimiser)
     chunks, before = [], [0] * len(work.clients)
     for phase, batches in zip(work.phases, work.batches, strict=True):
         for now in _passes(work, phase, batches, carry, context):
             chunks.append(_play(task, work, phase, now, before, carry, context))
             before = [done + len(b) for done, b in zip(before, now, strict=True)]
+    optimiser = take_out(carry, optimiser)
     carry["steps"] = torch.tensor(before, dtype=W.dtype, device=W.device)
     with _drawing(work, -2, W.device):
         finish = _mapped(client, "finish")
@@ -150,7 +155,7 @@ def _train_chunk(task: Task, work: LocalWork, W: Tensor, record: bool) -> Traine
             own = LocalData(*(samples_of(part, work.clients, W.dtype) for part in work.data.parts))
             uploads = {**uploads, **_mapped(client, "summary")(carry, context, own)}
     told = summarised(chunks) if chunks else _untrained(len(before), W)
-    return Trained(kept, uploads, context if record else {}, *told)
+    return Trained({**kept, **optimiser}, uploads, context if record else {}, *told)
 
 
 def _untrained(rows: int, W: Tensor) -> tuple[Tensor, Tensor, Tensor]:

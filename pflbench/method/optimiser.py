@@ -8,7 +8,7 @@ the state is [T] or, if it is one number, [], and with a leading K for rows.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,10 +27,13 @@ class Optimiser(ABC):
         Learning rate of the first round; a schedule may change it.
     weight_decay
         Coefficient δ of the L2 term, or of decoupled decay, as the optimiser defines it.
+    kept
+        Whether a client's state lives on from round to round; else it is fresh in each.
     """
 
     lr: float
     weight_decay: float = 0.0
+    kept: bool = field(default=False, kw_only=True)
 
     def init(self, w: Tensor) -> State:
         """Return the state before the first step at w [..., T]."""
@@ -48,7 +51,7 @@ class Sgd(Optimiser):
     Attributes
     ----------
     momentum, dampening
-        m ← μm + (1 - τ)g, and m ← g in the first step of a round.
+        m ← μm + (1 - τ)g, and m ← g in the first step of a round, or of all if it is kept.
     nesterov
         Whether to step along g + μm in place of m.
     """
@@ -64,8 +67,10 @@ class Sgd(Optimiser):
         weight_decay: float = 0.0,
         dampening: float = 0.0,
         nesterov: bool = False,
+        *,
+        kept: bool = False,
     ) -> None:
-        super().__init__(lr, weight_decay)
+        super().__init__(lr, weight_decay, kept=kept)
         for name, value in (
             ("momentum", momentum),
             ("dampening", dampening),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
@@ -12,6 +13,8 @@ from pflbench.schema.specs import OptimizerSpec, ScheduleSpec
 _OPTIMIZERS = "pflbench.engine.optimisers"
 _SCHEDULES = "pflbench.engine.schedules"
 
+_STATE = "fresh in every round, or kept from round to round"
+
 
 @dataclass(frozen=True)
 class SgdSettings:
@@ -19,6 +22,7 @@ class SgdSettings:
 
     nesterov: bool = param(False, "Nesterov's momentum")
     dampening: float = param(0.0, "dampening of the momentum", ge=0, lt=1)
+    state: Literal["fresh", "kept"] = param("fresh", _STATE, since="0.1")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class AdamSettings:
     beta1: float = param(0.9, "decay of the first moment", ge=0, lt=1)
     beta2: float = param(0.999, "decay of the second moment", ge=0, lt=1)
     eps: float = param(1e-8, "added to the root of the second moment", gt=0)
+    state: Literal["fresh", "kept"] = param("fresh", _STATE, since="0.1")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,7 @@ class YogiSettings:
     beta2: float = param(0.999, "decay of the second moment", ge=0, lt=1)
     eps: float = param(1e-3, "added to the root of the second moment", gt=0)
     initial: float = param(1e-6, "second moment before the first step", ge=0)
+    state: Literal["fresh", "kept"] = param("fresh", _STATE, since="0.1")
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class AdagradSettings:
     lr_decay: float = param(0.0, "decay of the learning rate with the steps of a round", ge=0)
     initial: float = param(0.0, "sum of squares before the first step", ge=0)
     eps: float = param(1e-10, "added to the root of the sum", gt=0)
+    state: Literal["fresh", "kept"] = param("fresh", _STATE, since="0.1")
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,7 @@ class RmsPropSettings:
     eps: float = param(1e-8, "added to the root of the mean square", gt=0)
     momentum: float = param(0.0, "momentum of the scaled gradients", ge=0, lt=1)
     centered: bool = param(False, "centre the mean square by the mean")
+    state: Literal["fresh", "kept"] = param("fresh", _STATE, since="0.1")
 
 
 @hookimpl
