@@ -21,12 +21,16 @@ from pflbench.runs import execute, plan
 from pflbench.runs.comparison import compare_runs
 from pflbench.runs.request import RunRequest
 from pflbench_algorithms.ditto import Ditto
+from pflbench_algorithms.fedala import FedALA
 from pflbench_algorithms.fedavg_ft import FineTuned
+from pflbench_algorithms.fedphp import FedPHP
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 METHODS = {
     "fedavg_ft.client:FedAvgFT": FineTuned(),
     "ditto.client:DittoClient": Ditto(weighting="samples"),
+    "fedala.client:FedALAClient": FedALA(),
+    "fedphp.client:FedPHPClient": FedPHP(lam=0.0),
 }
 
 

@@ -100,3 +100,7 @@ class FedALAClient(Client[FedALA]):
     def personal(self, state: State, served: Message) -> Tensor:
         """Return the client's own model."""
         return state["w"]
+
+    def generic(self, state: State, served: Message) -> Tensor:
+        """Return the global model."""
+        return served["model"]
