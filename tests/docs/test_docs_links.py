@@ -39,6 +39,17 @@ def test_every_page_is_reached_from_the_readme() -> None:
     assert not unreached
 
 
+def test_every_page_has_its_place_on_the_site() -> None:
+    """The reference's pages are placed where they are written."""
+    menu = (ROOT / "mkdocs.yml").read_text("utf-8")
+    pages = [
+        p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md") if p.parent.name != "reference"
+    ]
+    assert not [
+        page for page in pages if not re.search(rf": {re.escape(page)}$", menu, re.MULTILINE)
+    ]
+
+
 def test_the_citation_and_the_changelog_are_of_this_version() -> None:
     citation = (ROOT / "CITATION.cff").read_text("utf-8")
     assert f"\nversion: {pflbench.__version__}\n" in citation
