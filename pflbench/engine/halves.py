@@ -47,5 +47,7 @@ def _fine_tuned(client: type[Client[Any]]) -> type[Client[Any]]:
         epochs = getattr(self.parameters, EPOCHS)
         return LocalBudget(self.task.budget.batch_size, epochs=epochs)
 
-    own = {"adaptation": adaptation, "__module__": client.__module__, "__doc__": client.__doc__}
-    return type(f"FineTuned{client.__name__}", (client,), own)
+    # Before adaptation the personal model is the global one: the stage "global".
+    own = {"adaptation": adaptation, "generic": client.personal}
+    about = {"__module__": client.__module__, "__doc__": client.__doc__}
+    return type(f"FineTuned{client.__name__}", (client,), {**own, **about})

@@ -41,7 +41,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     y = np.arange(400) % 4
     np.savez(data, x=(rng.normal(size=(400, 6)) + np.eye(4, 6)[y]).astype("f4"), y=y)
-    for name in ("fedavg", "fedavg-ft", "local"):
+    for name in ("fedavg", "fedavg-ft", "local", "fedavg+ft"):
         request = RunRequest(
             name, f"npz:{data}", partition="iid", clients=3, rounds=2, eval_every=1
         )
@@ -71,6 +71,8 @@ def test_the_global_stage_is_what_fedavg_is_evaluated_as(client: str, engine: st
 
 def test_a_run_stores_its_stages_beside_its_metrics(results: Path) -> None:
     runs = {run.typed_cell.algorithm.name: run for run in Store(results).runs()}
+    variant = runs["fedavg+ft"].table(STAGES)
+    assert variant["correct"].equals(runs["fedavg-ft"].table(STAGES)["correct"])
     assert [runs[n].has_table(STAGES) for n in ("fedavg", "fedavg-ft", "local")] == [0, 1, 0]
     for run in runs.values():
         assert set(run.table("metrics")["stage"]) == {"personal"}
@@ -86,7 +88,7 @@ def test_boards_are_of_a_stage(results: Path) -> None:
         assert rows[name].measures is not None
     assert rows["fedavg-ft"].measures.test_accuracy == rows["fedavg"].measures.test_accuracy  # type: ignore[union-attr]
     assert [rows[n].stage for n in ("fedavg-ft", "fedavg")] == ["global", "personal"]
-    assert "The global model, before it is made personal: fedavg-ft." in general.notes
+    assert "The global model, before it is made personal: fedavg+ft, fedavg-ft." in general.notes
     assert "The only model that is stored: fedavg, local." in general.notes
     assert all(row.stage == "personal" for row in personal.rows)
     assert "stage" not in personal.records()[0]
@@ -100,7 +102,8 @@ def test_runs_of_earlier_versions_stand_with_their_only_model(
     results: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(results, tmp_path / "old")
-    (run,) = [r for r in Store(results).runs() if r.has_table(STAGES)]
+    runs = Store(results).runs()
+    (run,) = [r for r in runs if r.typed_cell.algorithm.name == "fedavg-ft"]
     (tmp_path / "old" / run.folder.relative_to(results) / f"{STAGES}.parquet").unlink()
     (old,) = [r for r in Store(tmp_path / "old").runs() if r.id == run.id]
     assert not any(table.differences for table in compare_runs(run, old, None))
