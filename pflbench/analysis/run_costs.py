@@ -15,7 +15,7 @@ SET_UP = -1
 """The round of messages that crossed before the first one."""
 
 FROZEN = "frozen"
-"""The kind of the download that brings a client the parameters that nobody trains."""
+"""The kind of the download that brings a client the parameters that no client trains."""
 
 _METRICS = ("round", "client", "split", "stage", "samples", "correct")
 

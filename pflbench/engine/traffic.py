@@ -15,7 +15,7 @@ SET_UP = -1
 """The round number under which set-up messages are listed."""
 
 FROZEN = "frozen"
-"""The kind of the download that brings a client the parameters that nobody trains."""
+"""The kind of the download that brings a client the parameters that no client trains."""
 
 _COLUMNS = ("round", "direction", "kind", "messages", "bytes")
 
@@ -26,7 +26,7 @@ class Traffic:
     Parameters
     ----------
     frozen
-        Bytes of the network's parameters that nobody trains: all clients share them.
+        Bytes of the network's parameters that no client trains: all clients share them.
     """
 
     def __init__(self, frozen: int = 0) -> None:
@@ -86,7 +86,7 @@ class Traffic:
 
 
 def frozen_bytes(module: nn.Module) -> int:
-    """Return the bytes of a network's parameters that nobody trains."""
+    """Return the bytes of a network's parameters that no client trains."""
     return sum(p.nbytes for p in module.parameters() if not p.requires_grad)
 
 

@@ -139,6 +139,7 @@ def test_the_keys_are_the_scenario_of_a_request() -> None:
         "chunk",
         "rerun",
         "metrics",
+        "observers",
         "keep_models",
         "keep_predictions",
     }
