@@ -19,8 +19,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # Each of the processes that tests start would compile the sources again: a second of each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Two shared cores: a slow moment says nothing about the code.
-settings.register_profile("pflbench", deadline=None)
+# Two shared cores: a slow moment says nothing about the code. Each run draws other examples.
+settings.register_profile("pflbench", deadline=None, max_examples=50)
 settings.load_profile("pflbench")
 
 
