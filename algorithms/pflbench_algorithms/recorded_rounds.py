@@ -133,8 +133,10 @@ class RecordedRounds:
         return self.recording.streams()
 
     def optimiser(self) -> Sgd:
-        """Return the clients' optimiser."""
-        return self.recording.sgd
+        """Return the clients' optimiser: without momentum and decay unless the config says so."""
+        recording = self.recording
+        decay = recording.real("weight_decay", 0.0)
+        return Sgd(recording.sgd.lr, recording.real("momentum", 0.0), decay)
 
     @property
     def shared(self) -> Columns:

@@ -9,6 +9,7 @@ described in docs/golden.md. A method replays it in the function that its record
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,8 @@ from pflbench.schema.paths import path_of
 from pflbench.schema.specs import AlgorithmSpec, resolve
 
 T = TypeVar("T")
+
+_OF_CLIENT = re.compile(r"client\d+/")
 
 SGD = Sgd(lr=5e-3, momentum=0.9, weight_decay=5e-5)
 """The clients' optimiser where a recording's config does not say."""
@@ -70,7 +73,7 @@ class Recording:
         # Only for the method: the samples of each step are recorded.
         self.budget = LocalBudget(
             self._number("batch_size", default=max(b.shape[1] for b in self._batches)),
-            steps=max(len(b) for b in self._batches),
+            steps=max(1, *(len(b) for b in self._batches)),
         )
         self._config_read |= {"local_epochs", "local_steps"}
 
@@ -159,15 +162,24 @@ class Recording:
         """Return an array of real numbers as float32."""
         return torch.from_numpy(self.array(name, shape).astype(np.float32))
 
-    def indices(self, name: str, low: int, high: int, most: int = 2) -> np.ndarray:
-        """Return an array [rows, columns], of up to `most` axes, of whole numbers, low to high."""
+    def indices(
+        self, name: str, low: int, high: int, most: int = 2, *, empty: bool = False
+    ) -> np.ndarray:
+        """Return an array [rows, columns], of up to `most` axes, of whole numbers, low to high.
+
+        Parameters
+        ----------
+        empty
+            Whether it may have no rows.
+        """
         found = self.array(name)
-        if not 2 <= found.ndim <= most or not found.size or found.dtype.kind not in "iu":
+        filled = found.size > 0 or (empty and len(found) == 0 and found.ndim == 2)
+        if not 2 <= found.ndim <= most or not filled or found.dtype.kind not in "iu":
             raise self.error(
                 f"{name!r} holds {found.dtype} of shape {found.shape}, expected whole numbers "
                 "in two dimensions"
             )
-        if found.min() < low or found.max() > high:
+        if found.size and (found.min() < low or found.max() > high):
             raise self.error(f"{name!r} holds a number outside {low} to {high}")
         return found.astype(np.int64)
 
@@ -260,7 +272,7 @@ class Recording:
         return float(value)
 
     def _count_clients(self) -> int:
-        return len({name.split("/")[0] for name in self.names("client")})
+        return len({name.split("/")[0] for name in self.names() if _OF_CLIENT.match(name)})
 
     def _count_rounds(self) -> int:
         for name in ("test_accuracy", "test_loss"):
@@ -286,9 +298,9 @@ class Recording:
     def _client_batches(self, k: int, stream: str = "") -> np.ndarray:
         name = f"batches/client{k}{stream}"
         n, axes = int(self.federation.train.sizes[k]), 3 if stream else 2
-        found = self.indices(name, -1, n - 1, axes)
+        found = self.indices(name, -1, n - 1, axes, empty=True)
         real = found >= 0
-        if not real[..., 0].all() or (real[..., 1:] > real[..., :-1]).any():
+        if not real[..., :1].all() or (real[..., 1:] > real[..., :-1]).any():
             raise self.error(f"{name!r} holds an empty batch, or -1 before an index")
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from golden_recordings import Arrays, load, mlp, save
 from partial_recordings import partial_recording
 from torch import nn
 
-from pflbench.conformance.golden import Replay, replay
+from pflbench.conformance.golden import Recording, Replay, replay
 from pflbench.errors import InputError
 from pflbench.schema.plugins import installed
 
@@ -126,6 +127,55 @@ def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     config["weighting"] = "samples" if config["weighting"] == "uniform" else "uniform"
     path = save(tmp_path / "other.npz", {**arrays, "config": np.array(json.dumps(config))})
     assert replayed(FILES[file][0], path).differences["aggregated"] > 1e-3
+
+
+@pytest.mark.mostly_slow("feddbe")
+@pytest.mark.parametrize(
+    "file",
+    [
+        *("fedproto", "fedpac", "knnper", "fedala", "fedfomo", "ifca", "fedem", "cfl"),
+        *("pfedgraph", "feddbe", "pfedme", "perfedavg"),
+    ],
+)
+def test_what_may_be_missing_is_not_asked_for(file: str, tmp_path: Path) -> None:
+    """Only data, batches, initial models, cohorts, parameters and one result are left."""
+    arrays = load(HERE / f"{file}.npz")
+    config = json.loads(str(arrays["config"]))
+    method = FILES[file][0]
+    implied = ("method", "source", "clients", "classes", "rounds", "batch_size", "hidden", "head")
+    without = [name for name in ("momentum", "weight_decay") if not config[name]]
+    config = {name: value for name, value in config.items() if name not in (*implied, *without)}
+    needed = re.compile(r"client\d+/|batches/|init/|cohort$|downloads$|test_loss$")
+    kept = {name: array for name, array in arrays.items() if needed.match(name)}
+    kept["config"] = np.array(json.dumps(config))
+    result = replayed(method, save(tmp_path / "bare.npz", kept))
+    assert set(result.differences) == {"test_loss"}
+    assert result.within(TOLERANCE), result.differences
+
+
+def test_the_number_of_clients_is_that_of_their_data(tmp_path: Path) -> None:
+    """Other names begin with "client", too."""
+    arrays = load(HERE / "feddbe.npz")
+    config = json.loads(str(arrays["config"]))
+    del config["clients"]
+    path = save(tmp_path / "bare.npz", {**arrays, "config": np.array(json.dumps(config))})
+    assert Recording(path).clients == 6
+
+
+def test_a_client_that_is_smaller_than_a_full_batch_keeps_its_model(tmp_path: Path) -> None:
+    """Some code drops batches that are not full."""
+    arrays = load(HERE / "fedproto.npz")
+    config = {**json.loads(str(arrays["config"])), "rounds": 1}
+    needed = re.compile(r"client\d+/|batches/|init/|round0/")
+    kept = {name: array for name, array in arrays.items() if needed.match(name)}
+    kept |= {"test_loss": arrays["test_loss"][:1], "config": np.array(json.dumps(config))}
+    kept["batches/client2"] = np.zeros((0, 8), np.int64)
+    for name in [name for name in kept if name.startswith("init/")]:
+        local = f"round0/local/{name.removeprefix('init/')}"
+        kept[local] = kept[local].copy()
+        kept[local][2] = kept[name]
+    result = replayed("fedproto", save(tmp_path / "small.npz", kept))
+    assert result.differences["local"] <= TOLERANCE
 
 
 @pytest.mark.mostly_slow("local")

@@ -23,17 +23,20 @@ class FedDBERounds(RecordedRounds):
         assert isinstance(client, FedDBEClient)
         D = client.head.features
         means = sim.round(0, sim.everyone).uploads["mean"]
-        recorded = self.recording.tensor("initial_means", (K, D))
-        self.differences.note("initial_means", means, recorded)
-        recorded = self.recording.tensor("global_mean", (D,))
-        self.differences.note("global_mean", server.consensus, recorded)
+        for name, ours, shape in (
+            ("initial_means", means, (K, D)),
+            ("global_mean", server.consensus, (D,)),
+        ):
+            if self.recording.names(name):
+                self.differences.note(name, ours, self.recording.tensor(name, shape))
         return 1
 
     def further(self, r: int, report: RoundReport) -> None:
         """Compare z̄ᵖ of all clients."""
-        vectors = self.simulation.states["vector"]
-        recorded = self.recording.tensor("client_means", (self.recording.rounds, *vectors.shape))
-        self.differences.note("client_means", vectors, recorded[r])
+        recording, vectors = self.recording, self.simulation.states["vector"]
+        if recording.names("client_means"):
+            recorded = recording.tensor("client_means", (recording.rounds, *vectors.shape))
+            self.differences.note("client_means", vectors, recorded[r])
 
 
 def replay(recording: Recording, engine: str) -> Mapping[str, float]:

@@ -19,7 +19,7 @@ class PerFedAvgRounds(RecordedRounds):
 
     def optimiser(self) -> Sgd:
         """Return the outer optimiser: config `beta` is its rate, `lr` is α."""
-        sgd = self.recording.sgd
+        sgd = super().optimiser()
         return Sgd(self.recording.real("beta", 0.01), sgd.momentum, sgd.weight_decay)
 
     def personal(self, report: RoundReport) -> Tensor:

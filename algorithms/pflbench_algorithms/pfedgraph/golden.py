@@ -26,8 +26,9 @@ class PFedGraphRounds(RecordedRounds):
         server = sim.server
         assert isinstance(server, PFedGraphServer)
         for name, ours in ("similarity", server.similarity), ("graph", server.graph(sim.everyone)):
-            recorded = self.recording.tensor(name, (self.recording.rounds, K, K))[r]
-            self.differences.note(name, among(ours, cohort), among(recorded, cohort))
+            if self.recording.names(name):
+                recorded = self.recording.tensor(name, (self.recording.rounds, K, K))[r]
+                self.differences.note(name, among(ours, cohort), among(recorded, cohort))
         if len(cohort) == K:
             self.compare_tests(r, "local/", self.local(report))
 
@@ -55,7 +56,7 @@ def replay(recording: Recording, engine: str) -> Mapping[str, float]:
         The recording is incomplete, or another method's.
     """
     more: dict[str, Any] = {}
-    if "same_above" not in recording.config:
+    if "same_above" not in recording.config and recording.names("similarity"):
         K = recording.clients
         recorded = recording.tensor("similarity", (recording.rounds, K, K))
         ones = int((recorded == 1).sum(dim=(1, 2)).max())

@@ -19,7 +19,7 @@ class PFedMeRounds(RecordedRounds):
     def optimiser(self) -> Sgd:
         """Return the optimiser of θ: config `lr` is η, and `mu` a weight decay."""
         rate, mu = self.recording.real("personal_lr", 0.1), self.recording.real("mu", 0.0)
-        sgd = self.recording.sgd
+        sgd = super().optimiser()
         return Sgd(rate, sgd.momentum, sgd.weight_decay + mu)
 
     def replay(self) -> Mapping[str, float]:
