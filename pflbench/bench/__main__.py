@@ -75,10 +75,12 @@ def _measure(
         "plain loop": PlainLoop(work, device=device).round,
         "plain loop, fused SGD": PlainLoop(work, fused=True, device=device).round,
     }
+    gradients = dict.fromkeys(contenders, work.steps)
     for algorithm in algorithms:
         for engine in engines:
             played = simulation(work, algorithm, engine=engine, device=device)
-            contenders[f"{algorithm}, {played.engine.name}"] = rounds_of(played)
+            name = f"{algorithm}, {played.engine.name}"
+            contenders[name] = _counted(name, rounds_of(played), gradients)
     seconds = side_by_side(contenders, rounds, device)
     rate = 2 * _GEMM**3 / seconds.pop("large sgemm")
     table = Table(
@@ -87,18 +89,30 @@ def _measure(
         title_justify="left",
     )
     table.add_column("round of")
-    for name in ("seconds", "against plain loop", "GFLOP/s", "share of sgemm"):
+    for name in ("seconds", "gradients", "speed of a gradient", "GFLOP/s", "share of sgemm"):
         table.add_column(name, justify="right")
+    plain = seconds["plain loop"] / work.steps
     for name, value in seconds.items():
-        reached = work.flops / value
+        done = gradients[name]
+        reached = work.flops * done / work.steps / value
         table.add_row(
             name,
             f"{value:.3f}",
-            f"{seconds['plain loop'] / value:.2f} ×",
+            f"{done:,}",
+            f"{plain * done / value:.2f} × plain loop" if done else "–",
             f"{reached / 1e9:,.0f}",
             f"{reached / rate:.0%}",
         )
     return table
+
+
+def _counted(name: str, play: Round, gradients: dict[str, int]) -> Round:
+    """Return a round that notes how many gradients it computes."""
+
+    def round() -> None:
+        gradients[name] = play().steps
+
+    return round
 
 
 if __name__ == "__main__":
