@@ -93,12 +93,15 @@ class Recording:
     def cohorts(self) -> list[Tensor]:
         """Return the participants, round by round, in ascending order; all if not recorded."""
         if not self.names("cohort"):
+            self._expect_training(range(self.clients))
             return [torch.arange(self.clients)] * self.rounds
         rows = self.indices("cohort", 0, self.clients - 1)
         if len(rows) != self.rounds:
             raise self.error(f"'cohort' has {len(rows)} rows for {self.rounds} rounds")
         if any(len(set(row)) < len(row) for row in rows.tolist()):
             raise self.error("'cohort' names a client twice in a round")
+        for row in rows.tolist():
+            self._expect_training(row)
         return [torch.tensor(sorted(row)) for row in rows.tolist()]
 
     def network(self, models: int | None = None) -> Inferred:
@@ -290,6 +293,10 @@ class Recording:
         return self.attributed(
             lambda: Federation.from_arrays(given, classes=classes, source=str(self.path))
         )
+
+    def _expect_training(self, cohort: Sequence[int]) -> None:
+        if not any(len(self._batches[k]) for k in cohort):
+            raise self.error("no client of a round has a batch, expected one that trains")
 
     def _stream(self, name: str) -> Batches:
         own = [self._client_batches(k, f"/{name}") for k in range(self.clients)]

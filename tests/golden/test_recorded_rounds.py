@@ -178,6 +178,13 @@ def test_a_client_that_is_smaller_than_a_full_batch_keeps_its_model(tmp_path: Pa
     assert result.differences["local"] <= TOLERANCE
 
 
+def test_a_round_in_which_nobody_trains_is_refused(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedproto.npz")
+    arrays |= {f"batches/client{k}": np.zeros((0, 8), np.int64) for k in range(6)}
+    with pytest.raises(InputError, match="no client of a round has a batch"):
+        replayed("fedproto", save(tmp_path / "idle.npz", arrays))
+
+
 @pytest.mark.mostly_slow("local")
 @pytest.mark.parametrize("quantity", ["received", "local", "aggregated"])
 def test_a_perturbed_quantity_is_noticed(quantity: str, tmp_path: Path) -> None:
