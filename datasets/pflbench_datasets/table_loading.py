@@ -143,7 +143,7 @@ def _rows(
 
 
 def _nearest(name: str, columns: Sequence[str]) -> str:
-    return suggestion(name, columns).rstrip(".").replace(" Did", ". Did", 1)
+    return "." + suggestion(name, columns).rstrip(".")
 
 
 def _together(made: Sequence[Column]) -> np.ndarray:

@@ -151,6 +151,7 @@ WRONG = {
     "missing clients": (holes(hospital=["a", "", "b"] * 20), HOW, "in 'hospital'"),
     "missing labels": (holes(ill=["a", "b", None] * 20), HOW, "20 in 'ill'"),
     "no column": (FRAME, "?label=il", "no column 'il'. Did you mean 'ill'"),
+    "no column at all like it": (FRAME, "?label=qqqqq", "no column 'qqqqq'. Known: "),
     "no option": (FRAME, "?lable=ill", "'lable' is not an option.* Did you mean 'label'"),
     "twice": (FRAME, "?label=ill&label=age", "given twice"),
     "no value": (FRAME, "?label=", "has no value"),
