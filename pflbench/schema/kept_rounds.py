@@ -36,7 +36,7 @@ def kept_rounds(written: object, name: str, *, every: bool = True) -> str:
     known = WORDS
     if every:
         expected = "last, selected or every=N with a whole number N ≥ 1"
-        known += (EVERY,)
+        known += () if text.startswith(EVERY) else (EVERY,)
     raise InputError(f"{name} {written!r} is not valid: expected {expected}.{nearest(text, known)}")
 
 

@@ -43,6 +43,8 @@ def test_a_round_is_exported(pflbench: Call, folder: Path, data: str) -> None:
     assert (result.exit_code, "expected one of 3, 4" in result.stderr) == (2, True)
     result = pflbench(*command, "--keep-models", "evry=3")
     assert (result.exit_code, "Did you mean 'every='" in result.stderr) == (2, True)
+    result = pflbench(*command, "--keep-models", "every=0")
+    assert (result.exit_code, "Did you mean" in result.stderr) == (2, False)
 
 
 def test_what_cannot_be_exported_is_refused_in_a_sentence(
