@@ -72,6 +72,7 @@ _EPILOG = (
         "status",
         "leaderboard",
         "table",
+        "methods-section",
         "plan",
         "report",
         "plot",
