@@ -56,7 +56,11 @@ def bundle(
 
     with waiting("packing"):
         if matrix is None:
-            boards = leaderboard(results, scenarios=listed(scenarios), datasets=listed(datasets))
+            boards = leaderboard(
+                results,
+                scenarios=listed(scenarios, "--scenario"),
+                datasets=listed(datasets, "--dataset"),
+            )
         else:
             from pflbench.experiments.matrix_tables import matrix_boards
 

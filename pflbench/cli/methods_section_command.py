@@ -73,7 +73,11 @@ def methods_section(
         from pflbench.results.tunings import studies_of
 
         if matrix is None:
-            boards = leaderboard(results, scenarios=listed(scenarios), datasets=listed(datasets))
+            boards = leaderboard(
+                results,
+                scenarios=listed(scenarios, "--scenario"),
+                datasets=listed(datasets, "--dataset"),
+            )
         else:
             from pflbench.experiments.matrix_tables import matrix_boards
 

@@ -20,9 +20,19 @@ from pflbench.schema.scenario_fields import ScenarioField
 _SETTING = re.compile(r"([a-z][a-z0-9-]*(?:\+[a-z]+)*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
 
-def listed(values: Iterable[str]) -> list[str]:
-    """Flatten an option that may be given several times or as a list; drop repetitions."""
-    return list(dict.fromkeys(part for value in values for part in split_list(value)))
+def listed(values: Iterable[str], option: str = "") -> list[str]:
+    """Flatten an option that may be given several times or as a list; drop repetitions.
+
+    Raises
+    ------
+    InputError
+        The option of this name was given, and names nothing.
+    """
+    given = tuple(values)
+    parts = list(dict.fromkeys(part for value in given for part in split_list(value)))
+    if option and given and not parts:
+        raise InputError(f"{option} is empty: expected at least one.")
+    return parts
 
 
 def read_seeds(values: Iterable[str]) -> list[int]:

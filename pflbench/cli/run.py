@@ -135,7 +135,8 @@ def run(
     from pflbench.report.terminal.screen import waiting
 
     where = take_where(options)
-    options["metrics"], options["observers"] = listed(metrics), listed(observers)
+    options["metrics"] = listed(metrics, "--metrics")
+    options["observers"] = listed(observers, "--observer")
     if several():
         where.refuse_torchrun()
     with processes(ctx.obj, partial(_interrupted, ctx)) as group:

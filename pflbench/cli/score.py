@@ -44,6 +44,7 @@ data are not needed.
 @debug_option
 def score(run: str, metrics: tuple[str, ...], split: str, results: Path) -> None:
     """Print them."""
+    names = listed(metrics, "--metrics")
     from pflbench.report.tables.entries import four_digits
     from pflbench.report.terminal.screen import literal, numbers_right, show, table
     from pflbench.results import Store
@@ -51,7 +52,7 @@ def score(run: str, metrics: tuple[str, ...], split: str, results: Path) -> None
 
     stored = Store(results).named(run)
     found = Predictions.stored(stored, split)
-    values = {name: found.score(name) for name in listed(metrics)}
+    values = {name: found.score(name) for name in names}
     title = f"run {stored.id}: {split}, round {found.round}, {len(found.clients):,} clients"
     made = table("metric", "mean", "least", "greatest", "undefined for", title=title)
     for name, of_clients in values.items():

@@ -179,8 +179,8 @@ def select_boards(
     """Return the boards of a results folder that the options of a command choose."""
     return leaderboard(
         results,
-        scenarios=listed(scenarios),
-        datasets=listed(datasets),
+        scenarios=listed(scenarios, "--scenario"),
+        datasets=listed(datasets, "--dataset"),
         target=target,
         network=network,
         score=score,

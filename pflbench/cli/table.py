@@ -101,10 +101,10 @@ def table(
         made = made_of(
             results,
             matrix=matrix,
-            metrics=listed(metrics),
+            metrics=listed(metrics, "--metrics"),
             spread=spread,
-            scenarios=listed(scenarios),
-            datasets=listed(datasets),
+            scenarios=listed(scenarios, "--scenario"),
+            datasets=listed(datasets, "--dataset"),
             across=across,
             data_dir=data_dir,
             fallback=not no_fallback,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from calling import SMALL, Call
 
 from pflbench.results import Store
@@ -27,3 +28,26 @@ def test_metrics_are_computed_after_the_run(pflbench: Call, folder: Path, data: 
     assert pflbench(*command, "--rerun", "always").exit_code == 0
     done = pflbench("score", run.id, "--metrics", "accuracy")
     assert (done.exit_code, "has no predictions" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [
+        ("run --algo local --dataset npz:none.npz", "--metrics"),
+        ("run --algo local --dataset npz:none.npz", "--observer"),
+        ("score 1f0c", "--metrics"),
+        ("table", "--metrics"),
+        ("table", "--dataset"),
+        ("leaderboard", "--dataset"),
+        ("bundle all.zip", "--scenario"),
+    ],
+)
+def test_an_option_that_names_nothing_is_refused_not_ignored(
+    pflbench: Call, folder: Path, data: str, command: str, option: str
+) -> None:
+    for nothing in (",", ""):
+        done = pflbench(*command.split(), option, nothing)
+        assert (done.exit_code, done.stderr.strip()) == (
+            2,
+            f"Error: {option} is empty: expected at least one.",
+        )
