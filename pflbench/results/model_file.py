@@ -7,19 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pflbench.errors import DamagedError, InputError
-from pflbench.results.checkpoint import save_tensors, storable
-from pflbench.results.files import reading, write_file
+from pflbench.results.described_tensors import read_description, write_described
+from pflbench.results.files import reading
 from pflbench.results.stored import MODELS, MODELS_OF, StoredRun, model_files
 from pflbench.schema.kept_rounds import step_of
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_KEY = "pflbench"
-"""Key of the file's metadata: `KeptModels` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +66,7 @@ class KeptModels:
 
 def write_models(folder: Path, models: KeptModels, tensors: Mapping[str, Tensor]) -> None:
     """Write the models' tensors, [N, *shape] each or, if common, [*shape]."""
-    path = folder / models.file
-    plain, about = storable(tensors), {_KEY: msgspec.json.encode(models).decode()}
-    write_file(path, lambda temporary: save_tensors(plain, temporary, about))
+    write_described(folder / models.file, models, tensors)
 
 
 def kept_models(run: StoredRun, round: int | None = None) -> KeptModels:
@@ -131,15 +124,7 @@ def read_kept(path: Path) -> KeptModels:
     DamagedError
         The file is missing or damaged.
     """
-    import safetensors  # here: listing and reading results need no torch
-
-    with reading(path):  # it is a plain file
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                text = (file.metadata() or {}).get(_KEY, "")
-            return msgspec.json.decode(text, type=KeptModels)
-        except (OSError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
-            raise DamagedError(path, f"{path} is damaged: {error}") from error
+    return read_description(path, KeptModels)
 
 
 def read_model(path: Path, models: KeptModels, client: int) -> dict[str, Tensor]:

@@ -7,18 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from pflbench.errors import DamagedError, InputError
-from pflbench.results.checkpoint import save_tensors, storable
-from pflbench.results.files import reading, write_file
+from pflbench.results.described_tensors import read_description, write_described
+from pflbench.results.files import reading
 from pflbench.results.stored import PREDICTIONS, StoredRun
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_KEY = "pflbench"
-"""Key of the file's metadata: `KeptPredictions` as JSON."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +37,7 @@ class KeptPredictions:
 
 def write_predictions(path: Path, kept: KeptPredictions, tensors: Mapping[str, Tensor]) -> None:
     """Write predictions: "SPLIT.log_probabilities", "SPLIT.labels" and "SPLIT.samples"."""
-    plain, about = storable(tensors), {_KEY: msgspec.json.encode(kept).decode()}
-    write_file(path, lambda temporary: save_tensors(plain, temporary, about))
+    write_described(path, kept, tensors)
 
 
 def kept_predictions(run: StoredRun) -> KeptPredictions:
@@ -74,15 +68,7 @@ def read_kept_predictions(path: Path) -> KeptPredictions:
     DamagedError
         The file is missing or damaged.
     """
-    import safetensors  # here: listing and reading results need no torch
-
-    with reading(path):  # it is a plain file
-        try:
-            with safetensors.safe_open(path, "pt") as file:
-                text = (file.metadata() or {}).get(_KEY, "")
-            return msgspec.json.decode(text, type=KeptPredictions)
-        except (OSError, safetensors.SafetensorError, msgspec.MsgspecError) as error:
-            raise DamagedError(path, f"{path} is damaged: {error}") from error
+    return read_description(path, KeptPredictions)
 
 
 def read_predictions(path: Path) -> dict[str, Tensor]:
