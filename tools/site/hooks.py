@@ -28,6 +28,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         SOURCES[file.src_uri] = f"docs/{file.src_uri}"
     _add(files, config, "index.md", (ROOT / "README.md").read_text("utf-8"), "README.md")
     PAGES.update({source: uri for uri, source in SOURCES.items()})
+    PAGES.update({f"docs/{file.src_uri}": file.src_uri for file in files.media_files()})
 
     specs = methods()
     first = "# Methods\n\nAll methods that come with pflbench. [What they share, and which to use "
