@@ -12,11 +12,11 @@ from pflbench.federation import ClientArrays, DataRequest, Pool
 from pflbench.federation.checks import check_inputs, check_labels, count_classes
 from pflbench.federation.client_names import as_unicode, natural_order
 from pflbench.federation.clients import ARRAYS, check_clients
+from pflbench.federation.holdout import for_test
 from pflbench.federation.images import check_pixels, remarks_on
 from pflbench.schema.archives import ArchiveError, NoArchiveError, read_archive
 from pflbench.schema.content import regular
 from pflbench_datasets.folders import DataFolder, is_folder
-from pflbench_datasets.holdout import hold_out
 from pflbench_datasets.owners import FEWEST, check_sizes, numbered_clients
 from pflbench_datasets.recognition import pfllib
 
@@ -74,7 +74,7 @@ def _pool(path: Path) -> Pool:
         raise InputError(
             f"npz: the number of samples in {path} is {len(y)}, expected at least {FEWEST}."
         )
-    test = hold_out(y, owners)
+    test = for_test(y, owners)
     clients = "" if names is None else f" of {len(names):,} clients"
     return Pool(
         train_x=x[~test],

@@ -10,9 +10,9 @@ from PIL import Image, UnidentifiedImageError
 
 from pflbench.errors import InputError
 from pflbench.federation import DataRequest, Pool
+from pflbench.federation.holdout import for_test
 from pflbench.schema.content import described
 from pflbench_datasets.folders import is_folder
-from pflbench_datasets.holdout import hold_out
 from pflbench_datasets.layout import Layout, Sample, read_layout
 
 _GREY = ("1", "L")
@@ -51,7 +51,7 @@ def load(request: DataRequest) -> Pool:
     if "test" in x:
         test_x, test_y = x["test"], y["test"]
     else:
-        test = hold_out(train_y)
+        test = for_test(train_y)
         test_x, test_y, train_x, train_y = (
             train_x[test],
             train_y[test],

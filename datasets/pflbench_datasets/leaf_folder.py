@@ -17,9 +17,9 @@ from pflbench.errors import InputError
 from pflbench.federation import ClientArrays, DataRequest
 from pflbench.federation.client_names import as_unicode, natural_order, shown
 from pflbench.federation.clients import check_clients
+from pflbench.federation.holdout import for_test
 from pflbench.schema.content import described, regular
 from pflbench_datasets.folders import DataFolder, is_folder
-from pflbench_datasets.holdout import hold_out
 from pflbench_datasets.leaf_files import Samples, Split, read_split
 from pflbench_datasets.leaf_text import (
     LENGTH,
@@ -157,7 +157,7 @@ def _held_out(user: str, whole: Split) -> Mapping[str, Samples]:
             f"leaf: user {shown(user)!r} has {len(y)} sample{'' if len(y) == 1 else 's'}: each "
             f"needs at least {_FEWEST}, for training, validation and test."
         )
-    test = hold_out(np.unique(np.asarray(y), axis=0, return_inverse=True)[1].reshape(-1))
+    test = for_test(np.unique(np.asarray(y), axis=0, return_inverse=True)[1].reshape(-1))
     return {
         f"{split}_{part}": _at(values, np.flatnonzero(chosen))
         for split, chosen in (("train", ~test), ("test", test))

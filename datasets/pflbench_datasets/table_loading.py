@@ -15,7 +15,7 @@ from pflbench.errors import InputError, suggestion
 from pflbench.federation import SPLITS, ClientArrays, DataRequest, Pool, Split
 from pflbench.federation.checks import check_inputs, check_labels
 from pflbench.federation.clients import check_clients
-from pflbench_datasets.holdout import hold_out
+from pflbench.federation.holdout import for_test
 from pflbench_datasets.owners import FEWEST, check_sizes, numbered_clients
 from pflbench_datasets.table_columns import Column, check_missing, feature, is_text, labels
 from pflbench_datasets.table_files import FILE, read_table
@@ -196,7 +196,7 @@ def _unsplit(rows: _Rows, kind: str) -> Pool:
         check_sizes(rows.names, rows.owner, kind, rows.path)
     elif len(rows.y) < FEWEST:
         raise InputError(f"{kind}: {rows.path} has {len(rows.y)} rows, expected at least {FEWEST}.")
-    test = hold_out(rows.y, rows.owner)
+    test = for_test(rows.y, rows.owner)
     return Pool(
         train_x=rows.x[~test],
         train_y=rows.y[~test],

@@ -71,7 +71,7 @@ def named_clients(clients: Any) -> tuple[list[Any], tuple[str, ...] | None]:
                 "The arrays of one client were given where a list of clients was expected: "
                 "[{...}] makes a federation of one client."
             )
-        return _in_order(clients)
+        return in_order(clients)
     if isinstance(clients, str | np.ndarray | Tensor | Dataset) or not isinstance(
         clients, Iterable
     ):
@@ -85,7 +85,14 @@ def named_clients(clients: Any) -> tuple[list[Any], tuple[str, ...] | None]:
     return made, None
 
 
-def _in_order(clients: Mapping[Any, Any]) -> tuple[list[Any], tuple[str, ...]]:
+def in_order(clients: Mapping[Any, Any]) -> tuple[list[Any], tuple[str, ...]]:
+    """Return a mapping's clients in the natural order of their names, and the names.
+
+    Raises
+    ------
+    InputError
+        It is empty, or a name is neither a text nor a whole number.
+    """
     if not clients:
         raise InputError("A federation needs at least one client, and none was given.")
     numbers = all(isinstance(name, Integral) for name in clients)

@@ -14,7 +14,12 @@ from pflbench.errors import InputError
 from pflbench.federation.arrays import ContentHash, cast_inputs, to_inputs, to_labels
 from pflbench.federation.client_names import as_unicode, client_words
 from pflbench.federation.clients import check_clients, named_clients, read_client
+from pflbench.federation.frames import clients_of_frame
+from pflbench.federation.hugging_face import CLIENT, frame_of
+from pflbench.federation.index_maps import clients_of_pool
 from pflbench.federation.splits import SPLITS, Split
+from pflbench.federation.torch_datasets import read_clients
+from pflbench.streams import stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,3 +215,144 @@ class Federation:
             names=own_names,
             remark=checked.remark,
         )
+
+    @staticmethod
+    def from_frame(
+        frame: Any,
+        *,
+        label: str,
+        client: str,
+        split: str | None = None,
+        inputs: Sequence[str] | None = None,
+        classes: int | None = None,
+        source: str = "a data frame in memory",
+    ) -> Federation:
+        """Make a federation of a pandas DataFrame, a sample a row.
+
+        Parameters
+        ----------
+        label
+            Column of labels. Whole numbers from 0 without gaps stay as they are; other whole
+            numbers, texts and categories are numbered, and the remark says how.
+        client
+            Column of clients, texts or whole numbers, whose names are kept.
+        split
+            Column of splits (train, val, test). None: a fifth of each client's rows, stratified by
+            class, is for test.
+        inputs
+            Columns of inputs; None for all others. Numbers are used unchanged, as float32. One
+            column may hold arrays or images, which keep their shape.
+        classes
+            Number of classes, with labels that are numbers, any of which may be absent.
+        source
+            The data in words.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            A column is missing or not so, or a client's arrays break the rules of `from_arrays`.
+        """
+        found = clients_of_frame(frame, label, client, split, inputs, classes)
+        return _with_remark(
+            Federation.from_arrays(found.clients, found.classes, source=source), found.remark
+        )
+
+    @staticmethod
+    def from_huggingface(
+        data: Any,
+        *,
+        label: str = "label",
+        client: str | None = None,
+        inputs: Sequence[str] | None = None,
+        classes: int | None = None,
+        source: str = "data sets in memory",
+    ) -> Federation:
+        """Make a federation of data sets of Hugging Face's `datasets`.
+
+        Parameters
+        ----------
+        data
+            One Dataset, or its splits by name (`DatasetDict`), with a column of clients; or a list
+            of clients, or a mapping of names to clients, each a Dataset or its splits, as the
+            partitions of flwr-datasets are.
+        client
+            Column of clients of one data set.
+        label, inputs, classes, source
+            As of `from_frame`; a column of class labels brings the number of classes. Images are
+            decoded to bytes of (channels, height, width).
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            As of `from_frame`.
+        """
+        frame, split = frame_of(data, label, client, inputs)
+        return Federation.from_frame(
+            frame, label=label, client=CLIENT, split=split, classes=classes, source=source
+        )
+
+    @staticmethod
+    def from_pool(
+        data: Any,
+        partition: Any,
+        classes: int | None = None,
+        *,
+        test: Any = None,
+        source: str = "samples in memory",
+    ) -> Federation:
+        """Make a federation of samples and a partition of them.
+
+        Parameters
+        ----------
+        data
+            The samples, a pair (x, y) of arrays, or a torch Dataset of such pairs.
+        partition
+            A list of clients, or a mapping of names to clients. A client is the list of its
+            samples' indices, or indices by split, `{"train": [...], "val": [...], "test": [...]}`,
+            where `val` may be absent. No sample is with two clients, but test samples may be.
+        classes, source
+            As of `from_arrays`.
+        test
+            Samples for test, like `data`, which the indices under `test` count. Without indices
+            under `test` they are given out in the clients' shares of each training class; without
+            samples for test, a fifth of each client's, stratified by class, is for test.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            The partition has another form, or names a sample that does not exist or is in two
+            places; or the samples break the rules of `from_arrays`.
+        """
+        clients, names = clients_of_pool(data, partition, classes, test, stream(0, "own test"))
+        return Federation.from_arrays(clients, classes, source=source, names=names)
+
+    @staticmethod
+    def from_torch(
+        clients: Any,
+        classes: int | None = None,
+        *,
+        source: str = "torch data sets in memory",
+        names: Sequence[str] | None = None,
+    ) -> Federation:
+        """Make a federation of its clients' torch data sets; each sample is read once, now.
+
+        Parameters
+        ----------
+        clients
+            A list of clients, or a mapping of names to clients. A client is a Dataset of pairs
+            (x, y), of which a fifth, stratified by class, is for test; or its splits
+            `{"train": Dataset, "val": Dataset, "test": Dataset}`, where `val` may be absent.
+        classes, source, names
+            As of `from_arrays`.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            The samples break the rules of `from_arrays`, or change from one look to the next.
+        """
+        return Federation.from_arrays(read_clients(clients), classes, source=source, names=names)
+
+
+def _with_remark(federation: Federation, remark: str) -> Federation:
+    both = " ".join(filter(None, (remark, federation.remark)))
+    return replace(federation, remark=both)

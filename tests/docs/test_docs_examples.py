@@ -133,6 +133,14 @@ def test_the_other_pages_run(
         assert (folder / "skew.png").stat().st_size > 0
 
 
+@pytest.mark.slow
+def test_own_data_in_python_runs() -> None:
+    names: dict[str, Any] = {}
+    for block in blocks(DOCS / "own-data.md", "python"):
+        run_python(block, names)
+    assert names["federation"].names == ("a", "b")
+
+
 def test_recorded_runs_are_replayed(command_line: Call, folder: Path) -> None:
     shutil.copytree(ROOT / "tests" / "golden", folder / "tests" / "golden")
     replayed = commands(DOCS / "golden.md", "bash")

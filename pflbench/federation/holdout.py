@@ -10,7 +10,7 @@ SHARE = 5
 """One in this number of samples is for test."""
 
 
-def hold_out(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndarray:
+def for_test(labels: np.ndarray, owners: np.ndarray | None = None) -> np.ndarray:
     """Choose the test samples: a fifth of each owner's, in the proportions of its classes.
 
     The choice depends on the labels and owners alone, never on a run's seed: a data set's test
