@@ -16,6 +16,7 @@ from pflbench.schema.expressions import Expression, format_scalar, parse_express
         (" dirichlet ( alpha = 0.1 ) ", "dirichlet", {"alpha": "0.1"}),
         ("rotated(step=10, train=none,)", "rotated", {"step": "10", "train": "none"}),
         ("a-b_2(x=-1e-3)", "a-b_2", {"x": "-1e-3"}),
+        ("f(o=adam(a=1, b=2), c=3)", "f", {"o": "adam(a=1, b=2)", "c": "3"}),
     ],
 )
 def test_expressions_are_read(text: str, name: str, arguments: dict[str, str]) -> None:
@@ -33,6 +34,7 @@ def test_expressions_are_read(text: str, name: str, arguments: dict[str, str]) -
         ("d(a=1,a=2)", "'a' is given twice"),
         ("d(a=(1))", "is not an argument"),
         ("d(a=1))", "is not an argument"),
+        ("d(a=b(c=e(1)))", "is not an argument"),
     ],
 )
 def test_other_forms_are_refused(text: str, part: str) -> None:

@@ -172,7 +172,8 @@ def with_data(read: Read, cache: DataCache) -> Identified:
         **read.settled,
         **{**numbers, "clients": clients},
     )
-    algorithm = Choice(read.spec.name, read.settings.of_identity(scenario.lr), read.spec.version)
+    settings, spec = read.settings, read.spec
+    algorithm = Choice(spec.name, settings.of_identity(scenario.lr), settings.version(spec))
     cell = Cell(scenario, algorithm, seed)
     return Identified(**vars(read), cell=cell, data=data, model=model, attendance=attendance)
 

@@ -27,6 +27,8 @@ from pflbench.schema.expressions import is_model_file
 from pflbench.schema.numbers import number_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario import Choice
+from pflbench.schema.settings import parse_settings
+from pflbench.schema.specs import AlgorithmSpec
 
 TOLERANCE = 0.05
 """Share by which numbers may differ on another machine.
@@ -242,7 +244,8 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
             if shelf is registry.models and is_model_file(choice.name):
                 version = model_of_file(choice.name).choice.version
             else:
-                version = registry.get(shelf, choice.name).version
+                spec = registry.get(shelf, choice.name)
+                version = _version(spec, choice, registry, cannot)
         except UnknownNameError as error:
             raise InputError(cannot + f"its {shelf.kind} is missing. {error}") from error
         if version != choice.version:
@@ -250,6 +253,16 @@ def _check(stored: StoredRun, registry: plugins.Registry) -> None:
                 cannot + f"it was computed with version {choice.version or 'none'} of the "
                 f"{shelf.kind} {choice.name!r}, and version {version or 'none'} is installed."
             )
+
+
+def _version(spec: Any, choice: Choice, registry: plugins.Registry, cannot: str) -> str:
+    """Return the version of an installed plugin, as an identity with its choice has it."""
+    if not isinstance(spec, AlgorithmSpec):
+        return str(spec.version)
+    try:
+        return parse_settings(spec, choice.parameters, registry).version(spec)
+    except InputError as error:  # it names a plugin, or has a parameter, that is no more
+        raise InputError(f"{cannot}{error}") from error
 
 
 def _device(where: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +13,8 @@ from pflbench.schema.parameters import Scalar
 
 _NAME = r"[A-Za-z][A-Za-z0-9_-]*(?:\+[a-z]+)*"
 _CALL = re.compile(rf"\s*({_NAME})\s*(?:\((.*)\))?\s*", re.DOTALL)
-_ARGUMENT = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*([^=(),]+?)\s*")
+_VALUE = rf"[^=(),]+?|{_NAME}\s*\([^()]*\)"
+_ARGUMENT = re.compile(rf"\s*([A-Za-z_][A-Za-z0-9_]*)\s*=\s*({_VALUE})\s*")
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Expression:
 def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.1)") -> Expression:
     """Read `name` or `name(key=value, …)`; `example` is one, for the message of an error.
 
+    A value may be such a text itself, without a third level: `fedopt(optimizer=adam(beta2=0.99))`.
+
     Raises
     ------
     InputError
@@ -47,7 +50,7 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
         )
     name, inside = match.group(1), match.group(2)
     arguments: dict[str, Scalar] = {}
-    for part in (inside or "").split(","):
+    for part in _parts(inside or ""):
         if not part.strip():
             continue
         argument = _ARGUMENT.fullmatch(part)
@@ -60,6 +63,14 @@ def parse_expression(text: str, *, kind: str, example: str = "dirichlet(alpha=0.
             raise InputError(f"{argument.group(1)!r} is given twice in {text!r}.")
         arguments[argument.group(1)] = argument.group(2)
     return Expression(name, arguments)
+
+
+def _parts(inside: str) -> Iterator[str]:
+    """Split arguments at commas outside parentheses."""
+    while inside:
+        end = _end_of_item(inside)
+        yield inside[:end]
+        inside = inside[end + 1 :]
 
 
 def is_expression(value: object) -> bool:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pflbench.errors import UnknownNameError
+from pflbench.errors import InputError, UnknownNameError
+from pflbench.schema.expressions import Expression, parse_expression
 from pflbench.schema.parameters import (
+    NoParameters,
     ParameterInfo,
     Scalar,
     describe_parameters,
@@ -45,18 +47,36 @@ assert {f.name for f in dataclasses.fields(EveryMethods)} == EVERY_METHODS
 
 
 class PluginName(str):
-    """The name of a plugin as the value of a parameter (`param(shelf=...)`), with its record."""
+    """A plugin as the value of a parameter (`param(shelf=...)`): its name, with what it stands for.
+
+    As a text it is the name, and in parentheses the parameters that are off their default.
+
+    Attributes
+    ----------
+    spec, parameters
+        The plugin's record, and an instance of its parameter class.
+    """
 
     spec: Any
+    parameters: Any
 
-    def __new__(cls, name: str, spec: Any) -> PluginName:
-        """Keep the record with the name."""
-        made = super().__new__(cls, name)
-        made.spec = spec
+    def __new__(cls, spec: Any, parameters: Any) -> PluginName:
+        """Keep the record and the parameters with the name."""
+        usual = {info.name: info.default for info in describe_parameters(type(parameters))}
+        values = parameters_of_identity(parameters)
+        given = {k: v for k, v in values.items() if v != usual[k]}
+        made = super().__new__(cls, str(Expression(spec.name, given)))
+        made.spec, made.parameters = spec, parameters
         return made
 
+    @property
+    def version(self) -> str:
+        """The version of the plugin, which decides numbers, too; "" if its kind has none."""
+        version = getattr(self.spec, "version", "")
+        return f"{self.spec.name} {version}" if version else ""
+
     def __deepcopy__(self, _: object) -> str:
-        """Return the name alone: it is all that is ever stored."""
+        """Return the text alone: it is all that is ever stored."""
         return str(self)
 
 
@@ -76,6 +96,12 @@ class Settings:
         if self.local_lr is None or self.local_lr == lr:
             return own
         return {**own, RATE: self.local_lr}
+
+    def version(self, spec: AlgorithmSpec) -> str:
+        """Return the version of a method in an identity: its own, and those of named plugins."""
+        values = [getattr(self.parameters, f.name) for f in dataclasses.fields(self.parameters)]
+        named = [value.version for value in values if isinstance(value, PluginName)]
+        return ", ".join(filter(None, [spec.version, *named]))
 
 
 def parse_settings(
@@ -105,9 +131,12 @@ def parse_settings(
     common = {name: value for name, value in given.items() if name in EVERY_METHODS}
     parameters: Any = parse_parameters(spec.parameters, own, owner=spec.name)
     local_lr = parse_parameters(EveryMethods, common, owner=spec.name).local_lr
-    return Settings(
-        parameters if registry is None else with_plugins(parameters, registry), local_lr
-    )
+    if registry is not None:
+        try:
+            parameters = with_plugins(parameters, registry)
+        except ValueError as error:  # a __post_init__ that looks at the plugins
+            raise InputError(f"Parameters of {spec.name}: {error}") from error
+    return Settings(parameters, local_lr)
 
 
 def describe_settings(spec: AlgorithmSpec) -> list[ParameterInfo]:
@@ -116,7 +145,7 @@ def describe_settings(spec: AlgorithmSpec) -> list[ParameterInfo]:
 
 
 def with_plugins(parameters: Any, registry: Registry) -> Any:
-    """Return parameters whose names of plugins have the records that a registry has for them.
+    """Return parameters whose names of plugins have what a registry has for them.
 
     Raises
     ------
@@ -124,18 +153,28 @@ def with_plugins(parameters: Any, registry: Registry) -> Any:
         No plugin has such a name, or it is broken.
     """
     found = {
-        info.name: PluginName(name, registry.get(getattr(registry, info.shelf), name))
+        info.name: _read(text, info.shelf, registry)
         for info in describe_parameters(type(parameters))
-        if info.shelf and (name := getattr(parameters, info.name)) is not None
+        if info.shelf and (text := getattr(parameters, info.name)) is not None
     }
     return dataclasses.replace(parameters, **found) if found else parameters
 
 
-def plugin_of(name: str, shelf: str) -> Any:
-    """Return the record of a plugin that a parameter names, as `parse_settings` has found it.
+def plugin_of(text: str, shelf: str) -> PluginName:
+    """Return the plugin that a parameter names, as `parse_settings` has found it.
 
-    A name that it has not seen is looked up among the installed plugins.
+    One that it has not seen is looked up among the installed plugins.
     """
-    if isinstance(name, PluginName):
-        return name.spec
-    return installed().get(getattr(installed(), shelf), name)
+    return text if isinstance(text, PluginName) else _read(text, shelf, installed())
+
+
+def _read(text: str, shelf: str, registry: Registry) -> PluginName:
+    """Read the name of a plugin, or name(parameter=value, ...)."""
+    there = getattr(registry, shelf)
+    if "(" not in text:
+        expression = Expression(text.strip())
+    else:
+        expression = parse_expression(text, kind=there.kind, example="name(parameter=value)")
+    spec = registry.get(there, expression.name)
+    kind = getattr(spec, "parameters", NoParameters)
+    return PluginName(spec, parse_parameters(kind, expression.arguments, owner=spec.name))

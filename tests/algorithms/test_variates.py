@@ -12,7 +12,7 @@ from small_federations import UNEVEN, simulate
 from torch import Tensor, nn
 
 from pflbench.engine import Simulation
-from pflbench.engine.optimisers import Adam
+from pflbench.engine.optimisers import Adam, RmsProp
 from pflbench.errors import InputError
 from pflbench.method import LocalBudget, Sgd
 from pflbench.schema.plugins import installed
@@ -21,7 +21,7 @@ from pflbench_algorithms.apfl import APFL
 from pflbench_algorithms.ditto import Ditto
 from pflbench_algorithms.fedamp import FedAMP
 from pflbench_algorithms.feddyn import FedDyn
-from pflbench_algorithms.fedopt import Adagrad, Adaptive, Momentum
+from pflbench_algorithms.fedopt import Adagrad, Adaptive, FedOpt, Momentum
 from pflbench_algorithms.gradient_weights import weight_of
 from pflbench_algorithms.perfedavg import PerFedAvg
 from pflbench_algorithms.pfedme import PFedMe
@@ -274,6 +274,26 @@ def test_server_optimisers_follow_their_formulas(name: str) -> None:
 
 def test_fedavgm_without_momentum_is_fedavg() -> None:
     assert_rows(models("fedavgm", Momentum(1.0, 0.0), ROUNDS), models("fedavg", None, ROUNDS))
+
+
+def test_a_named_server_optimizer_steps_as_it_does_at_clients() -> None:
+    """Its state lives on, through a checkpoint, too."""
+    sim = of("fedopt", FedOpt("rmsprop(alpha=0.9)", server_lr=0.05))
+    x, optimiser = sim.task.initial, RmsProp(0.05, alpha=0.9)
+    moments = optimiser.init(x)
+    for r in range(ROUNDS):
+        state, restored = sim.server.state(), of("fedopt", sim.server.parameters)
+        restored.server.restore(state)
+        sim.server = restored.server
+        cohort = sim.round(r).cohort.tolist()
+        mean = average(sim, cohort, [train(sim, x, i, r) for i in cohort])
+        x, moments = optimiser.step(x, x - mean, moments, 0.05)
+        assert_rows(sim.server.state()["w"], x)
+
+
+def test_a_named_server_optimizer_is_fedavg_by_default_and_each_rate_is_the_plugins() -> None:
+    assert_rows(models("fedopt", None, ROUNDS), models("fedavg", None, ROUNDS))
+    assert of("fedopt", FedOpt("adam")).server.optimiser == Adam(1e-3)
 
 
 ALL = ["scaffold", "ditto", "feddyn", "pfedme", "perfedavg", "fedamp", "apfl", "fedadam", "fedavgm"]

@@ -1,4 +1,4 @@
-"""FedAdam, FedYogi, FedAdagrad and FedAvgM: the server takes the mean change for a gradient.
+"""FedOpt: the server takes the mean change for a gradient; FedAdam, FedYogi, FedAdagrad, FedAvgM.
 
 Reddi, Charles, Zaheer, Garrett, Rush, Konečný, Kumar, McMahan: Adaptive Federated Optimization,
 ICLR 2021, arXiv 2003.00295, Algorithm 2; for FedAvgM: Hsu, Qi, Brown: Measuring the Effects of
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from pflbench.schema.hookspecs import hookimpl
 from pflbench.schema.parameters import param
@@ -18,6 +18,9 @@ from pflbench_algorithms.weighting import WEIGHTING
 
 _NOTE = "pflbench_algorithms.fedopt:note.md"
 _SERVER = "pflbench_algorithms.fedopt.server"
+
+SGD: Final = "sgd"
+"""The optimizer that has momentum from outside."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,49 @@ class Momentum:
     weighting: Literal["samples", "uniform"] = param("samples", WEIGHTING, source="Hsu et al.")
 
 
+@dataclass(frozen=True)
+class FedOpt:
+    """Parameters of FedOpt with any optimizer.
+
+    Raises
+    ------
+    ValueError
+        Momentum is given for another optimizer than SGD, or that the state is kept.
+    """
+
+    optimizer: str = param(
+        "sgd",
+        "optimizer of the server, as --optimizer names that of the clients",
+        shelf="optimizers",
+        source="FedAvg",
+    )
+    server_lr: float | None = param(
+        None,
+        "η: the server's learning rate; none: the optimizer's usual one, 1 for SGD",
+        gt=0,
+        tune=(1e-3, 1.0),
+        log=True,
+        source="FedAvg",
+    )
+    server_momentum: float = param(0.0, "momentum of the server's SGD", ge=0, lt=1, source="FedAvg")
+    weighting: Literal["samples", "uniform"] = param("samples", WEIGHTING, source="FedAvg")
+
+    def __post_init__(self) -> None:
+        name = self.optimizer.partition("(")[0].strip()
+        if self.server_momentum and name != SGD:
+            raise ValueError(
+                f"server_momentum = {self.server_momentum:g} is SGD's, and the optimizer is "
+                f"{name!r}: expected no server_momentum, or one of its own parameters "
+                f"(pflbench show {name})."
+            )
+        settings = getattr(self.optimizer, "parameters", None)  # once the plugin is known
+        if getattr(settings, "state", "") == "kept":
+            raise ValueError(
+                f"optimizer = {self.optimizer}: the state of the server's optimizer is always "
+                "kept. Expected no state=kept."
+            )
+
+
 def _record(name: str, server: str, parameters: type, optimiser: str, paper: str) -> AlgorithmSpec:
     return AlgorithmSpec(
         name=name,
@@ -95,6 +141,7 @@ def pflbench_algorithms() -> Sequence[AlgorithmSpec]:
     """Return the records."""
     reddi = "Reddi et al., ICLR 2021, arXiv 2003.00295"
     return [
+        _record("fedopt", "NamedServer", FedOpt, "any optimizer", reddi),
         _record("fedadam", "FedAdamServer", Adaptive, "Adam", reddi),
         _record("fedyogi", "FedYogiServer", Adaptive, "Yogi", reddi),
         _record("fedadagrad", "FedAdagradServer", Adagrad, "Adagrad", reddi),

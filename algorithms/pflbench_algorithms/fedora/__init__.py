@@ -69,7 +69,7 @@ def measure_of(parameters: Fedora) -> Similarity:
     pflbench.errors.InputError
         No plugin has it, or its code cannot be imported.
     """
-    spec = plugin_of(parameters.similarity, "similarities")
+    spec = plugin_of(parameters.similarity, "similarities").spec
     from pflbench.method.guarded_similarity import GuardedSimilarity  # listing needs no PyTorch
 
     make = resolve(spec.make, owner=f"similarity {spec.name!r}")

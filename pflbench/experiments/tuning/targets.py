@@ -81,7 +81,7 @@ def target(request: RunRequest, plan: TuningPlan, cache: DataCache) -> tuple[Tar
     study = Study(
         scenario=known.cell.scenario.to_json(),
         algorithm=known.spec.name,
-        version=known.spec.version,
+        version=known.cell.algorithm.version,
         fixed=_fixed(known),
         space=_space(known),
         seeds=tuple(plan.seeds),
