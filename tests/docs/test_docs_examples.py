@@ -2,101 +2,24 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
-from documents import DOCS, ROOT, Block, blocks, commands
+from documents import DOCS, ROOT, blocks, commands
+from playing import Call, call, play, run_python
 
 import pflbench
-from pflbench.cli.main import main
 from pflbench.conformance import check
 from pflbench.results import Store
 from pflbench.runs import RunRequest, execute, plan
 from pflbench.schema import plugins
-from pflbench_datasets import sources
-from pflbench_datasets.download import DownloadError
-
-Call = Callable[[list[str]], Result]
-"""The command line, called in this process."""
 
 PLUGINS = DOCS / "write-a-plugin.md"
-RUN = {"--rounds": "2", "--local-epochs": "1", "--device": "cpu"}
-"""Given instead of what the documentation has, for speed and for the same choice everywhere."""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return an empty working directory on a machine without data sets or a network."""
-
-    def refuse(*_: object, **__: object) -> str:
-        raise DownloadError("no network")
-
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sources, "download", refuse)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in ("PFLBENCH_DATA", "PFLBENCH_RESULTS", "PFLBENCH_DEBUG"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def command_line(folder: Path) -> Call:
-    """Return a function that calls the command line."""
-
-    def call(arguments: list[str]) -> Result:
-        return CliRunner().invoke(main, arguments)
-
-    return call
-
-
-def shortened(command: str) -> list[str]:
-    """Return a command's arguments, a run's with little training."""
-    arguments = shlex.split(command)[1:]
-    if arguments[0] == "run":
-        steps = "--local-steps" in arguments  # which exclude epochs
-        short = {name: value for name, value in RUN.items() if not (steps and "epochs" in name)}
-        arguments += [word for option in short.items() for word in option]
-    return arguments
-
-
-def call(command_line: Call, command: str) -> Result:
-    result = command_line(shortened(command))
-    assert result.exit_code == 0, f"{command}\n{result.output}"
-    return result
-
-
-def run_python(block: Block, names: dict[str, Any]) -> None:
-    text = re.sub(r"\brounds=\d+", "rounds=1", block.text)
-    exec(compile(text, "documentation", "exec", dont_inherit=True), names)  # our own code
-
-
-def in_order(page: Path) -> Iterator[Block | str]:
-    """Yield the code blocks that can be run, and the commands, in the order of the page."""
-    text = page.read_text("utf-8")
-    found = [(text.index(b.text), b) for b in blocks(page, "python")]
-    found += [(text.index(b.text), b) for b in blocks(page, "bash")]
-    for _, block in sorted(found, key=lambda pair: pair[0]):
-        if block.language == "python":
-            yield block
-        else:
-            yield from (line for line in block.text.splitlines() if line.strip())
-
-
-def play(page: Path, command_line: Call) -> None:
-    names: dict[str, Any] = {"__name__": "documentation"}
-    for step in in_order(page):
-        if isinstance(step, Block):
-            run_python(step, names)
-        else:
-            call(command_line, step)
 
 
 @pytest.mark.slow

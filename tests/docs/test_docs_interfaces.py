@@ -117,6 +117,8 @@ def test_the_tables_of_options_are_those_that_the_tool_writes() -> None:
 def test_documentation_names_no_option_that_is_not_there() -> None:
     known = set().union(*map(options_of, COMMANDS.values())) | {"--version", "--help"}
     others = {  # of other programs
+        "--cfg",
+        "--iid",
         "--check",
         "--strict",
         "--standalone",
