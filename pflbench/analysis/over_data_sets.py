@@ -97,9 +97,9 @@ def critical_difference(boards: Iterable[Board]) -> CriticalDifference | MeanRan
     to the most rounds, then to the most seeds. A board with fewer than three algorithms is no
     block.
 
-    Methods are the algorithms with numbers in every block. If an algorithm has several rows, the
-    one with the best validation accuracy represents it. A method's rank on a data set is its mean
-    rank over the data set's blocks.
+    Rows rank by test accuracy, or by the boards' score. Methods are the algorithms with numbers in
+    every block. If an algorithm has several rows, the one with the best validation accuracy
+    represents it. A method's rank on a data set is its mean rank over the data set's blocks.
 
     Returns
     -------
@@ -113,14 +113,15 @@ def critical_difference(boards: Iterable[Board]) -> CriticalDifference | MeanRan
             f"2 blocks (data set × partition × population) with at least {FEWEST_METHODS} "
             f"methods are needed, and there {_are(len(blocks))}"
         )
-    ranked = [_standing(board) for _, board in blocks]
-    methods = sorted(set.intersection(*(set(rows) for rows in ranked)))
+    ranked = [(board, _standing(board)) for _, board in blocks]
+    standing = [set(rows) for _, rows in ranked]
+    methods = sorted(set.intersection(*standing))
     if len(methods) < FEWEST_METHODS:
         return NotEnough(
             f"{FEWEST_METHODS} methods with numbers on each of {len(blocks)} blocks are "
             f"needed, and there {_are(len(methods))}{': ' if methods else ''}{', '.join(methods)}"
         )
-    errors = np.array([[-_accuracy(rows[name]) for name in methods] for rows in ranked])
+    errors = np.array([[-_number(board, rows[n]) for n in methods] for board, rows in ranked])
     names = [name for name, _ in blocks]
     by_data_set, ties = _by_data_set(np.round(errors, _DIGITS), names)
     average = by_data_set.mean(axis=0)
@@ -130,7 +131,7 @@ def critical_difference(boards: Iterable[Board]) -> CriticalDifference | MeanRan
         average_ranks=tuple(float(average[i]) for i in order),
         data_sets=tuple(dict.fromkeys(names)),
         blocks=tuple(_block_title(board) for _, board in blocks),
-        left_out=tuple(sorted(set.union(*(set(rows) for rows in ranked)) - set(methods))),
+        left_out=tuple(sorted(set.union(*standing) - set(methods))),
     )
     if len(found.data_sets) < FEWEST_DATA_SETS:
         return found
@@ -225,13 +226,23 @@ def _standing(board: Board) -> dict[str, Row]:
     """Return the row that represents each algorithm: its only one, or validation's choice."""
     rows: dict[str, Row] = {}
     for row in board.rows:
-        if row.measures is not None and (row.chosen or row.algorithm not in rows):
+        if not _has_number(board, row):
+            continue
+        if row.chosen or row.algorithm not in rows:
             rows[row.algorithm] = row
     return rows
 
 
-def _accuracy(row: Row) -> float:
-    assert row.measures is not None  # only rows with numbers represent an algorithm
+def _has_number(board: Board, row: Row) -> bool:
+    return row.measures is not None and (board.score is None or row.scored is not None)
+
+
+def _number(board: Board, row: Row) -> float:
+    """Return the number that ranks a row on its board: higher is better."""
+    if board.score is not None:
+        assert row.scored is not None  # only rows with numbers represent an algorithm
+        return float(row.scored.mean())
+    assert row.measures is not None  # likewise
     return row.measures.test_accuracy
 
 

@@ -10,8 +10,10 @@ from made_boards import board, of_means, row
 from scikit_posthocs import posthoc_nemenyi_friedman
 from scipy.stats import friedmanchisquare, rankdata
 
-from pflbench.analysis import CriticalDifference, MeanRanks, NotEnough, critical_difference
+from pflbench.analysis import Board, CriticalDifference, MeanRanks, NotEnough, critical_difference
+from pflbench.analysis.further_metrics import Score
 from pflbench.report.tables.render import render
+from pflbench.report.tables.verdicts import ranking
 
 DEMSAR = {
     # AUC of four variants of C4.5 on 14 data sets: Demšar (2006), table 6.
@@ -272,3 +274,17 @@ def test_it_is_said_below_the_boards() -> None:
         assert "independent blocks are 2, and a test needs 6" in few
         assert "over boards" not in render(boards[:1], form, columns="tests")  # type: ignore[arg-type]
         assert "verage ranks" not in render(boards, form)  # type: ignore[arg-type]
+
+
+def test_boards_with_a_score_rank_by_it_and_leave_out_who_has_none() -> None:
+    def scored(name: str, count: int) -> Board:
+        rows = [row(n, np.full((2, 4), 0.1 * i)) for i, n in enumerate("abcd")]
+        rows[:count] = [dataclasses.replace(r, scored=-r.accuracies) for r in rows[:count]]
+        made = board(rows, dataset=name)
+        return dataclasses.replace(made, score=Score("loss", higher_is_better=False))
+
+    boards = [scored("x", 4), scored("y", 3)]
+    made = untested(list(boards))
+    assert (made.methods, made.left_out) == (("a", "b", "c"), ("d",))
+    assert made.average_ranks == (1.0, 2.0, 3.0)
+    assert ranking(boards)[0].startswith("Average ranks by loss over 2 data sets")

@@ -130,15 +130,17 @@ def calibration(_: Board) -> list[Sequence[Column]]:
 
 def ranking(boards: Sequence[Board]) -> list[str]:
     """Say how methods rank over several boards, or why they are not ranked."""
-    if len(boards) < 2 or boards[0].score is not None:  # ranks over boards are of accuracy
+    if len(boards) < 2:
         return []
     found = critical_difference(boards)
     if isinstance(found, NotEnough):
         return [f"No ranking over boards: {found.reason}."]
     ranks = zip(found.methods, found.average_ranks, strict=True)
+    score = boards[0].score
+    by = f"by {score.name} " if score else ""
     said = [
-        f"Average ranks over {found.extent} (data set × partition × population), averaged within "
-        "a data set first: "
+        f"Average ranks {by}over {found.extent} (data set × partition × population), averaged "
+        "within a data set first: "
         f"{', '.join(f'{name} {rank:.2f}' for name, rank in ranks)}. These are {found.pool}.",
         _test(found),
     ]
