@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from golden_recordings import Arrays, load, mlp, save
-from partial_recordings import partial_recording
+from partial_recordings import Names, partial_recording
 from torch import nn
 
 from pflbench.conformance.golden import Recording, Replay, replay
@@ -47,6 +47,8 @@ FILES = {
     "fedper_uniform": ("fedper", PASSED_ON),
     "fedrep": ("fedrep", PASSED_ON),
     "fedrep_samples": ("fedrep", PASSED_ON),
+    "fedalt": ("fedalt", PASSED_ON),
+    "fedsim": ("fedsim", PASSED_ON),
     "lg_fedavg": ("lg-fedavg", PASSED_ON),
     "lg_fedavg_uniform": ("lg-fedavg", PASSED_ON),
     "fedbabu": ("fedbabu", TUNED),
@@ -118,7 +120,7 @@ def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
     "file",
     [
         *("fedper", "fedrep", "lg_fedavg", "fedbabu", "fedbn", "ditto", "pfedme", "perfedavg"),
-        *("ifca", "fedem"),
+        *("ifca", "fedem", "fedalt", "fedsim"),
     ],
 )
 def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
@@ -254,6 +256,10 @@ def body(name: str) -> bool:
     return not head(name)
 
 
+def network_layers(*layers: str) -> Names:
+    return lambda name: name.rpartition(".")[0] in layers
+
+
 def everything(name: str) -> bool:
     return True
 
@@ -278,6 +284,14 @@ def made(method: str) -> Arrays:
             **config,
         )
     together = [("", everything, 2)]
+    if method in ("fedalt", "fedsim"):
+        private = network_layers("first", "third")
+        apart = [("personal", private, 3), ("shared", lambda name: not private(name), 2)]
+        phases = apart if method == "fedalt" else together
+        config = {"personal": "first+third"}
+        return partial_recording(
+            method, network(), private=private, phases=phases, uniform=True, **config
+        )
     if method == "lg-fedavg":
         layers = ["third", "last"]
         return partial_recording(
@@ -292,7 +306,7 @@ def made(method: str) -> Arrays:
 
 
 @pytest.mark.mostly_slow("stacked-fedrep")
-@pytest.mark.parametrize("method", ["fedper", "fedrep", "lg-fedavg", "fedbabu"])
+@pytest.mark.parametrize("method", ["fedper", "fedrep", "lg-fedavg", "fedbabu", "fedalt", "fedsim"])
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_recordings_of_other_sizes_and_cohorts(method: str, engine: str, tmp_path: Path) -> None:
     result = replayed(method, save(tmp_path / "other.npz", made(method)), engine)
