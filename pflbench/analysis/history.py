@@ -55,7 +55,9 @@ def histories(board: Board, store: Store) -> dict[str, tuple[History, ...]]:
         A run is gone, or its tables are missing, damaged or have gaps.
     """
     return {
-        row.label: tuple(_history(_run(store, row.run_ids[seed]), seed) for seed in board.seeds)
+        row.label: tuple(
+            _history(_run(store, row.run_ids[seed]), seed, row.stage) for seed in board.seeds
+        )
         for row in board.rows
         if row.measures is not None
     }
@@ -68,8 +70,8 @@ def _run(store: Store, run_id: str) -> StoredRun:
     return run
 
 
-def _history(run: StoredRun, seed: int) -> History:
-    val, test = client_tables(run)
+def _history(run: StoredRun, seed: int, stage: str) -> History:
+    val, test = client_tables(run, stage)
     chosen = int(np.flatnonzero(val.rounds == selected_round(val))[0])
     return History(
         seed=seed,

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pflbench.errors import InputError
 from pflbench.results import ClientTable, StoredRun, client_table, selected_round
+from pflbench.results.measures import PERSONAL, STAGES
 from pflbench.schema.scenario import Cell
 
 SET_UP = -1
@@ -63,18 +64,18 @@ class Record:
         return float(self.test.at(round).mean())
 
 
-def client_tables(run: StoredRun) -> tuple[ClientTable, ClientTable]:
-    """Read the validation and the test results of a run's clients.
+def client_tables(run: StoredRun, stage: str = PERSONAL) -> tuple[ClientTable, ClientTable]:
+    """Read the validation and the test results of a run's clients, of one stage.
 
     Raises
     ------
     InputError
         The table is missing or damaged.
     """
-    columns = run.arrow("metrics", _METRICS)
+    columns = run.arrow("metrics" if stage == PERSONAL else STAGES, _METRICS)
     metrics = {name: columns[name].to_numpy() for name in _METRICS}
     try:
-        return client_table(metrics, "val"), client_table(metrics, "test")
+        return client_table(metrics, "val", stage), client_table(metrics, "test", stage)
     except InputError as error:
         raise InputError(f"The metrics of run {run.id} cannot be used: {error}") from error
 

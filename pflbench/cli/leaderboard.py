@@ -13,6 +13,7 @@ from pflbench.cli.shared_options import (
     boards_options,
     network_option,
     results_option,
+    stage_option,
     target_option,
 )
 from pflbench.errors import InputError
@@ -65,14 +66,7 @@ verdicts, which need five seeds. The meaning of the columns follows the last boa
     show_default=True,
     help="Order and rank rows by this metric of a plugin, in the direction that its record says.",
 )
-@click.option(
-    "--stage",
-    type=OneOf(["personal", "global"]),
-    default="personal",
-    show_default=True,
-    help="Compare personal models, or the models of all clients that methods have besides them, or "
-    "before adaptation; methods with one model stand with it.",
-)
+@stage_option
 @click.option(
     "--explain",
     is_flag=True,

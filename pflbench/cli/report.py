@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import rich_click as click
 
 from pflbench.cli.option_types import PathText
 from pflbench.cli.session import debug_option, warn
-from pflbench.cli.shared_options import boards_options, results_option
+from pflbench.cli.shared_options import boards_options, results_option, stage_option
 from pflbench.errors import InputError
 
 _TITLE = "Benchmark of personalized federated learning"
@@ -22,6 +23,7 @@ that repeat it all, one section per scenario.
 [bold]Examples[/bold]
   pflbench report
   pflbench report --dataset mnist --out mnist.html
+  pflbench report --stage global --out global.html
   pflbench report --results results/published --title "Turned digits"
 """
 
@@ -37,10 +39,16 @@ that repeat it all, one section per scenario.
     help="Where to.",
 )
 @click.option("--title", metavar="TEXT", default=_TITLE, show_default=True, help="Of the page.")
+@stage_option
 @boards_options
 @debug_option
 def report(
-    results: Path, out: Path, title: str, scenarios: tuple[str, ...], datasets: tuple[str, ...]
+    results: Path,
+    out: Path,
+    title: str,
+    stage: Literal["personal", "global"],
+    scenarios: tuple[str, ...],
+    datasets: tuple[str, ...],
 ) -> None:
     """Select the boards, and write the page of them."""
     if not out.absolute().parent.is_dir():
@@ -57,7 +65,7 @@ def report(
 
     with waiting("writing the report"):
         check_packages()
-        boards = select_boards(results, scenarios, datasets)
+        boards = select_boards(results, scenarios, datasets, stage=stage)
         page = render(record(boards, Store(results), title=title)).encode("utf-8", "replace")
         write_file(out, lambda part: part.write_bytes(page))
     warn(f"wrote {out} ({size(len(page))}): open it in a browser")

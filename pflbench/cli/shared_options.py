@@ -107,6 +107,18 @@ def save_option(drawn: str) -> Callable[[F], F]:
     )
 
 
+def stage_option(command: F) -> F:
+    """Add `--stage`, which says what models of the methods are compared."""
+    return click.option(
+        "--stage",
+        type=OneOf(["personal", "global"]),
+        default="personal",
+        show_default=True,
+        help="Compare personal models, or the models of all clients that methods have besides "
+        "them, or before adaptation; methods with one model stand with it.",
+    )(command)
+
+
 def boards_options(command: F) -> F:
     """Add `--scenario ID` and `--dataset NAME`, which choose among the boards of a folder."""
     command = click.option(

@@ -10,7 +10,7 @@ import rich_click as click
 
 from pflbench.cli.option_types import COUNT, OneOf, PathText, listed
 from pflbench.cli.session import debug_option
-from pflbench.cli.shared_options import boards_options, data_options, results_option
+from pflbench.cli.shared_options import boards_options, data_options, results_option, stage_option
 from pflbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ exactly the file's cells, and is refused if one of them has no complete run.
   pflbench table --matrix paper.toml --format latex > table.tex
   pflbench table --metrics accuracy,worst-tenth --spread interval
   pflbench table --dataset mnist --format csv
+  pflbench table --stage global
 """
 
 
@@ -71,6 +72,7 @@ exactly the file's cells, and is refused if one of them has no complete run.
     show_default="as many as an article's page has room for",
     help="Columns of numbers side by side in LaTeX; others follow below.",
 )
+@stage_option
 @results_option
 @boards_options
 @data_options
@@ -82,6 +84,7 @@ def table(
     spread: Spread,
     form: Literal["text", "markdown", "csv", "latex"],
     across: int | None,
+    stage: Literal["personal", "global"],
     scenarios: tuple[str, ...],
     datasets: tuple[str, ...],
     data_dir: Path | None,
@@ -106,6 +109,7 @@ def table(
             scenarios=listed(scenarios, "--scenario"),
             datasets=listed(datasets, "--dataset"),
             across=across,
+            stage=stage,
             data_dir=data_dir,
             fallback=not no_fallback,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pflbench.analysis import Board, leaderboard, with_tuning
 from pflbench.analysis import boards as boards_of
@@ -36,6 +36,7 @@ def table(
     scenarios: str | Sequence[str] = (),
     datasets: str | Sequence[str] = (),
     across: int | None = None,
+    stage: Literal["personal", "global"] = "personal",
     data_dir: Path | str | None = None,
     fallback: bool = True,
 ) -> PaperTable:
@@ -62,6 +63,8 @@ def table(
     across
         Columns of numbers side by side in LaTeX, where others follow below; None for as many as an
         article's page of one column has room for.
+    stage
+        As of `pflbench.leaderboard`.
     data_dir, fallback
         As of `pflbench.run`: a matrix's cells are known by their data.
 
@@ -88,11 +91,11 @@ def table(
     names = [metrics] if isinstance(metrics, str) else list(metrics)
     folder = path_of(results, "results")
     if matrix is None:
-        boards = leaderboard(folder, scenarios=scenarios, datasets=datasets)
+        boards = leaderboard(folder, scenarios=scenarios, datasets=datasets, stage=stage)
         return PaperTable(comparison_table(boards, names), spread, number)
     if scenarios or datasets:
         raise InputError("A matrix says which scenarios the table has: leave scenarios out.")
-    chosen = matrix_boards(folder, matrix, data_dir=data_dir, fallback=fallback)
+    chosen = matrix_boards(folder, matrix, stage=stage, data_dir=data_dir, fallback=fallback)
     made = comparison_table(chosen.boards, names, named=chosen.named, order=chosen.methods)
     return PaperTable(made, spread, number)
 
@@ -120,6 +123,7 @@ def matrix_boards(
     results: Path,
     matrix: Path | str | Mapping[str, Any],
     *,
+    stage: Literal["personal", "global"] = "personal",
     data_dir: Path | str | None = None,
     fallback: bool = True,
 ) -> MatrixBoards:
@@ -144,7 +148,7 @@ def matrix_boards(
     standings = survey({one.cell.id: (one.cell, one.dataset) for one in cells}, Store(results))
     _refuse_missing(standings, named, results)
     runs = [standing.run for standing in standings if standing.run is not None]
-    made = {board.scenario_id: board for board in boards_of(runs)}
+    made = {board.scenario_id: board for board in boards_of(runs, stage=stage)}
     order = dict.fromkeys(one.cell.scenario.id for one in cells)
     boards = with_tuning([made[one] for one in order], studies_of(results))
     return MatrixBoards(boards, named, list(dict.fromkeys(written)))

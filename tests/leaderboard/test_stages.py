@@ -12,6 +12,8 @@ from click.testing import CliRunner
 from small_federations import federation_of, simulate
 
 from pflbench import leaderboard
+from pflbench.analysis.history import histories
+from pflbench.analysis.protocol import GLOBAL_HEADLINE
 from pflbench.cli.main import main
 from pflbench.engine.personal_evaluation import evaluate_generic
 from pflbench.errors import UnknownNameError
@@ -96,6 +98,31 @@ def test_boards_are_of_a_stage(results: Path) -> None:
     assert "Here the global model stands for the personal one" in " ".join(done.output.split())
     with pytest.raises(UnknownNameError, match="personal"):
         leaderboard(results, stage="persnal")  # type: ignore[arg-type]
+
+
+def test_tables_and_reports_are_of_a_stage(results: Path, tmp_path: Path) -> None:
+    def lines(*more: str) -> dict[str, str]:
+        arguments = ["table", "--results", str(results), "--spread", "none", *more]
+        done = CliRunner().invoke(main, [*arguments, "--format", "csv"])
+        assert done.exit_code == 0, done.output
+        values = (line.split(",") for line in done.output.splitlines()[1:])
+        return {line[0]: line[4] for line in values}
+
+    personal, general = lines(), lines("--stage", "global")
+    assert general["fedavg-ft"] == general["fedavg"] == personal["fedavg"]
+    assert general["local"] == personal["local"]
+    told = CliRunner().invoke(main, ["table", "--results", str(results), "--stage", "global"])
+    assert GLOBAL_HEADLINE in " ".join(told.output.split())
+
+    page = tmp_path / "report.html"
+    arguments = ["report", "--results", str(results), "--stage", "global", "--out", str(page)]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert GLOBAL_HEADLINE in page.read_text("utf-8")
+    (board,) = leaderboard(results, stage="global")
+    curves = histories(board, Store(results))
+    (tuned,), (plain,) = curves["fedavg-ft"], curves["fedavg"]
+    np.testing.assert_array_equal(tuned.test, plain.test)
 
 
 def test_runs_of_earlier_versions_stand_with_their_only_model(

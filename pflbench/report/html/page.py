@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pflbench.analysis import Board
-from pflbench.analysis.protocol import HEADLINE
+from pflbench.analysis.protocol import GLOBAL_HEADLINE, HEADLINE
 from pflbench.analysis.row_names import Defaults, installed_defaults
 from pflbench.errors import InputError
 from pflbench.report.html.commands import joined
@@ -27,6 +27,7 @@ from pflbench.report.html.run_environments import environments, period, recorded
 from pflbench.report.pictures import Look, looks, variables
 from pflbench.report.pictures.style import drawing_package
 from pflbench.results import Store, StoredRun
+from pflbench.results.measures import PERSONAL
 from pflbench.results.stored import Status
 from pflbench.version import __version__
 
@@ -87,11 +88,16 @@ def report(
         ranks=gallery.ranks(boards, "ranks"),
         sections=sections,
         glossary=glossary(boards, [sheet.title for s in sections for sheet in s.sheets]),
-        headline=HEADLINE,
+        headline=_headline(boards),
         colors={look.number: look.colour for look in seen.values()},
         variables=variables(seen.values()),
         dark_variables=variables(seen.values(), dark=True),
     )
+
+
+def _headline(boards: Sequence[Board]) -> str:
+    stages = {board.stage for board in boards}
+    return HEADLINE if stages == {PERSONAL} else f"{HEADLINE} {GLOBAL_HEADLINE}"
 
 
 def _method(label: str, look: Look) -> Method:

@@ -17,11 +17,18 @@ from rich.text import Text
 
 from pflbench.analysis.board import Board
 from pflbench.analysis.comparison_table import ComparisonTable, Entry, without_verdict
-from pflbench.analysis.protocol import BASELINE, FEWEST_SEEDS, SIGNIFICANCE, no_verdict
+from pflbench.analysis.protocol import (
+    BASELINE,
+    FEWEST_SEEDS,
+    GLOBAL_HEADLINE,
+    SIGNIFICANCE,
+    no_verdict,
+)
 from pflbench.analysis.table_metrics import AGAINST_BASELINE, TableMetric, Unit
 from pflbench.errors import UnknownNameError
 from pflbench.report.tables import escape
 from pflbench.report.tables.entries import NOTHING, four_digits, percent
+from pflbench.results.measures import PERSONAL
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,6 +184,8 @@ class PaperTable:
         content = self.content
         entries = content.entries.values()
         said = [f"{_capital(m.title)}: {m.meaning}." for m in content.metrics]
+        if any(board.stage != PERSONAL for board in content.boards):
+            said.append(GLOBAL_HEADLINE)
         if self.spread != "none" and any(entry.std is not None for entry in entries):
             said.append(
                 "±: standard deviation over seeds."
