@@ -119,6 +119,9 @@ def test_documentation_names_no_option_that_is_not_there() -> None:
     others = {  # of other programs
         "--cfg",
         "--iid",
+        "--index-url",
+        "--rm",
+        "--user",
         "--check",
         "--strict",
         "--standalone",
