@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
-from pflbench.conformance.catalogue import Catalogue, CheckFailed, Subject
+from pflbench.conformance.catalogue import Catalogue, CheckFailed, Skipped, Subject
 from pflbench.conformance.lab import scrambled
 from pflbench.errors import InputError
 from pflbench.federation import SPLITS, Partitioner, PartitionRequest, Pool, Split, build
@@ -127,6 +127,8 @@ def transforms_by_sample(subject: Subject) -> None:
 
 def _make(subject: Subject) -> Partitioner:
     assert isinstance(subject.spec, PartitionerSpec)
+    if getattr(subject.parameters, "file", None) == "":
+        raise Skipped("its partition is in a file, and none is named")
     made: Any = resolve(subject.spec.make, owner=f"partitioner {subject.spec.name!r}")
     partitioner = made(subject.parameters)
     if not isinstance(partitioner, Partitioner):

@@ -46,7 +46,10 @@ def build(
         raise InputError(f"A partition of {data.source} among clients is needed: none was named.")
     check_pool(data)
     clients = number_of_clients(data, clients)
-    if partitioner.train_share is None:
+    if partitioner.fixed_clients is not None:
+        pool, placed = partitioner.place(data, stream(seed, "partition"))
+        index = dict(placed)
+    elif partitioner.train_share is None:
         pool, index = data, _assigned(data, partitioner, clients, seed)
     else:
         pool = merged(data, standardise=partitioner.standardises)
@@ -65,7 +68,7 @@ def build(
         source=data.source,
         index_hashes=hashes,
         coordinates=partitioner.coordinates(clients),
-        names=data.client_names if partitioner.keeps_clients else None,
+        names=data.client_names if partitioner.keeps_clients else partitioner.names,
     )
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,8 @@ from pflbench.federation.client_names import begin, client_words
 from pflbench.federation.clients import in_order
 from pflbench.federation.splits import SPLIT_WORDS, SPLITS, Split
 from pflbench.federation.torch_datasets import read_samples, split_off_test
+from pflbench.schema.error_text import one_line
+from pflbench.schema.paths import read_text
 
 _EXPECTED = "a list of its samples' indices, or lists by split (train, val, test)"
 
@@ -155,10 +159,38 @@ def check_index_map(made: IndexMap, pools: Mapping[Split, tuple[str, int]]) -> N
             place[index] = 3 * i + number
 
 
+def read_index_file(path: Path) -> IndexMap:
+    """Return the partition in a JSON file.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, is no JSON, names a client twice, or has another form.
+    """
+    try:
+        given = json.loads(read_text(path), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no JSON file of a partition: {one_line(str(error)).rstrip('.')}."
+        ) from error
+    try:
+        return read_index_map(given, "The partition")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"two entries are called {next(n for n in names if names.count(n) > 1)!r}")
+    return made
+
+
 def dealt_test(
     made: IndexMap, y: np.ndarray, test_y: np.ndarray, classes: int, rng: np.random.Generator
 ) -> list[Indices]:
-    """Give out test samples in the clients' shares of each training class.
+    """Give out samples of a split in the clients' shares of each training class.
 
     Raises
     ------

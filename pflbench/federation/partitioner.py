@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from pflbench.federation.pool import Pool
 from pflbench.federation.splits import Split
 
 
@@ -51,11 +52,18 @@ class Partitioner:
         give out each split on its own (`assign`).
     standardises
         Whether each number of a sample is standardised over all merged samples.
+    fixed_clients
+        Number of clients of a partitioner that names every sample itself (`place`); None for all
+        others.
+    names
+        The clients' names of such a partitioner, or None.
     """
 
     keeps_clients: bool = False
     train_share: float | None = None
     standardises: bool = False
+    fixed_clients: int | None = None
+    names: tuple[str, ...] | None = None
 
     def __init__(self, parameters: Any) -> None:
         self.parameters = parameters
@@ -95,6 +103,22 @@ class Partitioner:
         ------
         pflbench.errors.InputError
             The partition cannot be made.
+        """
+        raise NotImplementedError
+
+    def place(
+        self, pool: Pool, rng: np.random.Generator
+    ) -> tuple[Pool, Mapping[Split, list[np.ndarray]]]:
+        """Say which samples are whose in which split, for a partitioner with `fixed_clients`.
+
+        Returns
+        -------
+        A pool, and split to N arrays of indices into its `samples` of that split.
+
+        Raises
+        ------
+        pflbench.errors.InputError
+            The partition does not fit the samples.
         """
         raise NotImplementedError
 

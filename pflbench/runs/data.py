@@ -85,7 +85,14 @@ def resolve_data(
             text = KNOWN_CLIENTS if knows else reference.partition
             partition = choose_field("partition", text, registry)
             partitioner = partition.maker()()
-        if partitioner.keeps_clients and knows and request.clients is None:
+        if partitioner.fixed_clients is not None:
+            if request.clients not in (None, partitioner.fixed_clients):
+                raise InputError(
+                    f"The partition {partition.choice.name} has {partitioner.fixed_clients:,} "
+                    f"clients, not {request.clients:,}: leave their number out."
+                )
+            numbers = dataclasses.replace(numbers, clients=partitioner.fixed_clients)
+        elif partitioner.keeps_clients and knows and request.clients is None:
             numbers = dataclasses.replace(numbers, clients=None)  # the number in the data
     found = ResolvedData(
         written="arrays" if kept is None else str(request.dataset),

@@ -233,9 +233,11 @@ def command_for(cell: Cell, dataset: str) -> str:
 
 def path_labels(scenario: Scenario) -> dict[str, str]:
     """Return the labels that keep paths in a scenario, which its identity leaves out."""
-    labels, population = {}, scenario.population
-    if population is not None and without_path(population) != population:
-        labels["population"] = str(Expression(population.name, population.parameters))
+    labels = {}
+    choices = {"partition": scenario.partition, "population": scenario.population}
+    for name, choice in choices.items():
+        if choice is not None and without_path(choice) != choice:
+            labels[name] = str(Expression(choice.name, choice.parameters))
     if scenario.init is not None:
         labels["init"] = scenario.init.path
     return labels

@@ -202,6 +202,7 @@ def request_of(stored: StoredRun, dataset: str | None = None) -> RunRequest:
     cell = stored.typed_cell
     asked = cell.scenario.asked()
     asked["dataset"] = dataset or stored.labels.get("dataset", asked["dataset"])
+    asked["partition"] = stored.labels.get("partition", asked["partition"])
     asked["population"] = stored.labels.get("population", asked["population"])
     asked["init"] = stored.labels.get("init", asked["init"])
     return RunRequest(

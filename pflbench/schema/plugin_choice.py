@@ -88,6 +88,8 @@ def choose(
     spec = registry.get(shelf, expression.name)
     arguments = {**below, **expression.arguments}
     parameters = parse_parameters(spec.parameters, arguments, owner=spec.name)
+    settle = getattr(parameters, "settled", None)  # adds the digest of a file, say
+    parameters = parameters if settle is None else settle()
     choice = Choice(spec.name, parameters_of_identity(parameters), spec.version)
     return Chosen(shelf.kind, spec, parameters, choice)
 

@@ -56,11 +56,13 @@ class FirstWeights:
 
 
 def without_path(choice: Choice) -> Choice:
-    """Return a choice without the path in its parameter `dataset`, if it has one."""
-    named = choice.parameters.get("dataset")
-    if not isinstance(named, str):
+    """Return a choice without the path in its parameter `dataset`, or of its parameter `file`."""
+    named, parameters = choice.parameters.get("dataset"), dict(choice.parameters)
+    if "file" not in parameters and not isinstance(named, str):
         return choice
-    parameters = {**choice.parameters, "dataset": named.split(":", 1)[0]}
+    if isinstance(named, str):
+        parameters["dataset"] = named.split(":", 1)[0]
+    parameters.pop("file", None)  # its digest is a parameter, too
     return dataclasses.replace(choice, parameters=parameters)
 
 
@@ -135,6 +137,7 @@ class Scenario(SettledFields):
         Choices at their defaults are left out: stored runs are older than those choices.
         """
         values = {**dataclasses.asdict(self), "dataset": self.dataset.split(":", 1)[0]}
+        values["partition"] = dataclasses.asdict(without_path(self.partition))
         if self.population is not None:
             values["population"] = dataclasses.asdict(without_path(self.population))
         if self.init is not None:

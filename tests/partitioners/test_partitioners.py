@@ -260,6 +260,7 @@ def test_the_records_are_whole_and_import_no_torch():
         "dirichlet",
         "fedrep-shards",
         "iid",
+        "indices",
         "lognormal",
         "natural",
         "niid-label",

@@ -198,7 +198,12 @@ def _tables(content: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]
 def _placed(table: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Take the paths in a table to be relative to a folder."""
     moved = dict(table)
-    moves = {"dataset": _moved, "population": _moved_inside, "init": _moved_file}
+    moves = {
+        "dataset": _moved,
+        "partition": _moved_inside,
+        "population": _moved_inside,
+        "init": _moved_file,
+    }
     for key in moved.keys() & moves.keys():
         value, move = moved[key], moves[key]
         if isinstance(value, list):
@@ -218,12 +223,14 @@ def _moved_file(written: str, folder: Path) -> str:
 
 
 def _moved_inside(written: str, folder: Path) -> str:
-    """Move the path of an argument `dataset`, as in foreign(dataset=npz:others.npz)."""
+    """Move the path of an argument: foreign(dataset=npz:others.npz), indices(file=map.json)."""
     try:
-        expression = parse_expression(written, kind="population")
+        expression = parse_expression(written, kind="plugin")
     except InputError:  # raised later, with its place
         return written
-    if not isinstance(other := expression.arguments.get("dataset"), str):
+    moves = {"dataset": _moved, "file": _moved_file}
+    named = {k: v for k in moves if isinstance(v := expression.arguments.get(k), str)}
+    if not named:
         return written
-    arguments = {**expression.arguments, "dataset": _moved(other, folder)}
+    arguments = {**expression.arguments, **{k: moves[k](v, folder) for k, v in named.items()}}
     return str(Expression(expression.name, arguments))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pflbench.federation.partitioners.partitioner_settings import (
     Dirichlet,
+    Indices,
     Pathological,
     Quantity,
     Rotated,
@@ -57,6 +58,12 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:
             "feature shift: every client has its images rotated by a different angle",
             make=f"{_HERE}.rotated:RotatedPartitioner",
             parameters=Rotated,
+        ),
+        PartitionerSpec(
+            "indices",
+            "a partition from a file: the indices of each client's samples",
+            make=f"{_HERE}.indices:IndicesPartitioner",
+            parameters=Indices,
         ),
         PartitionerSpec(
             "natural", "the clients named in the data", make=f"{_HERE}.natural:NaturalPartitioner"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, replace
 
+from pflbench.errors import InputError
 from pflbench.schema.parameters import param
+from pflbench.schema.paths import path_of, read_text
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,39 @@ class Quantity:
         tune=(0.05, 10),
         log=True,
     )
+
+
+@dataclass(frozen=True)
+class Indices:
+    """Parameters of `indices`."""
+
+    file: str = param("", "JSON file with the indices of each client's samples")
+    merged: bool = param(
+        False, "whether indices count all samples, the training samples first, then the test ones"
+    )
+    digest: str = param("", "first 16 digits of the file's SHA-256; empty: those that it has")
+
+    def settled(self) -> Indices:
+        """Return the parameters with the digest of the file, which names a run.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read, or has another digest.
+        """
+        if not self.file:
+            raise InputError(
+                "indices needs a file with the indices of each client's samples: "
+                "indices(file=map.json)."
+            )
+        path = path_of(self.file, "indices.file")
+        found = hashlib.sha256(read_text(path).encode()).hexdigest()[:16]
+        if self.digest not in ("", found):
+            raise InputError(
+                f"The partition in {path} has the digest {found}, expected {self.digest}: the file "
+                "is another one, or has changed."
+            )
+        return replace(self, digest=found)
 
 
 @dataclass(frozen=True)
