@@ -87,6 +87,7 @@ def test_the_first_time_it_learns_until_losses_are_calm_and_later_once(engine: s
     assert (calm.states["passes"] == 5).all()
 
 
+@pytest.mark.slow
 def test_clients_stop_apart_and_engines_agree() -> None:
     """Each client's own losses decide, whoever trains beside it."""
     parameters = FedALA(threshold=0.02, window=2, eta=5.0)

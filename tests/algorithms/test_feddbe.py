@@ -95,6 +95,7 @@ def test_without_kappa_a_first_step_is_fedavgs(engine: str) -> None:
     assert (sim.states["vector"] != 0).any(dim=1).all()
 
 
+@pytest.mark.slow
 def test_kappa_brings_the_clients_mean_features_together() -> None:
     def spread(kappa: float) -> float:
         sim = played(FedDBE(kappa=kappa), 6, optimiser=PLAIN, record=True)

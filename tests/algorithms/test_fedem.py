@@ -92,6 +92,7 @@ def two_groups() -> Federation:
     return Federation.from_arrays(arrays, 3)
 
 
+@pytest.mark.slow
 def test_components_part_two_groups() -> None:
     options: Any = {"optimiser": Sgd(0.3), "budget": LocalBudget(8, epochs=2)}
     sim = fedem(FedEM(2), federation=two_groups(), **options)
@@ -129,7 +130,7 @@ def changed(kind: str) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(6, 5), middle, nn.ReLU(), nn.Linear(5, 3))
 
 
-@pytest.mark.mostly_slow("norm")
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["norm", "dropout", "adam"])
 def test_engines_agree_with_statistics_dropout_and_adam(kind: str) -> None:
     options: Any = {"module": changed(kind), "head": "4."} if kind != "adam" else {}

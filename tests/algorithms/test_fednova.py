@@ -80,6 +80,7 @@ def test_stragglers_count_by_the_steps_that_they_did(engine: str) -> None:
     torch.testing.assert_close(moved, -1e-6 * 3 * (g[0] + g[1]) / 2, rtol=1e-4, atol=1e-12)
 
 
+@pytest.mark.slow
 @ENGINES
 def test_unequal_steps_do_not_move_the_optimum(engine: str) -> None:
     """Where FedAvg stands still, the mean loss has a slope: who steps more, counts more."""

@@ -72,6 +72,7 @@ def taught(sim: Simulation, w: Tensor, h: Tensor, client: int, r: int) -> Tensor
     return row_of(module)
 
 
+@pytest.mark.mostly_slow("kd")
 @pytest.mark.parametrize(
     ("engine", "transfer"), [("stacked", "kd"), ("stacked", "mmd"), ("sequential", "mmd")]
 )
@@ -117,7 +118,7 @@ def test_teaching_holds_outputs_near_the_private_models() -> None:
     assert distance(0.9) < distance(0.0)
 
 
-@pytest.mark.mostly_slow("mmd-norm")
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["adam", "norm"])
 @pytest.mark.parametrize("transfer", ["kd", "mmd"])
 def test_engines_agree(transfer: Any, case: str) -> None:

@@ -52,6 +52,7 @@ def test_only_prototypes_cross() -> None:
     assert (report.bytes_up, report.bytes_down) == (crossing, crossing)
 
 
+@pytest.mark.slow
 def test_the_distance_draws_features_to_the_prototypes_of_all() -> None:
     def spread(lam: float) -> float:
         sim = made(rounds=4, parameters=FedProto(lam=lam))

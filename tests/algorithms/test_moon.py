@@ -101,6 +101,7 @@ def test_a_first_round_has_no_contrast(engine: str) -> None:
         assert torch.allclose(a, b, rtol=1e-9, atol=1e-10) == same
 
 
+@pytest.mark.slow
 def test_mu_draws_features_to_the_global_models() -> None:
     def drawn(mu: float) -> float:
         """How much nearer features are to the global model's than to the last local model's."""

@@ -104,6 +104,7 @@ def test_clients_that_are_turned_alike_find_each_other(measure: str, turned: Fed
     assert found["relatedness_rank_correlation"] > 0.05
 
 
+@pytest.mark.slow
 def test_chance_finds_what_chance_finds(turned: Federation) -> None:
     truth = truth_of(turned.coordinates, None)
     found = [scores(learnt(enrolled(turned, "random", seed=s)), truth) for s in range(20)]

@@ -300,7 +300,7 @@ ALL = ["scaffold", "ditto", "feddyn", "pfedme", "perfedavg", "fedamp", "apfl", "
 ALL += ["pfedgraph", "feddbe", "moon"]
 
 
-@pytest.mark.mostly_slow("ditto")
+@pytest.mark.mostly_slow("scaffold")
 @pytest.mark.parametrize("name", ALL)
 def test_with_batch_normalisation_engines_agree_and_statistics_are_those_of_data(name: str) -> None:
     rows = [

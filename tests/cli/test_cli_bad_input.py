@@ -195,6 +195,7 @@ def pflbench_algorithms():
 """
 
 
+@pytest.mark.slow
 def test_broken_and_rival_plugins(
     process: Process, folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

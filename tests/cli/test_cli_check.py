@@ -12,6 +12,7 @@ from test_cli_bad_input import plugin
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
+@pytest.mark.mostly_slow("fedora-sequential")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("name", ["fedora", "pfedhn"])
 def test_a_recording_is_replayed_and_every_difference_printed(
@@ -68,6 +69,7 @@ def each(logits, y, mask):
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_that_breaks_a_rule_fails_with_the_reason(
     process: Process, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

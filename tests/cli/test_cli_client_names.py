@@ -78,6 +78,7 @@ def test_names_are_stored_and_shown_with_the_numbers(
     assert any(f"Group 1: clients {label}" in grouped.stdout for label in labels)
 
 
+@pytest.mark.slow
 def test_a_run_of_before_names_were_kept_is_reproduced_and_shown(
     named: dict[str, str], folder: Path, pflbench: Call
 ) -> None:

@@ -109,6 +109,7 @@ def test_text_fits_80_columns(pflbench: Call, folder: Path) -> None:
     assert str(folder) not in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_broken_plugin_is_named_with_its_error(process: Process, folder: Path) -> None:
     site = folder / "site"
     about = site / "broken_plugin-1.0.dist-info"

@@ -75,6 +75,7 @@ def commands(results: Path) -> list[tuple[int, list[str]]]:
     ]
 
 
+@pytest.mark.mostly_slow("cp1252")
 @pytest.mark.parametrize("encoding", POOR)
 def test_every_command_prints_in_a_poor_encoding(encoding: str, results: Path) -> None:
     runner = CliRunner(charset=encoding)
@@ -110,6 +111,7 @@ def test_json_is_exact_in_a_poor_encoding(results: Path) -> None:
     assert "naïve ✓ 点" in said[0]["cells"][0]["dataset"]
 
 
+@pytest.mark.mostly_slow("cp1252")
 @pytest.mark.parametrize(
     "surroundings",
     [

@@ -86,6 +86,7 @@ def test_a_matrix_is_run_once_whichever_way_it_is_said(
     assert len(Store(folder / "results").runs()) == 12
 
 
+@pytest.mark.slow
 def test_shards_run_each_cell_once(pflbench: Call, folder: Path, matrix: str) -> None:
     for i in (1, 2, 3):
         ran = pflbench("run", "--matrix", matrix, "--shard", f"{i}/3", *CPU)
@@ -136,6 +137,7 @@ def test_a_dry_run_tells_what_would_be_run_and_writes_nothing(
     assert "Nothing to run." in rehearsed("--shard", "1/11")
 
 
+@pytest.mark.slow
 def test_an_estimate_is_the_mean_of_like_runs(pflbench: Call, folder: Path, matrix: str) -> None:
     assert pflbench("run", "--matrix", matrix, *CPU).exit_code == 0
     text = (folder / "matrix.toml").read_text()
@@ -213,6 +215,7 @@ def told(call: Call, *arguments: str) -> str:
     return result.stdout
 
 
+@pytest.mark.slow
 def test_the_table_of_status_counts_seeds(pflbench: Call, folder: Path, matrix: str) -> None:
     assert pflbench("run", "--matrix", matrix, "--shard", "1/2", *CPU).exit_code == 0
     said = told(pflbench, "--matrix", matrix)
@@ -223,6 +226,7 @@ def test_the_table_of_status_counts_seeds(pflbench: Call, folder: Path, matrix: 
     assert said.endswith("11 cells: 6 done, 5 missing.\n")
 
 
+@pytest.mark.slow
 def test_status_of_a_results_folder_needs_no_torch(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:
@@ -286,6 +290,7 @@ def test_a_matrix_or_methods_and_data(pflbench: Call, folder: Path, matrix: str)
         assert "matrix.toml: [scenario]: There is no key 'rouns'. Did you mean" in result.stderr
 
 
+@pytest.mark.slow
 def test_many_boards_are_not_printed_at_the_end(pflbench: Call, folder: Path, data: str) -> None:
     partitions = ",".join(f"dirichlet(alpha={alpha})" for alpha in range(1, 8))
     command = (

@@ -156,6 +156,7 @@ def test_python_is_refused_likewise(folder: Path) -> None:
     assert not files(folder)
 
 
+@pytest.mark.slow
 def test_a_title_in_other_bytes_makes_a_report(folder: Path, data: str, pflbench: Call) -> None:
     assert pflbench("run", "--algo", "local", "--dataset", data, *SMALL).exit_code == 0
     assert pflbench("report", "--title", NOT_UTF8).exit_code == 0

@@ -78,6 +78,7 @@ def test_what_a_run_refuses_is_refused_by_a_rehearsal_and_by_every_part(
     assert 0 < told["counts"]["impossible"] < 8
 
 
+@pytest.mark.slow
 def test_complete_cells_are_not_looked_at_again(folder: Path, data: str, pflbench: Call) -> None:
     (folder / "m.toml").write_text(BOTH.format(impossible="lr = 0.1", other='"fedavg"'))
     assert pflbench("run", "--matrix", "m.toml").exit_code == 0

@@ -83,6 +83,7 @@ def test_the_same_picture_is_the_same_file(pflbench: Call, folder: Path, data: s
     assert "graph.txt" in refused.stderr
 
 
+@pytest.mark.slow
 def test_without_truth_nothing_is_scored(pflbench: Call, folder: Path, data: str) -> None:
     run(pflbench, "--algo", "fedora,local", "--dataset", data, *SMALL)
     by_name = {r.cell["algorithm"]["name"]: r for r in Store(folder / "results").runs()}

@@ -62,6 +62,7 @@ def test_what_is_there_is_not_run_again_unless_asked(
     assert runs(folder) == [run]
 
 
+@pytest.mark.slow
 def test_a_matrix_runs_cell_by_cell(pflbench: Call, folder: Path, data: str) -> None:
     result = pflbench(
         "run",
@@ -187,6 +188,7 @@ def start(folder: Path, data: str, *more: str, stderr: int) -> subprocess.Popen[
     )
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on(folder: Path, data: str) -> None:
     running = start(
         folder, data, "--rounds", "1000000", "--eval-every", "1", stderr=subprocess.PIPE

@@ -24,7 +24,7 @@ def failures(found: Report) -> list[tuple[str, str]]:
     return [(one.check, one.reason) for one in found.outcomes if one.status == "failed"]
 
 
-@pytest.mark.mostly_slow("[fedavg]")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BUILT_IN["algorithm"])
 def test_algorithms(name: str) -> None:
     found = report("algorithm", name)

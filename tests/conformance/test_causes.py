@@ -84,7 +84,7 @@ class _Plugin:
         return [AlgorithmSpec("mistyped", "x", "pflbench.method:Client", f"{__name__}:Mistyped")]
 
 
-@pytest.mark.mostly_slow("True")
+@pytest.mark.mostly_slow("False")
 @pytest.mark.parametrize("debug", [False, True])
 def test_one_cause_is_printed_once_and_counted(
     debug: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -131,7 +131,7 @@ def test_the_other_weighting_is_noticed(file: str, tmp_path: Path) -> None:
     assert replayed(FILES[file][0], path).differences["aggregated"] > 1e-3
 
 
-@pytest.mark.mostly_slow("feddbe")
+@pytest.mark.mostly_slow("fedproto")
 @pytest.mark.parametrize(
     "file",
     [

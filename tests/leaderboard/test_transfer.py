@@ -213,7 +213,7 @@ def test_the_command_line_shows_boards_and_runs(store: Store, tmp_path: Path) ->
     assert "gain and training samples: −0.40" in text
 
 
-@pytest.mark.mostly_slow("svg")
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_the_picture_is_saved(ending: str, store: Store, tmp_path: Path) -> None:
     run = store_run(store, "fedavg")

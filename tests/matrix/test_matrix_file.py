@@ -269,6 +269,7 @@ def test_a_file_that_is_not_there_or_all_left_out(written: Path) -> None:
         matrix.requests()
 
 
+@pytest.mark.slow
 def test_reading_a_matrix_needs_no_torch(written: Path) -> None:
     written.write_text(WHOLE, "utf-8")
     code = (

@@ -92,6 +92,7 @@ def test_the_resnet18_is_torchvisions_but_for_its_stem() -> None:
     torch.testing.assert_close(ours.eval()(x), theirs.eval()(x))
 
 
+@pytest.mark.mostly_slow("mobilenet")
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "googlenet", "vit_b_32"])
 def test_networks_of_torchvision_have_the_classes_of_the_data(name: str) -> None:
     module = built(f"torchvision(name={name})", (3, 64, 64), 7).eval()

@@ -136,6 +136,7 @@ def test_no_words_collide_in_a_diagram_of_ranks(k: int, width: str) -> None:
     assert len(parts(figure, "mark")) == k
 
 
+@pytest.mark.slow
 def test_titles_are_above_and_only_if_asked_for(crowd: Drawn) -> None:
     words = "A title so long that it cannot stand on one line of a column, and so has two of them"
     figure = spread(crowd.board, crowd.looks, title=words)

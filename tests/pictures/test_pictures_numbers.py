@@ -54,6 +54,7 @@ def spent(drawn: Drawn, row: Row, what: str, rounds: pd.Index) -> np.ndarray:
     return np.mean(totals, axis=0)
 
 
+@pytest.mark.mostly_slow("test]")
 @pytest.mark.parametrize("split", ["test", "val"])
 def test_curves_against_rounds(split: str, published: Drawn) -> None:
     for board in published.boards:
@@ -79,6 +80,7 @@ def test_curves_against_rounds(split: str, published: Drawn) -> None:
                     assert heights.max() == pytest.approx(values.max())
 
 
+@pytest.mark.mostly_slow("bytes")
 @pytest.mark.parametrize("what", ["bytes", "seconds"])
 def test_curves_against_what_was_spent(what: str, published: Drawn, small: Drawn) -> None:
     units = {"MB up and down": 1e6, "GB up and down": 1e9, "(s)": 1, "(min)": 60, "(h)": 3600}
@@ -120,6 +122,7 @@ def test_most_of_the_height_is_for_where_methods_end(published: Drawn) -> None:
             assert low < 100 * row.measures.last_accuracy < high <= 102.5
 
 
+@pytest.mark.slow
 def test_spread(published: Drawn) -> None:
     for board in published.boards:
         figure = spread(board, published.looks)

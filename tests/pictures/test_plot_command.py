@@ -73,6 +73,7 @@ def test_the_same_results_are_the_same_file(
     assert Path(f"a.{ending}").read_bytes() == Path(f"b.{ending}").read_bytes()
 
 
+@pytest.mark.slow
 def test_svg_files_hold_text_and_every_id_once(plot: Plot, small: Drawn) -> None:
     for kind in KINDS:
         assert plot(kind, "--results", root_of(small), "--save", "a.svg").stdout == "a.svg\n"
@@ -98,6 +99,7 @@ def test_widths(width: str, pixels: int, plot: Plot, crowd: Drawn) -> None:
         assert (shades[:, -2:] == 255).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_titles_splits_and_axes(plot: Plot, small: Drawn) -> None:
     def texts(*options: str) -> str:
         done = plot("curves", "--results", root_of(small), "--save", "a.svg", *options)
@@ -138,6 +140,7 @@ def test_what_cannot_be(arguments: tuple[str, ...], words: str, plot: Plot, smal
     assert not list(Path().iterdir())
 
 
+@pytest.mark.slow
 def test_one_file_holds_one_scenario(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "two" / "results"
     for partition in ("iid", "natural"):
@@ -154,6 +157,7 @@ def test_one_file_holds_one_scenario(plot: Plot, tmp_path: Path) -> None:
     assert Path("a.pdf").read_bytes() == Path(one).read_bytes() != Path(other).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_method_looks_the_same_whatever_is_selected(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "two" / "results"
     for name in ("fedora", "pfedhn"):  # whose names draw the same place
@@ -207,7 +211,7 @@ def test_small_worlds(clients: int, rounds: int, seeds: int, plot: Plot, tmp_pat
             assert (done.exit_code, done.stderr) == (0, ""), (kind, done.output)
 
 
-@pytest.mark.mostly_slow("2-3")
+@pytest.mark.slow
 @pytest.mark.parametrize(("seeds", "methods"), [(1, 3), (2, 3), (2, 13)])
 def test_a_report_speaks_of_a_range_where_a_band_is_drawn(
     seeds: int, methods: int, tmp_path: Path
@@ -235,6 +239,7 @@ def test_only_the_baseline(plot: Plot, tmp_path: Path) -> None:
     assert plot("curves", "--x", "bytes", "--results", root).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_diverged_run_is_left_out_and_named(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "diverged" / "results"
     write(root, "local", [[5, 6], [8, 9]])

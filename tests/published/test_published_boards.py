@@ -78,6 +78,7 @@ def several(generator: ModuleType) -> list[Board]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", COLUMN_SETS)
 def test_no_mean_is_without_its_deviation_and_nothing_is_cut(
     several: list[Board], columns: ColumnSet

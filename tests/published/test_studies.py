@@ -34,6 +34,7 @@ def study() -> ModuleType:
     return load("fedora")
 
 
+@pytest.mark.mostly_slow("comparison")
 @pytest.mark.parametrize("name", ["fedora", "comparison"])
 def test_the_tables_regenerate_from_the_runs(name: str) -> None:
     study = load(name)

@@ -23,6 +23,7 @@ def shown(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else "�" for c in text).split())
 
 
+@pytest.mark.slow
 def test_nothing_becomes_an_element(page: str, document: Element) -> None:
     assert len(document.all("script")) == 1
     assert len(document.all("style")) == 1 + len(

@@ -42,6 +42,7 @@ def percent(value: float, form: str = ".2f") -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_may_load_nothing(page: str, document: Element) -> None:
     for element in document.walk():
         for name, value in element.attributes.items():
@@ -366,6 +367,7 @@ def test_the_published_results_fit_on_a_page(write: Report) -> None:
     assert f"{complete} complete runs" in read(page).text
 
 
+@pytest.mark.slow
 def test_what_was_tuned_is_told_of_every_row(results: Path, made: list[Board]) -> None:
     (board,) = [b for b in made if "iid" in b.title]
     rows = tuple(

@@ -53,6 +53,7 @@ def check(result: pflbench.Result, full: pflbench.Result) -> None:
     assert result.summary["selected_round"] == until.rounds[until.means().argmax()]
 
 
+@pytest.mark.slow
 def test_the_rounds_until_the_end_are_those_of_a_run_without(
     full: pflbench.Result, federation: Federation
 ) -> None:

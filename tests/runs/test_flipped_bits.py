@@ -45,7 +45,7 @@ def stored(request: pytest.FixtureRequest, federation: Federation, results: Path
     return folder
 
 
-@pytest.mark.mostly_slow("sealed")
+@pytest.mark.slow
 def test_a_flipped_bit_changes_no_accuracy_and_stops_no_board(stored: Path) -> None:
     store = Store(stored.parent.parent)
     before = accuracies(store)

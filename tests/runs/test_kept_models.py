@@ -210,6 +210,7 @@ class _Stops(Observer):
             raise KeyboardInterrupt
 
 
+@pytest.mark.mostly_slow("None-selected")
 @pytest.mark.parametrize(
     ("first", "then"),
     [
