@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pflbench.federation.shards import Federation
 from pflbench.federation.splits import SPLITS, Split
+
+if TYPE_CHECKING:
+    from pflbench.federation.shards import Federation  # imports torch, which counts do not need
 
 COLUMNS: Final = ("client", "split", "class", "samples")
 """The columns of the table of class counts, which is stored with every run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from xml.etree import ElementTree
 
 from pflbench.report.pictures.looks import BASELINE_COLOUR, COLOURS, Look, on_dark
@@ -62,9 +62,13 @@ def svg(
     names
         A method's name by its number, the hover text of its elements.
     """
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     image = io.StringIO()
     with styled():
-        figure.savefig(image, format="svg", metadata={"Date": None, "Creator": None})
+        # savefig draws twice, the first time for the layout, which drawing itself does
+        canvas: Any = FigureCanvasSVG(figure)  # whose types do not have this method's
+        canvas.print_svg(image, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(image.getvalue())
     _clear(root)
     _rename(root, prefix)
