@@ -99,6 +99,7 @@ def test_shards_run_each_cell_once(pflbench: Call, folder: Path, matrix: str) ->
     assert "Shard 12/12 has no cells: the matrix has 11." in none.stderr
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_what_would_be_run_and_writes_nothing(
     pflbench: Call, folder: Path, matrix: str
 ) -> None:

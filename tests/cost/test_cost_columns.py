@@ -35,6 +35,7 @@ def records(folder: Path, *arguments: str) -> dict[str, dict[str, str]]:
     return {row["method"]: row for row in csv.DictReader(written.splitlines())}
 
 
+@pytest.mark.slow
 def test_seconds_and_memory_are_always_there(folder: Path, runs: Runs) -> None:
     row = records(folder)["fedora"]
     tables = [runs["fedora", seed].table("rounds") for seed in (0, 1)]
@@ -82,6 +83,7 @@ def test_until_a_target_over_a_network(folder: Path, runs: Runs) -> None:
     assert {row["target_seeds"] for row in rows.values()} >= {"2"}
 
 
+@pytest.mark.slow
 def test_a_question_alone_shows_the_columns_of_cost(folder: Path) -> None:
     shown = call(folder, "--target", "0.3", "--network", "lan").stdout
     for words in ("reached 30.0", "seconds over", "peak MB", "2 of 2 seeds"):
@@ -110,6 +112,7 @@ def test_what_cannot_be_asked(folder: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_boards_of_protected_runs_have_epsilon(folder: Path, tmp_path: Path) -> None:
     data = f"npz:{folder.parent / 'digits.npz'}"
     protected = "gaussian(clip=1, noise=2, delta=1e-4)"

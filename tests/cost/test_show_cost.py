@@ -113,6 +113,7 @@ def test_single_runs_and_several_scenarios(folder: Path, runs: Runs, tmp_path: P
     assert "fedavg · participation 1.0" in both.stdout
 
 
+@pytest.mark.slow
 def test_what_joining_cost(folder: Path, tmp_path: Path) -> None:
     data = f"npz:{folder.parent / 'digits.npz'}"
     for method in ("fedavg", "fedora"):

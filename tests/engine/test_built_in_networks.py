@@ -104,6 +104,7 @@ def test_a_network_trains_as_in_a_plain_loop(text: str, engine: str) -> None:
         torch.testing.assert_close(value, expected[name], atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text", ["logistic", "tabular", "resnet8", *(t for t in NETWORKS if NETWORKS[t] is TEXT)]
 )

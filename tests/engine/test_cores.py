@@ -60,7 +60,7 @@ def test_an_error_is_raised_when_no_job_runs_any_more(cores: int) -> None:
     assert not running
 
 
-@pytest.mark.mostly_slow("2-small_methods:KeepsState")
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize(
     "client", ["pflbench.method:Client", "small_methods:OwnLoss", "small_methods:KeepsState"]

@@ -220,7 +220,7 @@ def network(name: str) -> nn.Module:
 NOT_MAPPED = {"lstm", "cumulative-batch-norm"}
 
 
-@pytest.mark.mostly_slow("batch-norm-and-dropout", "functional-stacked")
+@pytest.mark.mostly_slow("batch-norm-and-dropout-stacked]")
 @pytest.mark.parametrize("engine", ["stacked", "stacked-in-chunks", "sequential"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_trains_as_in_a_plain_loop(name: str, engine: str) -> None:
@@ -232,7 +232,7 @@ def test_every_network_trains_as_in_a_plain_loop(name: str, engine: str) -> None
     assert_equal(made, module, "sgd")
 
 
-@pytest.mark.mostly_slow("adamw-batch")
+@pytest.mark.mostly_slow("adamw-batch-norm-and-dropout-stacked")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("name", ["plain", "batch-norm-and-dropout"])
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
@@ -264,7 +264,7 @@ def test_the_learning_rate_follows_a_schedule(schedule: Schedule, engine: str) -
     assert not torch.allclose(made.server.w, ours(module, engine, "sgd").server.w)  # type: ignore[attr-defined]
 
 
-@pytest.mark.mostly_slow("batch-norm")
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["batch-norm", "dropout", "plain"])
 def test_steps_in_place_of_epochs_are_the_same_too(name: str) -> None:
     module, budget = network(name), LocalBudget(4, steps=5)

@@ -125,6 +125,7 @@ def test_tables_and_reports_are_of_a_stage(results: Path, tmp_path: Path) -> Non
     np.testing.assert_array_equal(tuned.test, plain.test)
 
 
+@pytest.mark.slow
 def test_runs_of_earlier_versions_stand_with_their_only_model(
     results: Path, tmp_path: Path
 ) -> None:

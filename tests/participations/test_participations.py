@@ -101,6 +101,7 @@ def test_by_size_draws_as_many(seed: int, fraction: float) -> None:
         assert len(set(invited.tolist())) == len(invited) == max(1, round(fraction * N))
 
 
+@pytest.mark.slow
 def test_by_size_prefers_the_large_as_their_samples_say() -> None:
     one = made("by-size", fraction=1 / N)
     drawn = [int(one.attend(r).invited[0]) for r in range(4_000)]

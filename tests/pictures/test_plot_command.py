@@ -256,6 +256,7 @@ def test_a_diverged_run_is_left_out_and_named(plot: Plot, tmp_path: Path) -> Non
             assert "broken" not in shown
 
 
+@pytest.mark.slow
 def test_nothing_complete(plot: Plot, tmp_path: Path) -> None:
     root = tmp_path / "nothing" / "results"
     write(root, "broken", [[5, 6], [8, 9]], failed=True)

@@ -94,7 +94,7 @@ ACTS: dict[str, tuple[Act, str]] = {
 }
 
 
-@pytest.mark.mostly_slow("a failed run", "a rerun")
+@pytest.mark.mostly_slow("a rerun")
 @pytest.mark.parametrize("act", ACTS)
 def test_no_space_at_any_point(
     tmp_path: Path,

@@ -123,6 +123,7 @@ def test_a_metric_whose_plugin_is_gone_keeps_its_numbers(
     assert "gone: a metric of a plugin that is not installed here." in shown
 
 
+@pytest.mark.mostly_slow("False")
 @pytest.mark.parametrize("higher", [False, True])
 def test_a_board_is_ranked_by_a_metric_in_its_direction(
     plugin: Callable[..., None], federation: Federation, results: Path, higher: bool

@@ -174,7 +174,7 @@ class StopsAfter(Observer):
             raise KeyboardInterrupt
 
 
-@pytest.mark.mostly_slow("fedora")
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["local", "fedavg", "fedora", "pfedhn", "pfedhn-pc"])
 def test_an_interrupted_run_has_the_same_new_clients(
     method: str, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

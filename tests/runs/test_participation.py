@@ -167,7 +167,7 @@ def test_ages_of_uploads_are_columns_of_rounds(federation: Federation) -> None:
 # Going on
 
 
-@pytest.mark.mostly_slow("fedora-join(at=3, share=0.6", "fedora-leave", "fedora-dropout(p=1)")
+@pytest.mark.mostly_slow("fedora-join(at=3, share=0.6", "fedora-dropout(p=1)")
 @pytest.mark.parametrize(
     ("method", "rule"),
     [

@@ -45,6 +45,7 @@ def edit(path: Path, **values: object) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
 
 
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize(
     ("method", "options"),
     [

@@ -115,6 +115,7 @@ def test_interrupted_in_every_round(
     assert len(history["earlier"]) == 5
 
 
+@pytest.mark.slow
 def test_a_run_may_go_on_with_the_other_engine(
     federation: Federation, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
