@@ -6,7 +6,6 @@ brings the files, and they are verified here.
 
 from __future__ import annotations
 
-import http.client
 import os
 import socket
 import tempfile
@@ -17,12 +16,12 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.progress import Progress
 
+from pflbench.downloads import READ_SECONDS, NotDeliveredError, shown, stream
 from pflbench_datasets.collection import (
     LARGEST,
     Collection,
@@ -31,12 +30,6 @@ from pflbench_datasets.collection import (
     read_archive,
     read_part,
 )
-
-READ_SECONDS = 20.0
-"""How long a connected mirror may stay silent."""
-
-_CHUNK = 2**16
-"""Bytes that are written at a time."""
 
 
 class DownloadError(Exception):
@@ -83,22 +76,22 @@ def download(
         host = urllib.parse.urlsplit(mirror).hostname or mirror
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with _progress(console, collection, host) as progress:
+            with shown(console, collection.title, host) as progress:
                 if collection.archive is not None:
                     _fetch_archive(mirror, collection, folder, progress)
                 else:
                     for part in collection.parts:
                         _fetch_part(mirror, part, collection, folder, progress)
             return host
-        except _RefusedError as error:
+        except NotDeliveredError as error:
             problems.append(f"{host}: {error}")
         except OSError as error:
             raise DownloadError(f"{folder} cannot be written: {error.strerror or error}") from error
     raise DownloadError("; ".join(problems))
 
 
-class _RefusedError(Exception):
-    """One mirror did not deliver."""
+def _stream(url: str, path: Path, progress: Progress) -> None:
+    stream(url, path, progress, largest=LARGEST, read_seconds=READ_SECONDS)
 
 
 def _fetch_part(
@@ -116,7 +109,7 @@ def _fetch_part(
         try:
             content = read_part(path, part, collection)
         except DamagedError as error:
-            raise _RefusedError(_name(error, path, f"{part.name}.gz")) from error
+            raise NotDeliveredError(_name(error, path, f"{part.name}.gz")) from error
         _store(content, target)
 
 
@@ -128,7 +121,7 @@ def _fetch_archive(mirror: str, collection: Collection, folder: Path, progress: 
         try:
             contents = read_archive(path, collection)
         except DamagedError as error:
-            raise _RefusedError(_name(error, path, name)) from error
+            raise NotDeliveredError(_name(error, path, name)) from error
         for part, content in contents.items():
             _store(content, folder / part)
 
@@ -158,110 +151,6 @@ def _temporary(folder: Path, *, suffix: str) -> Iterator[Path]:
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def _stream(url: str, path: Path, progress: Progress) -> None:
-    """Write what a URL delivers to a file.
-
-    Raises
-    ------
-    _RefusedError
-        An HTTP error, a broken connection, or a body that is too long or ends early.
-    """
-    import pooch  # with requests: imported only to download
-    import requests
-
-    name = url.rsplit("/", 1)[-1]
-    bar = _Bar(name, progress)
-    fetch = pooch.HTTPDownloader(
-        progressbar=bar,
-        chunk_size=_CHUNK,
-        timeout=READ_SECONDS,
-        headers={"User-Agent": "pflbench", "Accept-Encoding": "identity"},
-        hooks={"response": _as_published},
-    )
-    try:
-        fetch(url, str(path), None)
-    except requests.HTTPError as error:
-        answer = error.response
-        assert answer is not None  # pooch has it raised of an answer
-        raise _RefusedError(f"{name}: HTTP {answer.status_code} {answer.reason}") from error
-    except (requests.RequestException, ValueError) as error:  # the second: a length in words
-        raise _RefusedError(_broken(name, error)) from error
-    received = path.stat().st_size
-    if bar.total and received != bar.total:
-        raise _RefusedError(f"{name} ended after {received:,} of {bar.total:,} bytes")
-
-
-def _as_published(answer: Any, **_: object) -> None:
-    """Keep a file packed that the server calls a packed page: requests would unpack it."""
-    answer.raw.headers.discard("Content-Encoding")
-
-
-def _broken(name: str, error: BaseException) -> str:
-    """Say how a connection ended, by the first cause that says it plainly."""
-    said = f"{name}: {error}"
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, http.client.IncompleteRead) and cause.expected is not None:
-            received = int(cause.partial)  # urllib3's is a number
-            return f"{name} ended after {received:,} of {received + cause.expected:,} bytes"
-        if isinstance(cause, TimeoutError):
-            return f"{name}: silent for {READ_SECONDS:g} s"
-        if isinstance(cause, OSError) and cause.strerror:
-            said = f"{name}: {cause.strerror}"
-        cause = cause.__cause__ or cause.__context__
-    return said
-
-
-class _Bar:
-    """Shows pooch's progress of a download, and refuses a file that is far too long."""
-
-    def __init__(self, name: str, progress: Progress) -> None:
-        self._name, self._progress = name, progress
-        self._task = progress.add_task(name, total=None)
-        self._total = self._received = 0
-
-    @property
-    def total(self) -> int:
-        """Bytes that the mirror announced; 0 if it did not."""
-        return self._total
-
-    @total.setter
-    def total(self, total: int) -> None:
-        self._total = total
-        self._progress.update(self._task, total=total or None)
-
-    def update(self, size: int) -> None:
-        """Count bytes."""
-        self._received += size
-        if max(self._received, self._total) > LARGEST:
-            raise _RefusedError(f"{self._name} is far too long")
-        self._progress.advance(self._task, size)
-
-    def reset(self) -> None:
-        """Begin to count again."""
-        self._received = 0
-        self._progress.reset(self._task)
-
-    def close(self) -> None:
-        """Leave the bar to its owner."""
-
-
-@contextmanager
-def _progress(console: Console, collection: Collection, host: str) -> Iterator[Progress]:
-    console.print(f"Downloading {collection.title} from {host}.", highlight=False, soft_wrap=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-    )
-    # Without a terminal (a log file, CI) the line above is enough.
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        yield bar
 
 
 def _reachable(mirrors: Sequence[str], seconds: float) -> list[str]:

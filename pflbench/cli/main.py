@@ -18,6 +18,7 @@ _LAZY = {
     "reproduce": "pflbench.cli.reproduce:reproduce",
     "bundle": "pflbench.cli.bundle:bundle",
     "verify": "pflbench.cli.verify:verify",
+    "results": "pflbench.cli.results_fetch:results",
     "report": "pflbench.cli.report:report",
     "plot": "pflbench.cli.plot:plot",
     "list": "pflbench.cli.list_plugins:list_",
@@ -79,6 +80,7 @@ _EPILOG = (
         "reproduce",
         "bundle",
         "verify",
+        "results",
     ],
 )
 @click.command_panel("Look", commands=["list", "show", "export", "export-data", "score", "doctor"])

@@ -18,6 +18,7 @@ from pflbench.results.files import (
     read_json,
     remove_folder,
     remove_temporaries,
+    temporary_name,
     write_json,
     writing,
 )
@@ -283,6 +284,40 @@ class Store:
         lock = RunLock(self._locks, run_id)
         try:
             remove_folder(folder)
+        finally:
+            lock.release()
+
+    def adopt(self, run: StoredRun) -> bool:
+        """Copy a complete run of another folder into this one, unless it is complete here.
+
+        A run of the same id that is unfinished, failed or damaged here is replaced.
+
+        Returns
+        -------
+        Whether it was copied.
+
+        Raises
+        ------
+        RunBusyError
+            A process is running it here.
+        InputError, WorkError
+            The folder cannot be written.
+        """
+        self.make()
+        folder = self._folder(run.id)
+        lock = RunLock(self._locks, run.id)
+        try:
+            there = self._load(folder)
+            if there is not None and there.status == "complete":
+                return False
+            remove_temporaries(self._runs, run.id)
+            copy = temporary_name(folder)
+            with writing(folder):
+                shutil.copytree(run.folder, copy)
+                if there is not None:
+                    remove_folder(folder)
+                copy.rename(folder)
+            return True
         finally:
             lock.release()
 

@@ -117,9 +117,9 @@ def verify(
         store = Store(place)
         runs = {run_id: store.get(run_id) for run_id in bundle.runs}
         for run_id, run in runs.items():
-            wrong = _wrong(run)
-            if wrong:
-                said = f"Run {run_id}: {wrong}."
+            found = wrong(run)
+            if found:
+                said = f"Run {run_id}: {found}."
                 return _verdict("refused", bundle, reason=said.replace(f"{place}/runs/", ""))
         if not sample:
             return _verdict("consistent", bundle)
@@ -129,12 +129,12 @@ def verify(
         for run_id in drawn:
             begin(run_id)
             run = runs[run_id]
-            assert run is not None  # `_wrong` refuses a run that is missing
+            assert run is not None  # `wrong` refuses a run that is missing
             repeated.append(_again(run, _placed(run, datasets), tolerance, data_dir, fallback))
         return _verdict(_outcome(repeated), bundle, seed=seed, repeated=tuple(repeated))
 
 
-def _wrong(run: StoredRun | None) -> str:
+def wrong(run: StoredRun | None) -> str:
     """Return what is wrong with an unpacked run, in words, or ""."""
     if run is None or run.status not in ("complete", "damaged"):
         return "it is not complete"

@@ -152,7 +152,7 @@ def test_documentation_names_no_option_that_is_not_there() -> None:
     }
     for page in PAGES:
         text = re.sub(r"^\|[-| ]+\|$", "", page.read_text("utf-8"), flags=re.MULTILINE)
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text))
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
         assert named <= known | others, page.name
 
 
@@ -163,7 +163,7 @@ def test_commands_of_the_documentation_can_be_parsed(page: Path) -> None:
         if line.startswith("pflbench show ") and not name:
             name = "pflbench show plugin"
         assert name, line
-        named = set(re.findall(r"(?<= )--[a-z-]+", line))
+        named = set(re.findall(r"(?<= )--[a-z0-9-]+", line))
         assert named <= options_of(COMMANDS[name]), line
 
 
