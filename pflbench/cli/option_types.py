@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pflbench.schema.kept_rounds import EVERY, WORDS, kept_rounds
 from pflbench.schema.numbers import number_of, whole_of
 from pflbench.schema.paths import path_of
 from pflbench.schema.scenario_fields import ScenarioField
+from pflbench.schema.specs import FINE_TUNED
 
 _SETTING = re.compile(r"([a-z][a-z0-9-]*(?:\+[a-z]+)*)\.([A-Za-z_]\w*)=(.*)", re.DOTALL)
 
@@ -233,8 +235,8 @@ def complete(shelf: str, *, several: bool = False) -> Completer:
         before, comma, last = text.rpartition(",") if several else ("", "", text)
         if before.count("(") > before.count(")"):  # inside the parentheses of an expression
             return []
-        items = []
-        for spec in getattr(installed(), shelf).specs():
+        items, there = [], getattr(installed(), shelf)
+        for spec in (*there.specs(), *_variant(there, last)):
             name = f"{spec.name}:" if getattr(spec, "takes_path", False) else spec.name
             if name.startswith(last):
                 items.append(CompletionItem(before + comma + name, help=spec.summary))
@@ -243,15 +245,34 @@ def complete(shelf: str, *, several: bool = False) -> Completer:
     return completer
 
 
+def _variant(shelf: Any, text: str) -> list[Any]:
+    """Return the record of NAME+ft, if a text is NAME, or begins the ending after it."""
+    from pflbench.schema.plugins import installed
+
+    method = text.partition(FINE_TUNED[0])[0]
+    registry = installed()
+    if shelf is not registry.algorithms or not FINE_TUNED.startswith(text[len(method) :]):
+        return []
+    if method not in registry.algorithms.entries:
+        return []
+    with suppress(InputError):  # broken, or fine-tuned already
+        return [registry.get(registry.algorithms, method + FINE_TUNED)]
+    return []
+
+
 def complete_setting(ctx: click.Context, param: click.Parameter, text: str) -> list[CompletionItem]:
     """Complete `--set`: ALGORITHM.PARAMETER= for the algorithms chosen (or for all)."""
     from pflbench.schema.plugins import installed
     from pflbench.schema.settings import describe_settings
 
     chosen = [name.partition("(")[0] for name in listed(ctx.params.get("algorithms") or ())]
+    there = installed().algorithms
+    named = (*chosen, text.partition(".")[0])
+    variants = [spec for name in named for spec in _variant(there, name)]
+    every = {spec.name: spec for spec in (*there.specs(), *variants)}
     return [
         CompletionItem(key, help=info.help)
-        for spec in installed().algorithms.specs()
+        for spec in every.values()
         if not chosen or spec.name in chosen
         for info in describe_settings(spec)
         if (key := f"{spec.name}.{info.name}=").startswith(text)
@@ -272,6 +293,6 @@ def names_of_plugins(start: str) -> list[CompletionItem]:
     return [
         CompletionItem(spec.name, help=f"{shelf.kind}: {spec.summary}")
         for shelf in installed().shelves
-        for spec in shelf.specs()
+        for spec in (*shelf.specs(), *_variant(shelf, start))
         if spec.name.startswith(start)
     ]

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pflbench.conformance.catalogue import Check, Outcome, Report, Subject
+from pflbench.engine.halves import halves
 from pflbench.errors import UnknownNameError
 from pflbench.schema.parameters import parse_parameters
 from pflbench.schema.plugins import Registry, Shelf, installed
 from pflbench.schema.settings import with_plugins
-from pflbench.schema.specs import Spec
+from pflbench.schema.specs import FINE_TUNED, AlgorithmSpec, Spec
 
 _CATALOGUES = {
     "algorithm": (
@@ -100,12 +101,15 @@ def subject(
     UnknownNameError
         Nothing has that name.
     InputError
-        The plugin is broken, two plugins claim the name, or a parameter is not valid.
+        The plugin is broken, two plugins claim the name, a parameter is not valid, or a method
+        has no fine-tuned variant.
     """
     registry = installed() if registry is None else registry
     bare, _, path = name.partition(":")
     shelf = _shelf_of(bare, kind, registry)
     spec = registry.get(shelf, bare)
+    if isinstance(spec, AlgorithmSpec) and spec.fine_tuned:
+        halves(spec)  # raises if it does not exist
     cls = getattr(spec, "parameters", None)
     values = None
     if cls is not None:
@@ -163,6 +167,8 @@ def _shelf_of(name: str, kind: str | None, registry: Registry) -> Shelf[Any]:
     for shelf in shelves:
         if name in shelf.entries:
             return shelf
+    if name.removesuffix(FINE_TUNED) in registry.algorithms.entries:
+        return registry.algorithms
     for problem in registry.problems:
         if name == problem.plugin or name in problem.names:
             return shelves[0]  # its `get` reports the error

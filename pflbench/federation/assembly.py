@@ -19,7 +19,11 @@ from pflbench.streams import stream
 
 
 def build(
-    data: Pool | ClientArrays, partitioner: Partitioner | None, clients: int | None, seed: int
+    data: Pool | ClientArrays,
+    partitioner: Partitioner | None,
+    clients: int | None,
+    seed: int,
+    name: str = "",
 ) -> Federation:
     """Make the federation of a data set.
 
@@ -34,6 +38,8 @@ def build(
         Number of clients N; None for the number in the data.
     seed
         Names the streams that the validation pool and the partition are drawn from.
+    name
+        The partitioner's, for messages; "" for that of its class.
 
     Raises
     ------
@@ -46,14 +52,15 @@ def build(
         raise InputError(f"A partition of {data.source} among clients is needed: none was named.")
     check_pool(data)
     clients = number_of_clients(data, clients)
+    who = name or type(partitioner).__name__
     if partitioner.fixed_clients is not None:
         pool, placed = partitioner.place(data, stream(seed, "partition"))
         index = dict(placed)
     elif partitioner.train_share is None:
-        pool, index = data, _assigned(data, partitioner, clients, seed)
+        pool, index = data, _assigned(data, partitioner, clients, seed, who)
     else:
         pool = merged(data, standardise=partitioner.standardises)
-        index = _divided(pool, partitioner, partitioner.train_share, clients, seed)
+        index = _divided(pool, partitioner, partitioner.train_share, clients, seed, who)
     shards: dict[Split, Shards] = {}
     hashes: dict[Split, str] = {}
     for split in SPLITS:
@@ -73,7 +80,7 @@ def build(
 
 
 def _assigned(
-    data: Pool, partitioner: Partitioner, clients: int, seed: int
+    data: Pool, partitioner: Partitioner, clients: int, seed: int, who: str
 ) -> dict[Split, list[Indices]]:
     """Return each client's indices into `Pool.samples` of every split, given out on its own."""
     source_of, request = splits_of(data, clients, seed)
@@ -85,7 +92,6 @@ def _assigned(
                 f"{SPLIT_WORDS[split]} sample, and the number of them is {available:,} "
                 f"({data.source})."
             )
-    who = type(partitioner).__name__
     parts = partitioner.assign(request, stream(seed, "partition"))
     owners = owners_of(parts, request.labels, clients, who=who)
     repair(owners, request.labels, clients, data.classes, who=who)
@@ -96,10 +102,10 @@ def _assigned(
 
 
 def _divided(
-    pool: Pool, partitioner: Partitioner, share: float, clients: int, seed: int
+    pool: Pool, partitioner: Partitioner, share: float, clients: int, seed: int, who: str
 ) -> dict[Split, list[Indices]]:
     """Return each client's indices into the merged samples, by split."""
-    y, who = pool.train_y, type(partitioner).__name__
+    y = pool.train_y
     parts = partitioner.divide(y, clients, pool.classes, stream(seed, "partition"))
     whole: dict[Split, np.ndarray] = dict.fromkeys(SPLITS, y)
     owners_of(dict.fromkeys(SPLITS, parts), whole, clients, who=who)  # as it should be

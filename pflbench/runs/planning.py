@@ -207,9 +207,9 @@ def _check_kept(asked: Read) -> None:
         client, _ = halves(asked.spec)
         if predicts(client):
             raise InputError(
-                f"{asked.spec.name} predicts with more than one model of a client (it has a "
-                "predict of its own), so its personal models cannot be kept: leave out "
-                "--keep-models."
+                f"--keep-models keeps one network a client, and {asked.spec.name} predicts with "
+                "more: several models, prototypes, or the client's own samples. Leave it out; "
+                "--keep-predictions keeps what it predicts."
             )
 
 

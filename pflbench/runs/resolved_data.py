@@ -177,7 +177,8 @@ class ResolvedData:
         assert not isinstance(self.data, Federation)
         numbers = self.numbers
         with Guard(lambda: f"The partition {self.partition}")("making the federation"):
-            return build(self.data, self.partitioner, numbers.clients, numbers.seed)
+            name = self.partition.name
+            return build(self.data, self.partitioner, numbers.clients, numbers.seed, name)
 
     def _populate(self, made: Federation, choice: Choice, maker: Population) -> Federation:
         """Make some clients different from the others."""

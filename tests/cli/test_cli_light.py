@@ -66,17 +66,20 @@ def test_help_lists_and_records_need_no_torch(arguments: tuple[str, ...], part: 
     ("words", "completed"),
     [
         ("pflbench le", ["leaderboard"]),
-        ("pflbench run --algo fedo", ["fedora"]),
-        ("pflbench run --algo local,fedo", ["local,fedora"]),
+        ("pflbench run --algo fedor", ["fedora"]),
+        ("pflbench run --algo moon+", ["moon+ft"]),
+        ("pflbench run --algo local,fedor", ["local,fedora"]),
         ("pflbench run --dataset npz", ["npz:"]),
         ("pflbench run --partition dirichlet(alpha=1),ii", ["dirichlet(alpha=1),iid"]),
         ("pflbench run --partition dirichlet(al", []),
         ("pflbench run --algo fedora --set fedora.al", ["fedora.alpha="]),
         ("pflbench run --algo fedora --set fedprox", []),
+        ("pflbench run --algo moon+ft --set moon+ft.ft", ["moon+ft.ft_epochs="]),
         ("pflbench run --algo x --engine s", ["stacked", "sequential"]),
         ("pflbench show pathol", ["pathological"]),
         ("pflbench show partition dirich", ["dirichlet"]),
         ("pflbench check pfedhn-", ["pfedhn-pc"]),
+        ("pflbench check moon", ["moon", "moon+ft"]),
     ],
 )
 def test_shells_complete_names_without_torch(words: str, completed: list[str]) -> None:

@@ -197,7 +197,7 @@ class _Both(Client[Any]):
 
 
 def test_a_prediction_of_several_models_cannot_be_kept(federation: Federation) -> None:
-    with pytest.raises(InputError, match=r"predicts with more than one model .* --keep-models"):
+    with pytest.raises(InputError, match=r"one network a client, .* --keep-predictions"):
         pflbench.run((_Both, AveragingServer), federation, keep_models="last", **SHORT)
 
 

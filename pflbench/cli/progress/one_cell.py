@@ -226,10 +226,12 @@ def accuracy(evaluation: Evaluation) -> str:
 
 def outcome(result: Result) -> str:
     """Return a finished cell's headline in words."""
-    summary = result.summary
+    summary, scenario = result.summary, result.cell["scenario"]
+    alone = scenario["eval_every"] >= scenario["rounds"]  # after the last round, and no other
+    why = "the only one that was evaluated" if alone else "selected on validation"
     return (
         f"test accuracy {summary['test_accuracy']:.1%}, "
         f"worst tenth {summary['test_worst_decile']:.1%} "
-        f"(round {summary['selected_round']}, selected on validation), "
+        f"(round {summary['selected_round']}, {why}), "
         f"{duration(summary['seconds'])}"
     )
