@@ -84,19 +84,22 @@ class RecordedRounds:
         self.network = recording.network(count)
         initial = [recording.tensor(f"init/{name}") for name in self.network.names]
         self.initials = torch.cat([part.reshape(*self.several, -1) for part in initial], dim=-1)
-        self.simulation = Simulation(
-            spec,
-            self.parameters,
-            recording.federation,
-            self.network.module,
-            self.network.head,
-            seed=0,
-            optimiser=self.optimiser(),
-            budget=recording.budget,
-            initial=self.initials if count is None else self.initials[0],
-            batches=self.batches(),
-            record=True,
-            engine=choose_engine(engine, self.network.module, torch.device("cpu")),
+        optimiser, batches = self.optimiser(), self.batches()
+        self.simulation = recording.attributed(
+            lambda: Simulation(
+                spec,
+                self.parameters,
+                recording.federation,
+                self.network.module,
+                self.network.head,
+                seed=0,
+                optimiser=optimiser,
+                budget=recording.budget,
+                initial=self.initials if count is None else self.initials[0],
+                batches=batches,
+                record=True,
+                engine=choose_engine(engine, self.network.module, torch.device("cpu")),
+            )
         )
         layout = self.simulation.task.layout
         if "head" in recording.config:

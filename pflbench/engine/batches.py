@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pflbench.errors import InputError
 from pflbench.method import LocalBudget, Phase
 from pflbench.schema.shares import count_of
 from pflbench.streams import stream
@@ -75,8 +76,18 @@ def batches_of(
         [N] training samples of each client.
     budget
         The budget of phases without their own.
+
+    Raises
+    ------
+    InputError
+        The phase's stream is not among those given.
     """
     if isinstance(given, Mapping):
+        if phase.batches not in given:
+            raise InputError(
+                f"There are no batches of the stream {phase.batches!r}, which training takes: "
+                f"given are those of {', '.join(map(repr, given))}."
+            )
         return given[phase.batches]
     if given is not None:
         return given

@@ -231,6 +231,17 @@ def test_a_weighting_that_a_method_lacks_is_refused(tmp_path: Path) -> None:
         replayed("fedavg", path)
 
 
+def test_a_missing_stream_and_an_unknown_layer_are_named(tmp_path: Path) -> None:
+    arrays = load(HERE / "fedalt.npz")
+    short = {name: rows for name, rows in arrays.items() if not name.endswith("/personal")}
+    with pytest.raises(InputError, match=r"short.npz .*no batches of the stream 'personal'"):
+        replayed("fedalt", save(tmp_path / "short.npz", short))
+    config = {**json.loads(str(arrays["config"])), "personal": "layer_outpt"}
+    path = save(tmp_path / "typo.npz", {**arrays, "config": np.array(json.dumps(config))})
+    with pytest.raises(InputError, match=r"'layer_outpt', expected .*layer_output"):
+        replayed("fedalt", path)
+
+
 def test_a_cohort_is_honoured(tmp_path: Path) -> None:
     """Two clients fewer in one round: that round's average and what follows differ."""
     arrays = load(HERE / "fedper.npz")

@@ -35,7 +35,12 @@ def replay(spec: AlgorithmSpec, recording: Recording, engine: str) -> Mapping[st
         theirs.rpartition(".")[0]: name.rpartition(".")[0]
         for theirs, name in zip(network.names, layout.names, strict=True)
     }
-    named = "+".join(ours.get(layer, layer) for layer in personal.split("+"))
+    if not set(personal.split("+")) <= ours.keys():
+        raise recording.error(
+            f"config says personal = {personal!r}, expected {', '.join(NAMED)}, or some of "
+            f"{', '.join(dict.fromkeys(ours))}, joined by +"
+        )
+    named = "+".join(ours[layer] for layer in personal.split("+"))
     return RecordedRounds(recording, engine, spec, parameters={"personal": named}).replay()
 
 
