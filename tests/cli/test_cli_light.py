@@ -113,6 +113,17 @@ def children() -> float:
     return times.children_user + times.children_system
 
 
+def test_importing_the_package_imports_nothing_heavy() -> None:
+    heavy = "{'torch', 'pandas', 'pyarrow', 'numpy', 'scipy', 'pflbench_algorithms'}"
+    code = f"import sys, pflbench; there = {heavy} & set(sys.modules); assert not there, there"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_importing_the_package_takes_less_than_a_fifth_of_a_second() -> None:
+    assert seconds("-c", "import pflbench") < max(0.2, 15 * seconds("-c", "pass"))
+
+
 def test_help_takes_less_than_half_a_second() -> None:
     bare = seconds("-c", "pass")
     limit = max(0.5, 30 * bare)  # the second is for machines on which Python itself is slow
