@@ -20,6 +20,9 @@ Indices = NDArray[np.int64]
 TRIES: Final = 500
 """How often a draw is repeated that leaves a client with too few samples."""
 
+_REDRAWS: Final = 20
+"""How often a class of which nothing is left is drawn again, one by one."""
+
 _BATCH: Final = 10  # PFLlib's batch_size and train_ratio, which set its least number of samples
 TRAIN_SHARE: Final = 0.75
 
@@ -278,6 +281,74 @@ def lognormal_sizes(samples: int, clients: int, sigma: float, rng: Any) -> Indic
             sizes[i] -= spare
             break
     return sizes
+
+
+def inner_dirichlet(
+    y: Indices, clients: int, classes: int, alpha: float, rng: Any, *, redraws: int = _REDRAWS
+) -> list[Indices]:
+    """Draw each client's classes from its own Dir(alpha), sample by sample (FedLab, after Acar).
+
+    Clients have n/N samples each. A client is drawn at random for every sample, and again if it is
+    full; then a class from the client's shares, and again if nothing is left of it. The original
+    draws very often, or without end, where little of the client's shares is left: here, after
+    `redraws` draws, one is drawn from its shares among the classes that are left, which is the same
+    in distribution.
+    """
+    priors = rng.dirichlet(alpha=[alpha] * classes, size=clients)
+    ends = np.cumsum(priors, axis=1)
+    members = [np.flatnonzero(y == k) for k in range(classes)]
+    left = np.array([len(own) for own in members])
+    wanted = [len(y) // clients] * clients
+    parts = [np.zeros(size, np.int64) for size in wanted]
+    remaining = sum(wanted)
+    while remaining:
+        i = int(rng.integers(0, clients))
+        if wanted[i] <= 0:
+            continue
+        for _ in range(redraws):
+            k = int(np.argmax(rng.uniform() <= ends[i]))
+            if left[k] > 0:
+                break
+        else:
+            shares = priors[i] * (left > 0)
+            shares = shares if shares.sum() > 0 else (left > 0).astype(np.float64)
+            k = int(rng.choice(classes, p=shares / shares.sum()))
+        wanted[i] -= 1
+        left[k] -= 1
+        remaining -= 1
+        parts[i][wanted[i]] = members[k][left[k]]
+    return parts
+
+
+def hsu(y: Indices, clients: int, classes: int, alpha: float, rng: Any) -> list[Indices]:
+    """Draw each client's classes from its own Dir(alpha·p), p the class shares (Hsu et al. 2019).
+
+    Clients have n/N samples each, and are served one after another. The class of each sample is a
+    draw from the client's shares, and is drawn again if nothing is left of it.
+    """
+    members = [rng.permutation(np.flatnonzero(y == k)) for k in range(classes)]
+    present = np.flatnonzero([len(own) > 0 for own in members])
+    left = np.array([len(own) for own in members])
+    concentration = alpha * left[present] / len(y)
+    parts = []
+    for _ in range(clients):
+        shares = np.zeros(classes)
+        shares[present] = rng.dirichlet(concentration)
+        taken = np.zeros(classes, np.int64)
+        missing = len(y) // clients
+        while missing:
+            # Drawing again is drawing from what is left; many draws together are a multinomial one.
+            open_shares = shares * (left > taken)
+            if not open_shares.sum() > 0:  # all of the client's classes are used up
+                open_shares = np.maximum(left - taken, 0).astype(np.float64)
+            drawn = rng.multinomial(missing, open_shares / open_shares.sum())
+            taken = np.minimum(taken + drawn, left)
+            missing = len(y) // clients - int(taken.sum())
+        parts.append(
+            np.concatenate([members[k][left[k] - taken[k] : left[k]] for k in range(classes)])
+        )
+        left = left - taken
+    return parts
 
 
 def pfedme_mnist(y: Indices, clients: int, least: int, rng: Any) -> list[Indices]:

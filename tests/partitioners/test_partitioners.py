@@ -259,8 +259,10 @@ def test_the_records_are_whole_and_import_no_torch():
     assert REGISTRY.partitioners.names() == [
         "dirichlet",
         "fedrep-shards",
+        "hsu",
         "iid",
         "indices",
+        "inner-dirichlet",
         "lognormal",
         "natural",
         "niid-label",

@@ -22,6 +22,8 @@ from pflbench.federation import recipe_rules as rules
 from pflbench.federation.partitioners import recipes
 from pflbench.federation.partitioners.recipe_settings import (
     FedrepShards,
+    Hsu,
+    InnerDirichlet,
     Lognormal,
     NiidBeta,
     NiidLabel,
@@ -136,6 +138,51 @@ def test_lognormal_sizes_are_the_originals() -> None:
     assert digest(parts) == "e6c99f75828ac65c"
 
 
+@pytest.mark.parametrize(
+    ("clients", "alpha", "first", "recorded"),
+    [
+        (20, 1.0, [19, 16, 5, 13, 34, 29, 3, 13, 0, 18], "5625c5a82bdfeed3"),
+        (40, 10.0, [14, 8, 4, 6, 6, 2, 11, 12, 8, 4], "a40cedce0ef141af"),
+    ],
+)
+def test_inner_dirichlet_is_the_originals(
+    clients: int, alpha: float, first: list[int], recorded: str
+) -> None:
+    parts = rules.inner_dirichlet(Y, clients, 10, alpha, Originals(3), redraws=10**6)
+    assert np.bincount(Y[parts[0]], minlength=10).tolist() == first
+    assert digest(parts) == recorded
+
+
+def test_hsu_has_the_shares_of_its_rule() -> None:
+    """Means of the largest class share of each of four clients, and an expectation by hand.
+
+    The means were recorded from 4,000 draws of a plain loop that draws sample by sample, with
+    standard errors of 0.003.
+    """
+    y = np.repeat([0, 1, 2], [60, 30, 30])
+    rng = np.random.default_rng(0)
+    drawn = [rules.hsu(y, 4, 3, 1.0, rng) for _ in range(400)]
+    shares = np.array([[np.bincount(y[p], minlength=3) / 30 for p in parts] for parts in drawn])
+    largest = shares.max(axis=2).mean(axis=0)
+    np.testing.assert_allclose(largest, [0.780, 0.767, 0.754, 0.766], atol=0.04)
+    # of the first client, for whom every class lasts: E Σq² of Dir(αp), and n draws of q
+    many = np.repeat([0, 1, 2], [6000, 3000, 3000])
+    p, alpha, n = np.array([0.5, 0.25, 0.25]), 2.0, 1500
+    first = [rules.hsu(many, 8, 3, alpha, rng)[0] for _ in range(200)]
+    own = np.array([np.bincount(many[part], minlength=3) / n for part in first])
+    of_q = (p * (alpha * p + 1)).sum() / (alpha + 1)
+    expected = of_q + (1 - of_q) / n
+    assert abs((own**2).sum(axis=1).mean() - expected) < 0.05
+    np.testing.assert_allclose(own.mean(axis=0), p, atol=0.07)
+
+
+def test_equal_sizes_and_used_up_classes_end() -> None:
+    for rule in (rules.hsu, rules.inner_dirichlet):
+        parts = rule(Y, 70, 10, 0.01, np.random.default_rng(0))
+        assert sizes(parts) == [42] * 70
+        assert len(np.unique(np.concatenate(parts))) == 42 * 70
+
+
 def test_pfedme_mnist_is_the_originals() -> None:
     parts = rules.pfedme_mnist(Y, 20, 0, Originals(1))
     assert sizes(parts)[:8] == [116, 199, 39, 61, 27, 26, 34, 21]
@@ -158,6 +205,8 @@ PARTITIONERS = {
     "niid-label": recipes.NiidLabelPartitioner(NiidLabel()),
     "niid-labeldir": recipes.NiidLabeldirPartitioner(NiidBeta()),
     "niid-quantity": recipes.NiidQuantityPartitioner(NiidBeta()),
+    "hsu": recipes.HsuPartitioner(Hsu()),
+    "inner-dirichlet": recipes.InnerDirichletPartitioner(InnerDirichlet()),
     "lognormal": recipes.LognormalPartitioner(Lognormal()),
 }
 

@@ -13,6 +13,8 @@ from pflbench.federation.partitioners.partitioner_settings import (
 )
 from pflbench.federation.partitioners.recipe_settings import (
     FedrepShards,
+    Hsu,
+    InnerDirichlet,
     Lognormal,
     NiidBeta,
     NiidLabel,
@@ -114,6 +116,18 @@ def pflbench_partitioners() -> Sequence[PartitionerSpec]:
             "NIID-Bench's quantity: sizes are a Dirichlet draw, 10 samples or more",
             make=f"{_HERE}.recipes:NiidQuantityPartitioner",
             parameters=NiidBeta,
+        ),
+        PartitionerSpec(
+            "hsu",
+            "Hsu et al. 2019: equal sizes, each client's classes a Dirichlet draw of its own",
+            make=f"{_HERE}.recipes:HsuPartitioner",
+            parameters=Hsu,
+        ),
+        PartitionerSpec(
+            "inner-dirichlet",
+            "FedLab's, after Acar: equal sizes, a Dirichlet draw for each client's classes",
+            make=f"{_HERE}.recipes:InnerDirichletPartitioner",
+            parameters=InnerDirichlet,
         ),
         PartitionerSpec(
             "lognormal",

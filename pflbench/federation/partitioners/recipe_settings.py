@@ -58,6 +58,24 @@ class NiidBeta:
 
 
 @dataclass(frozen=True)
+class Hsu:
+    """Parameters of `hsu`."""
+
+    alpha: float = param(
+        1.0, "concentration of each client's draw, over all classes together", ge=1e-2, le=1e6
+    )
+
+
+@dataclass(frozen=True)
+class InnerDirichlet:
+    """Parameters of `inner-dirichlet`."""
+
+    alpha: float = param(
+        0.3, "concentration of each client's draw, for every class", ge=1e-2, le=1e6
+    )
+
+
+@dataclass(frozen=True)
 class Lognormal:
     """Parameters of `lognormal`."""
 

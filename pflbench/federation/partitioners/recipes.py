@@ -14,6 +14,8 @@ from pflbench.federation import Partitioner, PartitionRequest, Split, deal
 from pflbench.federation import recipe_rules as rules
 from pflbench.federation.partitioners.recipe_settings import (
     FedrepShards,
+    Hsu,
+    InnerDirichlet,
     Lognormal,
     NiidBeta,
     NiidLabel,
@@ -150,12 +152,43 @@ class NiidLabeldirPartitioner(Partitioner):
         train = rules.capped_dirichlet(
             y, request.clients, request.classes, beta, 10, rng, "niid-labeldir"
         )
-        counts = [np.bincount(y[part], minlength=request.classes) for part in train]
-        shares = np.stack(counts).astype(np.float64)
-        parts: dict[Split, list[np.ndarray]] = {"train": list(train)}
-        for split in ("val", "test"):
-            parts[split] = list(deal(shares, request.labels[split], rng))
-        return parts
+        return _alike(request, train, rng)
+
+
+class HsuPartitioner(Partitioner):
+    """Clients of one size, whose classes are a draw from Dir(alpha·p) each (Hsu et al. 2019).
+
+    "Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification",
+    arXiv 1909.06335, section 3: p are the shares of the classes in the data, so that a class of a
+    tenth has the concentration alpha/10. Clients draw one after another, and the last ones get
+    what is left. Validation and test are dealt in the clients' shares of each training class.
+    """
+
+    parameters: Hsu
+
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        """Divide the training samples, and deal the other splits alike."""
+        y = request.labels["train"]
+        train = rules.hsu(y, request.clients, request.classes, self.parameters.alpha, rng)
+        return _alike(request, train, rng)
+
+
+class InnerDirichletPartitioner(Partitioner):
+    """Clients of one size, whose classes are a draw from Dir(alpha) each (FedLab).
+
+    client_inner_dirichlet_partition of fedlab/utils/dataset/functional.py of SMILELab-FL/FedLab,
+    commit 92552a7, after Acar et al. 2021, "Federated Learning Based on Dynamic Regularization".
+    There the test set is global; here validation and test are dealt in the clients' shares of each
+    training class.
+    """
+
+    parameters: InnerDirichlet
+
+    def assign(self, request: PartitionRequest, rng: np.random.Generator) -> Parts:
+        """Divide the training samples, and deal the other splits alike."""
+        y, alpha = request.labels["train"], self.parameters.alpha
+        train = rules.inner_dirichlet(y, request.clients, request.classes, alpha, rng)
+        return _alike(request, train, rng)
 
 
 class NiidQuantityPartitioner(Partitioner):
@@ -189,6 +222,19 @@ class LognormalPartitioner(Partitioner):
         sizes = rules.lognormal_sizes(n, request.clients, self.parameters.sigma, rng)
         order = rng.permutation(n)[: int(sizes.sum())]
         return _cut(request, order, sizes / sizes.sum(), rng)
+
+
+def _alike(
+    request: PartitionRequest, train: Sequence[np.ndarray], rng: np.random.Generator
+) -> Parts:
+    """Deal validation and test samples in the clients' shares of each training class."""
+    y = request.labels["train"]
+    counts = [np.bincount(y[part], minlength=request.classes) for part in train]
+    shares = np.stack(counts).astype(np.float64)
+    parts: dict[Split, list[np.ndarray]] = {"train": list(train)}
+    for split in ("val", "test"):
+        parts[split] = list(deal(shares, request.labels[split], rng))
+    return parts
 
 
 def _cut(
