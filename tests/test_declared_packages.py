@@ -9,6 +9,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OWN = {"pflbench", "pflbench_algorithms", "pflbench_datasets"}
@@ -43,6 +45,7 @@ def sources() -> Iterator[Path]:
         yield from sorted((ROOT / folder).rglob("*.py"))
 
 
+@pytest.mark.slow
 def test_every_import_is_a_declared_dependency() -> None:
     core = names(PROJECT["dependencies"])
     known = core | OWN | FOR_SOME | set(BY_EXTRAS) | set(sys.stdlib_module_names)

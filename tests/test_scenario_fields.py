@@ -144,6 +144,7 @@ def test_run_takes_every_field_as_an_argument(field: ScenarioField) -> None:
         pflbench.run("local", **given)
 
 
+@pytest.mark.slow
 def test_options_are_in_the_help_with_default_and_placeholder(found: dict[str, Any]) -> None:
     text = " ".join(found["help"].split())
     assert "--optimiser sgd|adam Rule of a local step." in text
@@ -153,6 +154,7 @@ def test_options_are_in_the_help_with_default_and_placeholder(found: dict[str, A
     assert "--nesterov" in text
 
 
+@pytest.mark.slow
 def test_values_of_options_and_files_are_checked(found: dict[str, Any]) -> None:
     assert found["mistyped"][0] == found["beyond"][0] == found["wrong file"][0] == 2
     assert "--optimiser 'adm' is not valid: expected sgd or adam." in found["mistyped"][1]
@@ -161,10 +163,12 @@ def test_values_of_options_and_files_are_checked(found: dict[str, Any]) -> None:
     assert found["python"].startswith("run.dampening = 2 is not valid: expected a number ≥ 0")
 
 
+@pytest.mark.slow
 def test_a_matrix_file_has_the_keys(found: dict[str, Any]) -> None:
     assert found["file"] == ["adam", 2, True]
 
 
+@pytest.mark.slow
 def test_no_identity_mentions_a_default(found: dict[str, Any]) -> None:
     assert found["plain"][0] == 0, found["plain"][1]
     run = found["plain run"]
@@ -173,6 +177,7 @@ def test_no_identity_mentions_a_default(found: dict[str, Any]) -> None:
     assert "optimiser" not in run["title"] + run["words"]
 
 
+@pytest.mark.slow
 def test_what_is_off_its_default_is_stored_said_and_asked_for_again(found: dict[str, Any]) -> None:
     assert found["off"][0] == 0, found["off"][1]
     run = found["off run"]
@@ -185,6 +190,7 @@ def test_what_is_off_its_default_is_stored_said_and_asked_for_again(found: dict[
     assert "optimiser adam, dampening 0.5, warm rounds 2, nesterov" in run["words"]
 
 
+@pytest.mark.slow
 def test_the_documentation_gets_a_row(found: dict[str, Any]) -> None:
     assert (
         "| `optimiser` | `sgd`, `adam` | rule of a local step; default `sgd` "

@@ -185,6 +185,7 @@ def test_a_run_of_before_says_what_it_had(points: str) -> None:
 # Words
 
 
+@pytest.mark.slow
 def test_the_number_stands_beside_the_share_wherever_it_is_printed(points: str) -> None:
     run = [
         "run",

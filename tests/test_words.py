@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = tomllib.loads((ROOT / "tools" / "words.toml").read_text(encoding="utf-8"))
 PHRASES: dict[str, str] = WORDS["phrases"]
@@ -92,6 +94,7 @@ def files() -> Iterator[Path]:
                 yield file
 
 
+@pytest.mark.slow
 def test_no_banned_phrase() -> None:
     wrong = [sentence for file in files() for sentence in found(file)]
     assert not wrong, "\n" + "\n".join(wrong).replace(f"{ROOT}/", "")

@@ -86,6 +86,7 @@ def test_labels_alone_make_it_local_and_fedavg(engine: str) -> None:
     assert_rows(sim.personal(sim.everyone), local.personal(local.everyone))
 
 
+@pytest.mark.slow
 def test_the_taught_personal_model_predicts_its_samples_more_like_the_global_one() -> None:
     def distance(alpha: float) -> float:
         sim = of(FML(alpha=alpha, beta=1.0), 10)

@@ -177,7 +177,7 @@ def test_fedbabu_fine_tunes_with_an_optimiser_of_its_own() -> None:
     assert not simulate(FEDBABU, WEIGHTED, parameters=other).evaluate(0)[0].equals(scenarios)
 
 
-@pytest.mark.mostly_slow("FedRep")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("client", "parameters"),
     [

@@ -61,7 +61,7 @@ def test_help_lists_and_records_need_no_torch(arguments: tuple[str, ...], part: 
     assert part in light(*arguments)
 
 
-@pytest.mark.mostly_slow("le-", "dataset npz", "set fedora.al", "show partition")
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize(
     ("words", "completed"),
     [

@@ -87,6 +87,7 @@ def test_whatever_stands_in_a_name_is_part_of_it(
     assert Store(f"./{name} R").get(identify(request).cell.id) is not None
 
 
+@pytest.mark.mostly_slow("a:b]", "s3:")
 @pytest.mark.parametrize("name", ["a:b", "s3:R", "file:R", "C:\\R", "a:b/~c", "http:/x", "R%20#1?"])
 def test_a_results_folder_whose_name_reads_as_an_address_is_a_folder(
     name: str, folder: Path, data: str, pflbench: Call

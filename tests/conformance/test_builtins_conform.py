@@ -35,7 +35,7 @@ def test_algorithms(name: str) -> None:
     assert all(one.reason for one in skipped)
 
 
-@pytest.mark.mostly_slow("iid", "mlp", "groups", "subspace")
+@pytest.mark.mostly_slow("iid", "label]")
 @pytest.mark.parametrize(
     ("kind", "name"),
     [

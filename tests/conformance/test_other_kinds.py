@@ -141,6 +141,7 @@ def test_every_check_has_a_plugin_that_it_catches() -> None:
     assert named - RECORDS == {name for name, _, _ in CASES}
 
 
+@pytest.mark.mostly_slow("spec0", "spec1")
 @pytest.mark.parametrize(
     "spec",
     [

@@ -140,6 +140,7 @@ class Schedule(Participation):
         return np.array([1, 99, 99, 3, 99])
 
 
+@pytest.mark.mostly_slow("fedora", "keeps-state")
 @EVERY_METHOD
 @ENGINES
 def test_who_comes_late_enrols_late(method: str, engine: str) -> None:

@@ -54,6 +54,7 @@ def clients(draw: st.DrawFn) -> tuple[Tensor, Tensor, list[Tensor]]:
     return logits, y, samples
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(clients())
 def test_they_are_those_of_scikit_learn_whatever_the_padding(

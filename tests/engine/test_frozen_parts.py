@@ -54,6 +54,7 @@ def seen_through(net: Net) -> Federation:
     return Federation.from_arrays(clients, 3)
 
 
+@pytest.mark.mostly_slow("adam-stacked")
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("optimizer", [None, "adam"])
 def test_it_trains_as_a_classifier_of_features_does(engine: Any, optimizer: str | None) -> None:

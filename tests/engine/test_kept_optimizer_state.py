@@ -74,6 +74,7 @@ def loop(make: Make, clip: float | None) -> list[Tensor]:
     return after
 
 
+@pytest.mark.mostly_slow("sgd-0.5", "adam-None-stacked-2")
 @pytest.mark.parametrize(
     ("engine", "chunk"), [("stacked", 2), ("stacked", 9), ("sequential", None)]
 )

@@ -110,6 +110,7 @@ def played(client: type[Client[Any]], engine: str, rounds: int = 2, **options: A
     return made
 
 
+@pytest.mark.mostly_slow("PrivateHead", "Twins")
 @pytest.mark.parametrize(
     "client", [PrivateHead, Alternating, Twins, Mixture, OwnRule, Noisy], ids=lambda c: c.__name__
 )

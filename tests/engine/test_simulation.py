@@ -80,6 +80,7 @@ def test_the_initial_model_is_distributed_by_pytorchs_rules() -> None:
         assert own.shape == parameter.shape
 
 
+@pytest.mark.mostly_slow("fedora", "keeps-state")
 @EVERY_METHOD
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 def test_the_same_seed_gives_the_same_bits(method: str, engine: str) -> None:
@@ -161,7 +162,7 @@ def test_a_given_initial_model_and_given_batches_are_used() -> None:
 # Going on
 
 
-@pytest.mark.mostly_slow("fedora", "fedavg")
+@pytest.mark.mostly_slow("1-stacked-fedora", "1-sequential-fedora", "0-stacked-fedavg")
 @EVERY_METHOD
 @pytest.mark.parametrize("engine", ["stacked", "sequential"])
 @pytest.mark.parametrize("after", [0, 1, 3])

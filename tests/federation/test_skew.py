@@ -160,6 +160,7 @@ def test_one_partition_is_one_file(name, start, three, tmp_path):
     assert (tmp_path / name).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_saved_is_an_error(three, tmp_path):
     with pytest.raises(InputError, match=r"'a.jpg'.*\.pdf, \.png or \.svg"):
         save_picture(three, tmp_path / "a.jpg")

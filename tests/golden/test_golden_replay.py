@@ -194,6 +194,7 @@ def test_recordings_of_other_sizes(name: str, make: object, engine: str, tmp_pat
     assert max(result.differences.values()) <= TOLERANCE, result.differences
 
 
+@pytest.mark.slow
 def test_the_recordings_made_here_exercise_the_rule() -> None:
     """Otherwise the test above would say little."""
     fedora = fedora_of_other_sizes()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -85,6 +84,8 @@ FILES = {
     "apfl_parameters": ("apfl", OWN),
 }
 """File to its method and the quantities that are compared."""
+QUICK = ("fedavg", "fedprox", "fedper", "fedrep", "fedbn", "scaffold", "ditto", "pfedgraph", "ifca")
+"""One of each kind: a mean, a proximal term, parts of a model, buffers, variates, two models."""
 
 
 def replayed(name: str, path: Path, engine: str = "stacked") -> Replay:
@@ -92,20 +93,9 @@ def replayed(name: str, path: Path, engine: str = "stacked") -> Replay:
     return replay(registry.get(registry.algorithms, name), path, engine)
 
 
-def replays() -> list[Any]:
-    """Return each file with each engine: plain is a method's first file, stacked."""
-    cases: list[Any] = []
-    methods: set[str] = set()
-    for file, (method, _) in FILES.items():
-        first = method not in methods
-        methods.add(method)
-        marks = () if first else pytest.mark.slow
-        cases.append(pytest.param(file, "stacked", marks=marks))
-        cases.append(pytest.param(file, "sequential", marks=pytest.mark.slow))
-    return cases
-
-
-@pytest.mark.parametrize(("file", "engine"), replays())
+@pytest.mark.mostly_slow(*(f"[{file}-stacked]" for file in QUICK))
+@pytest.mark.parametrize("engine", ["stacked", "sequential"])
+@pytest.mark.parametrize("file", FILES)
 def test_a_recorded_run_is_replayed(file: str, engine: str) -> None:
     name, quantities = FILES[file]
     result = replayed(name, HERE / f"{file}.npz", engine)

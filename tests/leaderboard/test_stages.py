@@ -100,6 +100,7 @@ def test_boards_are_of_a_stage(results: Path) -> None:
         leaderboard(results, stage="persnal")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_tables_and_reports_are_of_a_stage(results: Path, tmp_path: Path) -> None:
     def lines(*more: str) -> dict[str, str]:
         arguments = ["table", "--results", str(results), "--spread", "none", *more]

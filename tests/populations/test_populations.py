@@ -80,6 +80,7 @@ def is_share(groups: np.ndarray, share: float) -> bool:
     return abs(count - share * len(groups)) <= 0.5 + 1e-9 or count == 1
 
 
+@pytest.mark.slow
 @given(federation=federations(), share=st.floats(0.05, 1), seed=st.integers(0, 2**32))
 def test_permuted_labels(federation: Federation, share: float, seed: int) -> None:
     made = peopled(federation, f"permuted-labels(share={share})", seed)
@@ -128,6 +129,7 @@ def test_each_permutation_is_the_clients_own_and_changes_something() -> None:
     assert np.ptp(points[like], axis=0).max() == 0
 
 
+@pytest.mark.slow
 @given(federation=federations(), share=st.floats(0.05, 0.95), seed=st.integers(0, 2**32))
 def test_foreign(federation: Federation, share: float, seed: int) -> None:
     pool = others(federation.classes)
@@ -180,7 +182,7 @@ def test_groups(federation: Federation, minority: float, seed: int) -> None:
     assert len(set(names.values())) == len(names)
 
 
-@pytest.mark.mostly_slow("groups(minority", "permuted")
+@pytest.mark.mostly_slow("groups")
 @pytest.mark.parametrize("text", ["permuted-labels", "foreign", "groups", "groups(change=turn)"])
 @given(federation=federations(), seed=st.integers(0, 2**32))
 def test_a_population_is_a_federation_of_its_own(

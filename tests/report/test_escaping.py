@@ -8,6 +8,8 @@ import pytest
 from document import Element, Report, read
 from hostile import EVERYTHING, NASTY, SCRIPT, make
 
+pytestmark = pytest.mark.slow  # one large page
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory, write: Report) -> str:
@@ -23,7 +25,6 @@ def shown(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else "�" for c in text).split())
 
 
-@pytest.mark.slow
 def test_nothing_becomes_an_element(page: str, document: Element) -> None:
     assert len(document.all("script")) == 1
     assert len(document.all("style")) == 1 + len(

@@ -22,6 +22,8 @@ from pflbench.report.html import render, report
 from pflbench.report.html.page_tables import leaderboard
 from pflbench.results import Store
 
+pytestmark = pytest.mark.slow  # pages with all their pictures
+
 
 @pytest.fixture(scope="module")
 def document(page: str) -> Element:
@@ -42,7 +44,6 @@ def percent(value: float, form: str = ".2f") -> str:
     return text.lstrip("+-") if float(text) == 0 else text.replace("-", "−")
 
 
-@pytest.mark.slow
 def test_the_page_is_one_file_that_may_load_nothing(page: str, document: Element) -> None:
     for element in document.walk():
         for name, value in element.attributes.items():
@@ -289,7 +290,6 @@ def test_each_term_is_explained_once(document: Element) -> None:
     assert {"95 % t interval", "hurt %", "optimism"} <= set(terms)
 
 
-@pytest.mark.slow
 def test_options_choose_title_and_scenarios(
     results: Path, made: list[Board], write: Report
 ) -> None:
@@ -302,7 +302,6 @@ def test_options_choose_title_and_scenarios(
     assert not page.all("section", id="overview")
 
 
-@pytest.mark.slow
 def test_the_same_results_give_the_same_file(results: Path, page: str, write: Report) -> None:
     assert write(results) == page
 
@@ -335,7 +334,6 @@ def test_an_empty_folder_is_no_report(tmp_path: Path) -> None:
     assert not out.exists()
 
 
-@pytest.mark.slow
 def test_runs_of_two_machines_are_pointed_out(
     results: Path, tmp_path: Path, made: list[Board], write: Report
 ) -> None:
@@ -356,7 +354,6 @@ def test_runs_of_two_machines_are_pointed_out(
     assert "not comparable" not in section(document, other).text
 
 
-@pytest.mark.slow
 def test_the_published_results_fit_on_a_page(write: Report) -> None:
     published = Path(__file__).parents[2] / "results" / "published"
     started = time.process_time()
@@ -367,7 +364,6 @@ def test_the_published_results_fit_on_a_page(write: Report) -> None:
     assert f"{complete} complete runs" in read(page).text
 
 
-@pytest.mark.slow
 def test_what_was_tuned_is_told_of_every_row(results: Path, made: list[Board]) -> None:
     (board,) = [b for b in made if "iid" in b.title]
     rows = tuple(
@@ -414,7 +410,6 @@ def test_every_scenario_has_its_pictures_with_every_method(
                 assert numbers - left_out <= drawn <= numbers
 
 
-@pytest.mark.slow
 def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
     (board,) = [b for b in made if "iid" in b.title]
     longer = dataclasses.replace(board, scenario_id="0" * 12, title="longer")
@@ -429,7 +424,6 @@ def test_one_partition_is_drawn_once(results: Path, made: list[Board]) -> None:
     assert board.title in second.one("a").text
 
 
-@pytest.mark.slow
 def test_methods_are_ranked_over_scenarios_and_tested_over_data_sets(
     document: Element, results: Path, made: list[Board]
 ) -> None:

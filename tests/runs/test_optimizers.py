@@ -74,6 +74,7 @@ def test_what_cannot_be_is_refused_before_anything_is_trained(
         planned(data, **asked)
 
 
+@pytest.mark.mostly_slow("adamw", "nesterov")
 @pytest.mark.parametrize("optimizer", NAMES)
 def test_a_run_trains_with_it_and_is_reproduced(optimizer: str, data: str, folder: Path) -> None:
     result = pflbench.run(

@@ -121,7 +121,7 @@ def test_stored_and_in_memory_are_the_same(federation: Federation, results: Path
     assert where["engine"] == "stacked"
 
 
-@pytest.mark.mostly_slow("[fedora]", "[pfedhn]", "[fedavg]")
+@pytest.mark.mostly_slow("fedora")
 @pytest.mark.parametrize("method", METHODS)
 def test_engines_give_the_same_run(method: str, federation: Federation) -> None:
     a, b = (

@@ -123,6 +123,7 @@ def test_a_strong_norm_and_much_noise_cost_accuracy(digits: str) -> None:
     assert much < 0.3  # of ten classes
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fedora", "pfedhn"])
 def test_an_interrupted_run_goes_on_with_the_same_noise(
     method: str, federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

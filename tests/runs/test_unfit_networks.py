@@ -120,9 +120,7 @@ FIT = (
 )
 
 
-@pytest.mark.mostly_slow(
-    "Recurrent", "ByValue", "Normalised", "FunctionalDropout", "BatchNormalised"
-)
+@pytest.mark.mostly_slow("BatchNormalised")
 @pytest.mark.parametrize("build", FIT)
 def test_fit_networks_give_the_same_numbers_in_every_way(
     build: str, use: Use, federation: Federation

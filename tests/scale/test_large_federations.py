@@ -120,6 +120,7 @@ def test_clients_that_never_took_part_are_not_in_the_parts() -> None:
 # FEDORA
 
 
+@pytest.mark.mostly_slow("1073741824-300-0.8", "0-1-0.99")
 @pytest.mark.parametrize("alpha", [0.8, 0.99])
 @pytest.mark.parametrize("uploaded", [1, 300, 900])
 @pytest.mark.parametrize("memory", [2**30, 0])
@@ -229,6 +230,7 @@ def test_clients_that_enrol_together_say_what_each_says(q: int) -> None:
 # Size and time
 
 
+@pytest.mark.slow
 def test_no_tensor_is_kept_over_rounds() -> None:
     tensors, _ = held("fedora", rounds=10, windows=3)
     assert tensors[-1] == tensors[1], np.diff(tensors).tolist()

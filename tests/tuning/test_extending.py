@@ -95,6 +95,7 @@ def test_a_further_trial_moves_one_value_beyond_all_that_were_tried(
     assert moved
 
 
+@pytest.mark.slow
 def test_an_interrupted_continuation_tries_the_same(
     searched: tuple[list[RunRequest], Path, list[Study]], tmp_path: Path
 ) -> None:

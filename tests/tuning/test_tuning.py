@@ -31,6 +31,7 @@ from pflbench.runs import execute, plan
 from pflbench.runs.request import RunRequest
 
 
+@pytest.mark.slow
 def test_every_method_has_the_same_trials(requests: list[RunRequest], tmp_path: Path) -> None:
     plan = TuningPlan(trials=3, rounds=2, seeds=(0, 3), extend=False)
     studies = {study.algorithm: study for study in tune_all(requests, tmp_path, plan)}
@@ -71,7 +72,7 @@ def test_an_interrupted_search_tries_the_same(
     assert tune_all(requests, tmp_path / "parts") == whole
 
 
-@pytest.mark.mostly_slow("_suggest")
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["ask", "_suggest"])
 def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
     digits: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
@@ -102,7 +103,7 @@ def test_a_search_stopped_while_it_draws_a_setting_tries_the_same(
     assert again == whole
 
 
-@pytest.mark.mostly_slow("half")
+@pytest.mark.mostly_slow("a lock")
 @pytest.mark.parametrize("left", ["half a line", "a lock"])
 def test_a_search_killed_while_it_writes_goes_on(
     requests: list[RunRequest], tmp_path: Path, left: str, monkeypatch: pytest.MonkeyPatch
@@ -252,6 +253,7 @@ def test_one_process_tunes_a_study(requests: list[RunRequest], tmp_path: Path) -
         tune(targets(requests, PLAN).values(), PLAN, tmp_path, meddling)
 
 
+@pytest.mark.slow
 def test_a_machine_that_fails_a_trial_leaves_it_to_be_taken_up(
     requests: list[RunRequest], tmp_path: Path
 ) -> None:
