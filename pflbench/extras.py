@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Final
 
 from pflbench.errors import InputError
@@ -45,3 +46,15 @@ def needed(module: str, by: str, extra: str) -> Any:
         raise InputError(
             f"{by} needs {_TITLES.get(package, package)}{why}: pip install 'pflbench[{extra}]'."
         ) from error
+
+
+def present(package: str, by: str) -> None:
+    """Check that a package is installed, without importing it.
+
+    Raises
+    ------
+    InputError
+        It is not.
+    """
+    if find_spec(package) is None:
+        raise InputError(f"{by} needs {_TITLES.get(package, package)}: pip install {package}.")

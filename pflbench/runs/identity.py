@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from pflbench.errors import InputError
+from pflbench.extras import present
 from pflbench.federation import Census, Participation
 from pflbench.runs.data import IN_MEMORY, resolve_data
 from pflbench.runs.model_files import read_choices
@@ -131,7 +132,9 @@ def read(request: RunRequest, registry: plugins.Registry) -> Read:
     for metric in request.metrics:
         registry.get(registry.metrics, metric)
     for observer in request.observers:
-        registry.get(registry.observers, observer)
+        package = registry.get(registry.observers, observer).package
+        if package:
+            present(package, f"The observer {observer}")
     chosen = read_choices(request, registry)
     if "participation" in chosen:
         chosen["participation"].maker()  # import errors are raised before data is loaded

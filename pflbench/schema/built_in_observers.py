@@ -14,11 +14,10 @@ _HERE = "pflbench.runs.trackers"
 def pflbench_observers() -> Sequence[ObserverSpec]:
     """Return the built-in observers."""
     return [
-        ObserverSpec(
-            "tensorboard", "Writes event files of TensorBoard", f"{_HERE}:TensorBoard", opt_in=True
-        ),
-        ObserverSpec(
-            "wandb", "Writes runs of Weights & Biases, offline too", f"{_HERE}:WandB", opt_in=True
-        ),
-        ObserverSpec("mlflow", "Writes runs of MLflow", f"{_HERE}:MLflow", opt_in=True),
+        ObserverSpec(name, summary, f"{_HERE}:{made}", opt_in=True, package=name)
+        for name, summary, made in (
+            ("tensorboard", "Writes event files of TensorBoard", "TensorBoard"),
+            ("wandb", "Writes runs of Weights & Biases, offline too", "WandB"),
+            ("mlflow", "Writes runs of MLflow", "MLflow"),
+        )
     ]

@@ -348,12 +348,15 @@ class ObserverSpec:
     ----------
     opt_in
         Whether only runs that name it notify it; else all runs do.
+    package
+        A package that it imports and that may be missing: a run that names it is refused then.
     """
 
     name: str
     summary: str
     make: str
     opt_in: bool = False
+    package: str = ""
 
     def __post_init__(self) -> None:
         _check("an observer", self.name, self.make)

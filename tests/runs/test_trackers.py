@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import pflbench
-from pflbench.errors import Notice, UnknownNameError
+from pflbench.errors import InputError, Notice, UnknownNameError
 from pflbench.federation import Federation
 from pflbench.runs import trackers
 
@@ -34,9 +34,19 @@ def test_runs_name_their_observers(federation: Federation, results: Path) -> Non
     assert {path.name for path in results.iterdir() if path.is_dir()} <= {"runs", ".locks"}
 
 
+def test_one_whose_package_is_missing_is_refused_before_anything_runs(
+    federation: Federation, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pflbench.extras.find_spec", lambda package: None)
+    with pytest.raises(InputError, match=r"The observer wandb needs W&B: pip install wandb\."):
+        run(federation, results, "wandb")
+    assert not results.exists()
+
+
 def test_one_that_cannot_work_stops_no_run(
     federation: Federation, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("pflbench.extras.find_spec", lambda package: package)
     for module in ("pflbench_no_such_module", "json"):  # not installed; not what it is taken for
         monkeypatch.setattr(trackers.MLflow, "module", module)
         with pytest.warns(Notice, match="The observer MLflow failed at 'started'"):
