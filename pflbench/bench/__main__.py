@@ -19,7 +19,7 @@ _GEMM = 2048
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", "models", default="mlp", help="Models, of mlp and lenet.")
+@click.option("--model", "models", default="mlp", help=f"Models, of {', '.join(SHAPES)}.")
 @click.option("--clients", "numbers", default="36", help="Numbers of clients.")
 @click.option("--algo", "algorithms", default="fedavg", help="Methods.")
 @click.option("--engine", default="auto", help="auto, stacked, sequential, or a list of them.")

@@ -21,7 +21,7 @@ from pflbench.schema.specs import resolve
 SAMPLES, VALIDATION, TEST, CLASSES = 128, 64, 277, 10
 BUDGET = LocalBudget(batch_size=64, epochs=5)
 SGD = Sgd(lr=5e-3, momentum=0.9, weight_decay=5e-5)
-SHAPES = {"mlp": (1, 28, 28), "lenet": (3, 32, 32)}
+SHAPES = {"mlp": (1, 28, 28), "lenet": (3, 32, 32), "resnet8": (3, 32, 32), "resnet18": (3, 32, 32)}
 """Model to the shape of its samples."""
 
 
