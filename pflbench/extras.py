@@ -56,5 +56,5 @@ def present(package: str, by: str) -> None:
     InputError
         It is not.
     """
-    if find_spec(package) is None:
+    if find_spec(package.partition(".")[0]) is None:
         raise InputError(f"{by} needs {_TITLES.get(package, package)}: pip install {package}.")

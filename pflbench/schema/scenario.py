@@ -56,13 +56,16 @@ class FirstWeights:
 
 
 def without_path(choice: Choice) -> Choice:
-    """Return a choice without the path in its parameter `dataset`, or of its parameter `file`."""
-    named, parameters = choice.parameters.get("dataset"), dict(choice.parameters)
-    if "file" not in parameters and not isinstance(named, str):
-        return choice
+    """Return a choice without the path in its parameter `dataset`.
+
+    The parameter `file` is left out where the parameter `digest` says what the file holds.
+    """
+    parameters = dict(choice.parameters)
+    named = parameters.get("dataset")
     if isinstance(named, str):
         parameters["dataset"] = named.split(":", 1)[0]
-    parameters.pop("file", None)  # its digest is a parameter, too
+    if parameters.get("digest"):
+        parameters.pop("file", None)
     return dataclasses.replace(choice, parameters=parameters)
 
 

@@ -18,6 +18,7 @@ from pflbench.federation.partitioners.indices import IndicesPartitioner
 from pflbench.federation.partitioners.partitioner_settings import Indices
 from pflbench.runs import RunRequest
 from pflbench.runs.identity import identify, path_labels
+from pflbench.schema.scenario import Choice, without_path
 
 TRAIN, TEST = 60, 30
 MAP = {"p10": list(range(30, 50)), "p2": list(range(29, -1, -1))}
@@ -145,3 +146,10 @@ def test_such_a_run_is_reproduced_until_the_file_changes(tmp_path: Path) -> None
     written(tmp_path, MAP | {"p2": [1, 2, 3]})
     with pytest.raises(InputError, match="the file is another one, or has changed"):
         reproduce(done.run_id, results=tmp_path / "r")
+
+
+def test_a_file_without_a_digest_stays_in_the_identity_of_its_plugin() -> None:
+    choice = Choice("theirs", {"file": "a.json"}, "1")
+    assert without_path(choice) == choice
+    known = Choice("indices", {"file": "a.json", "digest": "0" * 16}, "1")
+    assert without_path(known).parameters == {"digest": "0" * 16}
