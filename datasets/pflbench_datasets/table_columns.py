@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,12 +12,7 @@ import pyarrow.compute
 
 from pflbench.errors import InputError
 from pflbench.federation.client_names import natural_order, shown
-
-MOST: Final = 256
-"""Categories of a column at most."""
-
-_SHOWN: Final = 20
-"""Categories that a remark gives."""
+from pflbench.federation.label_names import MOST, listed_names, no_classes, numbered_labels
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ def feature(name: str, column: Any, category: bool, refuse: Callable[[str], Inpu
             )
         values = np.zeros((len(numbers), len(names)), np.float32)
         values[np.arange(len(numbers)), numbers] = 1
-        return Column(values, f"Column {name!r} is one-hot: {_list(names)}.")
+        return Column(values, f"Column {name!r} is one-hot: {listed_names(names)}.")
     if pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
         return Column(_lists(name, column, refuse))
     return Column(_number(name, column, refuse)[:, None])
@@ -132,19 +127,10 @@ def labels(
         raise refuse(
             f"all labels in {name!r} are {shown(names[0])!r}: expected two classes or more"
         )
-    if len(names) > max(MOST, len(numbers) // 2):
-        raise refuse(
-            f"{name!r} holds {len(names):,} different values in {len(numbers):,} rows: these are "
-            "no classes"
-        )
-    same = names == [str(i) for i in range(len(names))]
-    said = "" if same else f"The labels of {name!r} are numbered: {_list(names)}."
-    return numbers.astype(np.int64), len(names), said
-
-
-def _list(names: Sequence[str]) -> str:
-    some = ", ".join(f"{i} = {shown(name)!r}" for i, name in enumerate(names[:_SHOWN]))
-    return some if len(names) <= _SHOWN else f"{some}, ... ({len(names):,} in this order)"
+    why = no_classes(len(names), len(numbers))
+    if why:
+        raise refuse(f"{name!r} {why}")
+    return numbers.astype(np.int64), len(names), numbered_labels(names, repr(name))
 
 
 def _number(

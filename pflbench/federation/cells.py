@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pflbench.errors import InputError
 from pflbench.federation.arrays import as_numpy
-from pflbench.federation.client_names import begin, natural_order, shown
-
-_SHOWN: Final = 20
-"""Classes that a remark gives."""
-
-_MOST: Final = 256
-"""Classes of a column at most, unless every other sample has the same."""
+from pflbench.federation.client_names import begin, natural_order
+from pflbench.federation.label_names import no_classes, numbered_labels
 
 
 def stacked(cells: Sequence[Any], where: str) -> np.ndarray:
@@ -84,18 +79,23 @@ def read_labels(
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
         names = [str(name) for name in column.cat.categories]
-        return column.cat.codes.to_numpy().astype(np.int64), len(names), _numbered(names, where)
+        return (
+            column.cat.codes.to_numpy().astype(np.int64),
+            len(names),
+            numbered_labels(names, where),
+        )
     kind = column.dtype
     if pd.api.types.is_bool_dtype(kind):
-        return column.to_numpy().astype(np.int64), 2, _numbered(["False", "True"], where)
+        return column.to_numpy().astype(np.int64), 2, numbered_labels(["False", "True"], where)
     if pd.api.types.is_numeric_dtype(kind):
         values = column.to_numpy()
-        parts = values[values != np.floor(values)] if values.dtype.kind == "f" else []
-        if len(parts):
-            raise InputError(
-                f"{begin(where)} holds fractions, such as {parts[0]:g}: expected classes, texts "
-                "or whole numbers (there is no regression)."
-            )
+        if values.dtype.kind == "f":
+            parts = values[~np.isfinite(values) | (values != np.floor(values))]
+            if len(parts):
+                raise InputError(
+                    f"{begin(where)} holds fractions, such as {parts[0]:g}: expected classes, "
+                    "texts or whole numbers (there is no regression)."
+                )
         if classes is not None:
             return values.astype(np.int64), classes, ""
         distinct, numbers = np.unique(values.astype(np.int64), return_inverse=True)
@@ -109,17 +109,7 @@ def read_labels(
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         numbers, names = place[codes], [str(found[i]) for i in order]
-    if len(names) > max(_MOST, len(numbers) // 2):
-        raise InputError(
-            f"{begin(where)} holds {len(names):,} different values in {len(numbers):,} rows: "
-            "these are no classes."
-        )
-    return numbers.astype(np.int64), None, _numbered(names, where)
-
-
-def _numbered(names: Sequence[str], where: str) -> str:
-    if list(names) == [str(i) for i in range(len(names))]:
-        return ""
-    some = ", ".join(f"{i} = {shown(name)!r}" for i, name in enumerate(names[:_SHOWN]))
-    more = "" if len(names) <= _SHOWN else f", ... ({len(names):,} in this order)"
-    return f"The labels of {where} are numbered: {some}{more}."
+    why = no_classes(len(names), len(numbers))
+    if why:
+        raise InputError(f"{begin(where)} {why}.")
+    return numbers.astype(np.int64), None, numbered_labels(names, where)

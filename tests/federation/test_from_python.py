@@ -91,6 +91,11 @@ WRONG_FRAMES: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "no column": (frame, {"client": "hospitl"}, "Did you mean 'hospital'"),
     "two roles": (frame, {"client": "ill"}, "two roles"),
     "fractions": (frame, {"label": "half"}, "no regression"),
+    "infinite labels": (
+        lambda: frame().assign(half=np.inf),
+        {"label": "half", "inputs": ["row"]},
+        "such as inf: expected classes",
+    ),
     "texts": (lambda: frame().assign(ward="a"), {}, "Column 'ward' holds texts, .*get_dummies"),
     "dates": (lambda: frame().assign(day=pd.Timestamp("2020-01-01")), {}, "'day' holds values of"),
     "missing": (
