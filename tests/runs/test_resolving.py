@@ -15,7 +15,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import pflbench
 from pflbench import Federation, run_matrix
 from pflbench.method import Message, Rows, Samples, Setup, Similarity, Task
 from pflbench.results import Store
@@ -136,5 +135,6 @@ def test_the_way_from_a_request_to_its_plan_is_short() -> None:
     assert spec.loader is not None
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
-    assert len(tool.from_request_to_plan()) <= 789 // 3
-    assert Path(pflbench.__file__).parent == ROOT / "pflbench"
+    stays = tool.from_request_to_plan()  # of the package under test: installed, or this folder's
+    assert {"runs/planning.py", "schema/scenario.py"} <= set(stays)
+    assert len(stays) <= 789 // 3
